@@ -1,0 +1,310 @@
+r"""Loss functions and inverse links: scalar code and registries.
+
+A loss works on one row: ``loss(raw, y, grad, n, params) -> value`` takes the ``n``
+raw predictions of the last layer (before the inverse link), writes the derivative
+of its value with respect to ``raw[j]`` to ``grad[j]`` and returns the value, summed
+over the outputs. ``raw``, ``y``, ``grad`` and ``params`` are only indexed (arrays
+in Python, pointers when compiled) and ``grad`` may not overlap the others. Sample
+weights and the mean over rows are the caller's business.
+
+Link and loss go together, so values and gradients come from the raw prediction
+(log-sum-exp, softplus) and never from a clipped probability.
+
+To add one, write the function and add a row to :data:`LOSSES`. The rules for scalar
+code are those of :mod:`nnfit.functions.activations`. At a kink the gradient is 0.
+An infinite raw prediction may give a NaN: training has diverged by then, and both
+are reported as that.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from nnfit.functions.maths import exp, log, sigmoid, softplus
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A row of the registry of losses.
+
+    Parameters
+    ----------
+    name : str
+        Value of the estimators' parameter ``loss``.
+    function : callable
+        ``function(raw, y, grad, n, params) -> value``, see the module.
+    task : {"classification", "regression"}
+        Kind of estimator that offers the loss.
+    link : str
+        Key of :data:`LINKS`: how raw predictions become predictions.
+    formula : str
+        Value in reStructuredText mathematics, for the documentation.
+    reference : str
+        Where the loss comes from.
+    parameters : tuple of str
+        Names of the entries of ``params``, in order.
+    y_min : float
+        Smallest valid target.
+    y_min_inclusive : bool
+        Whether ``y_min`` itself is valid.
+    average_outputs : bool
+        True where scikit-learn reports the mean over outputs instead of the sum;
+        the gradient is that of the sum in any case.
+    """
+
+    name: str
+    function: Callable
+    task: str
+    link: str
+    formula: str
+    reference: str
+    parameters: tuple[str, ...] = ()
+    y_min: float = -float("inf")
+    y_min_inclusive: bool = True
+    average_outputs: bool = False
+
+
+def log_loss(raw, y, grad, n, params):
+    # -y log p - (1 - y) log(1 - p), p = sigmoid(z), is log(1 + e^-|z|) plus |z| times
+    # the share of y on the wrong side, so a confident right answer costs
+    # e^-|z| and not a cancelled 0.
+    smoothing = params[0]
+    total = 0.0
+    for j in range(n):
+        z = raw[j]
+        target = y[j] + smoothing * (0.5 - y[j])
+        wrong = 1.0 - target if z > 0.0 else target
+        grad[j] = sigmoid(z) - target
+        total += softplus(-abs(z)) + abs(z) * wrong
+    return total
+
+
+def softmax(raw, y, grad, n, params):
+    # y[0] is the class index. Everything is relative to the largest raw prediction,
+    # so the exponentials lie in [0, 1] and their sum in [1, n].
+    smoothing = params[0]
+    target = int(y[0])
+    largest = raw[0]
+    for j in range(1, n):
+        largest = raw[j] if raw[j] > largest else largest
+    for j in range(n):
+        grad[j] = exp(raw[j] - largest)
+    total = 0.0
+    shifted = 0.0
+    count = 0.0  # n as a float of the compute dtype; float(n) would be a float64
+    for j in range(n):
+        total += grad[j]
+        shifted += raw[j] - largest
+        count += 1.0
+    uniform = smoothing / count
+    scale = 1.0 / total
+    for j in range(n):
+        grad[j] = grad[j] * scale - uniform
+    grad[target] -= 1.0 - smoothing
+    value = log(total) - (1.0 - smoothing) * (raw[target] - largest)
+    # The sum of differences is finite unless a raw prediction is not.
+    return value - uniform * shifted
+
+
+def squared_error(raw, y, grad, n, params):
+    total = 0.0
+    for j in range(n):
+        r = raw[j] - y[j]
+        grad[j] = r
+        total += 0.5 * r * r
+    return total
+
+
+def absolute_error(raw, y, grad, n, params):
+    total = 0.0
+    for j in range(n):
+        r = raw[j] - y[j]
+        # The last r is 0 or NaN.
+        grad[j] = 1.0 if r > 0.0 else (-1.0 if r < 0.0 else r)
+        total += abs(r)
+    return total
+
+
+def huber(raw, y, grad, n, params):
+    delta = params[0]
+    total = 0.0
+    for j in range(n):
+        r = raw[j] - y[j]
+        clipped = delta if r > delta else (-delta if r < -delta else r)
+        grad[j] = clipped
+        # r^2 / 2 inside, delta (|r| - delta / 2) outside.
+        total += clipped * (r - 0.5 * clipped)
+    return total
+
+
+def quantile(raw, y, grad, n, params):
+    # Output j is the quantile of level params[j] of the one target y[0].
+    total = 0.0
+    for j in range(n):
+        r = raw[j] - y[0]
+        slope = 1.0 - params[j] if r > 0.0 else (-params[j] if r < 0.0 else r)
+        grad[j] = slope
+        total += slope * r
+    return total
+
+
+def poisson(raw, y, grad, n, params):
+    total = 0.0
+    for j in range(n):
+        predicted = exp(raw[j])
+        grad[j] = predicted - y[j]
+        # y log(y / predicted), which is 0 for y = 0
+        relative = 0.0 if y[j] == 0.0 else y[j] * (log(y[j]) - raw[j])
+        total += relative - y[j] + predicted
+    return total
+
+
+def gamma(raw, y, grad, n, params):
+    total = 0.0
+    for j in range(n):
+        ratio = y[j] * exp(-raw[j])
+        grad[j] = 1.0 - ratio
+        total += ratio + raw[j] - log(y[j]) - 1.0
+    return total
+
+
+# Inverse links: link(raw, out, n) writes the n predictions of a row to out, which
+# may be raw itself.
+
+
+def identity_link(raw, out, n):
+    for j in range(n):
+        out[j] = raw[j]
+
+
+def logistic_link(raw, out, n):
+    for j in range(n):
+        out[j] = sigmoid(raw[j])
+
+
+def softmax_link(raw, out, n):
+    largest = raw[0]
+    for j in range(1, n):
+        largest = raw[j] if raw[j] > largest else largest
+    for j in range(n):
+        out[j] = exp(raw[j] - largest)
+    total = 0.0
+    for j in range(n):
+        total += out[j]
+    scale = 1.0 / total
+    for j in range(n):
+        out[j] = out[j] * scale
+
+
+def exp_link(raw, out, n):
+    for j in range(n):
+        out[j] = exp(raw[j])
+
+
+def sorted_link(raw, out, n):
+    # Insertion sort: quantiles of increasing levels must not cross, and n is small.
+    for j in range(n):
+        value = raw[j]
+        i = j
+        while i > 0 and out[i - 1] > value:
+            out[i] = out[i - 1]
+            i -= 1
+        out[i] = value
+
+
+LINKS: dict[str, Callable] = {
+    "identity": identity_link,
+    "logistic": logistic_link,
+    "softmax": softmax_link,
+    "exp": exp_link,
+    "sorted": sorted_link,
+}
+
+LOSSES: dict[str, Loss] = {
+    row.name: row
+    for row in (
+        Loss(
+            name="log_loss",
+            function=log_loss,
+            task="classification",
+            link="logistic",
+            formula=r"-\sum_j y_j \log p_j + (1 - y_j) \log(1 - p_j), \;"
+            r" p_j = \sigma(z_j)",
+            reference="Negative log-likelihood of independent Bernoulli variables: "
+            'Bishop (2006), "Pattern Recognition and Machine Learning", 5.2. '
+            "Label smoothing e replaces y by y (1 - e) + e / 2.",
+            parameters=("label_smoothing",),
+        ),
+        Loss(
+            name="softmax",
+            function=softmax,
+            task="classification",
+            link="softmax",
+            formula=r"\log \sum_j e^{z_j} - \sum_j q_j z_j, \;"
+            r" q_j = (1 - \epsilon) [j = y] + \epsilon / C",
+            reference="Negative log-likelihood of one of C classes: Bishop (2006), "
+            '"Pattern Recognition and Machine Learning", 5.2; label smoothing: '
+            'Szegedy et al. (2015), "Rethinking the Inception architecture for '
+            'computer vision", arXiv:1512.00567.',
+            parameters=("label_smoothing",),
+        ),
+        Loss(
+            name="squared_error",
+            function=squared_error,
+            task="regression",
+            link="identity",
+            formula=r"\frac{1}{2} \sum_j (z_j - y_j)^2",
+            reference="Least squares; the half as in scikit-learn's MLPRegressor.",
+            average_outputs=True,
+        ),
+        Loss(
+            name="absolute_error",
+            function=absolute_error,
+            task="regression",
+            link="identity",
+            formula=r"\sum_j |z_j - y_j|",
+            reference="Least absolute deviations.",
+        ),
+        Loss(
+            name="huber",
+            function=huber,
+            task="regression",
+            link="identity",
+            formula=r"\sum_j \frac{1}{2} r_j^2 \text{ if } |r_j| \le \delta \text{ else"
+            r" } \delta (|r_j| - \frac{\delta}{2}), \; r_j = z_j - y_j",
+            reference='Huber (1964), "Robust estimation of a location parameter", '
+            "Annals of Mathematical Statistics 35.",
+            parameters=("delta",),
+        ),
+        Loss(
+            name="quantile",
+            function=quantile,
+            task="regression",
+            link="sorted",
+            formula=r"\sum_j \max(\tau_j (y - z_j), (\tau_j - 1) (y - z_j))",
+            reference='Koenker and Bassett (1978), "Regression quantiles", '
+            "Econometrica 46.",
+            parameters=("quantile",),
+        ),
+        Loss(
+            name="poisson",
+            function=poisson,
+            task="regression",
+            link="exp",
+            formula=r"\sum_j y_j \log(y_j / e^{z_j}) - y_j + e^{z_j}",
+            reference="Half the Poisson deviance with logarithmic link: McCullagh "
+            'and Nelder (1989), "Generalized Linear Models".',
+            y_min=0.0,
+        ),
+        Loss(
+            name="gamma",
+            function=gamma,
+            task="regression",
+            link="exp",
+            formula=r"\sum_j y_j e^{-z_j} + z_j - \log y_j - 1",
+            reference="Half the gamma deviance with logarithmic link: McCullagh and "
+            'Nelder (1989), "Generalized Linear Models".',
+            y_min=0.0,
+            y_min_inclusive=False,
+        ),
+    )
+}
