@@ -1,0 +1,26 @@
+"""Latency of one row and time of many."""
+
+import numpy as np
+
+from nnfit import MLPClassifier
+
+from .shapes import SHAPES, make_data
+from .timing import fit
+
+
+class Predict:
+    params = list(SHAPES)
+    param_names = ["shape"]
+
+    def setup(self, name):
+        X, y, _, _ = make_data(name)
+        self.model, _ = fit(MLPClassifier, name, 1, X, y)
+        self.one = X[:1]
+        self.many = np.resize(X, (20000, X.shape[1]))
+        self.model.predict_proba(self.one)
+
+    def time_one_row(self, name):
+        self.model.predict_proba(self.one)
+
+    def time_20000_rows(self, name):
+        self.model.predict_proba(self.many)

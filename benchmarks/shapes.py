@@ -1,0 +1,84 @@
+"""The five networks that every fit, memory and comparison benchmark uses."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from sklearn.datasets import load_digits
+
+N_CLASSES = 10
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A data set and a network; both classify into ten classes.
+
+    ``short`` and ``long`` are numbers of epochs: the time of an epoch is the
+    difference of two fits, so that validation, initial weights and compiling drop
+    out of it. ``scored`` is the number of epochs before accuracy is taken.
+    """
+
+    n_samples: int
+    n_features: int
+    hidden_layer_sizes: tuple
+    batch_size: int
+    short: int
+    long: int
+    scored: int
+
+    @property
+    def flops_per_epoch(self):
+        """Operations in the products of one epoch: three products for a layer,
+        two for the first, whose input needs no gradient."""
+        sizes = (self.n_features, *self.hidden_layer_sizes, N_CLASSES)
+        products = [2 * a * b for a, b in pairwise(sizes)]
+        return self.n_samples * (3 * sum(products) - products[0])
+
+
+SHAPES = {
+    "tiny": Shape(500, 10, (32,), 32, short=10, long=410, scored=100),
+    "digits": Shape(1797, 64, (100,), 200, short=5, long=205, scored=50),
+    "small": Shape(5000, 20, (64, 64), 64, short=2, long=32, scored=20),
+    "cover": Shape(50000, 54, (256, 256), 256, short=1, long=4, scored=4),
+    "wide": Shape(20000, 784, (512, 512), 256, short=1, long=3, scored=3),
+}
+
+
+def make_data(name, n_test=1000):
+    """Training and test data of one shape.
+
+    "digits" is scikit-learn's, trained on whole and scored on the same rows. The
+    others are normal features labelled by a random network with one hidden layer of
+    32 tanh units, so that there is something to learn that is not linear.
+
+    Returns
+    -------
+    X, y, X_test, y_test : float32 and int64 ndarrays
+    """
+    shape = SHAPES[name]
+    if name == "digits":
+        X, y = load_digits(return_X_y=True)
+        X = (X / 16).astype(np.float32)
+        return X, y, X, y
+    rng = np.random.default_rng(0)
+    n = shape.n_samples + n_test
+    X = rng.standard_normal((n, shape.n_features), dtype=np.float32)
+    inner = rng.standard_normal((shape.n_features, 32)) / np.sqrt(shape.n_features)
+    outer = rng.standard_normal((32, N_CLASSES))
+    y = np.argmax(np.tanh(2 * X @ inner) @ outer, axis=1)
+    train, test = slice(0, shape.n_samples), slice(shape.n_samples, n)
+    return X[train], y[train], X[test], y[test]
+
+
+def parameters(name, max_iter):
+    """Constructor arguments that scikit-learn's and our classifier both take: Adam,
+    ReLU, and no stopping before ``max_iter`` epochs."""
+    shape = SHAPES[name]
+    return {
+        "hidden_layer_sizes": shape.hidden_layer_sizes,
+        "batch_size": shape.batch_size,
+        "max_iter": max_iter,
+        "tol": 0.0,
+        "n_iter_no_change": np.inf,
+        "random_state": 0,
+    }
