@@ -1,0 +1,1 @@
+"""Kernels of the CPU engine; the only modules that import numba."""

@@ -1,0 +1,425 @@
+"""Elementary functions that LLVM vectorises: exp, log, tanh, erf and relatives.
+
+numba compiles ``math.exp`` and its like to one library call per element; these are
+arithmetic without branches or calls, so a loop over them runs in vector registers
+on every target, the baseline of x86-64 included (which has no rounding
+instruction). :data:`IMPLEMENTATIONS` has them by dtype and by their name in
+:mod:`nnfit.functions.maths`, whose semantics they share: overflow gives infinity,
+``log(0)`` minus infinity, NaN gives NaN. One difference: results of ``exp`` below
+the smallest normal number are 0.
+
+Largest error in ulp, over every 257th bit pattern of float32 and 10^6 random
+float64, on a machine with fused multiply-add; and nanoseconds per element of 4096 on
+one Zen 5 core, the C library's function beside it:
+
+@TABLE@
+"""
+
+import math
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+# forceinline: a loop around a call does not vectorise, and the longest of these
+# exceed what LLVM inlines by itself.
+_inlined = numba.njit(
+    fastmath={"contract", "nsz"},
+    error_model="numpy",
+    forceinline=True,
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+    _nrt=False,
+)
+
+
+@dataclass(frozen=True)
+class _Format:
+    """What the functions must know of a floating-point format.
+
+    ``magic`` is 1.5 times 2 to the number of fraction bits: adding it rounds to an
+    integer, which then stands in the low bits. ``ln2_high`` has so few bits that
+    its product with any exponent is exact; ``ln2_high + ln2_low`` is log 2.
+
+    The polynomials (constant term first) are weighted least-squares fits on
+    Chebyshev nodes in 60-digit arithmetic; degrees are the smallest whose error is
+    a small part of an ulp:
+
+    - exp: ``(e^r - 1 - r) / r^2`` on ``|r| <= log(2) / 2``;
+    - log: ``(2 atanh(s) - 2 s) / s^3`` in ``s^2``, ``|s| <= 0.1716``;
+    - log1p: ``log(1 + x) / x`` on ``[0, 1]``, relative error;
+    - erf: ``erf(x) / x - 1`` in ``x^2`` on ``[0, 1]``, relative error of erf;
+    - log_erfc: ``log(erfc(x))`` in ``x - 1`` on ``[1, erf_end]``, weighted by
+      ``erfc(x)``; beyond ``erf_end`` erf rounds to 1.
+    """
+
+    real: type
+    fraction_bits: int
+    magic: float
+    smallest_normal: float
+    subnormal_scale: float
+    exp_low: float
+    exp_high: float
+    ln2_high: float
+    ln2_low: float
+    erf_end: float
+    exp: tuple
+    log: tuple
+    log1p: tuple
+    erf: tuple
+    log_erfc: tuple
+
+
+_FORMATS = {
+    "float32": _Format(
+        real=np.float32,
+        fraction_bits=23,
+        magic=1.5 * 2.0**23,
+        smallest_normal=2.0**-126,
+        subnormal_scale=2.0**23,
+        exp_low=-87.33654022216797,
+        exp_high=88.72283172607422,
+        ln2_high=0.693145751953125,
+        ln2_low=1.4286068203094173e-06,
+        erf_end=4.0,
+        exp=(
+            0.5,
+            0.1666654,
+            0.04166635,
+            0.008366767,
+            0.0013941121,
+        ),
+        log=(
+            0.66666776,
+            0.399773,
+            0.29877445,
+        ),
+        log1p=(
+            1.0,
+            -0.4999989,
+            0.33329666,
+            -0.24951167,
+            0.19661018,
+            -0.15263274,
+            0.105329506,
+            -0.056269526,
+            0.019487686,
+            -0.0031639994,
+        ),
+        erf=(
+            0.12837917,
+            -0.37612626,
+            0.112835824,
+            -0.026853692,
+            0.005188099,
+            -0.0008008189,
+            7.847259e-05,
+        ),
+        log_erfc=(
+            -1.8496056,
+            -2.6389668,
+            -0.8431178,
+            -0.041503053,
+            0.009895253,
+            -0.0018296357,
+            0.00018655171,
+        ),
+    ),
+    "float64": _Format(
+        real=np.float64,
+        fraction_bits=52,
+        magic=1.5 * 2.0**52,
+        smallest_normal=2.0**-1022,
+        subnormal_scale=2.0**52,
+        exp_low=-708.3964185322641,
+        exp_high=709.782712893384,
+        ln2_high=0.6931471805601177,
+        ln2_low=-1.7239444525614835e-13,
+        erf_end=6.0,
+        exp=(
+            0.5000000000000006,
+            0.16666666666666677,
+            0.04166666666657306,
+            0.008333333333321421,
+            0.0013888888932517304,
+            0.00019841269886591435,
+            2.4801504310983356e-05,
+            2.755724378779126e-06,
+            2.762637210237089e-07,
+            2.5109171314008863e-08,
+        ),
+        log=(
+            0.6666666666666737,
+            0.3999999999940143,
+            0.28571428745022687,
+            0.2222219832138817,
+            0.1818357681823898,
+            0.15313740438192908,
+            0.14798994301953908,
+        ),
+        log1p=(
+            1.0,
+            -0.49999999999999833,
+            0.3333333333330616,
+            -0.2499999999824741,
+            0.19999999939818655,
+            -0.16666665393757513,
+            0.14285696185485436,
+            -0.12499816674339809,
+            0.11109733797040011,
+            -0.09992093087992572,
+            0.09055436778533013,
+            -0.08206780118202418,
+            0.07328131058337645,
+            -0.06287147524061665,
+            0.05005441419194191,
+            -0.03550473241308141,
+            0.02148866078062579,
+            -0.010600011734050408,
+            0.0040407529861324195,
+            -0.0011070411202804796,
+            0.0001928297421103607,
+            -1.5974832649876538e-05,
+        ),
+        erf=(
+            0.12837916709551256,
+            -0.3761263890318375,
+            0.11283791670954854,
+            -0.02686617064507231,
+            0.0052239776247753195,
+            -0.0008548326978430694,
+            0.00012055331025793798,
+            -1.4925593245923501e-05,
+            1.6460968721975601e-06,
+            -1.634998274189769e-07,
+            1.4657600165778558e-08,
+            -1.1364607520605601e-09,
+            5.943508233981782e-11,
+        ),
+        log_erfc=(
+            -1.8496055099332482,
+            -2.638967514234788,
+            -0.8431072563586866,
+            -0.04156109804159179,
+            0.010033825371928505,
+            -0.0019779025510959767,
+            0.0002373224078962554,
+            2.6278094448532506e-05,
+            -2.715957480596495e-05,
+            9.60960724352212e-06,
+            -2.0605669406249576e-06,
+            1.4353832208517946e-07,
+            9.713692640519622e-08,
+            -5.185047792207241e-08,
+            1.4849384331745716e-08,
+            -2.849581657658107e-09,
+            3.660080614374357e-10,
+            -2.8608882469579202e-11,
+            1.0305267765735484e-12,
+        ),
+    ),
+}
+
+_INTEGERS = {types.float32: (ir.IntType(32), 23), types.float64: (ir.IntType(64), 52)}
+
+
+def _bits(value, dtype):
+    """Bit pattern of a float as a Python integer."""
+    kind = {types.float32: "f4", types.float64: "f8"}[dtype]
+    return int(np.array(value, kind).view("i" + kind[1]))
+
+
+@intrinsic
+def _times_power_of_two(typingctx, y, shifted):
+    """``y * 2**n`` for ``shifted = n + magic``, by adding n to y's exponent bits.
+
+    The result must be a normal number.
+    """
+
+    def codegen(context, builder, signature, args):
+        integer, fraction_bits = _INTEGERS[y]
+        bits, n = (builder.bitcast(arg, integer) for arg in args)
+        # The shift drops the upper bits, those of magic.
+        n = builder.shl(n, ir.Constant(integer, fraction_bits))
+        return builder.bitcast(builder.add(bits, n), args[0].type)
+
+    return y(y, y), codegen
+
+
+def _offset_bits(builder, x, dtype):
+    """Bits of x > 0, shifted so that exponents step at sqrt(1/2) and not at 1."""
+    integer, fraction_bits = _INTEGERS[dtype]
+    offset = _bits(1.0, dtype) - _bits(math.sqrt(0.5), dtype)
+    bits = builder.add(builder.bitcast(x, integer), ir.Constant(integer, offset))
+    return bits, integer, fraction_bits
+
+
+@intrinsic
+def _mantissa(typingctx, x):
+    """The m of ``x = m * 2**e`` with m in [sqrt(1/2), sqrt(2)), x normal."""
+
+    def codegen(context, builder, signature, args):
+        bits, integer, fraction_bits = _offset_bits(builder, args[0], x)
+        bits = builder.and_(bits, ir.Constant(integer, 2**fraction_bits - 1))
+        bits = builder.add(bits, ir.Constant(integer, _bits(math.sqrt(0.5), x)))
+        return builder.bitcast(bits, args[0].type)
+
+    return x(x), codegen
+
+
+@intrinsic
+def _exponent(typingctx, x):
+    """The e of ``x = m * 2**e`` with m in [sqrt(1/2), sqrt(2)), x normal."""
+
+    def codegen(context, builder, signature, args):
+        bits, integer, fraction_bits = _offset_bits(builder, args[0], x)
+        biased = builder.lshr(bits, ir.Constant(integer, fraction_bits))
+        # Through the low bits of magic: AVX2 cannot convert 64-bit integers.
+        magic = 1.5 * 2.0**fraction_bits
+        shifted = builder.add(biased, ir.Constant(integer, _bits(magic, x)))
+        bias = {23: 127.0, 52: 1023.0}[fraction_bits]
+        value = builder.bitcast(shifted, args[0].type)
+        return builder.fsub(value, ir.Constant(args[0].type, magic + bias))
+
+    return x(x), codegen
+
+
+def _polynomial(coefficients):
+    """An intrinsic that evaluates a polynomial by Horner's rule, unrolled."""
+
+    @intrinsic
+    def polynomial(typingctx, x):
+        def codegen(context, builder, signature, args):
+            kind = args[0].type
+            value = ir.Constant(kind, coefficients[-1])
+            for coefficient in coefficients[-2::-1]:
+                value = builder.fmul(value, args[0])
+                value = builder.fadd(value, ir.Constant(kind, coefficient))
+            return value
+
+        return x(x), codegen
+
+    return polynomial
+
+
+def _implement(form):
+    """Build the functions of one format; float constants must have its type."""
+    real = form.real
+    zero, half, one, two = real(0.0), real(0.5), real(1.0), real(2.0)
+    infinity, nan = real(math.inf), real(math.nan)
+
+    exp_tail = _polynomial(form.exp)
+    magic = real(form.magic)
+    inverse_ln2 = real(1.0 / math.log(2.0))
+    ln2_high, ln2_low = real(form.ln2_high), real(form.ln2_low)
+    exp_low, exp_high = real(form.exp_low), real(form.exp_high)
+    expm1_low = real(-40.0)  # expm1 rounds to -1 from -37.4 on
+
+    @_inlined
+    def exp(x):
+        shifted = x * inverse_ln2 + magic
+        n = shifted - magic
+        r = (x - n * ln2_high) - n * ln2_low
+        y = _times_power_of_two(one + (r + r * r * exp_tail(r)), shifted)
+        y = y if x <= exp_high else x + infinity  # NaN stays NaN
+        return zero if x < exp_low else y
+
+    @_inlined
+    def expm1_in_range(x):
+        shifted = x * inverse_ln2 + magic
+        n = shifted - magic
+        r = (x - n * ln2_high) - n * ln2_low
+        # 2^n (e^r - 1) + 2^n - 1 with halved powers, since 2^n itself may overflow.
+        scale = _times_power_of_two(one, shifted - one)
+        return two * (scale * (r + r * r * exp_tail(r)) + (scale - half))
+
+    @_inlined
+    def expm1(x):
+        y = expm1_in_range(expm1_low if x < expm1_low else x)
+        return y if x <= exp_high else x + infinity
+
+    tanh_end = real(20.0)  # tanh rounds to 1 from 19.1 on
+
+    @_inlined
+    def tanh(x):
+        a = abs(x)
+        e = expm1_in_range(two * (tanh_end if a > tanh_end else a))
+        t = e / (e + two)
+        return -t if x < zero else t
+
+    @_inlined
+    def sigmoid(x):
+        e = exp(-abs(x))
+        return (e if x < zero else one) / (one + e)
+
+    log_tail = _polynomial(form.log)
+    smallest_normal = real(form.smallest_normal)
+    subnormal_scale = real(form.subnormal_scale)
+    subnormal_exponent = real(form.fraction_bits)
+
+    @_inlined
+    def log_of_normal(x, exponent_offset):
+        e = _exponent(x) - exponent_offset
+        f = _mantissa(x) - one
+        # log(1 + f) = 2 atanh(s) with s = f / (2 + f), and 2 s = f - s f.
+        s = f / (two + f)
+        z = s * s
+        return e * ln2_high + (f - (s * (f - z * log_tail(z)) - e * ln2_low))
+
+    @_inlined
+    def log(x):
+        scaled = x * subnormal_scale if x < smallest_normal else x
+        y = log_of_normal(scaled, subnormal_exponent if x < smallest_normal else zero)
+        y = y if x < infinity else x  # infinity and NaN
+        return y if not x <= zero else (-infinity if x == zero else nan)
+
+    @_inlined
+    def log1p(x):
+        u = one + x
+        # What rounding to u lost, times the derivative of log.
+        y = log_of_normal(u, zero) + (x - (u - one)) / u
+        y = y if x < infinity else x
+        return y if not x <= -one else (-infinity if x == -one else nan)
+
+    log1p_ratio = _polynomial(form.log1p)
+
+    @_inlined
+    def softplus(x):
+        e = exp(-abs(x))
+        return (zero if x <= zero else x) + e * log1p_ratio(e)
+
+    erf_ratio = _polynomial(form.erf)
+    log_erfc = _polynomial(form.log_erfc)
+    erf_end = real(form.erf_end)
+
+    @_inlined
+    def erf(x):
+        a = abs(x)
+        a = erf_end if a > erf_end else a
+        z = x * x
+        tail = one - exp(log_erfc(a - one))
+        tail = -tail if x < zero else tail
+        return x + x * erf_ratio(z) if a < one else tail
+
+    @_inlined
+    def sqrt(x):
+        return math.sqrt(x)  # one instruction
+
+    return {
+        "exp": exp,
+        "expm1": expm1,
+        "log": log,
+        "log1p": log1p,
+        "sqrt": sqrt,
+        "tanh": tanh,
+        "erf": erf,
+        "sigmoid": sigmoid,
+        "softplus": softplus,
+    }
+
+
+#: ``{dtype: {name: numba function}}``, one for each name of `nnfit.functions.maths`.
+IMPLEMENTATIONS = {dtype: _implement(form) for dtype, form in _FORMATS.items()}
