@@ -1,3 +1,25 @@
 """Neural networks as scikit-learn estimators, trained by compiled kernels."""
 
-__version__ = "0.1.0.dev0"
+__version__ = "0.1.0"
+
+__all__ = ["MLPClassifier", "MLPRegressor", "__version__"]
+
+# Where each exported class lives. They are imported on first use, so that
+# `import nnfit` itself loads neither scikit-learn nor SciPy.
+_EXPORTS = {
+    "MLPClassifier": "nnfit.estimators.classifier",
+    "MLPRegressor": "nnfit.estimators.regressor",
+}
+
+
+def __getattr__(name):
+    if name in _EXPORTS:
+        from importlib import import_module
+
+        value = globals()[name] = getattr(import_module(_EXPORTS[name]), name)
+        return value
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted(set(globals()) | set(__all__))

@@ -1,0 +1,1 @@
+"""Epochs, validation, stopping, history: one training loop for every device."""

@@ -1,0 +1,89 @@
+"""Training by L-BFGS on the whole data set."""
+
+import math
+import time
+import warnings
+
+import numpy as np
+import scipy.optimize
+from sklearn.utils.optimize import _check_optimize_result
+from threadpoolctl import threadpool_limits
+
+from nnfit.training.loop import INTERRUPTED, NON_FINITE, SCALING_ADVICE
+
+
+def train_lbfgs(engine, settings, max_fun, record, validation=None):
+    """Minimise the penalised loss with SciPy's L-BFGS-B.
+
+    Parameters
+    ----------
+    engine : Engine
+        Configured, with weights and data set. Leaves with the weights found.
+    settings : Settings
+        Of which ``max_iter``, ``tol`` and ``verbose`` are used.
+    max_fun : int
+        Largest number of evaluations of the loss.
+    record : Record
+        Gets one row of history per iteration and the number of iterations.
+    validation : Validation or None
+        Recorded after every iteration; never stops the training.
+
+    Returns
+    -------
+    loss : float
+        Penalised loss of the weights found.
+
+    Raises
+    ------
+    ValueError
+        If the weights found are not finite.
+    """
+    started = time.perf_counter() - record.seconds
+    dtype = engine.flat.dtype
+    latest = scipy.optimize.OptimizeResult(x=engine.flat.copy(), fun=math.nan)
+
+    def loss_and_gradient(flat):
+        loss, gradient = engine.loss_and_gradient(flat.astype(dtype, copy=False))
+        # SciPy works in float64 whatever the network computes in.
+        return float(loss), np.asarray(gradient, dtype=np.float64)
+
+    def after_iteration(intermediate_result):
+        latest.update(x=intermediate_result.x.copy(), fun=intermediate_result.fun)
+        val_loss = val_score = math.nan
+        if validation is not None:
+            engine.flat[...] = latest.x
+            val_loss = engine.evaluate(
+                validation.X, validation.y, validation.sample_weight
+            )
+            val_score = float(validation.score(engine, val_loss))
+        seconds = time.perf_counter() - started
+        record.add_epoch(float(latest.fun), math.nan, seconds, val_loss, val_score)
+        if settings.verbose:
+            print(f"Iteration {record.n_iter}, loss = {latest.fun:.8f}")
+
+    try:
+        # SciPy's vector products differ in the last bit between one BLAS thread
+        # and two; the result shall not depend on the machine's load.
+        with threadpool_limits(limits=1, user_api="blas"):
+            result = scipy.optimize.minimize(
+                loss_and_gradient,
+                engine.flat.astype(np.float64),
+                method="L-BFGS-B",
+                jac=True,
+                callback=after_iteration,
+                options={
+                    "maxfun": max_fun,
+                    "maxiter": settings.max_iter,
+                    "gtol": settings.tol,
+                },
+            )
+        record.n_iter = _check_optimize_result("lbfgs", result, settings.max_iter)
+    except KeyboardInterrupt:
+        warnings.warn(INTERRUPTED)
+        result = latest
+    engine.flat[...] = result.x
+    if not np.isfinite(engine.flat).all():
+        raise ValueError(
+            f"{NON_FINITE} {SCALING_ADVICE}; or raise alpha, which is {settings.alpha}."
+        )
+    return float(result.fun)

@@ -1,0 +1,246 @@
+"""Training by mini-batches: the loop around an engine's epochs."""
+
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from nnfit.training.stopping import (
+    MIN_ADAPTIVE_LEARNING_RATE,
+    update_no_improvement,
+    update_no_improvement_score,
+)
+
+NOT_CONVERGED = (
+    "Stochastic Optimizer: Maximum iterations (%d) "
+    "reached and the optimization hasn't converged yet."
+)
+INTERRUPTED = "Training interrupted by user."
+NON_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large "
+    "values and need to be preprocessed."
+)
+SCALING_ADVICE = (
+    "Scale X (for example with sklearn.preprocessing.StandardScaler) and, in "
+    "regression, y"
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; every number has the estimator parameter's name and meaning.
+
+    ``hyper`` holds the solver's own parameters in the order of its registry row,
+    ``max_iter`` counts the epochs of this call, ``incremental`` is true in
+    ``partial_fit``.
+    """
+
+    batch_size: int
+    shuffle: bool
+    seed: int
+    alpha: float
+    weight_decay: float
+    learning_rate_init: float
+    learning_rate: str
+    power_t: float
+    hyper: tuple[float, ...]
+    tol: float
+    n_iter_no_change: float
+    max_iter: int
+    early_stopping: bool = False
+    incremental: bool = False
+    verbose: bool = False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """Data to watch, as the engine takes them.
+
+    ``score(engine, val_loss)`` gives the score of the current weights.
+    """
+
+    X: Any
+    y: np.ndarray
+    sample_weight: np.ndarray | None
+    score: Callable[[Any, float], float]
+
+
+def configure(engine, settings, monitor_loss):
+    """Hand the settings to the engine."""
+    # inf is allowed; an engine counts with integers.
+    patience = int(min(settings.n_iter_no_change, 2**62))
+    engine.configure(
+        batch_size=settings.batch_size,
+        shuffle=settings.shuffle,
+        seed=settings.seed,
+        alpha=settings.alpha,
+        weight_decay=settings.weight_decay,
+        learning_rate_init=settings.learning_rate_init,
+        schedule=settings.learning_rate,
+        power_t=settings.power_t,
+        hyper=settings.hyper,
+        tol=settings.tol,
+        n_iter_no_change=patience,
+        monitor_loss=monitor_loss,
+    )
+
+
+def train(engine, settings, record, validation=None):
+    """Train until a stopping rule, ``max_iter`` or the user ends it.
+
+    Parameters
+    ----------
+    engine : Engine
+        Configured, with weights and data set. Leaves with the weights to keep:
+        the best ones with early stopping, else the last.
+    settings : Settings
+    record : Record
+        Extended in place.
+    validation : Validation or None
+
+    Raises
+    ------
+    ValueError
+        If the weights are no longer finite and there are no better ones to
+        restore.
+    """
+    loop = _Loop(engine, settings, record, validation)
+    try:
+        loop.run()
+    except KeyboardInterrupt:
+        warnings.warn(INTERRUPTED)
+    if settings.early_stopping:
+        engine.flat[...] = loop.best_weights
+    if not np.isfinite(engine.flat).all():
+        raise ValueError(divergence_message(settings))
+
+
+def divergence_message(settings):
+    """What to do when the weights explode, beginning with scikit-learn's sentence."""
+    return (
+        f"{NON_FINITE} {SCALING_ADVICE}; lower learning_rate_init, which is "
+        f"{settings.learning_rate_init}; or raise alpha, which is {settings.alpha}."
+    )
+
+
+class _Loop:
+    """One run of :func:`train`."""
+
+    def __init__(self, engine, settings, record, validation):
+        self.engine = engine
+        self.settings = settings
+        self.record = record
+        self.validation = validation
+        self.best_weights = engine.flat.copy() if settings.early_stopping else None
+        self.started = time.perf_counter() - record.seconds
+        # Only where somebody looks at every epoch does Python take part in it.
+        self.stepwise = validation is not None or settings.verbose
+
+    def run(self):
+        """Call the engine until it or a rule of this class stops."""
+        progress = self.engine.progress
+        last_epoch = progress.epoch + self.settings.max_iter
+        clock = self.record.seconds
+        while progress.epoch < last_epoch and not progress.stopped:
+            target = progress.epoch + 1 if self.stepwise else last_epoch
+            done = self.engine.train(target)
+            now = time.perf_counter() - self.started
+            self._add_epochs(done, clock, now)
+            if len(done["loss"]):
+                clock = now
+        if progress.stopped == 2:
+            self._diverged()
+        elif progress.epoch >= last_epoch and not progress.stopped:
+            self._not_converged()
+
+    def _add_epochs(self, done, clock, now):
+        """Record the finished epochs of one engine call, and apply the rules."""
+        losses, rates = done["loss"].tolist(), done["learning_rate"].tolist()
+        for i, (loss, rate) in enumerate(zip(losses, rates, strict=True)):
+            # The epochs of one call are equally long, as far as Python can see.
+            seconds = clock + (now - clock) * (i + 1) / len(losses)
+            val_loss, val_score = self._validate()
+            self.record.add_epoch(loss, rate, seconds, val_loss, val_score)
+            if self.settings.verbose:
+                print(f"Iteration {self.record.n_iter}, loss = {loss:.8f}")
+            if self.stepwise:
+                self._apply_rules(loss, val_score)
+        if not self.stepwise:
+            self.record.best_loss = self.engine.progress.best_loss
+            self.record.no_improvement = self.engine.progress.no_improvement
+
+    def _validate(self):
+        if self.validation is None:
+            return math.nan, math.nan
+        watched = self.validation
+        val_loss = self.engine.evaluate(watched.X, watched.y, watched.sample_weight)
+        return val_loss, float(watched.score(self.engine, val_loss))
+
+    def _apply_rules(self, loss, val_score):
+        """Count epochs without improvement; stop or lower the learning rate."""
+        record, settings = self.record, self.settings
+        if settings.early_stopping:
+            record.validation_scores.append(val_score)
+            if settings.verbose:
+                print(f"Validation score: {val_score:f}")
+            best = record.best_validation_score
+            record.best_validation_score, record.no_improvement = (
+                update_no_improvement_score(
+                    val_score, best, record.no_improvement, settings.tol
+                )
+            )
+            if record.best_validation_score > best:
+                self.best_weights = self.engine.flat.copy()
+        else:
+            record.best_loss, record.no_improvement = update_no_improvement(
+                loss, record.best_loss, record.no_improvement, settings.tol
+            )
+        if record.no_improvement > settings.n_iter_no_change:
+            self._stop_or_slow_down()
+        progress = self.engine.progress
+        progress.no_improvement = record.no_improvement
+        if record.best_loss is not None:
+            progress.best_loss = record.best_loss
+
+    def _stop_or_slow_down(self):
+        settings, progress = self.settings, self.engine.progress
+        watched = "Validation score" if settings.early_stopping else "Training loss"
+        message = (
+            f"{watched} did not improve more than tol={settings.tol:f} for "
+            f"{settings.n_iter_no_change} consecutive epochs."
+        )
+        if settings.learning_rate != "adaptive":
+            message += " Stopping."
+            progress.stopped = 1
+        elif progress.learning_rate <= MIN_ADAPTIVE_LEARNING_RATE:
+            message += " Learning rate too small. Stopping."
+            progress.stopped = 1
+        else:
+            progress.learning_rate /= 5.0
+            message += f" Setting learning rate to {progress.learning_rate:f}"
+            self.record.no_improvement = 0
+        if settings.verbose:
+            print(message)
+
+    def _diverged(self):
+        """Loss or weights are no longer finite: end with the best weights, or fail."""
+        if not self.settings.early_stopping:
+            raise ValueError(divergence_message(self.settings))
+        rate = self.engine.progress.learning_rate
+        seconds = time.perf_counter() - self.started
+        self.record.add_epoch(math.nan, rate, seconds, math.nan, math.nan)
+        self.record.validation_scores.append(math.nan)
+        warnings.warn(
+            f"Training diverged in epoch {self.record.n_iter} and the best weights "
+            f"before it were restored. {divergence_message(self.settings)}",
+            ConvergenceWarning,
+        )
+
+    def _not_converged(self):
+        if not self.settings.incremental:
+            warnings.warn(NOT_CONVERGED % self.settings.max_iter, ConvergenceWarning)
