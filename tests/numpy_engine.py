@@ -14,8 +14,6 @@ from scipy.special import expit, log_softmax, logsumexp, softmax, xlogy
 
 from nnfit.functions.losses import LINKS
 
-
-
 # activations: z -> (value, slope) --------------------------------------------
 
 

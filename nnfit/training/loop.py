@@ -10,11 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from nnfit.training.stopping import (
-    MIN_ADAPTIVE_LEARNING_RATE,
-    update_no_improvement,
-    update_no_improvement_score,
-)
+from nnfit.functions.stopping import adaptive, update_no_improvement
+from nnfit.training.stopping import update_no_improvement_score
 
 NOT_CONVERGED = (
     "Stochastic Optimizer: Maximum iterations (%d) "
@@ -217,13 +214,14 @@ class _Loop:
         if settings.learning_rate != "adaptive":
             message += " Stopping."
             progress.stopped = 1
-        elif progress.learning_rate <= MIN_ADAPTIVE_LEARNING_RATE:
-            message += " Learning rate too small. Stopping."
-            progress.stopped = 1
         else:
-            progress.learning_rate /= 5.0
-            message += f" Setting learning rate to {progress.learning_rate:f}"
-            self.record.no_improvement = 0
+            progress.learning_rate, stop = adaptive(progress.learning_rate)
+            progress.stopped = int(stop)
+            if stop:
+                message += " Learning rate too small. Stopping."
+            else:
+                message += f" Setting learning rate to {progress.learning_rate:f}"
+                self.record.no_improvement = 0
         if settings.verbose:
             print(message)
 

@@ -1,0 +1,461 @@
+"""Classification."""
+
+from numbers import Real
+
+import numpy as np
+from scipy.sparse import csr_matrix, issparse
+from scipy.special import log_expit, log_softmax, logsumexp
+from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
+from sklearn.utils.validation import check_is_fitted
+
+from nnfit.estimators.mlp import BaseMLP
+from nnfit.estimators.scores import accuracy
+from nnfit.estimators.targets import (
+    BINARY,
+    MULTICLASS,
+    MULTILABEL,
+    apply_class_weights,
+    check_known_classes,
+    class_weights,
+    decode,
+    dense_target,
+    encode_index,
+    encode_labels,
+    find_classes,
+)
+from nnfit.estimators.validation import check_some_weight
+from nnfit.functions.custom import custom_loss
+from nnfit.functions.losses import LOSSES
+
+
+class MLPClassifier(ClassifierMixin, BaseMLP):
+    """Multi-layer perceptron classifier.
+
+    Minimises the log-loss, or a loss of your own, over the weights of a fully
+    connected network. Takes the place of scikit-learn's `MLPClassifier`: same
+    parameters, attributes and warnings, and more of the first two.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
+        Number of units of each hidden layer; an int stands for one layer, an empty
+        tuple for none.
+    activation : str, callable, or list or tuple of them, default="relu"
+        Activation of the hidden layers, or one for each of them: 'identity',
+        'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu',
+        'mish', 'softplus', 'hard_swish', or a function of your own,
+        ``f(z) -> (value, slope)`` on floats.
+    solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
+        'sgd' is stochastic gradient descent with momentum, 'adam' the method of
+        Kingma and Ba, 'adamw' the same with `weight_decay` apart from the gradient.
+        'lbfgs', a quasi-Newton method on the whole data, is often the best for a few
+        thousand rows or less.
+    alpha : float, default=0.0001
+        Strength of the L2 penalty ``alpha / 2 * sum(coef ** 2)``, which is divided by
+        the number of rows (the sum of the weights) of the batch.
+    batch_size : int or "auto", default="auto"
+        Rows per step; "auto" is ``min(200, n_samples)``. Not used by 'lbfgs'.
+    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
+        Schedule for `solver='sgd'`. "constant": `learning_rate_init`. "invscaling":
+        ``learning_rate_init / (t + 1) ** power_t`` after `t` rows, set after every
+        epoch. "adaptive": divided by 5 each time that `n_iter_no_change` epochs
+        bring no improvement by `tol`.
+    learning_rate_init : float, default=0.001
+        Step size, at first. Not used by 'lbfgs'.
+    power_t : float, default=0.5
+        Exponent of the schedule "invscaling".
+    max_iter : int, default=200
+        Most epochs (iterations of 'lbfgs') of a call of `fit`.
+    shuffle : bool, default=True
+        Whether each epoch takes the rows in a new random order.
+    random_state : int, RandomState instance or None, default=None
+        Source of the initial weights, the validation split and the order of rows.
+        An int gives the same result at every call, for any number of threads.
+    tol : float, default=1e-4
+        Improvement below which an epoch counts as none; for 'lbfgs' the bound on the
+        gradient's largest component.
+    verbose : bool or int, default=False
+        Whether to print loss and validation score of every epoch.
+    warm_start : bool, default=False
+        Whether `fit` goes on from the previous one: weights, optimizer state,
+        schedule and curves. The state is then pickled with the estimator.
+    momentum : float, default=0.9
+        Momentum of 'sgd', in [0, 1].
+    nesterovs_momentum : bool, default=True
+        Whether that momentum is Nesterov's.
+    early_stopping : bool, default=False
+        Whether to stop when the score on validation data has not risen by `tol` for
+        `n_iter_no_change` epochs, and to keep the best weights. The data are
+        `X_val` and `y_val` of `fit`, or else a part of the training data,
+        stratified by class if there are two.
+        Not used by 'lbfgs'.
+    validation_fraction : float, default=0.1
+        The part of the training data set aside for early stopping, in (0, 1).
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the first and second moments of 'adam' and 'adamw', in [0, 1).
+    epsilon : float, default=1e-8
+        Number that 'adam' and 'adamw' add to the root of the second moment.
+    n_iter_no_change : int or np.inf, default=10
+        Epochs without improvement after which training stops.
+    max_fun : int, default=15000
+        Most evaluations of the loss by 'lbfgs'.
+    loss : "log_loss" or callable, default="log_loss"
+        Loss function. A function of your own, ``f(raw_prediction, y) -> (value,
+        gradient)`` on floats, is summed over the classes with y = 1 for the true
+        one and 0 for the others; probabilities are then the logistic function of
+        the raw predictions, divided by their sum if there are several classes.
+    label_smoothing : float, default=0.0
+        Part of the probability, in [0, 1), that the log-loss wants spread evenly
+        over the classes.
+    class_weight : dict, list of dict, "balanced" or None, default=None
+        Weights of the classes in the loss, times `sample_weight`. "balanced" stands
+        for ``n_samples / (n_classes * count)``, with rows counted by their weights.
+        For multilabel `y` a list of one dict with the keys 0 and 1 per label, whose
+        weights are multiplied. Scores are not weighted by class.
+    weight_decay : float, default=0.01
+        Decoupled decay of 'adamw': each step multiplies the weights, not the
+        intercepts, by ``1 - learning_rate_init * weight_decay``.
+    initialization : {"glorot", "he"}, default="glorot"
+        Distribution of the initial weights: uniform with Glorot and Bengio's
+        variance, drawn exactly as scikit-learn draws them, or with He's.
+    scoring : str, callable or None, default=None
+        Score of the validation data: None stands for the accuracy, "loss" for the
+        negative loss; otherwise the name of a scikit-learn scorer or a function
+        ``scorer(estimator, X, y)``.
+    dtype : {"float32", "float64"} or None, default=None
+        Type of computation, weights and predictions. None stands for float32 with
+        mini-batches and float64 with 'lbfgs'.
+
+    Attributes
+    ----------
+    classes_ : ndarray of shape (n_classes,)
+        Class labels; the numbers of the labels if `y` is multilabel.
+    loss_ : float
+        Loss of the last epoch, with the penalty.
+    best_loss_ : float or None
+        Smallest loss of an epoch; None with early stopping. Not set by 'lbfgs'.
+    loss_curve_ : list of float
+        Loss of every epoch. Not set by 'lbfgs'.
+    validation_scores_ : list of float or None
+        Validation score of every epoch; None without early stopping. Ends in NaN if
+        the weights exploded and the best ones were restored. Not set by 'lbfgs'.
+    best_validation_score_ : float or None
+        The largest of them. Not set by 'lbfgs'.
+    history_ : dict of list
+        Curves of equal length, one entry per epoch (iteration of 'lbfgs'): "loss",
+        "val_loss", "val_score" (NaN without validation data), "learning_rate" and
+        "seconds" of training until then.
+    t_ : int
+        Rows seen in training.
+    coefs_ : list of ndarray of shape (n_in, n_out)
+        Weights of every layer. They may be edited in place.
+    intercepts_ : list of ndarray of shape (n_out,)
+        Intercepts of every layer.
+    n_features_in_ : int
+        Number of features seen in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if `X` was a table with names that are strings.
+    n_iter_ : int
+        Epochs (iterations of 'lbfgs') of the last call.
+    n_layers_ : int
+        Number of layers, those of input and output included.
+    n_outputs_ : int
+        Number of units of the last layer.
+    out_activation_ : str
+        Inverse link: 'softmax' for several classes, else
+        'logistic'.
+
+    See Also
+    --------
+    MLPRegressor : The same for regression.
+    sklearn.neural_network.MLPClassifier : Whose place this class takes.
+
+    Notes
+    -----
+    As in scikit-learn, with a single class the probabilities have two columns.
+
+    Examples
+    --------
+    >>> from nnfit import MLPClassifier
+    >>> from sklearn.datasets import make_classification
+    >>> from sklearn.model_selection import train_test_split
+    >>> X, y = make_classification(n_samples=100, random_state=1)
+    >>> X_train, X_test, y_train, y_test = train_test_split(
+    ...     X, y, stratify=y, random_state=1
+    ... )
+    >>> clf = MLPClassifier(random_state=1, max_iter=300).fit(X_train, y_train)
+    >>> clf.predict_proba(X_test[:1]).shape
+    (1, 2)
+    >>> clf.score(X_test, y_test) > 0.8
+    True
+    """
+
+    _parameter_constraints: dict = {
+        **BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"log_loss"}), callable],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        loss="log_loss",
+        label_smoothing=0.0,
+        class_weight=None,
+        weight_decay=0.01,
+        initialization="glorot",
+        scoring=None,
+        dtype=None,
+    ):
+        super().__init__(
+            loss=loss,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            solver=solver,
+            alpha=alpha,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            learning_rate_init=learning_rate_init,
+            power_t=power_t,
+            max_iter=max_iter,
+            shuffle=shuffle,
+            random_state=random_state,
+            tol=tol,
+            verbose=verbose,
+            warm_start=warm_start,
+            momentum=momentum,
+            nesterovs_momentum=nesterovs_momentum,
+            early_stopping=early_stopping,
+            validation_fraction=validation_fraction,
+            beta_1=beta_1,
+            beta_2=beta_2,
+            epsilon=epsilon,
+            n_iter_no_change=n_iter_no_change,
+            max_fun=max_fun,
+            weight_decay=weight_decay,
+            initialization=initialization,
+            scoring=scoring,
+            dtype=dtype,
+        )
+        self.label_smoothing = label_smoothing
+        self.class_weight = class_weight
+
+    # Targets -----------------------------------------------------------------
+
+    def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
+        if incremental and _check_partial_fit_first_call(self, classes):
+            kind = type_of_target(y)
+            if not kind.startswith("multilabel"):
+                kind = type_of_target(self.classes_)
+            self._target_kind = kind if kind in (MULTICLASS, MULTILABEL) else BINARY
+            self._sparse_target = issparse(y)
+            check_known_classes(y, self.classes_, self._target_kind, self.warm_start)
+        elif first_pass and not incremental:
+            self.classes_, self._target_kind = find_classes(y)
+            self._sparse_target = issparse(y)
+        else:
+            check_known_classes(y, self.classes_, self._target_kind, self.warm_start)
+        y = dense_target(y)
+        self._learn_class_weights(y, sample_weight, incremental)
+        return y
+
+    def _learn_class_weights(self, y, sample_weight, incremental):
+        self._class_weights = None
+        if self.class_weight is None:
+            return
+        if incremental and self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported by partial_fit, which does "
+                "not know how often the classes occur in all the data. Expected None "
+                "or a dict of weights; sklearn.utils.class_weight."
+                "compute_class_weight gives balanced ones."
+            )
+        self._class_weights = class_weights(
+            self.class_weight, y, self.classes_, self._target_kind, sample_weight
+        )
+
+    def _check_target_again(self, y):
+        check_known_classes(y, self.classes_, self._target_kind, False)
+        return dense_target(y)
+
+    def _encode(self, y, dtype):
+        if self._target_kind == MULTICLASS and not callable(self.loss):
+            index = encode_index(y, self.classes_)
+            return np.ascontiguousarray(index[:, None], dtype=dtype)
+        return encode_labels(y, self.classes_, self._target_kind, dtype)
+
+    def _count_outputs(self, target):
+        return 1 if self._target_kind == BINARY else len(self.classes_)
+
+    def _loss_row(self):
+        if callable(self.loss):
+            return custom_loss(self.loss, "classification"), ()
+        name = "softmax" if self._target_kind == MULTICLASS else "log_loss"
+        return LOSSES[name], (self.label_smoothing,)
+
+    def _loss_weights(self, y, sample_weight):
+        if self._class_weights is None:
+            return sample_weight
+        weights = apply_class_weights(
+            self._class_weights, y, self.classes_, self._target_kind
+        )
+        if sample_weight is not None:
+            weights = weights * sample_weight
+        return check_some_weight(weights, "class_weight times sample_weight")
+
+    def _stratify(self, target):
+        # As scikit-learn: neither multilabel targets nor more than two classes, of
+        # which the rarest may have too few rows for two parts.
+        return target.astype(bool) if self._target_kind == BINARY else None
+
+    def _default_score(self, predictions, target, sample_weight):
+        if not np.isfinite(predictions).all():
+            return np.nan
+        if self._target_kind == MULTICLASS:
+            predicted = predictions.argmax(axis=1)[:, None]
+            if target.shape[1] > 1:
+                target = target.argmax(axis=1)[:, None]
+        else:
+            predicted = predictions > 0.5
+        return accuracy(predicted, target, sample_weight)
+
+    # Fitting -----------------------------------------------------------------
+
+    @available_if(lambda estimator: estimator._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X, y, sample_weight=None, classes=None):
+        """Train for one epoch on the given data, going on from earlier calls.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_labels)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows.
+        classes : array-like of shape (n_classes,), default=None
+            All classes that any call will see. Required in the first call, may be
+            left out in later ones.
+
+        Returns
+        -------
+        self : object
+            The estimator after one more epoch.
+        """
+        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+
+    # Predicting --------------------------------------------------------------
+
+    def decision_function(self, X):
+        """Raw predictions of the network, before they become probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            For two classes one number per row, the logarithm of the odds of
+            ``classes_[1]``; else one column per class or label.
+        """
+        raw = self._predict_outputs(X, raw=True)
+        return raw[:, 0] if self._target_kind == BINARY else raw
+
+    def predict(self, X):
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+            Class labels. For multilabel targets 0 and 1 per label, sparse if the
+            training targets were.
+        """
+        raw = self._predict_outputs(X, raw=True)
+        labels = decode(raw, self.classes_, self._target_kind)
+        sparse = self._sparse_target and self._target_kind == MULTILABEL
+        return csr_matrix(labels) if sparse else labels
+
+    def predict_log_proba(self, X):
+        """Predict logarithms of probabilities, exact also where these round to 0.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`.
+        """
+        raw = self._predict_outputs(X, raw=True)
+        if self._target_kind == BINARY:
+            return log_expit(np.hstack([-raw, raw]))
+        if self._target_kind == MULTILABEL:
+            return log_expit(raw)
+        if self.out_activation_ == "softmax":
+            return log_softmax(raw, axis=1)
+        log_odds = log_expit(raw)
+        return log_odds - logsumexp(log_odds, axis=1, keepdims=True)
+
+    def predict_proba(self, X):
+        """Predict probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`. Rows sum to 1, except for multilabel
+            targets, where each column is the probability of a label.
+        """
+        check_is_fitted(self, "coefs_")
+        if self._target_kind == MULTICLASS and self.out_activation_ == "logistic":
+            return np.exp(self.predict_log_proba(X))
+        probability = self._predict_outputs(X, raw=False)
+        if self._target_kind == BINARY:
+            return np.hstack([1 - probability, probability])
+        return probability
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

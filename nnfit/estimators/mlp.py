@@ -1,0 +1,433 @@
+"""What the classifier and the regressor share: parameters, fitting, persistence."""
+
+import warnings
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
+from numbers import Integral, Real
+
+import numpy as np
+from sklearn.base import BaseEstimator, _fit_context
+from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.metrics import get_scorer_names
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils.validation import check_is_fitted
+
+from nnfit import __version__
+from nnfit.estimators import resuming
+from nnfit.estimators.validation import (
+    check_activations,
+    check_hidden_layer_sizes,
+    check_weights,
+    check_X,
+    check_X_y,
+)
+from nnfit.estimators.watching import given_validation, split_validation
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.network import INITIALIZATIONS, Network, initial_weights
+from nnfit.training import device
+from nnfit.training.lbfgs import train_lbfgs
+from nnfit.training.loop import Settings, configure, train
+from nnfit.training.memory import check_memory
+
+STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw")
+
+
+class BaseMLP(BaseEstimator, ABC):
+    """Base of the multi-layer perceptrons; use the derived classes."""
+
+    _parameter_constraints: dict = {
+        "hidden_layer_sizes": [
+            "array-like",
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [
+            StrOptions({"auto"}),
+            Interval(Integral, 1, None, closed="left"),
+        ],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [
+            Interval(Integral, 1, None, closed="left"),
+            Options(Real, {np.inf}),
+        ],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "weight_decay": [Interval(Real, 0, None, closed="left")],
+        "initialization": [StrOptions(set(INITIALIZATIONS))],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "dtype": [StrOptions({"float32", "float64"}), None],
+    }
+
+    @abstractmethod
+    def __init__(
+        self,
+        *,
+        loss,
+        hidden_layer_sizes,
+        activation,
+        solver,
+        alpha,
+        batch_size,
+        learning_rate,
+        learning_rate_init,
+        power_t,
+        max_iter,
+        shuffle,
+        random_state,
+        tol,
+        verbose,
+        warm_start,
+        momentum,
+        nesterovs_momentum,
+        early_stopping,
+        validation_fraction,
+        beta_1,
+        beta_2,
+        epsilon,
+        n_iter_no_change,
+        max_fun,
+        weight_decay,
+        initialization,
+        scoring,
+        dtype,
+    ):
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.weight_decay = weight_decay
+        self.initialization = initialization
+        self.scoring = scoring
+        self.dtype = dtype
+
+    # What differs between classifier and regressor ---------------------------
+
+    _y_numeric = False
+
+    @abstractmethod
+    def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
+        """Check the training targets and set what is learnt from them."""
+
+    @abstractmethod
+    def _loss_row(self):
+        """Loss of the registry (or the user's) and its parameters."""
+
+    @abstractmethod
+    def _encode(self, y, dtype):
+        """Targets as the loss takes them, C-contiguous of shape (n_samples, n)."""
+
+    @abstractmethod
+    def _count_outputs(self, target):
+        """Units of the last layer."""
+
+    def _check_target_again(self, y):
+        """Check targets that are not trained on."""
+        return y
+
+    def _loss_weights(self, y, sample_weight):
+        """Weights of the rows in the loss, or None."""
+        return sample_weight
+
+    def _stratify(self, target):
+        """Labels whose proportions both parts of the validation split keep."""
+        return None
+
+    @abstractmethod
+    def _default_score(self, predictions, target, sample_weight):
+        """Score of predictions when ``scoring`` is None; None stands for the loss."""
+
+    # Fitting -----------------------------------------------------------------
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
+        """Fit the network to training data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Training data: an array, a table of numbers (pandas, polars, pyarrow) or
+            a sparse matrix, which stays sparse.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values: class labels or a 0/1 matrix of labels in classification,
+            numbers in regression.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Weights of the rows in the loss and in the validation score of an
+            internal split; not negative, not all zero. None stands for equal
+            weights.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data. They are evaluated after every epoch and recorded in
+            ``history_``; with ``early_stopping=True`` they take the place of the
+            split by ``validation_fraction``, else they do not stop the training.
+            In a `Pipeline`, they can be transformed the same way as `X` with
+            ``Pipeline(..., transform_input=["X_val"])``.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Targets of the validation data.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation data.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            If data or parameters are invalid, or if the weights of the network grow
+            until they are no longer finite. The estimator then is as before.
+        MemoryError
+            If the network does not fit into memory.
+        """
+        given = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, given)
+
+    def _fit(
+        self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
+    ):
+        with _unchanged_on_error(self):
+            self._train(X, y, sample_weight, given, incremental, **kw)
+        return self
+
+    def _train(self, X, y, sample_weight, given, incremental, classes=None):
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
+        dtype = self._compute_dtype()
+        X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
+        sample_weight = check_weights(sample_weight, X)
+        y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
+        loss_weight = self._loss_weights(y, sample_weight)
+        target = self._encode(y, dtype)
+        network = self._describe(X.shape[1], target, dtype)
+        check_memory(network, self._n_slots(), self._batch_rows(X.shape[0]))
+
+        random_state = check_random_state(self.random_state)
+        coefs, intercepts = self._starting_weights(network, random_state, first_pass)
+        self.n_outputs_ = network.n_outputs
+        self.n_layers_ = len(network.layers) + 1
+        self._link = network.loss.link
+        # Quantiles are sorted raw predictions.
+        self.out_activation_ = "identity" if self._link == "sorted" else self._link
+        if first_pass:
+            resuming.forget(self)
+            self.t_ = 0
+
+        rows, validation = None, None
+        if any(item is not None for item in given):
+            validation = given_validation(self, given, dtype, target.shape[1])
+        elif self.early_stopping and self.solver != "lbfgs":
+            data = (X, y, target, sample_weight, loss_weight)
+            rows, validation = split_validation(self, data, random_state)
+        engine = device.load_engine().Engine(network, self._optimizer())
+        engine.set_weights(coefs, intercepts)
+        engine.set_data(X, target, loss_weight, rows)
+        n_rows = X.shape[0] if rows is None else len(rows)
+        seed = resuming.shuffle_seed(self, random_state)
+        settings = self._settings(n_rows, seed, incremental)
+        self._run(engine, settings, validation, n_rows)
+
+    def _compute_dtype(self):
+        if self.dtype is not None:
+            return self.dtype
+        return "float64" if self.solver == "lbfgs" else "float32"
+
+    def _describe(self, n_features, target, dtype):
+        sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        activations = check_activations(self.activation, len(sizes))
+        loss, loss_parameters = self._loss_row()
+        sizes = [n_features, *sizes, self._count_outputs(target)]
+        return Network.dense(sizes, activations, loss, loss_parameters, dtype)
+
+    def _starting_weights(self, network, random_state, first_pass):
+        """New weights, or those of the fitted network, edited by the user or not."""
+        if first_pass:
+            return initial_weights(network, random_state, self.initialization)
+        shapes = [(layer.n_in, layer.n_out) for layer in network.layers]
+        fitted = [np.shape(coef) for coef in self.coefs_]
+        if shapes != fitted:
+            raise ValueError(
+                f"Cannot continue to train a network whose weights have the shapes "
+                f"{fitted} as one with {shapes}: hidden_layer_sizes or the number of "
+                "outputs in y have changed. Start a new one with warm_start=False."
+            )
+        return self.coefs_, self.intercepts_
+
+    def _optimizer(self):
+        if self.solver == "lbfgs":
+            return None
+        nesterov = self.solver == "sgd" and self.nesterovs_momentum
+        return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
+
+    def _n_slots(self):
+        # L-BFGS keeps ten pairs of vectors.
+        return 20 if self.solver == "lbfgs" else self._optimizer().slots
+
+    def _batch_rows(self, n_samples):
+        if self.batch_size == "auto" or self.solver == "lbfgs":
+            return min(200, n_samples)
+        return min(int(self.batch_size), n_samples)
+
+    def _settings(self, n_rows, seed, incremental):
+        if (
+            self.batch_size != "auto"
+            and self.batch_size > n_rows
+            and self.solver != "lbfgs"
+        ):
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than "
+                "sample size. It is going to be clipped"
+            )
+        optimizer = self._optimizer()
+        names = () if optimizer is None else optimizer.parameters
+        return Settings(
+            batch_size=self._batch_rows(n_rows),
+            shuffle=bool(self.shuffle),
+            seed=seed,
+            alpha=float(self.alpha),
+            weight_decay=float(self.weight_decay) if self.solver == "adamw" else 0.0,
+            learning_rate_init=float(self.learning_rate_init),
+            learning_rate=self.learning_rate if self.solver == "sgd" else "constant",
+            power_t=float(self.power_t),
+            hyper=tuple(float(getattr(self, name)) for name in names),
+            tol=float(self.tol),
+            n_iter_no_change=self.n_iter_no_change,
+            max_iter=1 if incremental else int(self.max_iter),
+            early_stopping=self.early_stopping and self.solver != "lbfgs",
+            incremental=incremental,
+            verbose=bool(self.verbose),
+        )
+
+    def _run(self, engine, settings, validation, n_rows):
+        """Train, then set the attributes that tell what came out."""
+        record = resuming.start_record(self)
+        if self.solver == "lbfgs":
+            configure(engine, settings, monitor_loss=False)
+            loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
+        else:
+            record.watch(settings.early_stopping)
+            monitor = validation is None and not settings.verbose
+            configure(engine, settings, monitor_loss=monitor)
+            resuming.resume(self, engine, settings, record)
+            train(engine, settings, record, validation)
+            loss = record.loss_curve[-1] if record.loss_curve else np.nan
+            self.loss_curve_ = record.loss_curve
+            self.best_loss_ = record.best_loss
+            self.validation_scores_ = record.validation_scores
+            self.best_validation_score_ = record.best_validation_score
+            self.t_ += record.n_iter * n_rows
+            resuming.remember(self, engine, settings, record)
+        self.loss_ = loss
+        self.n_iter_ = record.n_iter
+        self.history_ = record.history
+        self.coefs_, self.intercepts_ = engine.get_weights()
+
+    # Predicting --------------------------------------------------------------
+
+    def _predict_outputs(self, X, raw):
+        """Outputs of the network, before the inverse link if ``raw``.
+
+        Everything is local, so that any number of threads may predict at once.
+        """
+        check_is_fitted(self, "coefs_")
+        dtype = "float64" if self.coefs_[0].dtype == np.float64 else "float32"
+        X = check_X(self, X, dtype)
+        coefs = [np.ascontiguousarray(coef, dtype=dtype) for coef in self.coefs_]
+        intercepts = [np.ascontiguousarray(b, dtype=dtype) for b in self.intercepts_]
+        sizes = [coefs[0].shape[0], *(coef.shape[1] for coef in coefs)]
+        activations = check_activations(self.activation, len(coefs) - 1)
+        # Any loss with the fitted link will do: predictions need no more of it.
+        loss = next(row for row in LOSSES.values() if row.link == self._link)
+        network = Network.dense(sizes, activations, loss, (), dtype)
+        return device.load_engine().predict(network, coefs, intercepts, X, raw=raw)
+
+    # scikit-learn's conventions ----------------------------------------------
+
+    def _check_solver(self):
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                "partial_fit is only available for stochastic"
+                f" optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def __getstate__(self):
+        state = resuming.without_optimizer_state(super().__getstate__())
+        return {**state, "_nnfit_version": __version__}
+
+    def __setstate__(self, state):
+        state = dict(state)
+        version = state.pop("_nnfit_version", "unknown")
+        if version != __version__:
+            warnings.warn(
+                InconsistentVersionWarning(
+                    estimator_name=type(self).__name__,
+                    current_sklearn_version=__version__,
+                    original_sklearn_version=version,
+                )
+            )
+        super().__setstate__(state)
+
+
+@contextmanager
+def _unchanged_on_error(estimator):
+    """Undo a fit that fails, so that no estimator is left half fitted."""
+    before = vars(estimator).copy()
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        raise

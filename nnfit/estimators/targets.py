@@ -1,0 +1,195 @@
+"""Class labels and what a network is trained on instead of them.
+
+Three kinds of classification target, named as scikit-learn's ``type_of_target``
+names them: "binary" (one output, also for a single class), "multiclass" (one output
+per class) and "multilabel-indicator" (one output per label).
+"""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import (
+    check_classification_targets,
+    type_of_target,
+    unique_labels,
+)
+
+BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
+
+
+def find_classes(y):
+    """Classes and kind of a classification target.
+
+    Parameters
+    ----------
+    y : ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+
+    Returns
+    -------
+    classes : ndarray of shape (n_classes,)
+    kind : {"binary", "multiclass", "multilabel-indicator"}
+    """
+    check_classification_targets(y)
+    kind = type_of_target(y, input_name="y")
+    if "multioutput" in kind:
+        raise ValueError(
+            "Multioutput target data is not supported with label binarization; "
+            "expected y of shape (n_samples,) or a matrix of 0 and 1, got "
+            f"{kind!r} of shape {y.shape}. Use "
+            "sklearn.multioutput.MultiOutputClassifier for it."
+        )
+    return unique_labels(y), kind
+
+
+def check_known_classes(y, classes, kind, all_required):
+    """Refuse labels that a fitted classifier cannot learn.
+
+    Parameters
+    ----------
+    y : ndarray
+    classes : ndarray
+        Of the classifier.
+    kind : str
+        Of the classifier's target.
+    all_required : bool
+        Whether every class must occur, as scikit-learn wants with ``warm_start``.
+    """
+    found = unique_labels(y)
+    if all_required and set(found) != set(classes):
+        raise ValueError(
+            "warm_start can only be used where `y` has the same classes as in the "
+            f"previous call to fit. Previously got {classes}, `y` has {found}"
+        )
+    if len(np.setdiff1d(found, classes, assume_unique=True)):
+        raise ValueError(
+            "`y` has classes not in `self.classes_`. "
+            f"`self.classes_` has {classes}. 'y' has {found}."
+        )
+    is_multilabel = getattr(y, "ndim", 1) == 2
+    if is_multilabel != (kind == MULTILABEL) or (
+        is_multilabel and y.shape[1] != len(classes)
+    ):
+        expected = (
+            f"(n_samples, {len(classes)})" if kind == MULTILABEL else "(n_samples,)"
+        )
+        raise ValueError(f"y must have shape {expected} as before, got {y.shape}.")
+
+
+def encode_labels(y, classes, kind, dtype):
+    """Labels as 0 and 1, one column per output.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+    classes : ndarray of shape (n_classes,)
+    kind : str
+    dtype : str
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_outputs)
+    """
+    if kind == MULTILABEL:
+        return np.ascontiguousarray(y != 0, dtype=dtype)
+    index = encode_index(y, classes)
+    if kind == MULTICLASS:
+        return np.eye(len(classes), dtype=dtype)[index]
+    return index.astype(dtype)[:, None]
+
+
+def encode_index(y, classes):
+    """Position of every label in the sorted classes, int64 of shape (n_samples,)."""
+    return np.searchsorted(classes, y).astype(np.int64, copy=False)
+
+
+def decode(raw, classes, kind):
+    """Labels from raw predictions.
+
+    Every inverse link rises with the raw prediction, so the largest probability is
+    where the largest raw prediction is, and 0.5 is where it is 0.
+
+    Parameters
+    ----------
+    raw : ndarray of shape (n_samples, n_outputs)
+    classes : ndarray of shape (n_classes,)
+    kind : str
+
+    Returns
+    -------
+    ndarray of shape (n_samples,) or (n_samples, n_labels)
+    """
+    if kind == MULTILABEL:
+        return (raw > 0).astype(int)
+    if kind == MULTICLASS:
+        return classes[raw.argmax(axis=1)]
+    if len(classes) == 1:
+        return np.repeat(classes, len(raw))
+    return classes[(raw[:, 0] > 0).astype(int)]
+
+
+def dense_target(y):
+    """Sparse multilabel targets as an array; they are as small as predictions."""
+    return y.toarray() if issparse(y) else y
+
+
+def class_weights(class_weight, y, classes, kind, sample_weight):
+    """Weight of every class, from the parameter ``class_weight``.
+
+    Parameters
+    ----------
+    class_weight : "balanced", dict or list of dict
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+        Training targets, of which "balanced" counts the classes.
+    classes : ndarray of shape (n_classes,)
+    kind : str
+    sample_weight : ndarray of shape (n_samples,) or None
+        A row of weight 2 counts as two rows of weight 1.
+
+    Returns
+    -------
+    ndarray of shape (n_classes,) or (n_labels, 2)
+        For multilabel targets the weights of absence and presence of each label.
+    """
+    if kind != MULTILABEL:
+        if isinstance(class_weight, list):
+            raise ValueError(
+                "class_weight must be None, 'balanced' or a dict where y has one "
+                f"output, got the list {class_weight!r}."
+            )
+        return _weights_of(
+            class_weight, encode_index(y, classes), classes, sample_weight
+        )
+    if isinstance(class_weight, dict) or (
+        isinstance(class_weight, list) and len(class_weight) != len(classes)
+    ):
+        raise ValueError(
+            "class_weight must be None, 'balanced' or a list of one dict per label "
+            f"({len(classes)} here) for multilabel y, got {class_weight!r}."
+        )
+    parts = (
+        [class_weight] * len(classes) if class_weight == "balanced" else class_weight
+    )
+    present = (y != 0).astype(np.int64)
+    columns = [
+        _weights_of(part, present[:, j], np.array([0, 1]), sample_weight)
+        for j, part in enumerate(parts)
+    ]
+    return np.stack(columns)
+
+
+def _weights_of(class_weight, index, classes, sample_weight):
+    if class_weight != "balanced":
+        return compute_class_weight(class_weight, classes=classes, y=classes)
+    counts = np.bincount(index, weights=sample_weight, minlength=len(classes))
+    occurring = counts > 0
+    weights = np.zeros(len(classes))
+    weights[occurring] = counts.sum() / (occurring.sum() * counts[occurring])
+    return weights
+
+
+def apply_class_weights(weights, y, classes, kind):
+    """Class weight of every row; with several labels the product over them."""
+    if kind != MULTILABEL:
+        return weights[encode_index(y, classes)]
+    present = (y != 0).astype(np.int64)
+    return np.prod(weights[np.arange(len(classes)), present], axis=1)

@@ -1,0 +1,175 @@
+"""Checking and converting what the user passes, at the one boundary."""
+
+import numpy as np
+from scipy.sparse import issparse
+from sklearn.utils.validation import (
+    _check_feature_names,
+    _check_n_features,
+    _check_sample_weight,
+    assert_all_finite,
+    check_array,
+    check_consistent_length,
+    column_or_1d,
+    validate_data,
+)
+
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.custom import custom_activation
+
+
+def check_X(estimator, X, dtype):
+    """Rows to predict: C-contiguous or canonical CSR, of the compute dtype."""
+    # A value too large for the dtype becomes inf, which the check then reports.
+    with np.errstate(over="ignore"):
+        X = validate_data(
+            estimator, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
+        )
+    return canonical(X)
+
+
+def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
+    """Training data, converted as in :func:`check_X`; ``y`` keeps its dtype."""
+    with np.errstate(over="ignore"):
+        X, y = validate_data(
+            estimator,
+            X,
+            y,
+            accept_sparse="csr",
+            multi_output=True,
+            y_numeric=y_numeric,
+            dtype=dtype,
+            order="C",
+            reset=reset,
+        )
+    return canonical(X), check_column(y)
+
+
+def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
+    """Validation data, by the rules of the training data but named as passed."""
+    if X_val is None or y_val is None:
+        given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
+        raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    _check_feature_names(estimator, X_val, reset=False)
+    with np.errstate(over="ignore"):
+        X_val = check_array(
+            X_val,
+            accept_sparse="csr",
+            dtype=dtype,
+            order="C",
+            estimator=estimator,
+            input_name="X_val",
+        )
+    _check_n_features(estimator, X_val, reset=False)
+    y_val = check_array(
+        y_val,
+        accept_sparse="csr",
+        ensure_2d=False,
+        dtype=np.float64 if y_numeric else None,
+        ensure_all_finite=True,
+        estimator=estimator,
+        input_name="y_val",
+    )
+    y_val = check_column(y_val)
+    check_consistent_length(X_val, y_val)
+    return canonical(X_val), y_val
+
+
+def check_column(y):
+    """A column vector as a vector, with scikit-learn's warning."""
+    if y.ndim == 2 and y.shape[1] == 1 and not issparse(y):
+        return column_or_1d(y, warn=True)
+    return y
+
+
+def canonical(X):
+    """CSR with sorted indices and no duplicates, without touching the user's."""
+    if issparse(X) and not X.has_canonical_format:
+        X = X.copy()
+        X.sum_duplicates()
+    return X
+
+
+def check_y_range(y, loss):
+    """Refuse targets outside the range of a loss."""
+    smallest = y.min()
+    if smallest < loss.y_min or (smallest == loss.y_min and not loss.y_min_inclusive):
+        sign = ">=" if loss.y_min_inclusive else ">"
+        raise ValueError(
+            f"loss={loss.name!r} needs y {sign} {loss.y_min:g}, got a minimum of "
+            f"{smallest:g}. Remove or transform those targets, or use another loss."
+        )
+
+
+def cast_target(y, dtype):
+    """Numeric targets as columns of the compute dtype, finite in it."""
+    with np.errstate(over="ignore"):
+        y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+    assert_all_finite(y, input_name="y")
+    return y
+
+
+def check_weights(sample_weight, X, name="sample_weight"):
+    """Sample weights as float64: finite, not negative, not all zero; or None."""
+    if sample_weight is None:
+        return None
+    weights = _check_sample_weight(
+        sample_weight, X, dtype=np.float64, ensure_non_negative=True
+    )
+    return check_some_weight(weights, name)
+
+
+def check_some_weight(weights, name):
+    """Refuse weights that are all zero, which leave nothing to train on."""
+    # scikit-learn 1.9 refuses them by itself, 1.7 does not.
+    if not weights.any():
+        raise ValueError(
+            f"{name} must contain at least one non-zero weight, got only zeros."
+        )
+    return weights
+
+
+def check_hidden_layer_sizes(hidden_layer_sizes):
+    """Units of every hidden layer, as a list of Python ints."""
+    if not hasattr(hidden_layer_sizes, "__iter__"):
+        hidden_layer_sizes = [hidden_layer_sizes]
+    sizes = list(hidden_layer_sizes)
+    for size in sizes:
+        if not hasattr(size, "__index__"):
+            raise ValueError(f"hidden_layer_sizes must be integers, got {sizes}.")
+    if any(size <= 0 for size in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return [int(size) for size in sizes]
+
+
+def check_activations(activation, n_hidden):
+    """One registry row for every hidden layer.
+
+    Parameters
+    ----------
+    activation : str, callable, or list or tuple of them
+    n_hidden : int
+
+    Returns
+    -------
+    list of Activation
+    """
+    if not isinstance(activation, list | tuple):
+        return [find_activation(activation)] * n_hidden
+    if len(activation) != n_hidden:
+        raise ValueError(
+            f"activation must be one function or a list of one per hidden layer, "
+            f"{n_hidden} here, got {len(activation)}: {activation!r}."
+        )
+    return [find_activation(item) for item in activation]
+
+
+def find_activation(activation):
+    """Registry row of a name or of a user's function."""
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    if callable(activation):
+        return custom_activation(activation)
+    raise ValueError(
+        f"activation must hold functions or names among {sorted(ACTIVATIONS)}, got "
+        f"{activation!r}."
+    )

@@ -1,0 +1,112 @@
+"""Validation data: what training watches while it goes on."""
+
+from sklearn.metrics import check_scoring
+
+from nnfit.estimators import resuming
+from nnfit.estimators.validation import check_validation_data, check_weights
+from nnfit.training.loop import Validation
+from nnfit.training.splits import validation_split
+
+
+def given_validation(estimator, given, dtype, n_columns):
+    """Check ``X_val, y_val, sample_weight_val`` of ``fit`` and prepare to watch them.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Being fitted; knows its classes already.
+    given : tuple
+    dtype : str
+    n_columns : int
+        Of the encoded training targets.
+
+    Returns
+    -------
+    Validation
+    """
+    X, y, sample_weight = given
+    X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
+    if estimator.early_stopping and X.shape[0] < 2:
+        raise ValueError(
+            "The validation set is too small. Early stopping needs at least 2 samples "
+            f"in X_val, got {X.shape[0]}."
+        )
+    sample_weight = check_weights(sample_weight, X, "sample_weight_val")
+    y = estimator._check_target_again(y)
+    target = estimator._encode(y, dtype)
+    if target.shape[1] != n_columns:
+        raise ValueError(
+            f"y_val must have {n_columns} columns as y, got {target.shape[1]}."
+        )
+    loss_weight = estimator._loss_weights(y, sample_weight)
+    return _watch(estimator, X, y, target, sample_weight, loss_weight)
+
+
+def split_validation(estimator, data, random_state):
+    """Set rows aside by ``validation_fraction``.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    data : tuple
+        X, y, encoded targets, weights of the score and of the loss (or None).
+    random_state : numpy.random.RandomState
+
+    Returns
+    -------
+    train_rows : ndarray of int64
+    validation : Validation
+        Copies of the other rows.
+    """
+    _, _, target, sample_weight, _ = data
+    train_rows, validation_rows = validation_split(
+        len(target),
+        estimator.validation_fraction,
+        resuming.split_random_state(estimator, random_state),
+        estimator._stratify(target),
+    )
+    if sample_weight is not None:
+        parts = {"training": train_rows, "validation": validation_rows}
+        for part, rows in parts.items():
+            if not sample_weight[rows].any():
+                raise ValueError(
+                    f"All {part} samples of the split by validation_fraction have "
+                    "zero sample_weight. Pass X_val and y_val, or leave out samples "
+                    "of no weight."
+                )
+    parts = (None if item is None else item[validation_rows] for item in data)
+    return train_rows, _watch(estimator, *parts)
+
+
+def _watch(estimator, X, y, target, sample_weight, loss_weight):
+    """Validation data with the score that ``scoring`` names."""
+    if estimator.scoring is None:
+
+        def score(engine, val_loss):
+            result = estimator._default_score(engine.predict(X), target, sample_weight)
+            return -val_loss if result is None else result
+
+    elif estimator.scoring == "loss":
+
+        def score(engine, val_loss):
+            return -val_loss
+
+    else:
+        score = _scikit_learn_score(estimator, X, y, sample_weight)
+    return Validation(X, target, loss_weight, score)
+
+
+def _scikit_learn_score(estimator, X, y, sample_weight):
+    scorer = check_scoring(estimator, scoring=estimator.scoring)
+    # A copy predicts for the scorer: the estimator itself is as before until the fit
+    # has succeeded. These rows have no feature names, so the copy has none either.
+    view = type(estimator).__new__(type(estimator))
+    view.__dict__.update(vars(estimator))
+    view.__dict__.pop("feature_names_in_", None)
+    weights = {} if sample_weight is None else {"sample_weight": sample_weight}
+
+    def score(engine, val_loss):
+        view.coefs_, view.intercepts_ = engine.get_weights()
+        return scorer(view, X, y, **weights)
+
+    return score
