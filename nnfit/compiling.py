@@ -1,0 +1,289 @@
+"""Compiled kernels and their cache: the one place that knows about either.
+
+A kernel is a set of C functions over pointers and numbers. Its *machine code*
+is kept on disk under a name that is a hash of everything it depends on: the
+sources of this package, the versions of numba, llvmlite and Python, the
+processor with its features, and the arguments it was built with. A hit loads
+the code with llvmlite alone, in a few milliseconds; numba is imported only
+when something must be compiled. The file name being the key, there is no
+index to race for, nothing to go stale, and two processes that compile the same
+kernel at once write the same file.
+
+A cache that cannot be read or written costs time, never a result: a damaged
+file is compiled again and replaced, an unwritable folder is left alone.
+"""
+
+import ctypes
+import hashlib
+import importlib
+import importlib.metadata
+import os
+import platform
+import stat
+import sys
+import tempfile
+import threading
+import time
+from functools import lru_cache
+from pathlib import Path
+
+from llvmlite import binding as llvm
+
+from nnfit.cpu import target as targets
+
+_MAGIC = b"nnfit-object-1\n"
+_SUFFIX = ".nnfit"
+#: Files are pruned, oldest first, beyond this number: some 20 kernels of 10 to
+#: 200 kB each serve a user; every edit of the package adds such a set.
+_MAX_FILES = 400
+
+_lock = threading.RLock()
+_loaded = {}
+_announced = False
+
+
+def _renew_after_fork():
+    """Give a forked child a lock that no vanished thread can hold."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)
+
+
+class Kernel:
+    """Machine code in this process: C functions by name.
+
+    Parameters
+    ----------
+    code : bytes
+        A native object file.
+    target : nnfit.cpu.target.Target
+        The processor it was compiled for.
+    """
+
+    def __init__(self, code, target):
+        targets.initialize_llvm()
+        machine = _target_machine(target)
+        module = llvm.parse_assembly(f'target triple = "{target.triple}"')
+        self._engine = llvm.create_mcjit_compiler(module, machine)
+        self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+        self._engine.finalize_object()
+        self.code = code
+        self._functions = {}
+
+    def address(self, name):
+        """Return the address of a function, an int."""
+        address = self._engine.get_function_address(name)
+        if not address:
+            raise LookupError(f"The kernel has no function {name!r}.")
+        return address
+
+    def function(self, name, restype, *argtypes):
+        """Return a function that releases the GIL while it runs."""
+        if name not in self._functions:
+            prototype = ctypes.CFUNCTYPE(restype, *argtypes)
+            self._functions[name] = prototype(self.address(name))
+        return self._functions[name]
+
+
+def _target_machine(target):
+    """LLVM's code generator, set up as for any code loaded into a process."""
+    is_x86 = target.triple.startswith(("x86", "i386", "i686"))
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu,
+        features=target.features,
+        opt=3,
+        reloc="static" if is_x86 else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )
+
+
+def load(builder, *arguments, fingerprint=b"", target=None):
+    """Return a `Kernel`, from this process, from disk or newly compiled.
+
+    Parameters
+    ----------
+    builder : str
+        ``"module:function"``. Called with the target and `arguments` when
+        nothing is cached; returns ``{name: (function, numba signature)}``.
+    *arguments
+        What the builder needs. Numbers and strings are part of the key by
+        value; a function must be described by `fingerprint`.
+    fingerprint : bytes or None, default=b""
+        Describes the functions of a user among `arguments`. None, for one
+        that cannot be described, compiles anew and caches nothing.
+    target : nnfit.cpu.target.Target, default=None
+        The processor; None is this machine's.
+
+    Returns
+    -------
+    kernel : Kernel
+    """
+    target = target or targets.host()
+    if fingerprint is None:
+        return Kernel(compile_object(builder, arguments, target), target)
+    key = _key(builder, arguments, fingerprint, target)
+    kernel = _loaded.get(key)
+    if kernel is None:
+        with _lock:
+            kernel = _loaded.get(key)
+            if kernel is None:
+                kernel = _loaded[key] = _load_or_compile(
+                    key, builder, arguments, target
+                )
+    return kernel
+
+
+def _load_or_compile(key, builder, arguments, target):
+    folder = cache_folder()
+    path = folder / (key + _SUFFIX) if folder else None
+    code = _read(path)
+    if code is not None:
+        try:
+            return Kernel(code, target)
+        except RuntimeError:  # LLVM refuses the object: compile it again
+            pass
+    code = compile_object(builder, arguments, target)
+    _write(path, code)
+    return Kernel(code, target)
+
+
+def compile_object(builder, arguments, target):
+    """Compile a kernel, past every cache, to a native object file.
+
+    Parameters are those of `load`.
+
+    Returns
+    -------
+    code : bytes
+    """
+    _announce()
+    with _lock:
+        lowering = importlib.import_module("nnfit.cpu.kernels.lowering")
+        module, function = builder.split(":")
+        exports = getattr(importlib.import_module(module), function)(target, *arguments)
+        return lowering.emit_object(exports, target, _target_machine(target))
+
+
+def _announce():
+    """Say once per process, on stderr, why the first fit takes seconds."""
+    global _announced
+    if not _announced:
+        _announced = True
+        print(
+            "nnfit: compiling kernels for this machine, once (a few seconds)",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+# ---------------------------------------------------------------------- keys
+
+
+def _key(builder, arguments, fingerprint, target):
+    plain = tuple(a for a in arguments if isinstance(a, (int, float, str)))
+    text = repr((environment_fingerprint(), builder, plain, target))
+    return hashlib.sha256(text.encode() + fingerprint).hexdigest()[:40]
+
+
+@lru_cache(maxsize=1)
+def environment_fingerprint():
+    """Hash of all that compiled code depends on besides its own arguments."""
+    digest = hashlib.sha256()
+    versions = [importlib.metadata.version(name) for name in ("numba", "llvmlite")]
+    versions += [platform.python_version(), sys.platform]
+    digest.update(repr(versions).encode())
+    package = Path(__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        digest.update(path.relative_to(package).as_posix().encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+# ---------------------------------------------------------------------- disk
+
+
+def cache_folder():
+    """Return the folder of compiled kernels, or None where none can be used.
+
+    ``$NUMBA_CACHE_DIR/nnfit`` when that variable is set, else the user's cache
+    folder. A folder that belongs to, or can be written by, another user is not
+    trusted: machine code is read from it.
+
+    Returns
+    -------
+    folder : pathlib.Path or None
+    """
+    try:
+        folder = _user_cache() / "nnfit"
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return folder if _is_private(folder) else None
+    except (OSError, RuntimeError):  # no home folder, or not writable
+        return None
+
+
+def _user_cache():
+    if os.environ.get("NUMBA_CACHE_DIR"):
+        return Path(os.environ["NUMBA_CACHE_DIR"])
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData/Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library/Caches"
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+
+
+def _is_private(path):
+    if not hasattr(os, "getuid"):  # Windows: the user's folder is private
+        return True
+    status = path.lstat()
+    others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
+    owned = status.st_uid == os.getuid()
+    return owned and not others_write and not path.is_symlink()
+
+
+def _read(path):
+    """Return the code in a cached file, None if there is none or it is damaged."""
+    try:
+        if path is None or not _is_private(path):
+            return None
+        data = path.read_bytes()
+    except OSError:
+        return None
+    head = len(_MAGIC) + 32
+    code = data[head:]
+    if data[:head] != _MAGIC + hashlib.sha256(code).digest():
+        return None
+    return code
+
+
+def _write(path, code):
+    """Write a cached file at once or not at all; failure is no error."""
+    if path is None:
+        return
+    temporary = None
+    try:
+        _prune(path.parent)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        with os.fdopen(handle, "wb") as file:
+            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+        os.replace(temporary, path)
+    except OSError:  # full disk, lost permission, a locked file on Windows
+        if temporary is not None:
+            try:
+                os.unlink(temporary)
+            except OSError:
+                pass
+
+
+def _prune(folder):
+    """Remove the oldest kernels beyond a limit, and remains of killed writers."""
+    hour_ago = time.time() - 3600
+    for path in folder.glob("*.tmp"):
+        if path.stat().st_mtime < hour_ago:
+            path.unlink(missing_ok=True)
+    files = sorted(folder.glob("*" + _SUFFIX), key=lambda p: p.stat().st_mtime)
+    for path in files[: max(0, len(files) - _MAX_FILES)]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,597 @@
+"""Training and prediction on the CPU: what Python does around the compiled engine.
+
+It lays out the buffers, writes their addresses and all sizes into the tables of
+`nnfit.cpu.fields`, and calls compiled code for about a tenth of a second at a
+time, so that Ctrl-C and time limits are seen.
+"""
+
+import ctypes
+import threading
+import time
+
+import numpy as np
+import scipy.sparse
+
+from nnfit import compiling
+from nnfit.cpu import fields as at
+from nnfit.cpu import target as targets
+from nnfit.cpu.layout import Layout, aligned_zeros
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.custom import fingerprint
+from nnfit.functions.losses import LOSSES
+
+_POINTER, _INT64 = ctypes.c_void_p, ctypes.c_int64
+
+#: Seconds of one call of compiled code.
+CALL_SECONDS = 0.1
+#: Rows that pass the network together: activations of 96 rows and 256 units are
+#: 96 kB, a tenth of the second-level cache, and a panel of weights is read from
+#: there once for 16 tiles.
+ROW_BLOCK = 96
+#: Rows of one block of a sum over all data (L-BFGS).
+SUM_ROWS = 1024
+#: Epochs of one call; longer curves are returned in several calls.
+MAX_CURVE = 8192
+
+_SCHEDULES = {
+    "constant": at.CONSTANT,
+    "invscaling": at.INVSCALING,
+    "adaptive": at.ADAPTIVE,
+}
+
+
+def predict(network, coefs, intercepts, X, *, raw=False):
+    """Predict with a fitted network; thread-safe, since nothing is kept.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    coefs : list of ndarray of shape (n_in, n_out)
+    intercepts : list of ndarray of shape (n_out,)
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Of the network's dtype; an ndarray C-contiguous.
+    raw : bool, default=False
+        Return raw predictions, before the inverse link.
+
+    Returns
+    -------
+    prediction : ndarray of shape (n_samples, n_outputs)
+    """
+    layout = Layout(network, targets.host())
+    flat = aligned_zeros(layout.size, network.dtype)
+    layout.pack(coefs, intercepts, flat)
+    return _Forward(network, layout, flat, X.shape[0]).predict(X, raw=raw)
+
+
+# ------------------------------------------------------------------- kernels
+
+
+def _engine_kernel(dtype):
+    return compiling.load("nnfit.cpu.kernels.engine:build", dtype)
+
+
+def _row_kernel(kind, registry, row, dtype):
+    """Kernel of a registry row, or of a function of the user's."""
+    builder = f"nnfit.cpu.kernels.elementwise:{kind}"
+    if registry.get(row.name) is row:
+        return compiling.load(builder, row.name, dtype)
+    return compiling.load(
+        builder, "", dtype, row.function, fingerprint=fingerprint(row.function)
+    )
+
+
+def _activation_kernels(network):
+    """Kernel of each layer, None for the identity."""
+    return [
+        None
+        if layer.activation is ACTIVATIONS["identity"]
+        else _row_kernel("activation", ACTIVATIONS, layer.activation, network.dtype)
+        for layer in network.layers
+    ]
+
+
+def _address(array):
+    return 0 if array is None else array.ctypes.data
+
+
+# ------------------------------------------------------------------- forward
+
+
+class _Tables:
+    """The two tables, the buffers of a number of rows, and the kernels.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    layout : Layout
+    flat : ndarray
+        Parameters; their address is kept.
+    n_rows : int
+        Rows of the buffers.
+    """
+
+    def __init__(self, network, layout, flat, n_rows):
+        self.network, self.layout, self.flat = network, layout, flat
+        self.kernel = _engine_kernel(network.dtype)
+        self.ints = np.zeros(at.HEADER + len(layout.layers) * at.LAYER, np.int64)
+        self.floats = np.zeros(at.FLOATS)
+        self._kept = []  # whatever an address in the tables points to
+        ints = self.ints
+        ints[at.N_LAYERS] = len(layout.layers)
+        ints[at.N_THREADS] = 1
+        ints[at.N_OUTPUTS] = network.n_outputs
+        ints[at.N_UNITS] = layout.n_units
+        ints[at.ROW_BLOCK] = min(ROW_BLOCK, n_rows)
+        ints[at.PARAMETERS] = _address(flat)
+        self._lay_out_layers(n_rows)
+
+    def _lay_out_layers(self, n_rows):
+        layout, itemsize = self.layout, self.layout.dtype.itemsize
+        inputs = self._buffer(n_rows * layout.input_stride)
+        input_stride = layout.input_stride
+        kernels = _activation_kernels(self.network)
+        base = _address(self.flat)
+        for index, layer in enumerate(layout.layers):
+            row = self.layer(index)
+            row[at.N_IN], row[at.N_OUT] = layer.n_in, layer.n_out
+            row[at.WIDTH], row[at.STRIDE] = layer.width, layer.stride
+            row[at.WEIGHTS] = base + layer.weights * itemsize
+            row[at.BIAS] = base + layer.bias * itemsize
+            row[at.INPUT], row[at.INPUT_STRIDE] = inputs, input_stride
+            row[at.OUTPUT] = self._buffer(n_rows * layer.stride)
+            row[at.SLOPE] = self._buffer(n_rows * layer.stride)
+            if kernels[index] is not None:
+                row[at.ACTIVATION] = self._function(kernels[index], "activate")
+            inputs, input_stride = row[at.OUTPUT], layer.stride
+
+    def layer(self, index):
+        """View of a layer's row in the table of integers."""
+        start = at.HEADER + index * at.LAYER
+        return self.ints[start : start + at.LAYER]
+
+    def _keep(self, array):
+        self._kept.append(array)
+        return _address(array)
+
+    def _buffer(self, size, dtype=None):
+        return self._keep(aligned_zeros(size, dtype or self.layout.dtype))
+
+    def _function(self, kernel, name):
+        self._kept.append(kernel)
+        return kernel.address(name)
+
+    def set_X(self, X):
+        """Point the tables to a matrix; returns what must be kept alive."""
+        ints = self.ints
+        if not scipy.sparse.issparse(X):
+            ints[at.X], ints[at.X_KIND] = _address(X), at.DENSE
+            ints[at.X_STRIDE] = X.shape[1]
+            return (X,)
+        indices, indptr = X.indices, X.indptr
+        if indices.dtype != indptr.dtype or indices.dtype not in (np.int32, np.int64):
+            indices, indptr = indices.astype(np.int64), indptr.astype(np.int64)
+        wide = indices.dtype == np.int64
+        ints[at.X_KIND] = at.CSR_INT64 if wide else at.CSR_INT32
+        ints[at.X] = _address(X.data)
+        ints[at.INDICES], ints[at.INDPTR] = _address(indices), _address(indptr)
+        return X.data, indices, indptr
+
+    def set_loss(self, n_targets, n_rows):
+        """Load the loss and make buffers of `n_rows` rows for it."""
+        ints, network = self.ints, self.network
+        kernel = _row_kernel("loss", LOSSES, network.loss, network.dtype)
+        ints[at.LOSS_KERNEL] = self._function(kernel, "loss")
+        parameters = np.array((*network.loss_parameters, 0.0), self.layout.dtype)
+        ints[at.LOSS_PARAMETERS] = self._keep(parameters)
+        ints[at.N_TARGETS] = n_targets
+        ints[at.BATCH_Y] = self._buffer(n_rows * n_targets)
+        ints[at.BATCH_WEIGHT] = self._buffer(n_rows)
+        ints[at.ROW_LOSS] = self._buffer(n_rows, np.float64)
+
+
+class _Forward(_Tables):
+    """Prediction and evaluation in blocks of rows."""
+
+    def __init__(self, network, layout, flat, n_rows):
+        super().__init__(network, layout, flat, max(1, min(ROW_BLOCK, n_rows)))
+
+    def predict(self, X, raw=False):
+        """See `predict`."""
+        network = self.network
+        out = np.empty((X.shape[0], network.n_outputs), network.dtype)
+        link = network.loss.link
+        link_kernel = 0
+        if not raw and link != "identity":
+            kernel = compiling.load(
+                "nnfit.cpu.kernels.elementwise:link", link, network.dtype
+            )
+            link_kernel = self._function(kernel, "link")
+        self.ints[at.LINK_KERNEL] = link_kernel
+        kept = self.set_X(X)
+        function = self.kernel.function(
+            "predict", None, _POINTER, _POINTER, _INT64, _INT64, _INT64
+        )
+        function(_address(self.ints), _address(out), 0, X.shape[0], 0)
+        del kept
+        return out
+
+    def evaluate(self, X, y, sample_weight):
+        """Weighted mean loss, a float."""
+        n_rows = X.shape[0]
+        self.set_loss(y.shape[1], int(self.ints[at.ROW_BLOCK]))
+        self.ints[at.N_ROWS] = n_rows
+        self.ints[at.Y] = _address(y)
+        self.ints[at.SAMPLE_WEIGHT] = _address(sample_weight)
+        kept = self.set_X(X)
+        function = self.kernel.function(
+            "evaluate", ctypes.c_double, _POINTER, ctypes.c_double
+        )
+        total = n_rows if sample_weight is None else float(sample_weight.sum())
+        loss = function(_address(self.ints), total)
+        del kept
+        return loss * _loss_scale(self.network)
+
+
+def _loss_scale(network):
+    """Factor from the sum over outputs to the loss that is reported."""
+    return 1.0 / network.n_outputs if network.loss.average_outputs else 1.0
+
+
+# ------------------------------------------------------------------ training
+
+
+def _field(index, table="ints", kind=int):
+    def read(self):
+        return kind(getattr(self._engine._tables, table)[index])
+
+    def write(self, value):
+        getattr(self._engine._tables, table)[index] = value
+
+    return property(read, write)
+
+
+class Progress:
+    """How far the training of an engine has come; attributes can be set.
+
+    Attributes
+    ----------
+    epoch : int
+        Epochs finished; also the number of the next shuffle.
+    step : int
+        Steps of the optimizer.
+    samples : int
+        Rows seen, scikit-learn's ``t_``.
+    no_improvement : int
+        Epochs in a row without improvement.
+    stopped : {0, 1, 2}
+        2 when loss or weights are not finite.
+    learning_rate, best_loss : float
+    """
+
+    def __init__(self, engine):
+        self._engine = engine
+
+    @property
+    def epoch(self):
+        """Epochs finished."""
+        return int(self._engine._tables.ints[at.EPOCH])
+
+    @epoch.setter
+    def epoch(self, value):
+        self._engine._tables.ints[at.EPOCH] = value
+        self._engine._is_ordered = False
+
+    step = _field(at.STEP)
+    samples = t = _field(at.SAMPLES)
+    no_improvement = _field(at.NO_IMPROVEMENT)
+    stopped = _field(at.STOPPED)
+    learning_rate = _field(at.LEARNING_RATE, "floats", float)
+    best_loss = _field(at.BEST_LOSS, "floats", float)
+
+
+class Engine:
+    """A network in training.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    solver : nnfit.functions.optimizers.Optimizer or None
+        None for `loss_and_gradient` only.
+    n_threads : int, default=1
+        The weights do not depend on it.
+
+    Attributes
+    ----------
+    flat : ndarray of shape (n_parameters with padding,)
+        Parameters in the engine's layout; a copy is a snapshot.
+    progress : Progress
+    """
+
+    def __init__(self, network, solver, *, n_threads=1):
+        self.network = network
+        self.solver = solver
+        self.n_threads = n_threads
+        self._target = targets.host()
+        self._layout = Layout(network, self._target)
+        self.flat = aligned_zeros(self._layout.size, network.dtype)
+        self.progress = Progress(self)
+        self._seconds_per_batch = None
+        self._is_ordered = False
+        self._state = [
+            aligned_zeros(self._layout.size, network.dtype)
+            for _ in range(1 if solver is None else solver.slots)
+        ]
+        self._watch = None
+        self._tables = None
+        self._settings = None
+        self._data = None
+
+    # --------------------------------------------------------------- weights
+
+    def set_weights(self, coefs, intercepts):
+        """Copy weights into the engine."""
+        self._layout.pack(coefs, intercepts, self.flat)
+
+    def get_weights(self):
+        """Return `coefs` and `intercepts`, lists of new arrays."""
+        return self._layout.unpack(self.flat)
+
+    def get_state(self):
+        """Optimizer moments without padding, (slots, n_parameters)."""
+        return np.array([self._flatten(*self._layout.unpack(s)) for s in self._state])
+
+    def set_state(self, state):
+        """Set the optimizer moments that `get_state` returned."""
+        for slot, values in zip(self._state, state, strict=True):
+            self._layout.pack(*self._unflatten(values), slot)
+
+    @staticmethod
+    def _flatten(coefs, intercepts):
+        return np.concatenate([a.ravel() for a in (*coefs, *intercepts)])
+
+    def _unflatten(self, values):
+        layers = self.network.layers
+        shapes = [(layer.n_in, layer.n_out) for layer in layers]
+        shapes += [(layer.n_out,) for layer in layers]
+        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
+        parts = np.split(values, ends[:-1])
+        arrays = [p.reshape(s) for p, s in zip(parts, shapes, strict=True)]
+        return arrays[: len(layers)], arrays[len(layers) :]
+
+    # ------------------------------------------------------------------ data
+
+    def set_data(self, X, y, sample_weight=None, rows=None):
+        """Point the engine to its training data; nothing is copied.
+
+        Parameters
+        ----------
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            Of the network's dtype; an ndarray C-contiguous.
+        y : ndarray of shape (n_samples, n_targets)
+            Of the network's dtype, C-contiguous.
+        sample_weight : ndarray of shape (n_samples,), default=None
+            float64.
+        rows : ndarray of int64, default=None
+            Rows to train on; None for all.
+        """
+        self._data = (X, y, sample_weight, rows)
+        self._set_up()
+
+    def configure(
+        self,
+        batch_size,
+        shuffle,
+        seed,
+        alpha,
+        weight_decay,
+        learning_rate_init,
+        schedule,
+        power_t,
+        hyper,
+        tol,
+        n_iter_no_change,
+        monitor_loss,
+    ):
+        """Set how to train; names and meanings are the estimators'."""
+        self._settings = dict(
+            ints={
+                at.BATCH_SIZE: batch_size,
+                at.SHUFFLE: shuffle,
+                at.SEED: np.uint64(seed).astype(np.int64),
+                at.SCHEDULE: _SCHEDULES[schedule],
+                at.MONITOR: monitor_loss,
+                at.N_ITER_NO_CHANGE: n_iter_no_change,
+            },
+            floats={
+                at.ALPHA: alpha,
+                at.WEIGHT_DECAY: weight_decay,
+                at.LEARNING_RATE_INIT: learning_rate_init,
+                at.POWER_T: power_t,
+                at.TOL: tol,
+            },
+            hyper=np.array((*hyper, 0.0), np.float64),
+        )
+        self._set_up()
+
+    def _set_up(self):
+        """Build the tables once both data and settings are known."""
+        if self._data is None or self._settings is None:
+            return
+        X, y, sample_weight, rows = self._data
+        settings, before = self._settings, self._tables
+        n_rows = X.shape[0] if rows is None else len(rows)
+        batch = min(settings["ints"][at.BATCH_SIZE], n_rows)
+        tables = _Tables(self.network, self._layout, self.flat, batch)
+        ints, floats = tables.ints, tables.floats
+        for index, value in settings["ints"].items():
+            ints[index] = value
+        for index, value in settings["floats"].items():
+            floats[index] = value
+        floats[at.LEARNING_RATE] = settings["floats"][at.LEARNING_RATE_INIT]
+        floats[at.BEST_LOSS] = np.inf
+        floats[at.LOSS_SCALE] = _loss_scale(self.network)
+        ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
+        ints[at.HYPER] = tables._keep(settings["hyper"])
+        tables.set_loss(y.shape[1], batch)
+        tables._kept.append(tables.set_X(X))
+        ints[at.Y] = tables._keep(y)
+        ints[at.SAMPLE_WEIGHT] = tables._keep(sample_weight)
+        ints[at.ROWS] = tables._keep(rows)
+        if settings["ints"][at.SHUFFLE] or rows is not None:
+            ints[at.ORDER] = tables._keep(np.empty(n_rows, np.int64))
+        self._add_work_space(tables, batch)
+        self._add_solver(tables)
+        if before is not None:
+            self._carry_over(before, tables)
+        self._tables, self._is_ordered = tables, False
+
+    @staticmethod
+    def _carry_over(before, tables):
+        for index in (at.EPOCH, at.STEP, at.SAMPLES, at.NO_IMPROVEMENT):
+            tables.ints[index] = before.ints[index]
+        for index in (at.LEARNING_RATE, at.BEST_LOSS):
+            tables.floats[index] = before.floats[index]
+
+    def _add_work_space(self, tables, batch):
+        ints, layout = tables.ints, self._layout
+        dtype = self.network.dtype
+        panel, strip = self._target.panel(dtype), self._target.strip(dtype)
+        widest = max(layer.width for layer in layout.layers)
+        stride = strip * panel + max(batch * panel, widest)
+        ints[at.SCRATCH_STRIDE] = stride = -(-stride // 16) * 16
+        ints[at.SCRATCH] = tables._buffer(self.n_threads * stride)
+        ints[at.PENALTY] = tables._buffer(2 * layout.n_units, np.float64)
+        ints[at.RATES] = tables._buffer(2 * at.N_RATES)
+        tables.curves = np.empty((2, MAX_CURVE))
+        ints[at.LOSS_CURVE] = _address(tables.curves[0])
+        ints[at.RATE_CURVE] = _address(tables.curves[1])
+        ints[at.N_THREADS] = self.n_threads
+        for index, layer in enumerate(layout.layers[1:], start=1):
+            lanes = self._target.lanes(dtype)
+            height = -(-layer.n_in // lanes) * lanes
+            tables.layer(index)[at.TRANSPOSED] = tables._buffer(height * layer.n_out)
+
+    def _add_solver(self, tables):
+        dtype = self.network.dtype
+        prefix = "nnfit.cpu.kernels.elementwise:"
+        if self.solver is None:
+            kernel = compiling.load(prefix + "gradient_sum", dtype)
+        else:
+            kernel = compiling.load(prefix + "optimizer", self.solver.name, dtype)
+        ints = tables.ints
+        ints[at.UPDATE_KERNEL] = tables._function(kernel, "update")
+        ints[at.PREPARE_KERNEL] = tables._function(kernel, "prepare")
+        # An optimizer with fewer slots gets an address that it does not use.
+        slots = [*self._state, self.flat, self.flat]
+        ints[at.STATE_0], ints[at.STATE_1] = _address(slots[0]), _address(slots[1])
+
+    # -------------------------------------------------------------- training
+
+    def train(self, max_epochs):
+        """Train for about a tenth of a second.
+
+        Parameters
+        ----------
+        max_epochs : int
+            Ends at the latest when `progress.epoch` reaches it.
+
+        Returns
+        -------
+        curves : dict of ndarray
+            ``"loss"`` and ``"learning_rate"`` of the epochs finished in this call.
+        """
+        ints = self._tables.ints
+        ints[at.MAX_EPOCHS] = max_epochs
+        ints[at.MAX_BATCHES] = self._batches_of_a_call()
+        started = time.perf_counter()
+        self._run()
+        batches = max(1, int(ints[at.BATCHES]))
+        self._seconds_per_batch = (time.perf_counter() - started) / batches
+        if not np.isfinite(self.flat).all():
+            self.progress.stopped = at.DIVERGED
+        finished = int(ints[at.FINISHED])
+        loss, rate = self._tables.curves[:, :finished].copy()
+        return {"loss": loss, "learning_rate": rate}
+
+    def _batches_of_a_call(self):
+        ints = self._tables.ints
+        seconds = self._seconds_per_batch
+        if seconds is None:  # at 10 GFLOP/s, slower than any machine we met
+            seconds = 6e-10 * self._layout.size * int(ints[at.BATCH_SIZE])
+        per_epoch = -(-int(ints[at.N_ROWS]) // int(ints[at.BATCH_SIZE]))
+        return max(1, min(int(CALL_SECONDS / seconds), (MAX_CURVE - 1) * per_epoch))
+
+    def _run(self):
+        """Call the compiled training loop on every thread."""
+        tables = self._tables
+        ints, kernel = tables.ints, tables.kernel
+        table, floats = _address(ints), _address(tables.floats)
+        ints[at.BATCHES] = ints[at.FINISHED] = ints[at.ARRIVED] = 0
+        if not self._is_ordered:
+            kernel.function("begin_epoch", None, _POINTER)(table)
+        kernel.function("refresh", None, _POINTER, _POINTER)(table, floats)
+        train = kernel.function("train", None, _POINTER, _POINTER, _INT64)
+        others = [
+            threading.Thread(target=train, args=(table, floats, number), daemon=True)
+            for number in range(1, self.n_threads)
+        ]
+        for thread in others:
+            thread.start()
+        train(table, floats, 0)
+        for thread in others:
+            thread.join()
+        self._is_ordered = ints[at.STOPPED] == at.RUNNING
+
+    def loss_and_gradient(self, flat):
+        """Penalised loss over all training data and its gradient.
+
+        Parameters
+        ----------
+        flat : ndarray
+            Parameters in the engine's layout.
+
+        Returns
+        -------
+        loss : float
+            Weighted mean of the rows' losses plus ``alpha / 2`` times the sum of
+            squared weights over the sum of sample weights.
+        gradient : ndarray, like `flat`
+        """
+        self.flat[...] = flat
+        tables = self._tables
+        ints, floats = tables.ints, tables.floats
+        sample_weight = self._data[2]
+        total = (
+            float(ints[at.N_ROWS])
+            if sample_weight is None
+            else float(sample_weight.sum())
+        )
+        alpha, floats[at.ALPHA] = self._settings["floats"][at.ALPHA], 0.0
+        floats[at.LOSS_SCALE] = 1.0  # the loss whose gradient this is
+        floats[at.WEIGHT_SUM], floats[at.EPOCH_LOSS] = total, 0.0
+        ints[at.WHOLE], ints[at.MONITOR] = 1, 0
+        ints[at.MAX_EPOCHS] = ints[at.EPOCH] + 1
+        ints[at.MAX_BATCHES] = ints[at.N_ROWS]
+        ints[at.STOPPED] = at.RUNNING
+        self._state[0][...] = 0.0
+        self._run()
+        weights = self.flat[: self._layout.n_weights]
+        gradient = self._state[0].copy()
+        gradient[: len(weights)] += weights * (alpha / total)
+        loss = float(tables.curves[0, 0]) if ints[at.FINISHED] else np.inf
+        return loss + 0.5 * alpha * float(weights @ weights) / total, gradient
+
+    # ------------------------------------------------------------ evaluation
+
+    def _forward(self):
+        if self._watch is None:
+            self._watch = _Forward(self.network, self._layout, self.flat, ROW_BLOCK)
+        return self._watch
+
+    def predict(self, X, *, raw=False):
+        """Predict with the current weights, see `nnfit.cpu.engine.predict`."""
+        return self._forward().predict(X, raw=raw)
+
+    def evaluate(self, X, y, sample_weight=None):
+        """Weighted mean loss of the current weights, without penalty."""
+        return self._forward().evaluate(X, y, sample_weight)

@@ -1,0 +1,170 @@
+"""Dense layers: forward, backward, and the gradient of one strip of weights.
+
+Shapes of a layer with `n_in` inputs and `n_out` units, for a block of rows:
+
+    input   (rows, n_in)           stride of its own
+    W       panels of `panel` columns, (n_in, panel) each; the last may be one
+            vector wide: unit stride for the tile, and a strip of a panel is one
+            contiguous piece of parameters, gradient and optimizer state
+    output  (rows, width)          width = n_out padded to vectors
+    slope   (rows, width)          d activation / d z, then d loss / d z
+    W^T     panels of rows of W, for the way back
+
+Padded columns of W and biases are zero and stay zero: so are their gradients.
+"""
+
+from collections import namedtuple
+
+from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.memory import caller, offset, pointer_from_address, pointer_type
+from nnfit.cpu.kernels.tile import make_tile
+
+Dense = namedtuple("Dense", "forward backward strip_gradient bias_gradient transpose")
+
+#: Rows of the batch that a gradient tile sums before the next tile begins: their
+#: columns, 512 rows of two cache lines, still fit in the second-level cache.
+SUM_BLOCK = 512
+
+
+def make_dense(target, dtype):
+    """Build the functions of dense layers for a processor and a precision.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    dense : Dense
+        Helpers for compiled code.
+    """
+    from numba.core import types as nb
+
+    pointer = pointer_type(dtype)
+    as_floats = pointer_from_address(dtype)
+    rows_of_tile = target.tile_rows
+    panel = target.panel(dtype)
+    lanes = target.lanes(dtype)
+    tile_2 = make_tile(target, dtype, 2)
+    tile_1 = make_tile(target, dtype, 1)
+    activate = caller(
+        nb.void, pointer, pointer, nb.int64, nb.int64, nb.int64
+    )  # z, slope, rows, columns, stride
+    zero = scalar_type(dtype)(0.0)
+
+    @helper
+    def tile(k, rows, a, ar, ak, b, width, bk, c, cr, start, sr, scale, xr):
+        if width == panel:
+            tile_2(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
+        else:
+            tile_1(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
+
+    @helper
+    def forward(layer, inputs, input_stride, row, rows):
+        """output[row:row+rows] = activation(inputs W + b); slope likewise."""
+        n_in, width, stride = layer[at.N_IN], layer[at.WIDTH], layer[at.STRIDE]
+        weights = as_floats(layer[at.WEIGHTS])
+        bias = as_floats(layer[at.BIAS])
+        output = offset(as_floats(layer[at.OUTPUT]), row * stride)
+        null = as_floats(0)
+        for column in range(0, width, panel):
+            columns = min(panel, width - column)
+            for r in range(0, rows, rows_of_tile):
+                tile(
+                    n_in, min(rows_of_tile, rows - r),
+                    offset(inputs, r * input_stride), input_stride, 1,
+                    offset(weights, column * n_in), columns, columns,
+                    offset(output, r * stride + column), stride,
+                    offset(bias, column), 0, null, 0,
+                )  # fmt: skip
+        if layer[at.ACTIVATION] != 0:
+            slope = offset(as_floats(layer[at.SLOPE]), row * stride)
+            activate(layer[at.ACTIVATION], (output, slope, rows, width, stride))
+
+    @helper
+    def backward(layer, before, row, rows):
+        """Gradient by z of the layer `before` from that of `layer`.
+
+        slope_before[row:row+rows] *= gradient W^T, where the slope of an identity
+        is not stored and counts as one.
+        """
+        n_out, stride = layer[at.N_OUT], layer[at.STRIDE]
+        gradient = offset(as_floats(layer[at.SLOPE]), row * stride)
+        transposed = as_floats(layer[at.TRANSPOSED])
+        width, stride_before = before[at.WIDTH], before[at.STRIDE]
+        result = offset(as_floats(before[at.SLOPE]), row * stride_before)
+        null = as_floats(0)
+        scaled = before[at.ACTIVATION] != 0
+        for column in range(0, width, panel):
+            columns = min(panel, width - column)
+            for r in range(0, rows, rows_of_tile):
+                c = offset(result, r * stride_before + column)
+                tile(
+                    n_out, min(rows_of_tile, rows - r),
+                    offset(gradient, r * stride), stride, 1,
+                    offset(transposed, column * n_out), columns, columns,
+                    c, stride_before,
+                    null, 0, c if scaled else null, stride_before,
+                )  # fmt: skip
+
+    @helper
+    def strip_gradient(layer, batch, column, first, rows, gradient, b, b_stride):
+        """gradient = inputs[:, first:first+rows]^T b, summed over the batch.
+
+        `gradient` is (rows, columns of the panel), contiguous; `b` is the panel's
+        columns of the gradient by z, with rows `b_stride` apart.
+        """
+        columns = min(panel, layer[at.WIDTH] - column)
+        stride = layer[at.INPUT_STRIDE]
+        inputs = offset(as_floats(layer[at.INPUT]), first)
+        null = as_floats(0)
+        for begin in range(0, batch, SUM_BLOCK):
+            count = min(SUM_BLOCK, batch - begin)
+            block = offset(inputs, begin * stride)
+            b_block = offset(b, begin * b_stride)
+            for r in range(0, rows, rows_of_tile):
+                c = offset(gradient, r * columns)
+                tile(
+                    count, min(rows_of_tile, rows - r),
+                    offset(block, r), 1, stride,
+                    b_block, columns, b_stride,
+                    c, columns,
+                    null if begin == 0 else c, columns, null, 0,
+                )  # fmt: skip
+
+    @helper
+    def bias_gradient(layer, batch, gradient):
+        """gradient = sum over the batch of the gradient by z, (width,)."""
+        width, stride = layer[at.WIDTH], layer[at.STRIDE]
+        by_z = as_floats(layer[at.SLOPE])
+        for column in range(width):
+            gradient[column] = zero
+        for row in range(batch):
+            line = offset(by_z, row * stride)
+            for column in range(width):
+                gradient[column] += line[column]
+
+    @helper
+    def transpose(layer, column, first, rows):
+        """Copy a strip of W, rows first to first+rows, to its place in W^T."""
+        n_in, n_out = layer[at.N_IN], layer[at.N_OUT]
+        columns = min(panel, layer[at.WIDTH] - column)
+        source = offset(as_floats(layer[at.WEIGHTS]), column * n_in + first * columns)
+        input_width = (n_in + lanes - 1) // lanes * lanes
+        begin = 0
+        while begin < rows:
+            of_panel = (first + begin) // panel * panel
+            width = min(panel, input_width - of_panel)
+            count = min(rows - begin, of_panel + panel - first - begin)
+            inside = first + begin - of_panel
+            goal = offset(as_floats(layer[at.TRANSPOSED]), of_panel * n_out + inside)
+            for j in range(min(columns, n_out - column)):
+                line = offset(goal, (column + j) * width)
+                values = offset(source, begin * columns + j)
+                for i in range(count):
+                    line[i] = values[i * columns]
+            begin += count
+
+    return Dense(forward, backward, strip_gradient, bias_gradient, transpose)

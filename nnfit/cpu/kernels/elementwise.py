@@ -1,0 +1,152 @@
+"""Compiled loops around scalar functions: each a small kernel of its own.
+
+The engine calls them by address, so that an activation, a loss or an optimizer
+costs its own compilation and none of the engine's.
+"""
+
+from numba.core import types as nb
+
+from nnfit.cpu.fields import N_RATES
+from nnfit.cpu.kernels.lowering import scalar_type, specialise
+from nnfit.cpu.kernels.memory import FLOAT64_POINTER, offset, pointer_type
+from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS, Optimizer
+
+
+def activation(target, name, dtype, function=None):
+    """Kernel ``activate(z, slope, rows, columns, stride)``; z becomes the value.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    name : str
+        Key of `ACTIVATIONS`; ignored with a `function` of the user.
+    dtype : {"float32", "float64"}
+    function : callable, default=None
+    """
+    scalar = specialise(
+        function or ACTIVATIONS[name].function, dtype, IMPLEMENTATIONS[dtype]
+    )
+    pointer = pointer_type(dtype)
+
+    def activate(z, slope, rows, columns, stride):
+        for row in range(rows):
+            z_row = offset(z, row * stride)
+            slope_row = offset(slope, row * stride)
+            for i in range(columns):
+                z_row[i], slope_row[i] = scalar(z_row[i])
+
+    signature = nb.void(pointer, pointer, nb.int64, nb.int64, nb.int64)
+    return {"activate": (activate, signature)}
+
+
+def loss(target, name, dtype, function=None):
+    """Kernel ``loss(raw, stride, y, n_targets, gradient, row_loss, weights, ...)``.
+
+    ``row_loss`` is the value times the row's weight, ``gradient`` likewise.
+    """
+    row_function = specialise(
+        function or LOSSES[name].function, dtype, IMPLEMENTATIONS[dtype]
+    )
+    pointer = pointer_type(dtype)
+
+    def losses(
+        raw, stride, y, n_targets, gradient, row_loss, weights, rows, n_out, params
+    ):
+        for row in range(rows):
+            gradient_row = offset(gradient, row * stride)
+            value = row_function(
+                offset(raw, row * stride),
+                offset(y, row * n_targets),
+                gradient_row,
+                n_out,
+                params,
+            )
+            weight = weights[row]
+            row_loss[row] = value * nb.float64(weight)
+            for j in range(n_out):
+                gradient_row[j] *= weight
+
+    signature = nb.void(
+        pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER, pointer,
+        nb.int64, nb.int64, pointer,
+    )  # fmt: skip
+    return {"loss": (losses, signature)}
+
+
+def link(target, name, dtype):
+    """Kernel ``link(raw, stride, out, rows, n_out)`` of an inverse link."""
+    row_function = specialise(LINKS[name], dtype, IMPLEMENTATIONS[dtype])
+    pointer = pointer_type(dtype)
+
+    def links(raw, stride, out, rows, n_out):
+        for row in range(rows):
+            row_function(offset(raw, row * stride), offset(out, row * n_out), n_out)
+
+    signature = nb.void(pointer, nb.int64, pointer, nb.int64, nb.int64)
+    return {"link": (links, signature)}
+
+
+def optimizer(target, name, dtype):
+    """Kernels ``update`` and ``prepare`` of an optimizer.
+
+    ``update(w, g, s0, s1, n, rates, l2, decay)`` adds ``l2 * w`` to the gradient
+    and multiplies the weights by ``decay`` before it applies the optimizer.
+    """
+    return _optimizer(OPTIMIZERS[name], dtype)
+
+
+def gradient_sum(target, dtype):
+    """Kernels of `optimizer` that leave the weights and add up the gradient."""
+
+    def update(w, g, s, h):
+        return w, s + g
+
+    def prepare(step, learning_rate, hyper):
+        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+
+    row = Optimizer("gradient_sum", 1, update, prepare, (), "", "")
+    return _optimizer(row, dtype)
+
+
+def _optimizer(row, dtype):
+    scalar = scalar_type(dtype)
+    pointer = pointer_type(dtype)
+    function = specialise(row.update, dtype, IMPLEMENTATIONS[dtype])
+    rates_of_step = specialise(row.prepare, "float64", IMPLEMENTATIONS["float64"])
+    slots = row.slots
+
+    def update(w, g, s0, s1, n, rates, l2, decay):
+        h = (
+            rates[0], rates[1], rates[2], rates[3],
+            rates[4], rates[5], rates[6], rates[7],
+        )  # fmt: skip
+        for i in range(n):
+            gradient = g[i] + l2 * w[i]
+            decayed = w[i] * decay
+            if slots == 0:
+                w[i] = function(decayed, gradient, h)
+            elif slots == 1:
+                w[i], s0[i] = function(decayed, gradient, s0[i], h)
+            else:
+                w[i], s0[i], s1[i] = function(decayed, gradient, s0[i], s1[i], h)
+
+    def prepare(step, learning_rate, hyper, rates):
+        h = rates_of_step(nb.float64(step), learning_rate, hyper)
+        for i in range(N_RATES):
+            rates[i] = h[i]
+
+    return {
+        "update": (
+            update,
+            nb.void(
+                pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
+            ),
+        ),
+        "prepare": (
+            prepare,
+            nb.void(nb.int64, nb.float64, FLOAT64_POINTER, pointer),
+        ),
+    }

@@ -1,0 +1,196 @@
+"""The compiled engine: training and prediction, the same program on every thread.
+
+A batch has two phases with a barrier after each.
+
+1. Rows. Each thread takes a slice of the batch's rows through gather, forward,
+   loss and backward. Nothing is shared but weights, which stand still.
+2. Strips. Each thread takes strips of weights. It sums the gradient of a strip
+   over the whole batch and updates the strip at once, while both are in the
+   first-level cache. Thread 0 also accounts for the batch.
+
+No sum has the number of threads in its order, so neither have the weights.
+"""
+
+from numba.core import types as nb
+
+from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.dense import make_dense
+from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.memory import (
+    FLOAT64_POINTER,
+    INT64_POINTER,
+    caller,
+    layer_at,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
+from nnfit.cpu.kernels.progress import make_progress
+from nnfit.cpu.kernels.rows import make_rows
+from nnfit.cpu.kernels.strips import make_strips
+from nnfit.cpu.kernels.threads import wait_for_all
+
+
+def build(target, dtype):
+    """Entry points of the engine for a processor and a precision.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    exports : dict
+        Of `train`, `begin_epoch`, `refresh`, `predict` and `evaluate`; each takes the tables of
+        `nnfit.cpu.fields` and, where it runs on threads, the thread's number.
+    """
+    pointer = pointer_type(dtype)
+    as_floats = pointer_from_address(dtype)
+    as_doubles = pointer_from_address("float64")
+    dense = make_dense(target, dtype)
+    rows_of = make_rows(dtype)
+    progress = make_progress(dtype)
+    strips = make_strips(target, dtype, dense)
+    lose = caller(
+        nb.void, pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER,
+        pointer, nb.int64, nb.int64, pointer,
+    )  # fmt: skip
+    link = caller(nb.void, pointer, nb.int64, pointer, nb.int64, nb.int64)
+
+    @helper
+    def forward(table, row, rows):
+        """All layers for a block of rows that lies in the input buffer."""
+        for index in range(table[at.N_LAYERS]):
+            layer = layer_at(table, index)
+            stride = layer[at.INPUT_STRIDE]
+            inputs = offset(as_floats(layer[at.INPUT]), row * stride)
+            dense.forward(layer, inputs, stride, row, rows)
+
+    @helper
+    def compute_loss(table, row, rows):
+        """Losses of a block of rows; the gradient goes where it is propagated."""
+        last = layer_at(table, table[at.N_LAYERS] - 1)
+        start = row * last[at.STRIDE]
+        n_targets = table[at.N_TARGETS]
+        lose(
+            table[at.LOSS_KERNEL],
+            (
+                offset(as_floats(last[at.OUTPUT]), start),
+                last[at.STRIDE],
+                offset(as_floats(table[at.BATCH_Y]), row * n_targets),
+                n_targets,
+                offset(as_floats(last[at.SLOPE]), start),
+                offset(as_doubles(table[at.ROW_LOSS]), row),
+                offset(as_floats(table[at.BATCH_WEIGHT]), row),
+                rows,
+                table[at.N_OUTPUTS],
+                as_floats(table[at.LOSS_PARAMETERS]),
+            ),
+        )
+
+    @helper
+    def pass_rows(table, position, begin, end, weight_sum):
+        """Phase 1 for rows begin to end of the batch at `position`."""
+        first = layer_at(table, 0)
+        n_features = first[at.N_IN]
+        block = table[at.ROW_BLOCK]
+        for row in range(begin, end, block):
+            rows = min(block, end - row)
+            rows_of.gather(table, first, n_features, position, row, rows)
+            rows_of.gather_targets(table, position, row, rows, weight_sum)
+            forward(table, row, rows)
+            compute_loss(table, row, rows)
+            for index in range(table[at.N_LAYERS] - 1, 0, -1):
+                dense.backward(
+                    layer_at(table, index), layer_at(table, index - 1), row, rows
+                )
+
+    def train(table, floats, thread):
+        n_threads = table[at.N_THREADS]
+        arrived = offset(table, at.ARRIVED)
+        passed = wait_for_all(arrived, n_threads, 0)
+        while (
+            table[at.STOPPED] == at.RUNNING
+            and table[at.BATCHES] < table[at.MAX_BATCHES]
+            and table[at.EPOCH] < table[at.MAX_EPOCHS]
+        ):
+            position = table[at.CURSOR]
+            batch = min(table[at.BATCH_SIZE], table[at.N_ROWS] - position)
+            weight_sum = floats[at.WEIGHT_SUM]
+            learning_rate = floats[at.LEARNING_RATE]
+            step = table[at.STEP]
+            if weight_sum > 0.0:
+                begin = batch * thread // n_threads
+                end = batch * (thread + 1) // n_threads
+                pass_rows(table, position, begin, end, weight_sum)
+            passed = wait_for_all(arrived, n_threads, passed)
+            if thread == 0:
+                progress.finish_batch(table, floats, batch)
+            if weight_sum > 0.0:
+                strips.update(
+                    table, floats, thread, batch, step, learning_rate, weight_sum
+                )
+            passed = wait_for_all(arrived, n_threads, passed)
+
+    def begin_epoch(table):
+        progress.begin_epoch(table)
+
+    def refresh(table, floats):
+        """Everything derived from what may be set between two calls."""
+        strips.derive(table)
+        progress.prepare_batch(table, floats)
+
+    @helper
+    def predict_block(table, position, slot, rows):
+        first = layer_at(table, 0)
+        rows_of.gather(table, first, first[at.N_IN], position - slot, slot, rows)
+        forward(table, slot, rows)
+
+    def predict(table, out, begin, end, thread):
+        """out[begin:end] = link(raw prediction), or raw without a link."""
+        block = table[at.ROW_BLOCK]
+        slot = thread * block
+        last = layer_at(table, table[at.N_LAYERS] - 1)
+        n_outputs = table[at.N_OUTPUTS]
+        raw = offset(as_floats(last[at.OUTPUT]), slot * last[at.STRIDE])
+        for row in range(begin, end, block):
+            rows = min(block, end - row)
+            predict_block(table, row, slot, rows)
+            goal = offset(out, row * n_outputs)
+            if table[at.LINK_KERNEL] != 0:
+                link(
+                    table[at.LINK_KERNEL],
+                    (raw, last[at.STRIDE], goal, rows, n_outputs),
+                )
+            else:
+                for r in range(rows):
+                    for j in range(n_outputs):
+                        goal[r * n_outputs + j] = raw[r * last[at.STRIDE] + j]
+
+    def evaluate(table, weight_sum):
+        """Weighted mean loss over all rows, in row order."""
+        block = table[at.ROW_BLOCK]
+        n = table[at.N_ROWS]
+        losses = as_doubles(table[at.ROW_LOSS])
+        total = 0.0
+        for row in range(0, n, block):
+            rows = min(block, n - row)
+            predict_block(table, row, 0, rows)
+            rows_of.gather_targets(table, row, 0, rows, weight_sum)
+            compute_loss(table, 0, rows)
+            for r in range(rows):
+                total += losses[r]
+        return total
+
+    threads = nb.void(INT64_POINTER, FLOAT64_POINTER, nb.int64)
+    return {
+        "train": (train, threads),
+        "begin_epoch": (begin_epoch, nb.void(INT64_POINTER)),
+        "refresh": (refresh, nb.void(INT64_POINTER, FLOAT64_POINTER)),
+        "predict": (
+            predict,
+            nb.void(INT64_POINTER, pointer, nb.int64, nb.int64, nb.int64),
+        ),
+        "evaluate": (evaluate, nb.float64(INT64_POINTER, nb.float64)),
+    }

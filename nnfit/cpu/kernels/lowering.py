@@ -1,0 +1,220 @@
+"""From Python functions to a native object file, through numba and LLVM.
+
+numba is the front end: it types a function and writes LLVM's intermediate
+language. What is exported gets a C signature here, everything else becomes
+internal to the object, so that LLVM can inline and drop it, and the whole is
+optimised and assembled once. The object needs nothing of numba at run time:
+a test holds its undefined symbols to the C library's.
+"""
+
+import types as python_types
+
+import numba
+import numpy as np
+from llvmlite import binding as llvm
+from llvmlite import ir
+from numba.core import compiler, sigutils
+from numba.core import types as nb
+from numba.core.cpu_options import FastMathOptions
+from numba.core.registry import cpu_target
+
+#: 'contract' allows fused multiply-adds and 'nsz' ignores the sign of zero.
+#: Anything more changes bits between a slice and the whole array (a SiLU: 236
+#: of 516 slices differed), or hides the NaN that shows a diverging fit.
+FASTMATH = {"contract", "nsz"}
+
+#: Decorator of every helper that compiled code calls. NumPy's error model,
+#: since a division that may raise stops LLVM from vectorising the loop around
+#: it (Adam: 12 times slower).
+helper = numba.njit(
+    fastmath=FASTMATH,
+    error_model="numpy",
+    no_cpython_wrapper=True,
+    no_cfunc_wrapper=True,
+    _nrt=False,
+)
+
+
+def scalar_type(dtype):
+    """numba's type of ``"float32"`` or ``"float64"``."""
+    return nb.float32 if dtype == "float32" else nb.float64
+
+
+# ------------------------------------------------------------------ assembly
+
+
+def emit_object(exports, target, machine):
+    """Compile functions to one object file with C entry points.
+
+    Parameters
+    ----------
+    exports : dict
+        ``{name: (function, numba signature)}``; arguments and results are
+        integers, floats and ``CPointer``.
+    target : nnfit.cpu.target.Target
+    machine : llvmlite.binding.TargetMachine
+
+    Returns
+    -------
+    code : bytes
+    """
+    module = optimised_module(exports, target, machine)
+    return bytes(machine.emit_object(module))
+
+
+def optimised_module(exports, target, machine):
+    """The LLVM module behind `emit_object`, for tests that look into it."""
+    cpu_target.typing_context.refresh()
+    cpu_target.target_context.refresh()
+    module = llvm.parse_assembly("")
+    module.triple = target.triple
+    module.data_layout = str(machine.target_data)
+    for name, (function, signature) in exports.items():
+        result = _type_and_lower(function, signature)
+        _link(module, result.library)
+        module.link_in(llvm.parse_assembly(_c_entry_point(name, result)))
+    for function in module.functions:
+        if not function.is_declaration and function.name not in exports:
+            function.linkage = "internal"
+    for variable in module.global_variables:
+        if variable.linkage == llvm.Linkage.common:  # numba's environments
+            variable.linkage = "internal"
+    module.verify()
+    _optimise(module, machine)
+    return module
+
+
+def _type_and_lower(function, signature):
+    flags = compiler.Flags()
+    flags.no_cpython_wrapper = True
+    flags.no_cfunc_wrapper = True
+    flags.no_compile = True
+    flags.nrt = False
+    flags.error_model = "numpy"
+    flags.fastmath = FastMathOptions(FASTMATH)
+    arguments, result = sigutils.normalize_signature(signature)
+    return compiler.compile_extra(
+        cpu_target.typing_context,
+        cpu_target.target_context,
+        function,
+        arguments,
+        result,
+        flags,
+        {},
+    )
+
+
+def _link(module, library):
+    """Copy a function's code and that of all it calls into `module`.
+
+    The function comes first: LLVM drops callees that nothing refers to yet.
+    """
+    module.link_in(library._final_module, preserve=True)
+    for part in library._linking_libraries:
+        module.link_in(part._get_module_for_linking(), preserve=True)
+
+
+def _c_entry_point(name, result):
+    """A function with a plain C signature around one with numba's.
+
+    numba returns through a pointer and reports exceptions by a status, which
+    is ignored here: kernels raise none.
+    """
+    context = cpu_target.target_context
+    module = ir.Module()
+    inner = context.declare_function(module, result.fndesc)
+    restype = context.get_value_type(result.fndesc.restype)
+    is_void = result.fndesc.restype == nb.none
+    argtypes = [context.get_value_type(t) for t in result.fndesc.argtypes]
+    entry = ir.Function(
+        module, ir.FunctionType(ir.VoidType() if is_void else restype, argtypes), name
+    )
+    builder = ir.IRBuilder(entry.append_basic_block())
+    _, value = context.call_conv.call_function(
+        builder, inner, result.fndesc.restype, result.fndesc.argtypes, entry.args
+    )
+    if is_void:
+        builder.ret_void()
+    else:
+        builder.ret(value)
+    return str(module)
+
+
+def _optimise(module, machine):
+    tuning = llvm.create_pipeline_tuning_options(speed_level=3)
+    tuning.loop_vectorization = True
+    tuning.slp_vectorization = True
+    passes = llvm.create_pass_builder(machine, tuning)
+    passes.getModulePassManager().run(module, passes)
+
+
+# ------------------------------------------------------- scalar mathematics
+
+
+def specialise(function, dtype, maths):
+    """Compile-ready copy of a scalar function for one precision.
+
+    Scalar functions are written once, with Python's numbers. A Python float
+    is a double to numba and would drag float32 code to double precision, so
+    the constants of the copy, its own and those of its module, have the
+    compute dtype; the names of `nnfit.functions.maths` become the vectorising
+    implementations; other functions that it calls are treated likewise.
+
+    Parameters
+    ----------
+    function : callable
+    dtype : {"float32", "float64"}
+    maths : dict
+        Implementations by the name of their function in
+        `nnfit.functions.maths`.
+
+    Returns
+    -------
+    helper : numba dispatcher
+    """
+    return _specialise(function, dtype, maths, {})
+
+
+def _specialise(function, dtype, maths, done):
+    if isinstance(function, numba.core.dispatcher.Dispatcher):
+        function = function.py_func
+    if function in done:
+        return done[function]
+    cast = scalar_type(dtype)
+    scalar = np.dtype(dtype).type
+
+    def convert(value):
+        if type(value) is float:
+            return scalar(value)
+        if isinstance(value, numba.core.dispatcher.Dispatcher):
+            value = value.py_func
+        if isinstance(value, python_types.FunctionType) and value is not function:
+            if value.__module__ == "nnfit.functions.maths" and value.__name__ in maths:
+                return maths[value.__name__]
+            return _specialise(value, dtype, maths, done)
+        return value
+
+    code = function.__code__
+    names = set(code.co_names)
+    namespace = {
+        name: convert(value)
+        for name, value in function.__globals__.items()
+        if name in names
+    }
+    namespace["__builtins__"] = __builtins__
+    namespace["__name__"] = function.__module__
+    constants = tuple(convert(c) if type(c) is float else c for c in code.co_consts)
+    cells = tuple(
+        python_types.CellType(convert(cell.cell_contents))
+        for cell in function.__closure__ or ()
+    )
+    copy = python_types.FunctionType(
+        code.replace(co_consts=constants),
+        namespace,
+        function.__name__,
+        function.__defaults__,
+        cells,
+    )
+    copy.__qualname__ = f"{function.__qualname__}_{cast}"
+    done[function] = helper(copy)
+    return done[function]

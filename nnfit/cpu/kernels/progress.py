@@ -1,0 +1,157 @@
+"""Between two batches: losses, epochs, stopping and the next learning rate.
+
+One thread does this while the others update weights. What they read of a batch
+they have read before it began.
+"""
+
+import math
+from collections import namedtuple
+
+from numba.core import types as nb
+
+from nnfit.cpu import fields as at
+from nnfit.cpu.kernels import random
+from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.memory import (
+    FLOAT64_POINTER,
+    caller,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
+from nnfit.functions import stopping
+
+Progress = namedtuple("Progress", "begin_epoch finish_batch prepare_batch")
+
+
+@helper
+def rates_offset(step):
+    """Where the scalars of a step lie; two sets, to prepare one in advance."""
+    return (step % 2) * at.N_RATES
+
+
+def make_progress(dtype):
+    """Build the functions that lead from batch to batch, for a precision."""
+    as_floats = pointer_from_address(dtype)
+    as_doubles = pointer_from_address("float64")
+    as_int64 = pointer_from_address("int64")
+    pointer = pointer_type(dtype)
+    prepare_rates = caller(nb.void, nb.int64, nb.float64, FLOAT64_POINTER, pointer)
+    update_no_improvement = helper(stopping.update_no_improvement)
+    invscaling = helper(stopping.invscaling)
+    adaptive = helper(stopping.adaptive)
+
+    @helper
+    def begin_epoch(table):
+        """Set the epoch's order of rows."""
+        if table[at.ORDER] == 0:
+            return
+        n = table[at.N_ROWS]
+        order = as_int64(table[at.ORDER])
+        for i in range(n):
+            order[i] = i
+        if table[at.ROWS] != 0:
+            rows = as_int64(table[at.ROWS])
+            for i in range(n):
+                order[i] = rows[i]
+        if table[at.SHUFFLE] != 0:
+            random.shuffle(order, n, table[at.SEED], table[at.EPOCH])
+
+    @helper
+    def prepare_batch(table, floats):
+        """Weight sum and optimizer scalars of the batch that comes next."""
+        if table[at.WHOLE] == 0:
+            count = min(table[at.BATCH_SIZE], table[at.N_ROWS] - table[at.CURSOR])
+            weight_sum = nb.float64(count)
+            if table[at.SAMPLE_WEIGHT] != 0:
+                weights = as_doubles(table[at.SAMPLE_WEIGHT])
+                ordered = table[at.ORDER] != 0
+                order = as_int64(table[at.ORDER])
+                weight_sum = 0.0
+                for i in range(table[at.CURSOR], table[at.CURSOR] + count):
+                    weight_sum += weights[order[i] if ordered else i]
+            floats[at.WEIGHT_SUM] = weight_sum
+        step = table[at.STEP]
+        prepare_rates(
+            table[at.PREPARE_KERNEL],
+            (
+                step + 1,
+                floats[at.LEARNING_RATE],
+                as_doubles(table[at.HYPER]),
+                offset(as_floats(table[at.RATES]), rates_offset(step)),
+            ),
+        )
+
+    @helper
+    def batch_loss(table, floats, batch):
+        """Loss of a batch: rows in order, then the L2 penalty of its weights.
+
+        The penalty was summed, weights strip by strip, when they were last
+        updated; both sums have an order without the number of threads in it.
+        """
+        rows = as_doubles(table[at.ROW_LOSS])
+        loss = 0.0
+        for r in range(batch):
+            loss += rows[r]
+        loss *= floats[at.LOSS_SCALE]
+        n_units = table[at.N_UNITS]
+        squares = offset(as_doubles(table[at.PENALTY]), (table[at.STEP] % 2) * n_units)
+        penalty = 0.0
+        for unit in range(n_units):
+            penalty += squares[unit]
+        return loss + 0.5 * floats[at.ALPHA] * penalty / floats[at.WEIGHT_SUM]
+
+    @helper
+    def finish_epoch(table, floats):
+        """Record an epoch and apply scikit-learn's rule of stopping."""
+        n = table[at.N_ROWS]
+        loss = floats[at.EPOCH_LOSS] / n
+        finished = table[at.FINISHED]
+        as_doubles(table[at.LOSS_CURVE])[finished] = loss
+        as_doubles(table[at.RATE_CURVE])[finished] = floats[at.LEARNING_RATE]
+        table[at.FINISHED] = finished + 1
+        table[at.EPOCH] += 1
+        table[at.SAMPLES] += n
+        table[at.CURSOR] = 0
+        floats[at.EPOCH_LOSS] = 0.0
+        if table[at.SCHEDULE] == at.INVSCALING:
+            floats[at.LEARNING_RATE] = invscaling(
+                floats[at.LEARNING_RATE_INIT],
+                nb.float64(table[at.SAMPLES]),
+                floats[at.POWER_T],
+            )
+        if table[at.MONITOR] != 0:
+            best, count = update_no_improvement(
+                loss, floats[at.BEST_LOSS], table[at.NO_IMPROVEMENT], floats[at.TOL]
+            )
+            floats[at.BEST_LOSS] = best
+            table[at.NO_IMPROVEMENT] = count
+            if count > table[at.N_ITER_NO_CHANGE]:
+                stop = True
+                if table[at.SCHEDULE] == at.ADAPTIVE:
+                    rate, stop = adaptive(floats[at.LEARNING_RATE])
+                    floats[at.LEARNING_RATE] = rate
+                if stop:
+                    table[at.STOPPED] = at.CONVERGED
+                else:
+                    table[at.NO_IMPROVEMENT] = 0
+
+    @helper
+    def finish_batch(table, floats, batch):
+        """Account for a batch and prepare the next; thread 0 only."""
+        if floats[at.WEIGHT_SUM] > 0.0:
+            loss = batch_loss(table, floats, batch)
+            share = table[at.N_ROWS] if table[at.WHOLE] != 0 else batch
+            floats[at.EPOCH_LOSS] += loss * nb.float64(share)
+            table[at.STEP] += 1
+            if not math.isfinite(loss):
+                table[at.STOPPED] = at.DIVERGED
+        table[at.BATCHES] += 1
+        table[at.CURSOR] += batch
+        if table[at.CURSOR] >= table[at.N_ROWS]:
+            finish_epoch(table, floats)
+            if table[at.STOPPED] == at.RUNNING:
+                begin_epoch(table)
+        prepare_batch(table, floats)
+
+    return Progress(begin_epoch, finish_batch, prepare_batch)

@@ -1,0 +1,115 @@
+"""Rows in and out: gathering a batch, from dense or sparse data."""
+
+from collections import namedtuple
+
+from numba.core import types as nb
+
+from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.memory import offset, pointer_from_address
+
+Rows = namedtuple("Rows", "gather gather_targets row_number")
+
+
+def make_rows(dtype):
+    """Build the gathering functions for a precision.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    rows : Rows
+        Helpers for compiled code.
+    """
+    scalar = scalar_type(dtype)
+    as_floats = pointer_from_address(dtype)
+    as_doubles = pointer_from_address("float64")
+    as_int64 = pointer_from_address("int64")
+    as_int32 = pointer_from_address("int32")
+    zero = scalar(0.0)
+
+    @helper
+    def row_number(table, position):
+        """Row of the data at a position of the epoch."""
+        if table[at.ORDER] == 0:
+            return position
+        return as_int64(table[at.ORDER])[position]
+
+    @helper
+    def copy_dense(table, row, goal, n):
+        source = offset(as_floats(table[at.X]), row * table[at.X_STRIDE])
+        for i in range(n):
+            goal[i] = source[i]
+
+    @helper
+    def copy_sparse(values, indices, begin, end, goal, n):
+        # Adding, since a row may hold a column twice.
+        for i in range(n):
+            goal[i] = zero
+        for k in range(begin, end):
+            goal[indices[k]] += values[k]
+
+    @helper
+    def copy_row(table, row, goal, n):
+        kind = table[at.X_KIND]
+        if kind == at.DENSE:
+            copy_dense(table, row, goal, n)
+        elif kind == at.CSR_INT32:
+            indptr = as_int32(table[at.INDPTR])
+            copy_sparse(
+                as_floats(table[at.X]),
+                as_int32(table[at.INDICES]),
+                nb.int64(indptr[row]),
+                nb.int64(indptr[row + 1]),
+                goal,
+                n,
+            )
+        else:
+            indptr = as_int64(table[at.INDPTR])
+            copy_sparse(
+                as_floats(table[at.X]),
+                as_int64(table[at.INDICES]),
+                indptr[row],
+                indptr[row + 1],
+                goal,
+                n,
+            )
+
+    @helper
+    def gather(table, first, n_features, position, row, rows):
+        """Copy rows of X into the input buffer of the first layer.
+
+        Parameters
+        ----------
+        table, first : int64 pointers
+            The header and the first layer's row.
+        n_features : int
+        position : int
+            Where the batch begins in the epoch's order.
+        row, rows : int
+            Rows of the batch to copy.
+        """
+        stride = first[at.INPUT_STRIDE]
+        goal = as_floats(first[at.INPUT])
+        for r in range(row, row + rows):
+            number = row_number(table, position + r)
+            copy_row(table, number, offset(goal, r * stride), n_features)
+
+    @helper
+    def gather_targets(table, position, row, rows, weight_sum):
+        """Copy rows of y, and their weights divided by the batch's sum."""
+        n_targets = table[at.N_TARGETS]
+        y = as_floats(table[at.Y])
+        goal = as_floats(table[at.BATCH_Y])
+        weights = as_floats(table[at.BATCH_WEIGHT])
+        given = as_doubles(table[at.SAMPLE_WEIGHT])
+        for r in range(row, row + rows):
+            number = row_number(table, position + r)
+            for j in range(n_targets):
+                goal[r * n_targets + j] = y[number * n_targets + j]
+            weight = 1.0 if table[at.SAMPLE_WEIGHT] == 0 else given[number]
+            weights[r] = scalar(weight / weight_sum)
+
+    return Rows(gather, gather_targets, row_number)

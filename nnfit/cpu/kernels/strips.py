@@ -1,0 +1,223 @@
+"""Strips of weights: their gradient over the batch and their update, at once.
+
+A unit of work is a strip, some rows of one panel of one layer's weights, or all
+biases of a layer. Units are numbered through the layers and dealt to threads in
+runs, so that one thread copies a panel's columns of the gradient once.
+"""
+
+from collections import namedtuple
+
+from llvmlite import ir
+from numba.core import types as nb
+from numba.extending import intrinsic
+
+from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.memory import (
+    caller,
+    layer_at,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
+from nnfit.cpu.kernels.progress import rates_offset
+
+Strips = namedtuple("Strips", "update derive")
+
+
+def make_strips(target, dtype, dense):
+    """Build the functions of phase 2 for a processor and a precision.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    dtype : {"float32", "float64"}
+    dense : nnfit.cpu.kernels.dense.Dense
+
+    Returns
+    -------
+    strips : Strips
+        Helpers for compiled code.
+    """
+    scalar = scalar_type(dtype)
+    item = 4 if dtype == "float32" else 8
+    pointer = pointer_type(dtype)
+    as_floats = pointer_from_address(dtype)
+    as_doubles = pointer_from_address("float64")
+    panel = target.panel(dtype)
+    rows_of_strip = target.strip(dtype)
+    rows_of_tile = target.tile_rows
+    sum_of_squares = make_sum_of_squares(target.lanes(dtype), dtype)
+    call_update = caller(
+        nb.void, pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
+    )
+    one, zero = scalar(1.0), scalar(0.0)
+
+    @helper
+    def strips_of_panel(layer):
+        return (layer[at.N_IN] + rows_of_strip - 1) // rows_of_strip
+
+    @helper
+    def panels_of(layer):
+        return (layer[at.WIDTH] + panel - 1) // panel
+
+    @helper
+    def gradient_panel(layer, batch, column, copy):
+        """The panel's columns of the gradient by z, contiguous where it pays.
+
+        A copy is read once for every tile of the panel; uncopied rows lie a
+        power of two apart in the usual layers and evict one another.
+        """
+        columns = min(panel, layer[at.WIDTH] - column)
+        stride = layer[at.STRIDE]
+        source = offset(as_floats(layer[at.SLOPE]), column)
+        for row in range(batch):
+            line = offset(source, row * stride)
+            goal = offset(copy, row * columns)
+            for j in range(columns):
+                goal[j] = line[j]
+
+    @helper
+    def derive_strip(table, layer, unit, column, first, rows, parity):
+        """What follows from a strip's new weights: penalty, transposed copy."""
+        columns = min(panel, layer[at.WIDTH] - column)
+        weights = offset(
+            as_floats(layer[at.WEIGHTS]), column * layer[at.N_IN] + first * columns
+        )
+        squares = as_doubles(table[at.PENALTY])
+        squares[parity * table[at.N_UNITS] + unit] = sum_of_squares(
+            weights, rows * columns
+        )
+        if layer[at.TRANSPOSED] != 0:
+            dense.transpose(layer, column, first, rows)
+
+    @helper
+    def apply(table, weights, gradient, n, rates, l2, decay):
+        """Update n parameters that lie at `weights` with their optimizer state."""
+        size = nb.int64(item)
+        distance = (weights - table[at.PARAMETERS]) // size
+        call_update(
+            table[at.UPDATE_KERNEL],
+            (
+                as_floats(weights),
+                gradient,
+                offset(as_floats(table[at.STATE_0]), distance),
+                offset(as_floats(table[at.STATE_1]), distance),
+                n,
+                rates,
+                l2,
+                decay,
+            ),
+        )
+
+    @helper
+    def update(table, floats, thread, batch, step, learning_rate, weight_sum):
+        """Phase 2 of a batch for one thread."""
+        n_threads, n_units = table[at.N_THREADS], table[at.N_UNITS]
+        begin = n_units * thread // n_threads
+        end = n_units * (thread + 1) // n_threads
+        rates = offset(as_floats(table[at.RATES]), rates_offset(step))
+        l2 = scalar(floats[at.ALPHA] / weight_sum)
+        decay = scalar(1.0 - learning_rate * floats[at.WEIGHT_DECAY])
+        gradient = offset(
+            as_floats(table[at.SCRATCH]), thread * table[at.SCRATCH_STRIDE]
+        )
+        copy = offset(gradient, rows_of_strip * panel)
+        unit = 0
+        for index in range(table[at.N_LAYERS]):
+            layer = layer_at(table, index)
+            n_in, width = layer[at.N_IN], layer[at.WIDTH]
+            n_strips = strips_of_panel(layer)
+            for p in range(panels_of(layer)):
+                column = p * panel
+                columns = min(panel, width - column)
+                low, high = max(begin - unit, 0), min(end - unit, n_strips)
+                b = offset(as_floats(layer[at.SLOPE]), column)
+                b_stride = layer[at.STRIDE]
+                if low < high and n_in > 4 * rows_of_tile and b_stride > columns:
+                    gradient_panel(layer, batch, column, copy)
+                    b, b_stride = copy, columns
+                for strip in range(low, high):
+                    first = strip * rows_of_strip
+                    rows = min(rows_of_strip, n_in - first)
+                    dense.strip_gradient(
+                        layer, batch, column, first, rows, gradient, b, b_stride
+                    )
+                    weights = layer[at.WEIGHTS] + item * (
+                        column * n_in + first * columns
+                    )
+                    apply(table, weights, gradient, rows * columns, rates, l2, decay)
+                    derive_strip(
+                        table, layer, unit + strip, column, first, rows, (step + 1) % 2
+                    )
+                unit += n_strips
+            if begin <= unit < end:
+                dense.bias_gradient(layer, batch, copy)
+                apply(table, layer[at.BIAS], copy, width, rates, zero, one)
+            unit += 1
+
+    @helper
+    def derive(table):
+        """Penalty and transposed copies of all weights."""
+        unit = 0
+        for index in range(table[at.N_LAYERS]):
+            layer = layer_at(table, index)
+            n_in, n_strips = layer[at.N_IN], strips_of_panel(layer)
+            for p in range(panels_of(layer)):
+                for strip in range(n_strips):
+                    first = strip * rows_of_strip
+                    rows = min(rows_of_strip, n_in - first)
+                    derive_strip(
+                        table, layer, unit + strip, p * panel, first, rows,
+                        table[at.STEP] % 2,
+                    )  # fmt: skip
+                unit += n_strips
+            unit += 1
+
+    return Strips(update, derive)
+
+
+def make_sum_of_squares(lanes, dtype):
+    """Build ``sum_of_squares(pointer, n) -> float64``, n a multiple of `lanes`.
+
+    LLVM may not reorder a sum of floats; lane-wise partial sums are written
+    here as vectors.
+    """
+    pointer = pointer_type(dtype)
+
+    @intrinsic
+    def sum_of_squares(typingctx, values, n):
+        def codegen(context, builder, signature, arguments):
+            values, n = arguments
+            i64, i32 = ir.IntType(64), ir.IntType(32)
+            vector = ir.VectorType(context.get_value_type(scalar_type(dtype)), lanes)
+            zero = ir.Constant(vector, [0.0] * lanes)
+            before = builder.block
+            head = builder.append_basic_block("squares")
+            done = builder.append_basic_block("squared")
+            builder.cbranch(builder.icmp_signed(">", n, i64(0)), head, done)
+            builder.position_at_end(head)
+            i, partial = builder.phi(i64), builder.phi(vector)
+            here = builder.bitcast(builder.gep(values, [i]), vector.as_pointer())
+            value = builder.load(here, align=4 if dtype == "float32" else 8)
+            following = builder.fadd(partial, builder.fmul(value, value))
+            next_i = builder.add(i, i64(lanes))
+            builder.cbranch(builder.icmp_signed("<", next_i, n), head, done)
+            for phi, first, later in ((i, i64(0), next_i), (partial, zero, following)):
+                phi.add_incoming(first, before)
+                phi.add_incoming(later, head)
+            builder.position_at_end(done)
+            total = builder.phi(vector)
+            total.add_incoming(zero, before)
+            total.add_incoming(following, head)
+            result = ir.Constant(ir.DoubleType(), 0.0)
+            for lane in range(lanes):
+                part = builder.extract_element(total, i32(lane))
+                if dtype == "float32":
+                    part = builder.fpext(part, ir.DoubleType())
+                result = builder.fadd(result, part)
+            return result
+
+        return nb.float64(pointer, nb.int64), codegen
+
+    return sum_of_squares

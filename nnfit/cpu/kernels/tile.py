@@ -1,0 +1,250 @@
+"""The register-blocked micro-kernel under every matrix product.
+
+One call computes a tile of C = start + A B, of up to ``tile_rows`` rows and one
+or two vectors of columns, with every sum in a register:
+
+    for k in range(K):
+        for r in range(rows): acc[r] = fma(A[r, k], B[k, :], acc[r])
+
+A has any strides (a transposed matrix is one with its strides exchanged), B and
+C have unit stride along columns. Each row is summed in the order of k whatever
+tile it lies in, so its bits do not depend on the rows around it.
+
+Rows beyond the last valid one repeat it: they read and write the same numbers
+again, which costs no branch and no mask.
+"""
+
+from llvmlite import ir
+from numba.core import types as nb
+from numba.extending import intrinsic
+
+from nnfit.cpu.kernels.lowering import scalar_type
+from nnfit.cpu.kernels.memory import pointer_type
+
+_INT64 = ir.IntType(64)
+
+
+def make_tile(target, dtype, vectors):
+    """Build the micro-kernel for a processor.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    dtype : {"float32", "float64"}
+    vectors : {1, 2}
+        Width of the tile in vector registers.
+
+    Returns
+    -------
+    tile : intrinsic
+        ``tile(k, rows, a, a_row, a_k, b, b_k, c, c_row, start, start_row,
+        scale, scale_row)``: sizes and strides in elements; `start` (added:
+        a bias with row stride 0, C itself, or null) and `scale` (multiplied at
+        the end, or null) are laid out like C.
+    """
+    pointer = pointer_type(dtype)
+    signature = nb.void(
+        nb.int64, nb.int64,
+        pointer, nb.int64, nb.int64,
+        pointer, nb.int64,
+        pointer, nb.int64,
+        pointer, nb.int64,
+        pointer, nb.int64,
+    )  # fmt: skip
+
+    @intrinsic
+    def tile(typingctx, k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr):
+        def codegen(context, builder, signature, arguments):
+            function = _tile_function(builder.module, context, target, dtype, vectors)
+            builder.call(function, arguments)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    return tile
+
+
+def _tile_function(module, context, target, dtype, vectors):
+    """The tile as an LLVM function, emitted once a module."""
+    name = f"nnfit_tile_{dtype}_{vectors}"
+    if name in module.globals:
+        return module.globals[name]
+    scalar = context.get_value_type(scalar_type(dtype))
+    pointer, i64 = scalar.as_pointer(), _INT64
+    function = ir.Function(
+        module,
+        ir.FunctionType(
+            ir.VoidType(),
+            [i64, i64, pointer, i64, i64, pointer, i64, pointer, i64]
+            + [pointer, i64, pointer, i64],
+        ),
+        name,
+    )
+    function.linkage = "linkonce_odr"
+    _TileBody(function, target, dtype, scalar, vectors).emit()
+    return function
+
+
+class _TileBody:
+    """Emits the instructions of one tile function."""
+
+    def __init__(self, function, target, dtype, scalar, vectors):
+        self.function = function
+        self.rows = target.tile_rows
+        self.vectors = vectors
+        self.lanes = target.lanes(dtype)
+        self.scalar = scalar
+        self.vector = ir.VectorType(scalar, self.lanes)
+        self.bytes = 4 if dtype == "float32" else 8
+        self.fma = target.fma
+        self.builder = ir.IRBuilder(function.append_basic_block("entry"))
+
+    def emit(self):
+        (
+            k,
+            rows,
+            a,
+            a_row,
+            a_k,
+            b,
+            b_k,
+            c,
+            c_row,
+            start,
+            start_row,
+            scale,
+            scale_row,
+        ) = self.function.args
+        valid = self._row_indices(rows)
+        sums = self._starting_values(valid, start, start_row)
+        a_rows = [self.builder.gep(a, [self.builder.mul(i, a_row)]) for i in valid]
+        sums = self._sum_over_k(k, a_rows, a_k, b, b_k, sums)
+        sums = self._scaled(valid, sums, scale, scale_row)
+        for index, row_sums in zip(valid, sums, strict=True):
+            at = self.builder.gep(c, [self.builder.mul(index, c_row)])
+            for v, value in enumerate(row_sums):
+                self._store(value, at, v)
+        self.builder.ret_void()
+
+    def _row_indices(self, rows):
+        """Row numbers 0, 1, ... with those beyond the last valid one equal to it."""
+        last = self.builder.sub(rows, _INT64(1))
+        indices = []
+        for r in range(self.rows):
+            inside = self.builder.icmp_signed("<", _INT64(r), last)
+            indices.append(self.builder.select(inside, _INT64(r), last))
+        return indices
+
+    def _vector_pointer(self, pointer, v):
+        at = self.builder.gep(pointer, [_INT64(v * self.lanes)]) if v else pointer
+        return self.builder.bitcast(at, self.vector.as_pointer())
+
+    def _load(self, pointer, v):
+        return self.builder.load(self._vector_pointer(pointer, v), align=self.bytes)
+
+    def _store(self, value, pointer, v):
+        self.builder.store(value, self._vector_pointer(pointer, v), align=self.bytes)
+
+    def _broadcast(self, value):
+        undefined = ir.Constant(self.vector, ir.Undefined)
+        single = self.builder.insert_element(undefined, value, ir.IntType(32)(0))
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(single, undefined, mask)
+
+    def _starting_values(self, valid, start, start_row):
+        builder = self.builder
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+        origin = builder.block
+        with builder.if_then(self._is_given(start)):
+            loaded = []
+            for index in valid:
+                at = builder.gep(start, [builder.mul(index, start_row)])
+                loaded.append([self._load(at, v) for v in range(self.vectors)])
+            given = builder.block
+        return self._merge(loaded, given, [[zero] * self.vectors] * self.rows, origin)
+
+    def _scaled(self, valid, sums, scale, scale_row):
+        builder = self.builder
+        origin = builder.block
+        with builder.if_then(self._is_given(scale)):
+            products = []
+            for index, row_sums in zip(valid, sums, strict=True):
+                at = builder.gep(scale, [builder.mul(index, scale_row)])
+                products.append(
+                    [
+                        builder.fmul(value, self._load(at, v))
+                        for v, value in enumerate(row_sums)
+                    ]
+                )
+            given = builder.block
+        return self._merge(products, given, sums, origin)
+
+    def _is_given(self, pointer):
+        return self.builder.icmp_unsigned("!=", pointer, pointer.type(None))
+
+    def _merge(self, values, block, others, other_block):
+        merged = []
+        for row, other_row in zip(values, others, strict=True):
+            phis = []
+            for value, other in zip(row, other_row, strict=True):
+                phi = self.builder.phi(self.vector)
+                phi.add_incoming(value, block)
+                phi.add_incoming(other, other_block)
+                phis.append(phi)
+            merged.append(phis)
+        return merged
+
+    def _sum_over_k(self, k, a_rows, a_k, b, b_k, sums):
+        """The hot loop: per step, 2 loads of B, a broadcast and 2 FMAs a row."""
+        builder = self.builder
+        before = builder.block
+        head = builder.append_basic_block("sum")
+        done = builder.append_basic_block("done")
+        builder.cbranch(builder.icmp_signed(">", k, _INT64(0)), head, done)
+        builder.position_at_end(head)
+        step = builder.phi(_INT64)
+        a_offset = builder.phi(_INT64)
+        b_at = builder.phi(b.type)
+        accumulators = [
+            [builder.phi(self.vector) for _ in range(self.vectors)] for _ in sums
+        ]
+        b_values = [self._load(b_at, v) for v in range(self.vectors)]
+        updated = []
+        for a_row, row in zip(a_rows, accumulators, strict=True):
+            a_value = builder.load(builder.gep(a_row, [a_offset]), align=self.bytes)
+            a_value = self._broadcast(a_value)
+            updated.append(
+                [
+                    self._multiply_add(a_value, b_value, acc)
+                    for b_value, acc in zip(b_values, row, strict=True)
+                ]
+            )
+        next_step = builder.add(step, _INT64(1))
+        advanced = {
+            step: (_INT64(0), next_step),
+            a_offset: (_INT64(0), builder.add(a_offset, a_k)),
+            b_at: (b, builder.gep(b_at, [b_k])),
+        }
+        builder.cbranch(builder.icmp_signed("<", next_step, k), head, done)
+        for phi, (first, following) in advanced.items():
+            phi.add_incoming(first, before)
+            phi.add_incoming(following, head)
+        for row, old_row, new_row in zip(accumulators, sums, updated, strict=True):
+            for phi, old, new in zip(row, old_row, new_row, strict=True):
+                phi.add_incoming(old, before)
+                phi.add_incoming(new, head)
+        builder.position_at_end(done)
+        return self._merge(updated, head, sums, before)
+
+    def _multiply_add(self, a, b, c):
+        if self.fma:
+            return self.builder.call(self._fma_function(), [a, b, c])
+        # Without the instruction, llvm.fma is a slow library call an element.
+        return self.builder.fadd(self.builder.fmul(a, b), c)
+
+    def _fma_function(self):
+        name = f"llvm.fma.v{self.lanes}f{8 * self.bytes}"
+        module = self.function.module
+        if name not in module.globals:
+            ir.Function(module, ir.FunctionType(self.vector, [self.vector] * 3), name)
+        return module.globals[name]

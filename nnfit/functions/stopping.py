@@ -1,0 +1,43 @@
+"""When to stop and how fast to learn: scikit-learn's rules as pure functions.
+
+Plain arithmetic that the training loop calls and the compiled engine compiles,
+so that a tiny net runs many epochs without a turn through Python.
+"""
+
+
+def update_no_improvement(loss, best_loss, count, tol):
+    """Count the epochs in a row that did not improve a loss by `tol`.
+
+    Parameters
+    ----------
+    loss, best_loss : float
+        Loss of the epoch and the lowest one before it.
+    count : int
+    tol : float
+
+    Returns
+    -------
+    best_loss, count : float, int
+    """
+    count = count + 1 if loss > best_loss - tol else 0
+    best_loss = loss if loss < best_loss else best_loss
+    return best_loss, count
+
+
+def invscaling(learning_rate_init, samples, power_t):
+    """Learning rate after `samples` training rows, schedule ``"invscaling"``."""
+    return learning_rate_init / (samples + 1.0) ** power_t
+
+
+def adaptive(learning_rate):
+    """Learning rate after a plateau, schedule ``"adaptive"``.
+
+    Returns
+    -------
+    learning_rate : float
+        A fifth of the rate.
+    stop : bool
+        True when the rate is too small to be lowered again.
+    """
+    stop = learning_rate <= 1e-6
+    return learning_rate if stop else learning_rate / 5.0, stop
