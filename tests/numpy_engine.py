@@ -95,7 +95,7 @@ LOSSES = {
 
 
 def row_losses(network, raw, y):
-    """Loss of every row (as reported) and its gradient in the raw predictions."""
+    """Loss of every row and its gradient in the raw predictions."""
     loss = network.loss
     with np.errstate(all="ignore"):
         if loss.name in LOSSES:
@@ -114,9 +114,12 @@ def row_losses(network, raw, y):
                     for i in range(len(raw))
                 ]
             )
-    if loss.average_outputs:
-        values = values / raw.shape[1]
     return np.asarray(values, dtype=np.float64), gradient.astype(raw.dtype, copy=False)
+
+
+def reported(network):
+    """Factor of the losses that are reported: some are means over the outputs."""
+    return 1 / network.n_outputs if network.loss.average_outputs else 1.0
 
 
 # links: raw -> predictions ---------------------------------------------------
@@ -264,12 +267,13 @@ class Engine:
         raw = forward(self.network, *self._split(self.flat), X)[0][-1]
         with np.errstate(all="ignore"):
             values = row_losses(self.network, raw, y)[0]
-            return float(np.average(values, weights=sample_weight))
+            mean = np.average(values, weights=sample_weight)
+        return float(mean) * reported(self.network)
 
     # training
 
-    def _batch(self, rows, flat):
-        """Loss (data and penalty), gradient and weight sum of some rows."""
+    def _batch(self, rows, flat, scale=1.0):
+        """Loss (scaled data term and penalty) of some rows, and its gradient."""
         coefs, intercepts = self._split(flat)
         X, y = self._X[rows], self._y[rows]
         weight = np.ones(len(rows)) if self._weight is None else self._weight[rows]
@@ -292,7 +296,7 @@ class Engine:
                 into_coefs[i][...] = (coef_grads[i] + alpha * coef) / total
                 into_intercepts[i][...] = intercept_grads[i] / total
                 penalty += float(np.sum(np.square(coef, dtype=np.float64)))
-            loss = float(losses @ weight + 0.5 * alpha * penalty) / total
+            loss = float(scale * (losses @ weight) + 0.5 * alpha * penalty) / total
         return loss, gradient
 
     def loss_and_gradient(self, flat):
@@ -320,7 +324,7 @@ class Engine:
         total = 0.0
         for start in range(0, len(rows), settings.batch_size):
             batch = rows[start : start + settings.batch_size]
-            loss, gradient = self._batch(batch, self.flat)
+            loss, gradient = self._batch(batch, self.flat, reported(self.network))
             total += loss * len(batch)
             if gradient is not None:
                 self._update(gradient)

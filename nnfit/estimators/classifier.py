@@ -4,7 +4,7 @@ from numbers import Real
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
-from scipy.special import log_expit, log_softmax, logsumexp
+from scipy.special import expit, log_expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
@@ -411,7 +411,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return csr_matrix(labels) if sparse else labels
 
     def predict_log_proba(self, X):
-        """Predict logarithms of probabilities, exact also where these round to 0.
+        """Predict logarithms of probabilities; always finite.
 
         Parameters
         ----------
@@ -423,15 +423,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray of shape (n_samples, n_classes)
             In the order of `classes_`.
         """
-        raw = self._predict_outputs(X, raw=True)
-        if self._target_kind == BINARY:
-            return log_expit(np.hstack([-raw, raw]))
-        if self._target_kind == MULTILABEL:
-            return log_expit(raw)
-        if self.out_activation_ == "softmax":
-            return log_softmax(raw, axis=1)
-        log_odds = log_expit(raw)
-        return log_odds - logsumexp(log_odds, axis=1, keepdims=True)
+        return np.log(self.predict_proba(X))
 
     def predict_proba(self, X):
         """Predict probabilities.
@@ -444,16 +436,25 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`. Rows sum to 1, except for multilabel
-            targets, where each column is the probability of a label.
+            In the order of `classes_`, between 0 and 1 exclusively. Rows sum to 1,
+            except for multilabel targets, where each column is the probability of
+            a label.
         """
         check_is_fitted(self, "coefs_")
         if self._target_kind == MULTICLASS and self.out_activation_ == "logistic":
-            return np.exp(self.predict_log_proba(X))
-        probability = self._predict_outputs(X, raw=False)
-        if self._target_kind == BINARY:
-            return np.hstack([1 - probability, probability])
-        return probability
+            log_odds = log_expit(self._predict_outputs(X, raw=True))
+            probability = softmax(log_odds, axis=1)  # the share in their sum
+        elif self._target_kind == BINARY:
+            # 1 - p would cancel: its smallest value beside 0 is 6e-8 in float32.
+            raw = self._predict_outputs(X, raw=True)
+            probability = expit(np.hstack([-raw, raw]))
+        else:
+            probability = self._predict_outputs(X, raw=False)
+        # Finite raw predictions stand for probabilities between 0 and 1. Where these
+        # round to 0 or 1 the next number inside keeps logarithms finite.
+        one = probability.dtype.type(1)
+        tiny = np.finfo(probability.dtype).tiny
+        return np.clip(probability, tiny, np.nextafter(one, 0 * one))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -56,9 +56,7 @@ def initial_weights(network, random_state, initialization="glorot"):
     for layer, name in zip(network.layers, names, strict=True):
         coef_bound, intercept_bound = bounds(layer, name)
         coef = random_state.uniform(-coef_bound, coef_bound, (layer.n_in, layer.n_out))
-        intercept = random_state.uniform(
-            -intercept_bound, intercept_bound, layer.n_out
-        )
+        intercept = random_state.uniform(-intercept_bound, intercept_bound, layer.n_out)
         coefs.append(coef.astype(network.dtype, copy=False))
         intercepts.append(intercept.astype(network.dtype, copy=False))
     return coefs, intercepts
