@@ -1,0 +1,130 @@
+"""The directive ``nnfit-components``: reference text from nnfit's own registries.
+
+``.. nnfit-components:: activations`` (or ``losses``, ``solvers``) writes a section
+for every row of the registry: what selects it, its formula, the parameters it reads
+with their defaults, and its reference. Nothing is written twice, so the page cannot
+fall behind the code.
+"""
+
+import inspect
+import math
+
+from docutils.parsers.rst import directives
+from sphinx.util.docutils import SphinxDirective
+
+import nnfit
+from nnfit.functions import activations, losses, optimizers
+
+CLASSIFIER = inspect.signature(nnfit.MLPClassifier).parameters
+REGRESSOR = inspect.signature(nnfit.MLPRegressor).parameters
+
+# Rows that one value of a public parameter chooses between.
+LOG_LOSS = {
+    "log_loss": "for two classes, and for every label of a multilabel target",
+    "softmax": "for more than two classes",
+}
+SGD = {"sgd": "nesterovs_momentum=False", "sgd_nesterov": "nesterovs_momentum=True"}
+
+INVERSE_LINKS = {
+    "identity": ":math:`z_j`",
+    "logistic": r":math:`\sigma(z_j) = 1 / (1 + e^{-z_j})`, a probability",
+    "softmax": r":math:`e^{z_j} / \sum_k e^{z_k}`, a probability",
+    "exp": ":math:`e^{z_j}`, a mean that is never negative",
+    "sorted": ":math:`z` in increasing order, so that quantiles never cross",
+}
+
+
+def heading(title):
+    return [title, "~" * len(title), ""]
+
+
+def formula(text):
+    return [".. math::", "", f"   {text}", ""]
+
+
+def parameter(name, signature):
+    """A parameter as its estimator spells it, with its default."""
+    default = signature[name].default
+    return f"``{name}={default!r}``"
+
+
+def describe_activations():
+    default = CLASSIFIER["activation"].default
+    for name, row in activations.ACTIVATIONS.items():
+        yield from heading(name)
+        selected = f'``activation="{name}"``'
+        yield from [selected + (", the default" if name == default else ""), ""]
+        yield from formula(row.formula)
+        yield from [row.reference, ""]
+
+
+def describe_losses():
+    for name, row in losses.LOSSES.items():
+        signature = REGRESSOR if row.task == "regression" else CLASSIFIER
+        estimator = "MLPRegressor" if row.task == "regression" else "MLPClassifier"
+        public = "log_loss" if name in LOG_LOSS else name
+        yield from heading(name)
+        selected = f':class:`nnfit.{estimator}`, ``loss="{public}"``'
+        if public == signature["loss"].default:
+            selected += ", the default"
+        if name in LOG_LOSS:
+            selected += f"; {LOG_LOSS[name]}"
+        yield from [selected, ""]
+        yield from formula(row.formula)
+        for own in row.parameters:
+            spelled = own if own in signature else f"{name}_{own}"
+            yield from [f"* Parameter: {parameter(spelled, signature)}"]
+        yield f"* Prediction: {INVERSE_LINKS[row.link]}"
+        if math.isfinite(row.y_min):
+            sign = r"\ge" if row.y_min_inclusive else ">"
+            yield f"* Targets: :math:`y {sign} {row.y_min:g}`"
+        if row.average_outputs:
+            yield (
+                "* The reported value is the mean over several outputs, as in "
+                "scikit-learn; the gradient is that of the sum."
+            )
+        yield from ["", row.reference, ""]
+
+
+def describe_solvers():
+    default = CLASSIFIER["solver"].default
+    for name, row in optimizers.OPTIMIZERS.items():
+        public = "sgd" if name in SGD else name
+        yield from heading(name)
+        selected = f'``solver="{public}"``'
+        if name in SGD:
+            selected += f", ``{SGD[name]}``"
+        yield from [selected + (", the default" if public == default else ""), ""]
+        yield from formula(row.formula)
+        own = ["learning_rate_init", *row.parameters]
+        if name == "adamw":
+            own.append("weight_decay")
+        listed = ", ".join(parameter(each, CLASSIFIER) for each in own)
+        yield from [f"* Parameters: {listed}"]
+        yield from [f"* State: {row.slots} number(s) per weight", ""]
+        yield from [row.reference, ""]
+
+
+DESCRIBE = {
+    "activations": (activations, describe_activations),
+    "losses": (losses, describe_losses),
+    "solvers": (optimizers, describe_solvers),
+}
+
+
+class Components(SphinxDirective):
+    """Sections for every row of a registry."""
+
+    required_arguments = 1
+
+    def run(self):
+        kind = directives.choice(self.arguments[0], DESCRIBE)
+        module, describe = DESCRIBE[kind]
+        self.env.note_dependency(module.__file__)
+        text = "\n".join(describe())
+        return self.parse_text_to_nodes(text, allow_section_headings=True)
+
+
+def setup(app):
+    app.add_directive("nnfit-components", Components)
+    return {"parallel_read_safe": True}

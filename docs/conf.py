@@ -1,0 +1,51 @@
+"""Configuration of Sphinx. Building needs no network."""
+
+import sys
+from pathlib import Path
+
+sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parent.parent)]
+
+import nnfit  # noqa: E402
+
+project = "nnfit"
+author = "The nnfit developers"
+copyright = "2026, the nnfit developers"
+version = release = nnfit.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "components",
+]
+exclude_patterns = ["_build"]
+templates_path = ["_templates"]
+default_role = "literal"
+
+autosummary_generate = True
+numpydoc_show_class_members = False
+numpydoc_class_members_toctree = False
+
+html_theme = "pydata_sphinx_theme"
+html_title = f"nnfit {version}"
+html_theme_options = {
+    "show_prev_next": True,
+    "navigation_with_keys": False,
+    "header_links_before_dropdown": 6,
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_sidebars = {"installation": [], "components": [], "examples": []}
+html_show_sourcelink = False
+
+
+def skip_inherited(app, what, name, obj, skip, options):
+    """Leave out what scikit-learn's base classes bring: their docstrings refer to
+    pages of scikit-learn's own documentation."""
+    module = getattr(obj, "__module__", None) or ""
+    return True if name.startswith("set_") or module.startswith("sklearn") else None
+
+
+def setup(app):
+    app.connect("autodoc-skip-member", skip_inherited)

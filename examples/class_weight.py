@@ -1,0 +1,38 @@
+"""Rare classes: what class_weight="balanced" does to recall and precision."""
+
+from sklearn.datasets import make_classification
+from sklearn.metrics import balanced_accuracy_score, precision_score, recall_score
+from sklearn.model_selection import train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from nnfit import MLPClassifier
+
+# One row in fifty belongs to class 1.
+X, y = make_classification(
+    n_samples=10_000,
+    n_features=20,
+    n_informative=8,
+    weights=[0.98],
+    class_sep=0.7,
+    random_state=0,
+)
+X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
+
+print(f"{'class_weight':24}{'recall':>8}{'precision':>11}{'balanced accuracy':>19}")
+for class_weight in (None, {0: 1, 1: 5}, "balanced"):
+    net = MLPClassifier(
+        (32,),
+        alpha=1.0,
+        max_iter=100,
+        tol=1e-3,
+        class_weight=class_weight,
+        random_state=0,
+    )
+    model = make_pipeline(StandardScaler(), net).fit(X_train, y_train)
+    predicted = model.predict(X_test)
+    print(
+        f"{class_weight!s:24}{recall_score(y_test, predicted):8.3f}"
+        f"{precision_score(y_test, predicted, zero_division=0):11.3f}"
+        f"{balanced_accuracy_score(y_test, predicted):19.3f}"
+    )
