@@ -42,8 +42,8 @@ def build(target, dtype):
     Returns
     -------
     exports : dict
-        Of `train`, `begin_epoch`, `refresh`, `predict` and `evaluate`; each takes the tables of
-        `nnfit.cpu.fields` and, where it runs on threads, the thread's number.
+        Of `train`, `begin_epoch`, `refresh`, `predict` and `evaluate`; they take
+        the tables of `nnfit.cpu.fields` and, on threads, the thread's number.
     """
     pointer = pointer_type(dtype)
     as_floats = pointer_from_address(dtype)

@@ -100,21 +100,8 @@ class _TileBody:
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
 
     def emit(self):
-        (
-            k,
-            rows,
-            a,
-            a_row,
-            a_k,
-            b,
-            b_k,
-            c,
-            c_row,
-            start,
-            start_row,
-            scale,
-            scale_row,
-        ) = self.function.args
+        k, rows, a, a_row, a_k, b, b_k, c, c_row = self.function.args[:9]
+        start, start_row, scale, scale_row = self.function.args[9:]
         valid = self._row_indices(rows)
         sums = self._starting_values(valid, start, start_row)
         a_rows = [self.builder.gep(a, [self.builder.mul(i, a_row)]) for i in valid]
