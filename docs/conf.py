@@ -15,15 +15,16 @@ version = release = nnfit.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
-    "sphinx.ext.mathjax",
     "numpydoc",
     "components",
+    "mathml",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
 default_role = "literal"
 
 autosummary_generate = True
+html_math_renderer = "mathml"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 

@@ -24,7 +24,7 @@ for class_weight in (None, {0: 1, 1: 5}, "balanced"):
     net = MLPClassifier(
         (32,),
         alpha=1.0,
-        max_iter=100,
+        max_iter=400,
         tol=1e-3,
         class_weight=class_weight,
         random_state=0,
