@@ -20,6 +20,7 @@ from nnfit.estimators.targets import (
     apply_class_weights,
     check_known_classes,
     class_weights,
+    count_classes,
     decode,
     dense_target,
     encode_index,
@@ -112,9 +113,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         over the classes.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes in the loss, times `sample_weight`. "balanced" stands
-        for ``n_samples / (n_classes * count)``, with rows counted by their weights.
+        for ``n_samples / (n_classes * count)``, where rows count by their weights and
+        `partial_fit` counts those of all calls.
         For multilabel `y` a list of one dict with the keys 0 and 1 per label, whose
-        weights are multiplied. Scores are not weighted by class.
+        weights are multiplied. Of the scores only the default one is weighted so.
     weight_decay : float, default=0.01
         Decoupled decay of 'adamw': each step multiplies the weights, not the
         intercepts, by ``1 - learning_rate_init * weight_decay``.
@@ -287,19 +289,13 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return y
 
     def _learn_class_weights(self, y, sample_weight, incremental):
-        self._class_weights = None
-        if self.class_weight is None:
-            return
-        if incremental and self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported by partial_fit, which does "
-                "not know how often the classes occur in all the data. Expected None "
-                "or a dict of weights; sklearn.utils.class_weight."
-                "compute_class_weight gives balanced ones."
-            )
-        self._class_weights = class_weights(
-            self.class_weight, y, self.classes_, self._target_kind, sample_weight
-        )
+        arguments = (self.class_weight, self.classes_, self._target_kind)
+        counts = count_classes(y, sample_weight, *arguments[1:])
+        if incremental and getattr(self, "_class_counts", None) is not None:
+            counts = counts + self._class_counts
+        balanced = self.class_weight == "balanced"
+        self._class_counts = counts if balanced else None
+        self._class_weights = class_weights(*arguments, counts)
 
     def _check_target_again(self, y):
         check_known_classes(y, self.classes_, self._target_kind, False)

@@ -132,59 +132,67 @@ def dense_target(y):
     return y.toarray() if issparse(y) else y
 
 
-def class_weights(class_weight, y, classes, kind, sample_weight):
-    """Weight of every class, from the parameter ``class_weight``.
+def count_classes(y, sample_weight, classes, kind):
+    """Rows of every class, a row of weight 2 counted as two.
 
     Parameters
     ----------
-    class_weight : "balanced", dict or list of dict
     y : ndarray of shape (n_samples,) or (n_samples, n_labels)
-        Training targets, of which "balanced" counts the classes.
+    sample_weight : ndarray of shape (n_samples,) or None
     classes : ndarray of shape (n_classes,)
     kind : str
-    sample_weight : ndarray of shape (n_samples,) or None
-        A row of weight 2 counts as two rows of weight 1.
 
     Returns
     -------
     ndarray of shape (n_classes,) or (n_labels, 2)
-        For multilabel targets the weights of absence and presence of each label.
+        For multilabel targets rows without and with each label.
     """
     if kind != MULTILABEL:
-        if isinstance(class_weight, list):
-            raise ValueError(
-                "class_weight must be None, 'balanced' or a dict where y has one "
-                f"output, got the list {class_weight!r}."
-            )
-        return _weights_of(
-            class_weight, encode_index(y, classes), classes, sample_weight
-        )
-    if isinstance(class_weight, dict) or (
-        isinstance(class_weight, list) and len(class_weight) != len(classes)
-    ):
-        raise ValueError(
-            "class_weight must be None, 'balanced' or a list of one dict per label "
-            f"({len(classes)} here) for multilabel y, got {class_weight!r}."
-        )
-    parts = (
-        [class_weight] * len(classes) if class_weight == "balanced" else class_weight
-    )
-    present = (y != 0).astype(np.int64)
-    columns = [
-        _weights_of(part, present[:, j], np.array([0, 1]), sample_weight)
-        for j, part in enumerate(parts)
-    ]
-    return np.stack(columns)
+        index = encode_index(y, classes)
+        return np.bincount(index, sample_weight, minlength=len(classes)).astype(float)
+    weight = np.ones(len(y)) if sample_weight is None else sample_weight
+    present = weight @ (y != 0)
+    return np.stack([weight.sum() - present, present], axis=1)
 
 
-def _weights_of(class_weight, index, classes, sample_weight):
-    if class_weight != "balanced":
+def class_weights(class_weight, classes, kind, counts):
+    """Weight of every class, from the parameter ``class_weight``.
+
+    Parameters
+    ----------
+    class_weight : "balanced", dict, list of dict or None
+    classes : ndarray of shape (n_classes,)
+    kind : str
+    counts : ndarray
+        From :func:`count_classes`.
+
+    Returns
+    -------
+    ndarray like counts, or None
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):
+        occurring = counts > 0
+        shares = occurring.sum(axis=-1, keepdims=True) * counts
+        total = counts.sum(axis=-1, keepdims=True)
+        return np.divide(total, shares, out=np.zeros_like(counts), where=occurring)
+    if kind != MULTILABEL and isinstance(class_weight, dict):
         return compute_class_weight(class_weight, classes=classes, y=classes)
-    counts = np.bincount(index, weights=sample_weight, minlength=len(classes))
-    occurring = counts > 0
-    weights = np.zeros(len(classes))
-    weights[occurring] = counts.sum() / (occurring.sum() * counts[occurring])
-    return weights
+    if (
+        kind == MULTILABEL
+        and isinstance(class_weight, list)
+        and len(class_weight) == len(classes)
+    ):
+        both = np.array([0, 1])
+        weights = [compute_class_weight(w, classes=both, y=both) for w in class_weight]
+        return np.stack(weights)
+    several = f"a list of {len(classes)} dicts, one per label"
+    raise ValueError(
+        f"class_weight must be None, 'balanced' or "
+        f"{several if kind == MULTILABEL else 'a dict'} for {kind} y, got "
+        f"{class_weight!r}."
+    )
 
 
 def apply_class_weights(weights, y, classes, kind):

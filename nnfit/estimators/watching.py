@@ -83,7 +83,7 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight):
     if estimator.scoring is None:
 
         def score(engine, val_loss):
-            result = estimator._default_score(engine.predict(X), target, sample_weight)
+            result = estimator._default_score(engine.predict(X), target, loss_weight)
             return -val_loss if result is None else result
 
     elif estimator.scoring == "loss":
