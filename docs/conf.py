@@ -38,6 +38,8 @@ html_theme_options = {
     "footer_end": [],
 }
 html_sidebars = {"installation": [], "components": [], "examples": []}
+html_static_path = ["_static"]
+html_css_files = ["formulas.css"]
 html_show_sourcelink = False
 
 

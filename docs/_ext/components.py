@@ -101,7 +101,8 @@ def describe_solvers():
             own.append("weight_decay")
         listed = ", ".join(parameter(each, CLASSIFIER) for each in own)
         yield from [f"* Parameters: {listed}"]
-        yield from [f"* State: {row.slots} number(s) per weight", ""]
+        values = "value" if row.slots == 1 else "values"
+        yield from [f"* State: {row.slots} {values} per weight", ""]
         yield from [row.reference, ""]
 
 

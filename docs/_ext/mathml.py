@@ -10,7 +10,7 @@ def visit_math(translator, node):
 
 
 def visit_displaymath(translator, node):
-    translator.body.append(translator.starttag(node, "div", CLASS="math"))
+    translator.body.append(translator.starttag(node, "div", CLASS="formula"))
     translator.body.append(tex2mathml(node.astext(), as_block=True) + "</div>\n")
     raise nodes.SkipNode
 

@@ -1,0 +1,166 @@
+"""The project around the library: metadata, README, documentation, demo."""
+
+import importlib.util
+import re
+import subprocess
+import sys
+import tomllib
+import warnings
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+import nnfit
+from nnfit import demo
+from nnfit.__main__ import main
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+
+ROOT = Path(__file__).parent.parent
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+README = (ROOT / "README.md").read_text()
+
+
+def test_version_is_the_installed_one():
+    assert metadata.version("nnfit") == nnfit.__version__
+
+
+def test_runtime_dependencies():
+    requirements = [Requirement(r) for r in PYPROJECT["project"]["dependencies"]]
+    assert {r.name for r in requirements} == {"numpy", "scipy", "numba", "scikit-learn"}
+    for requirement in requirements:
+        # A floor and no ceiling: .ci/floors.py pins what is written here.
+        assert re.fullmatch(r"[\w-]+>=[\d.]+", str(requirement))
+        installed = Version(metadata.version(requirement.name))
+        assert requirement.specifier.contains(installed)
+
+
+def test_group_and_extra_of_the_tests_agree():
+    assert (
+        PYPROJECT["dependency-groups"]["test"]
+        == PYPROJECT["project"]["optional-dependencies"]["test"]
+    )
+
+
+def test_package_is_typed():
+    assert (Path(nnfit.__file__).parent / "py.typed").exists()
+
+
+def test_readme_has_the_two_commands():
+    blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
+    run, test = (block.strip() for block in blocks)
+    for command in (run, test):
+        assert "\n" not in command
+        assert command.startswith("python3 -m venv .venv && ")
+    assert run.endswith("-m nnfit demo")
+    # .ci/run takes the first line with these words for the test command.
+    lines = [line for line in README.splitlines() if "-m pytest" in line]
+    assert lines[0] == test
+
+
+def test_readme_example_runs(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    assert len(code.strip().splitlines()) <= 11
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        exec(compile(code, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out) > 0.95
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_named_files_exist(page):
+    text = (ROOT / page).read_text()
+    for name in re.findall(
+        r"`((?:docs|examples|tests|nnfit|benchmarks)/[^` ]*)`", text
+    ):
+        assert (ROOT / name).exists() or name.startswith("docs/_build"), name
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("sphinx") is None, reason="Sphinx is not installed"
+)
+@pytest.mark.parametrize(
+    "kind, registry",
+    [("activations", ACTIVATIONS), ("losses", LOSSES), ("solvers", OPTIMIZERS)],
+)
+def test_components_page_has_every_row(monkeypatch, kind, registry):
+    monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")
+    components = importlib.import_module("components")
+    lines = list(components.DESCRIBE[kind][1]())
+    for name, row in registry.items():
+        assert name in lines
+        assert f"   {row.formula}" in lines
+
+
+@pytest.fixture
+def quick_demo(monkeypatch):
+    monkeypatch.setattr(demo, "REPEATS", 1)
+    monkeypatch.setitem(demo.PARAMETERS, "max_iter", 30)
+
+
+def test_demo(quick_demo, capsys, tmp_path):
+    picture = tmp_path / "curves.png"
+    assert main(["demo", "--picture", str(picture)]) == 0
+    out = capsys.readouterr().out
+    assert "epoch   1 of at most 30, loss " in out
+    for name in ("nnfit", "scikit-learn"):
+        (accuracy,) = re.findall(rf"^{name} +(0\.\d+) +30 ", out, flags=re.MULTILINE)
+        assert float(accuracy) > 0.9
+    assert picture.exists() or "pip install matplotlib" in out
+
+
+def test_demo_without_matplotlib(quick_demo, capsys, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    picture = tmp_path / "curves.png"
+    assert main(["demo", "--picture", str(picture)]) == 0
+    assert "pip install matplotlib" in capsys.readouterr().out
+    assert not picture.exists()
+
+
+def test_demo_with_a_picture_that_cannot_be_saved(quick_demo, capsys, tmp_path):
+    pytest.importorskip("matplotlib")
+    assert main(["demo", "--picture", str(tmp_path / "none" / "curves.png")]) == 1
+    captured = capsys.readouterr()
+    assert "scikit-learn" in captured.out
+    assert "Could not save the picture" in captured.err
+
+
+def test_progress_line_is_overwritten_on_a_terminal():
+    written = []
+
+    class Terminal:
+        def write(self, text):
+            written.append(text)
+
+        def flush(self):
+            pass
+
+        def isatty(self):
+            return True
+
+    line = demo.ProgressLine(Terminal(), 20)
+    line.write("Iteration 1, loss = 0.50000000\n")
+    line.write("Iteration 2, loss = 0.25000000\n")
+    line.write("Training loss did not improve\n")
+    line.finish()
+    first = "\repoch   1 of at most 20, loss 0.50000000"
+    second = "\repoch   2 of at most 20, loss 0.25000000"
+    assert written == [first, second, second + "\n"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        ([], "the following arguments are required: command"),
+        (["dmo"], "invalid choice: 'dmo'"),
+    ],
+)
+def test_command_line_errors(arguments, message):
+    command = [sys.executable, "-m", "nnfit", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert message in done.stderr
