@@ -457,7 +457,7 @@ class Engine:
         dtype = self.network.dtype
         panel, strip = self._target.panel(dtype), self._target.strip(dtype)
         widest = max(layer.width for layer in layout.layers)
-        stride = strip * panel + max(batch * panel, widest)
+        stride = max(strip * panel, widest)
         ints[at.SCRATCH_STRIDE] = stride = -(-stride // 16) * 16
         ints[at.SCRATCH] = tables._buffer(self.n_threads * stride)
         ints[at.PENALTY] = tables._buffer(2 * layout.n_units, np.float64)
@@ -466,10 +466,16 @@ class Engine:
         ints[at.LOSS_CURVE] = _address(tables.curves[0])
         ints[at.RATE_CURVE] = _address(tables.curves[1])
         ints[at.N_THREADS] = self.n_threads
-        for index, layer in enumerate(layout.layers[1:], start=1):
-            lanes = self._target.lanes(dtype)
-            height = -(-layer.n_in // lanes) * lanes
-            tables.layer(index)[at.TRANSPOSED] = tables._buffer(height * layer.n_out)
+        ints[at.ONE] = tables._keep(np.ones(1, self._layout.dtype))
+        lanes, slot = self._target.lanes(dtype), self._target.tile_slot(dtype)
+        for index, layer in enumerate(layout.layers):
+            row = tables.layer(index)
+            tiles = -(-layer.n_in // self._target.tile_rows)
+            row[at.INPUT_TILES] = tables._buffer(tiles * batch * slot)
+            row[at.GRADIENT_PANELS] = tables._buffer(layer.width * batch)
+            if index > 0:
+                height = -(-layer.n_in // lanes) * lanes
+                row[at.TRANSPOSED] = tables._buffer(height * layer.n_out)
 
     def _add_solver(self, tables):
         dtype = self.network.dtype

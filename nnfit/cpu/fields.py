@@ -14,6 +14,7 @@ N_THREADS = next(_number)
 N_OUTPUTS = next(_number)  # columns of the raw prediction
 N_TARGETS = next(_number)  # columns of y
 ROW_BLOCK = next(_number)  # rows that pass the network together
+ONE = next(_number)  # address of the number 1 in the compute dtype
 
 # ---------------------------------------------------------------- its data
 N_ROWS = next(_number)
@@ -96,6 +97,8 @@ INPUT_STRIDE = next(_number)
 OUTPUT = next(_number)  # (batch, stride): z, then the activation
 SLOPE = next(_number)  # (batch, stride): slope, then the gradient by z
 ACTIVATION = next(_number)  # address of its kernel, 0 for the identity
+INPUT_TILES = next(_number)  # the batch's inputs by tiles, (tiles, batch, slot)
+GRADIENT_PANELS = next(_number)  # gradient by z by panels, (panels, batch, columns)
 LAYER = next(_number)
 
 # ------------------------------------------------------------------- floats

@@ -154,6 +154,8 @@ def aligned_zeros(size, dtype):
     """A 1-D array of zeros whose first element begins a cache line."""
     dtype = np.dtype(dtype)
     spare = ALIGNMENT // dtype.itemsize
-    block = np.zeros(int(size) + spare, dtype)
+    # Twice the spare: a tile's operand is copied in whole vectors, and those of
+    # the last row may begin inside and end beyond its buffer.
+    block = np.zeros(int(size) + 2 * spare, dtype)
     start = (-block.ctypes.data % ALIGNMENT) // dtype.itemsize
     return block[start : start + int(size)]

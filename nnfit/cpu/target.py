@@ -52,6 +52,11 @@ class Target:
         """Columns of a weight panel: two vectors, the tile's width."""
         return 2 * self.lanes(dtype)
 
+    def tile_slot(self, dtype):
+        """Elements kept for a row of a tile's operand: whole vectors."""
+        lanes = self.lanes(dtype)
+        return -(-self.tile_rows // lanes) * lanes
+
     def strip(self, dtype):
         """Rows of a strip of weights, the unit of an update.
 

@@ -15,16 +15,26 @@ Padded columns of W and biases are zero and stay zero: so are their gradients.
 
 from collections import namedtuple
 
+from numba.core import types as nb
+
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import caller, offset, pointer_from_address, pointer_type
+from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.memory import (
+    caller,
+    make_copy,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
 from nnfit.cpu.kernels.tile import make_tile
 
-Dense = namedtuple("Dense", "forward backward strip_gradient bias_gradient transpose")
+Dense = namedtuple(
+    "Dense", "forward backward pack_rows strip_gradient bias_gradient transpose"
+)
 
-#: Rows of the batch that a gradient tile sums before the next tile begins: their
-#: columns, 512 rows of two cache lines, still fit in the second-level cache.
-SUM_BLOCK = 512
+#: Rows of the batch that a gradient tile sums before the next tile begins: a panel
+#: of 256 rows and 64 bytes is half of the first-level cache.
+SUM_BLOCK = 256
 
 
 def make_dense(target, dtype):
@@ -40,19 +50,20 @@ def make_dense(target, dtype):
     dense : Dense
         Helpers for compiled code.
     """
-    from numba.core import types as nb
-
     pointer = pointer_type(dtype)
     as_floats = pointer_from_address(dtype)
     rows_of_tile = target.tile_rows
     panel = target.panel(dtype)
     lanes = target.lanes(dtype)
+    slot = target.tile_slot(dtype)
+    copy_slot = make_copy(dtype, slot)
+    copy_panel = make_copy(dtype, panel)
+    copy_lanes = make_copy(dtype, lanes)
     tile_2 = make_tile(target, dtype, 2)
     tile_1 = make_tile(target, dtype, 1)
     activate = caller(
         nb.void, pointer, pointer, nb.int64, nb.int64, nb.int64
     )  # z, slope, rows, columns, stride
-    zero = scalar_type(dtype)(0.0)
 
     @helper
     def tile(k, rows, a, ar, ak, b, width, bk, c, cr, start, sr, scale, xr):
@@ -110,41 +121,69 @@ def make_dense(target, dtype):
                 )  # fmt: skip
 
     @helper
-    def strip_gradient(layer, batch, column, first, rows, gradient, b, b_stride):
-        """gradient = inputs[:, first:first+rows]^T b, summed over the batch.
+    def pack_rows(layer, batch, row, rows):
+        """Lay inputs and gradients of a block of rows out for the strips.
 
-        `gradient` is (rows, columns of the panel), contiguous; `b` is the panel's
-        columns of the gradient by z, with rows `b_stride` apart.
+        A tile of a strip reads a few columns of many rows. Taken from rows that
+        lie kilobytes apart, every step is a cache line of its own (79 % of peak);
+        taken from here they are one stream (95 %). Each number is copied once
+        and read once for every panel or strip.
+        """
+        n_in, stride = layer[at.N_IN], layer[at.INPUT_STRIDE]
+        inputs = offset(as_floats(layer[at.INPUT]), row * stride)
+        tiles = offset(as_floats(layer[at.INPUT_TILES]), row * slot)
+        for first in range(0, n_in, rows_of_tile):
+            goal = offset(tiles, first // rows_of_tile * batch * slot)
+            for r in range(rows):
+                copy_slot(offset(goal, r * slot), offset(inputs, r * stride + first))
+        width, stride = layer[at.WIDTH], layer[at.STRIDE]
+        by_z = offset(as_floats(layer[at.SLOPE]), row * stride)
+        panels = as_floats(layer[at.GRADIENT_PANELS])
+        for column in range(0, width, panel):
+            columns = min(panel, width - column)
+            goal = offset(panels, column * batch + row * columns)
+            for r in range(rows):
+                line = offset(by_z, r * stride + column)
+                if columns == panel:
+                    copy_panel(offset(goal, r * panel), line)
+                else:
+                    copy_lanes(offset(goal, r * lanes), line)
+
+    @helper
+    def strip_gradient(layer, batch, column, first, rows, gradient):
+        """gradient = inputs[:, first:first+rows]^T by_z[:, column:], over the batch.
+
+        `gradient` is (rows, columns of the panel), contiguous.
         """
         columns = min(panel, layer[at.WIDTH] - column)
-        stride = layer[at.INPUT_STRIDE]
-        inputs = offset(as_floats(layer[at.INPUT]), first)
+        inputs = as_floats(layer[at.INPUT_TILES])
+        by_z = offset(as_floats(layer[at.GRADIENT_PANELS]), column * batch)
         null = as_floats(0)
         for begin in range(0, batch, SUM_BLOCK):
             count = min(SUM_BLOCK, batch - begin)
-            block = offset(inputs, begin * stride)
-            b_block = offset(b, begin * b_stride)
             for r in range(0, rows, rows_of_tile):
+                tile_number = (first + r) // rows_of_tile
                 c = offset(gradient, r * columns)
                 tile(
                     count, min(rows_of_tile, rows - r),
-                    offset(block, r), 1, stride,
-                    b_block, columns, b_stride,
+                    offset(inputs, (tile_number * batch + begin) * slot), 1, slot,
+                    offset(by_z, begin * columns), columns, columns,
                     c, columns,
                     null if begin == 0 else c, columns, null, 0,
                 )  # fmt: skip
 
     @helper
-    def bias_gradient(layer, batch, gradient):
-        """gradient = sum over the batch of the gradient by z, (width,)."""
-        width, stride = layer[at.WIDTH], layer[at.STRIDE]
-        by_z = as_floats(layer[at.SLOPE])
-        for column in range(width):
-            gradient[column] = zero
-        for row in range(batch):
-            line = offset(by_z, row * stride)
-            for column in range(width):
-                gradient[column] += line[column]
+    def bias_gradient(table, layer, batch, gradient):
+        """gradient = 1^T by_z, the sum over the batch, (width,)."""
+        width = layer[at.WIDTH]
+        null = as_floats(0)
+        for column in range(0, width, panel):
+            columns = min(panel, width - column)
+            by_z = offset(as_floats(layer[at.GRADIENT_PANELS]), column * batch)
+            tile(
+                batch, 1, as_floats(table[at.ONE]), 0, 0, by_z, columns, columns,
+                offset(gradient, column), 0, null, 0, null, 0,
+            )  # fmt: skip
 
     @helper
     def transpose(layer, column, first, rows):
@@ -167,4 +206,4 @@ def make_dense(target, dtype):
                     line[i] = values[i * columns]
             begin += count
 
-    return Dense(forward, backward, strip_gradient, bias_gradient, transpose)
+    return Dense(forward, backward, pack_rows, strip_gradient, bias_gradient, transpose)

@@ -90,7 +90,7 @@ def build(target, dtype):
         )
 
     @helper
-    def pass_rows(table, position, begin, end, weight_sum):
+    def pass_rows(table, position, batch, begin, end, weight_sum):
         """Phase 1 for rows begin to end of the batch at `position`."""
         first = layer_at(table, 0)
         n_features = first[at.N_IN]
@@ -105,6 +105,8 @@ def build(target, dtype):
                 dense.backward(
                     layer_at(table, index), layer_at(table, index - 1), row, rows
                 )
+            for index in range(table[at.N_LAYERS]):
+                dense.pack_rows(layer_at(table, index), batch, row, rows)
 
     def train(table, floats, thread):
         n_threads = table[at.N_THREADS]
@@ -123,7 +125,7 @@ def build(target, dtype):
             if weight_sum > 0.0:
                 begin = batch * thread // n_threads
                 end = batch * (thread + 1) // n_threads
-                pass_rows(table, position, begin, end, weight_sum)
+                pass_rows(table, position, batch, begin, end, weight_sum)
             passed = wait_for_all(arrived, n_threads, passed)
             if thread == 0:
                 progress.finish_batch(table, floats, batch)

@@ -53,6 +53,28 @@ def layer_at(table, index):
     return offset(table, at.HEADER + index * at.LAYER)
 
 
+def make_copy(dtype, elements):
+    """Make ``copy(goal, source)`` of a fixed number of elements, as vectors.
+
+    A loop of 6 or 16 steps would cost more in its checks than in its copies.
+    """
+    pointer = pointer_type(dtype)
+
+    @intrinsic
+    def copy(typingctx, goal, source):
+        def codegen(context, builder, signature, arguments):
+            scalar = context.get_value_type(pointer.dtype)
+            vector = ir.VectorType(scalar, elements).as_pointer()
+            align = 4 if dtype == "float32" else 8
+            goal, source = (builder.bitcast(a, vector) for a in arguments)
+            builder.store(builder.load(source, align=align), goal, align=align)
+            return context.get_dummy_value()
+
+        return nb.void(pointer, pointer), codegen
+
+    return copy
+
+
 def caller(result, *arguments):
     """Make a function that calls compiled code by its address.
 

@@ -2,7 +2,7 @@
 
 A unit of work is a strip, some rows of one panel of one layer's weights, or all
 biases of a layer. Units are numbered through the layers and dealt to threads in
-runs, so that one thread copies a panel's columns of the gradient once.
+runs, so that a thread keeps a panel's columns of the gradient in its cache.
 """
 
 from collections import namedtuple
@@ -46,7 +46,6 @@ def make_strips(target, dtype, dense):
     as_doubles = pointer_from_address("float64")
     panel = target.panel(dtype)
     rows_of_strip = target.strip(dtype)
-    rows_of_tile = target.tile_rows
     sum_of_squares = make_sum_of_squares(target.lanes(dtype), dtype)
     call_update = caller(
         nb.void, pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
@@ -60,22 +59,6 @@ def make_strips(target, dtype, dense):
     @helper
     def panels_of(layer):
         return (layer[at.WIDTH] + panel - 1) // panel
-
-    @helper
-    def gradient_panel(layer, batch, column, copy):
-        """The panel's columns of the gradient by z, contiguous where it pays.
-
-        A copy is read once for every tile of the panel; uncopied rows lie a
-        power of two apart in the usual layers and evict one another.
-        """
-        columns = min(panel, layer[at.WIDTH] - column)
-        stride = layer[at.STRIDE]
-        source = offset(as_floats(layer[at.SLOPE]), column)
-        for row in range(batch):
-            line = offset(source, row * stride)
-            goal = offset(copy, row * columns)
-            for j in range(columns):
-                goal[j] = line[j]
 
     @helper
     def derive_strip(table, layer, unit, column, first, rows, parity):
@@ -122,7 +105,6 @@ def make_strips(target, dtype, dense):
         gradient = offset(
             as_floats(table[at.SCRATCH]), thread * table[at.SCRATCH_STRIDE]
         )
-        copy = offset(gradient, rows_of_strip * panel)
         unit = 0
         for index in range(table[at.N_LAYERS]):
             layer = layer_at(table, index)
@@ -131,18 +113,10 @@ def make_strips(target, dtype, dense):
             for p in range(panels_of(layer)):
                 column = p * panel
                 columns = min(panel, width - column)
-                low, high = max(begin - unit, 0), min(end - unit, n_strips)
-                b = offset(as_floats(layer[at.SLOPE]), column)
-                b_stride = layer[at.STRIDE]
-                if low < high and n_in > 4 * rows_of_tile and b_stride > columns:
-                    gradient_panel(layer, batch, column, copy)
-                    b, b_stride = copy, columns
-                for strip in range(low, high):
+                for strip in range(max(begin - unit, 0), min(end - unit, n_strips)):
                     first = strip * rows_of_strip
                     rows = min(rows_of_strip, n_in - first)
-                    dense.strip_gradient(
-                        layer, batch, column, first, rows, gradient, b, b_stride
-                    )
+                    dense.strip_gradient(layer, batch, column, first, rows, gradient)
                     weights = layer[at.WEIGHTS] + item * (
                         column * n_in + first * columns
                     )
@@ -152,8 +126,8 @@ def make_strips(target, dtype, dense):
                     )
                 unit += n_strips
             if begin <= unit < end:
-                dense.bias_gradient(layer, batch, copy)
-                apply(table, layer[at.BIAS], copy, width, rates, zero, one)
+                dense.bias_gradient(table, layer, batch, gradient)
+                apply(table, layer[at.BIAS], gradient, width, rates, zero, one)
             unit += 1
 
     @helper
