@@ -24,7 +24,6 @@ ESTIMATORS = [
     MLPClassifier(class_weight="balanced"),
     MLPClassifier(class_weight="balanced", solver="lbfgs"),
     MLPRegressor(loss="poisson", learning_rate_init=0.01),
-    MLPRegressor(loss="gamma", learning_rate_init=0.01),
     MLPRegressor(loss="huber"),
 ]
 WEIGHTS_AS_REPEATS = {

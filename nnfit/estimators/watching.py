@@ -70,9 +70,9 @@ def split_validation(estimator, data, random_state):
         for part, rows in parts.items():
             if not sample_weight[rows].any():
                 raise ValueError(
-                    f"All {part} samples of the split by validation_fraction have "
-                    "zero sample_weight. Pass X_val and y_val, or leave out samples "
-                    "of no weight."
+                    f"sample_weight of all {part} samples of the split by "
+                    "validation_fraction is zero. Pass X_val and y_val, or leave out "
+                    "samples of no weight."
                 )
     parts = (None if item is None else item[validation_rows] for item in data)
     return train_rows, _watch(estimator, *parts)
