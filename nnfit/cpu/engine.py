@@ -322,6 +322,7 @@ class Engine:
             for _ in range(1 if solver is None else solver.slots)
         ]
         self._watch = None
+        self._order = None  # of the rows in this epoch
         self._tables = None
         self._settings = None
         self._data = None
@@ -438,7 +439,8 @@ class Engine:
         ints[at.SAMPLE_WEIGHT] = tables._keep(sample_weight)
         ints[at.ROWS] = tables._keep(rows)
         if settings["ints"][at.SHUFFLE] or rows is not None:
-            ints[at.ORDER] = tables._keep(np.empty(n_rows, np.int64))
+            self._order = np.empty(n_rows, np.int64)
+            ints[at.ORDER] = _address(self._order)
         self._add_work_space(tables, batch)
         self._add_solver(tables)
         if before is not None:

@@ -1,0 +1,394 @@
+"""The compiled engine against the naive one in NumPy, and against itself."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnfit.cpu import engine as cpu
+from nnfit.cpu.target import CPU_VARIABLE
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.network.description import Network
+from tests import numpy_engine
+
+HYPER = {"momentum": 0.9, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
+LOSS_PARAMETERS = {"label_smoothing": 0.1, "delta": 0.7}
+
+
+def make_network(sizes, activation="relu", loss="squared_error", dtype="float64"):
+    """A network with one activation throughout."""
+    row = LOSSES[loss]
+    if loss == "quantile":
+        parameters = tuple(np.linspace(0.1, 0.9, sizes[-1]))
+    else:
+        parameters = tuple(LOSS_PARAMETERS[name] for name in row.parameters)
+    hidden = [ACTIVATIONS[activation]] * (len(sizes) - 2)
+    return Network.dense(sizes, hidden, row, parameters, dtype)
+
+
+def make_data(network, n_rows, seed=0):
+    """Features, and targets that are valid for the loss."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
+    n_outputs, loss = network.n_outputs, network.loss.name
+    if loss == "softmax":
+        y = rng.integers(0, n_outputs, size=(n_rows, 1))
+    elif loss == "log_loss":
+        y = rng.integers(0, 2, size=(n_rows, n_outputs))
+    elif loss in ("poisson", "gamma"):
+        y = rng.gamma(2.0, size=(n_rows, n_outputs)) + 0.1
+    elif loss == "quantile":
+        y = rng.normal(size=(n_rows, 1))
+    else:
+        y = rng.normal(size=(n_rows, n_outputs))
+    return X, np.ascontiguousarray(y, dtype=network.dtype)
+
+
+def make_weights(network, seed=1):
+    """Initial weights and intercepts of a sensible size."""
+    rng = np.random.default_rng(seed)
+    coefs = [
+        rng.normal(size=(layer.n_in, layer.n_out)) / np.sqrt(layer.n_in)
+        for layer in network.layers
+    ]
+    intercepts = [0.1 * rng.normal(size=layer.n_out) for layer in network.layers]
+    cast = [[a.astype(network.dtype) for a in arrays] for arrays in (coefs, intercepts)]
+    return tuple(cast)
+
+
+def make_engine(
+    module, network, data, solver="adam", n_threads=1, rows=None, **changes
+):
+    """An engine of one of the two modules, ready to train."""
+    row = None if solver is None else OPTIMIZERS[solver]
+    engine = module.Engine(network, row, n_threads=n_threads)
+    engine.set_weights(*make_weights(network))
+    engine.set_data(*data, rows=rows)
+    options = dict(
+        batch_size=32,
+        shuffle=False,
+        seed=7,
+        alpha=1e-2,
+        weight_decay=0.1 if solver == "adamw" else 0.0,
+        learning_rate_init=1e-2,
+        schedule="constant",
+        power_t=0.5,
+        hyper=() if row is None else tuple(HYPER[name] for name in row.parameters),
+        tol=0.0,
+        n_iter_no_change=2**40,
+        monitor_loss=False,
+    )
+    engine.configure(**{**options, **changes})
+    return engine
+
+
+def train(engine, epochs):
+    """Losses of some epochs, however many calls they take."""
+    losses = []
+    while engine.progress.epoch < epochs and not engine.progress.stopped:
+        losses.extend(engine.train(epochs)["loss"])
+    return np.array(losses)
+
+
+def flat_weights(engine):
+    """All weights and intercepts as one vector without padding."""
+    coefs, intercepts = engine.get_weights()
+    return np.concatenate([a.ravel() for a in (*coefs, *intercepts)])
+
+
+def assert_same_training(network, data, rtol, atol, epochs=3, **options):
+    """The compiled and the naive engine learn the same."""
+    compiled, naive = (
+        make_engine(module, network, data, **options) for module in (cpu, numpy_engine)
+    )
+    np.testing.assert_allclose(train(compiled, epochs), train(naive, epochs), rtol=rtol)
+    np.testing.assert_allclose(
+        flat_weights(compiled), flat_weights(naive), rtol=rtol, atol=atol
+    )
+    np.testing.assert_allclose(
+        compiled.predict(data[0]), naive.predict(data[0]), rtol=rtol, atol=atol
+    )
+    np.testing.assert_allclose(
+        compiled.evaluate(*data), naive.evaluate(*data), rtol=rtol, atol=atol
+    )
+
+
+# --------------------------------------------------- against the naive engine
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_activation_trains_as_the_reference(name, dtype):
+    network = make_network((11, 19, 13, 3), name, "softmax", dtype)
+    tolerance = dict(rtol=2e-4, atol=2e-5) if dtype == "float32" else TIGHT
+    assert_same_training(network, make_data(network, 70), **tolerance)
+
+
+TIGHT = dict(rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_loss_trains_as_the_reference(name, dtype):
+    network = make_network((7, 10, 3), "tanh", name, dtype)
+    tolerance = dict(rtol=2e-4, atol=2e-5) if dtype == "float32" else TIGHT
+    assert_same_training(network, make_data(network, 70), **tolerance)
+
+
+@pytest.mark.parametrize("solver", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_optimizer_trains_as_the_reference(solver, dtype):
+    network = make_network((7, 10, 2), "tanh", dtype=dtype)
+    tolerance = dict(rtol=2e-4, atol=2e-5) if dtype == "float32" else TIGHT
+    assert_same_training(network, make_data(network, 70), solver=solver, **tolerance)
+
+
+def test_sample_weights_train_as_the_reference():
+    network = make_network((7, 10, 2), "tanh")
+    X, y = make_data(network, 70)
+    weight = np.random.default_rng(3).integers(0, 3, size=70).astype(np.float64)
+    weight[32:64] = 0.0  # a batch without any weight is skipped
+    assert_same_training(network, (X, y, weight), **TIGHT)
+
+
+SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 47, 48, 49, 97, 101, 193]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(SIZES, min_size=2, max_size=5),
+    n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257, 300])),
+    batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257, 300])),
+    dtype=st.sampled_from(["float32", "float64"]),
+    plain=st.booleans(),
+)
+def test_any_shape_trains_as_the_reference(sizes, n_rows, batch_size, dtype, plain):
+    network = make_network(sizes, "tanh", dtype=dtype)
+    tolerance = dict(rtol=2e-3, atol=2e-4) if dtype == "float32" else TIGHT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CPU_VARIABLE, "plain" if plain else "host")
+        assert_same_training(
+            network,
+            make_data(network, n_rows),
+            epochs=2,
+            solver="sgd",
+            batch_size=min(batch_size, n_rows),
+            learning_rate_init=1e-3,
+            **tolerance,
+        )
+
+
+# ------------------------------------------------------ numerical derivatives
+
+
+def numerical_gradient(engine, flat, step=1e-5):
+    """Central differences of fourth order along every parameter."""
+    gradient = np.zeros_like(flat)
+    for i in range(len(flat)):
+        values = []
+        for k in (-2, -1, 1, 2):
+            moved = flat.copy()
+            moved[i] += k * step
+            values.append(engine.loss_and_gradient(moved)[0])
+        gradient[i] = (values[0] - 8.0 * values[1] + 8.0 * values[2] - values[3]) / (
+            12.0 * step
+        )
+    return gradient
+
+
+@pytest.mark.parametrize(
+    ("activation", "loss"),
+    [(name, "squared_error") for name in ACTIVATIONS] + [("tanh", n) for n in LOSSES],
+)
+def test_gradient_is_the_derivative_of_the_loss(activation, loss):
+    network = make_network((3, 4, 4, 2), activation, loss)
+    X, y = make_data(network, 9)
+    weight = np.random.default_rng(5).uniform(0.5, 2.0, size=9)
+    engine = make_engine(cpu, network, (X, y, weight), solver=None, alpha=0.3)
+    flat = engine.flat.copy()
+    gradient = engine.loss_and_gradient(flat)[1].copy()
+    used = engine.flat != 0.0  # the padding stands still and has no gradient
+    expected = numerical_gradient(engine, flat)
+    error = np.abs(gradient - expected)[used].max() / np.abs(expected).max()
+    assert error < 1e-6
+    assert np.all(gradient[~used] == 0.0)
+
+
+def test_loss_and_gradient_do_not_depend_on_the_number_of_blocks():
+    network = make_network((5, 8, 1), "tanh")
+    data = make_data(network, 3000)
+    whole = make_engine(cpu, network, data, solver=None, batch_size=3000)
+    parts = make_engine(cpu, network, data, solver=None, batch_size=1000)
+    loss, gradient = whole.loss_and_gradient(whole.flat.copy())
+    loss_of_parts, gradient_of_parts = parts.loss_and_gradient(parts.flat.copy())
+    assert loss_of_parts == pytest.approx(loss, rel=1e-12)
+    np.testing.assert_allclose(gradient_of_parts, gradient, rtol=1e-10, atol=1e-13)
+
+
+# --------------------------------------------- the same bits whatever the path
+
+
+def sparse_copy(X, index_dtype, rng):
+    """A CSR matrix equal to X with unsorted columns, some of them given twice."""
+    coo = scipy.sparse.coo_array(X)
+    order = rng.permutation(coo.nnz)
+    rows, columns, values = coo.row[order], coo.col[order], coo.data[order]
+    order = np.argsort(rows, kind="stable")
+    indptr = np.zeros(X.shape[0] + 1, index_dtype)
+    np.cumsum(np.bincount(rows, minlength=X.shape[0]), out=indptr[1:])
+    matrix = scipy.sparse.csr_array(X.shape, dtype=X.dtype)
+    matrix.data = values[order]
+    matrix.indices = columns[order].astype(index_dtype)
+    matrix.indptr = indptr
+    return matrix
+
+
+@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sparse_rows_give_the_bits_of_dense_ones(dtype, index_dtype):
+    network = make_network((23, 10, 2), dtype=dtype)
+    X, y = make_data(network, 70)
+    X[np.abs(X) < 1.0] = 0.0
+    sparse = sparse_copy(X, index_dtype, np.random.default_rng(0))
+    engines = [
+        make_engine(cpu, network, (features, y), shuffle=True)
+        for features in (X, sparse)
+    ]
+    losses = [train(engine, 5) for engine in engines]
+    assert np.array_equal(*losses)
+    assert np.array_equal(engines[0].flat, engines[1].flat)
+    assert np.array_equal(engines[0].predict(X), engines[1].predict(sparse))
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, 4, 7, 16])
+@pytest.mark.parametrize("solver", OPTIMIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_weights_do_not_depend_on_the_number_of_threads(dtype, solver, n_threads):
+    network = make_network((30, 70, 41, 3), "gelu", "softmax", dtype)
+    X, y = make_data(network, 150)
+    weight = np.random.default_rng(3).uniform(size=150)
+    results = []
+    for threads in (1, n_threads):
+        engine = make_engine(
+            cpu, network, (X, y, weight), solver, threads, shuffle=True, batch_size=64
+        )
+        results.append((train(engine, 3), engine.flat.copy(), engine.get_state()))
+    for one, many in zip(*results, strict=True):
+        assert np.array_equal(one, many)
+
+
+@pytest.mark.parametrize("n_threads", [2, 5])
+def test_gradient_does_not_depend_on_the_number_of_threads(n_threads):
+    network = make_network((30, 70, 3), "tanh", "softmax")
+    data = make_data(network, 500)
+    results = []
+    for threads in (1, n_threads):
+        engine = make_engine(cpu, network, data, None, threads)
+        results.append(engine.loss_and_gradient(engine.flat.copy()))
+    assert results[0][0] == results[1][0]
+    assert np.array_equal(results[0][1], results[1][1])
+
+
+def test_chosen_rows_train_as_a_matrix_of_these_rows():
+    network = make_network((6, 9, 1), "tanh")
+    X, y = make_data(network, 90)
+    weight = np.random.default_rng(3).uniform(size=90)
+    rows = np.random.default_rng(4).permutation(90)[:61].astype(np.int64)
+    chosen = make_engine(cpu, network, (X, y, weight), rows=rows, shuffle=True)
+    copied = make_engine(cpu, network, (X[rows], y[rows], weight[rows]), shuffle=True)
+    assert np.array_equal(train(chosen, 4), train(copied, 4))
+    assert np.array_equal(chosen.flat, copied.flat)
+
+
+def test_short_calls_train_as_long_ones(monkeypatch):
+    network = make_network((6, 9, 1), "tanh")
+    data = make_data(network, 90)
+    long = make_engine(cpu, network, data, shuffle=True, batch_size=20)
+    losses = train(long, 6)
+    short = make_engine(cpu, network, data, shuffle=True, batch_size=20)
+    monkeypatch.setattr(short, "_batches_of_a_call", lambda: 2)
+    assert np.array_equal(train(short, 6), losses)
+    assert np.array_equal(short.flat, long.flat)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_predictions_do_not_depend_on_the_other_rows(dtype):
+    network = make_network((30, 70, 41, 3), "gelu", "softmax", dtype)
+    X, _ = make_data(network, 250)
+    weights = make_weights(network)
+    together = cpu.predict(network, *weights, X)
+    alone = [cpu.predict(network, *weights, X[i : i + 1]) for i in range(len(X))]
+    assert np.array_equal(together, np.concatenate(alone))
+    assert np.array_equal(together[97:], cpu.predict(network, *weights, X[97:].copy()))
+
+
+def test_state_and_weights_survive_a_round_trip():
+    network = make_network((6, 9, 2), "tanh")
+    data = make_data(network, 90)
+    first = make_engine(cpu, network, data, shuffle=True)
+    train(first, 3)
+    second = make_engine(cpu, network, data, shuffle=True)
+    second.set_weights(*first.get_weights())
+    second.set_state(first.get_state())
+    second.progress.epoch, second.progress.step = 3, first.progress.step
+    assert np.array_equal(train(first, 6), train(second, 6))
+    assert np.array_equal(first.flat, second.flat)
+
+
+# ------------------------------------------------------------------- the rest
+
+
+def test_every_epoch_has_an_order_of_its_own():
+    network = make_network((2, 3, 1))
+    engine = make_engine(cpu, network, make_data(network, 200), shuffle=True)
+    orders = []
+    for epoch in range(1, 4):
+        engine.train(epoch)
+        orders.append(engine._order.copy())  # already of the epoch that follows
+    assert all(np.array_equal(np.sort(order), np.arange(200)) for order in orders)
+    assert not np.array_equal(orders[0], orders[1])
+    assert not np.array_equal(orders[1], orders[2])
+
+
+def test_shuffling_is_uniform():
+    """Where row 0 goes, over many epochs: chi-squared with 9 degrees of freedom."""
+    network = make_network((1, 1))
+    engine = make_engine(cpu, network, make_data(network, 10), shuffle=True)
+    counts = np.zeros(10)
+    for epoch in range(1, 2001):
+        engine.train(epoch)
+        counts[np.flatnonzero(engine._order == 0)] += 1
+    assert ((counts - 200.0) ** 2 / 200.0).sum() < 33.7  # p = 1e-4
+
+
+def test_divergence_is_seen():
+    network = make_network((6, 9, 1))
+    engine = make_engine(
+        cpu, network, make_data(network, 90), "sgd", learning_rate_init=1e6
+    )
+    train(engine, 100)
+    assert engine.progress.stopped == 2
+
+
+@pytest.mark.parametrize("schedule", ["constant", "invscaling", "adaptive"])
+def test_stopping_and_schedules_follow_the_reference(schedule):
+    network = make_network((6, 9, 1), "tanh")
+    data = make_data(network, 90)
+    results = []
+    for module in (cpu, numpy_engine):
+        engine = make_engine(
+            module, network, data, "sgd", schedule=schedule, monitor_loss=True,
+            tol=1e-3, n_iter_no_change=2, learning_rate_init=0.1,
+        )  # fmt: skip
+        rates = []
+        while engine.progress.epoch < 60 and not engine.progress.stopped:
+            rates.extend(engine.train(60)["learning_rate"])
+        progress = engine.progress
+        results.append(
+            (len(rates), rates[-1], progress.stopped, progress.t, progress.best_loss)
+        )
+    assert results[0] == pytest.approx(results[1])
+    assert schedule == "adaptive" or results[0][2] == 1
