@@ -1,5 +1,7 @@
 """Kinds of input: sparse matrices, layouts, tables, routing, searches."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -91,13 +93,17 @@ def test_sparse_with_early_stopping():
 
 
 def test_sparse_stays_sparse():
-    columns = np.random.RandomState(0).randint(0, 10**7, 50)
+    rows, columns = 1000, 500_000  # 2 GB as an array of float32
     wide = scipy.sparse.csr_array(
-        (np.ones(50), columns, np.arange(51)), shape=(50, 10**7)
+        (np.ones(rows), np.arange(rows) * 7, np.arange(rows + 1)), (rows, columns)
     )
-    model = MLPRegressor(hidden_layer_sizes=(1,), max_iter=1, solver="sgd")
-    model.fit(wide, np.arange(50.0))  # 4 GB as an array
-    assert model.predict(wide).shape == (50,)
+    model = MLPRegressor(hidden_layer_sizes=(1,), max_iter=1, batch_size=rows)
+    tracemalloc.start()
+    model.fit(wide, np.arange(rows))
+    model.predict(wide)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5e9
 
 
 def test_sparse_multilabel_targets():
