@@ -29,7 +29,6 @@ def find_classes(y):
     classes : ndarray of shape (n_classes,)
     kind : {"binary", "multiclass", "multilabel-indicator"}
     """
-    check_classification_targets(y)
     kind = type_of_target(y, input_name="y")
     if "multioutput" in kind:
         raise ValueError(
@@ -38,7 +37,9 @@ def find_classes(y):
             f"{kind!r} of shape {y.shape}. Use "
             "sklearn.multioutput.MultiOutputClassifier for it."
         )
-    return unique_labels(y), kind
+    if kind not in (BINARY, MULTICLASS, MULTILABEL):
+        check_classification_targets(y)  # raises, with scikit-learn's advice
+    return (np.arange(y.shape[1]) if kind == MULTILABEL else np.unique(y)), kind
 
 
 def check_known_classes(y, classes, kind, all_required):
