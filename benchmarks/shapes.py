@@ -63,8 +63,9 @@ def make_data(name, n_test=1000):
     rng = np.random.default_rng(0)
     n = shape.n_samples + n_test
     X = rng.standard_normal((n, shape.n_features), dtype=np.float32)
-    inner = rng.standard_normal((shape.n_features, 32)) / np.sqrt(shape.n_features)
-    outer = rng.standard_normal((32, N_CLASSES))
+    inner = rng.standard_normal((shape.n_features, 32), dtype=np.float32)
+    inner /= np.sqrt(np.float32(shape.n_features))
+    outer = rng.standard_normal((32, N_CLASSES), dtype=np.float32)
     y = np.argmax(np.tanh(2 * X @ inner) @ outer, axis=1)
     train, test = slice(0, shape.n_samples), slice(shape.n_samples, n)
     return X[train], y[train], X[test], y[test]

@@ -20,6 +20,9 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 
+# Of matplotlib with a newer pyparsing than it knew.
+pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated.* use '")
+
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 README = (ROOT / "README.md").read_text()
