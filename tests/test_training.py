@@ -13,7 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.metrics import f1_score, make_scorer
+from sklearn.metrics import f1_score, get_scorer
 
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor
@@ -88,7 +88,7 @@ SCORINGS = {
     "neg_log_loss": "neg_log_loss",
     "f1_macro": "f1_macro",
     "function": macro_f1,
-    "scorer": make_scorer(f1_score, average="macro"),
+    "scorer": get_scorer("f1_macro"),
 }
 
 
