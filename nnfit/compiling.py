@@ -125,15 +125,17 @@ def load(builder, *arguments, fingerprint=b"", target=None):
     target = target or targets.host()
     if fingerprint is None:
         return Kernel(compile_object(builder, arguments, target), target)
-    key = _key(builder, arguments, fingerprint, target)
-    kernel = _loaded.get(key)
+    # Not the file's name, which takes 10 microseconds to hash: a prediction for
+    # one row needs four kernels.
+    name = (builder, _plain(arguments), fingerprint, target)
+    kernel = _loaded.get(name)
     if kernel is None:
         with _lock:
-            kernel = _loaded.get(key)
+            kernel = _loaded.get(name)
             if kernel is None:
-                kernel = _loaded[key] = _load_or_compile(
-                    key, builder, arguments, target
-                )
+                key = _key(builder, arguments, fingerprint, target)
+                kernel = _load_or_compile(key, builder, arguments, target)
+                _loaded[name] = kernel
     return kernel
 
 
@@ -184,9 +186,13 @@ def _announce():
 
 
 def _key(builder, arguments, fingerprint, target):
-    plain = tuple(a for a in arguments if isinstance(a, (int, float, str)))
-    text = repr((environment_fingerprint(), builder, plain, target))
+    text = repr((environment_fingerprint(), builder, _plain(arguments), target))
     return hashlib.sha256(text.encode() + fingerprint).hexdigest()[:40]
+
+
+def _plain(arguments):
+    """The arguments that are part of a key by value."""
+    return tuple(a for a in arguments if isinstance(a, (int, float, str)))
 
 
 @lru_cache(maxsize=1)
