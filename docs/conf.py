@@ -37,7 +37,18 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"installation": [], "components": [], "examples": []}
+# Pages without subpages have nothing to list beside them.
+html_sidebars = {
+    page: []
+    for page in (
+        "installation",
+        "components",
+        "examples",
+        "architecture",
+        "compile_time",
+        "performance",
+    )
+}
 html_static_path = ["_static"]
 html_css_files = ["formulas.css"]
 html_show_sourcelink = False
