@@ -94,11 +94,11 @@ BIAS = next(_number)
 TRANSPOSED = next(_number)  # address of W transposed in panels; 0 in layer 0
 INPUT = next(_number)  # (batch, n_in): the previous layer's OUTPUT
 INPUT_STRIDE = next(_number)
-OUTPUT = next(_number)  # (batch, stride): z, then the activation
-SLOPE = next(_number)  # (batch, stride): slope, then the gradient by z
+OUTPUT = next(_number)  # (batch, stride): the activation
+SLOPE = next(_number)  # (batch, stride): z, its slope, then the gradient by z
 ACTIVATION = next(_number)  # address of its kernel, 0 for the identity
-INPUT_TILES = next(_number)  # the batch's inputs by tiles, (tiles, batch, slot)
-GRADIENT_PANELS = next(_number)  # gradient by z by panels, (panels, batch, columns)
+INPUT_TILES = next(_number)  # the batch's inputs by tiles, (tiles, batch, slot), or 0
+GRADIENT_PANELS = next(_number)  # gradient by z, (panels, batch, columns), or 0
 LAYER = next(_number)
 
 # ------------------------------------------------------------------- floats

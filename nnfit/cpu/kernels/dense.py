@@ -6,8 +6,8 @@ Shapes of a layer with `n_in` inputs and `n_out` units, for a block of rows:
     W       panels of `panel` columns, (n_in, panel) each; the last may be one
             vector wide: unit stride for the tile, and a strip of a panel is one
             contiguous piece of parameters, gradient and optimizer state
-    output  (rows, width)          width = n_out padded to vectors
-    slope   (rows, width)          d activation / d z, then d loss / d z
+    output  (rows, width)          the activation; width = n_out padded to vectors
+    slope   (rows, width)          z, then d activation / d z, then d loss / d z
     W^T     panels of rows of W, for the way back
 
 Padded columns of W and biases are zero and stay zero: so are their gradients.
@@ -63,7 +63,7 @@ def make_dense(target, dtype):
     tile_1 = make_tile(target, dtype, 1)
     activate = caller(
         nb.void, pointer, pointer, nb.int64, nb.int64, nb.int64
-    )  # z, slope, rows, columns, stride
+    )  # z, value, rows, columns, stride
 
     @helper
     def tile(k, rows, a, ar, ak, b, width, bk, c, cr, start, sr, scale, xr):
@@ -79,6 +79,8 @@ def make_dense(target, dtype):
         weights = as_floats(layer[at.WEIGHTS])
         bias = as_floats(layer[at.BIAS])
         output = offset(as_floats(layer[at.OUTPUT]), row * stride)
+        slope = offset(as_floats(layer[at.SLOPE]), row * stride)
+        z = output if layer[at.ACTIVATION] == 0 else slope
         null = as_floats(0)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
@@ -87,12 +89,13 @@ def make_dense(target, dtype):
                     n_in, min(rows_of_tile, rows - r),
                     offset(inputs, r * input_stride), input_stride, 1,
                     offset(weights, column * n_in), columns, columns,
-                    offset(output, r * stride + column), stride,
+                    offset(z, r * stride + column), stride,
                     offset(bias, column), 0, null, 0,
                 )  # fmt: skip
         if layer[at.ACTIVATION] != 0:
-            slope = offset(as_floats(layer[at.SLOPE]), row * stride)
-            activate(layer[at.ACTIVATION], (output, slope, rows, width, stride))
+            if stride == width:  # one long line
+                rows, width = 1, rows * width
+            activate(layer[at.ACTIVATION], (z, output, rows, width, stride))
 
     @helper
     def backward(layer, before, row, rows):
@@ -127,8 +130,15 @@ def make_dense(target, dtype):
         A tile of a strip reads a few columns of many rows. Taken from rows that
         lie kilobytes apart, every step is a cache line of its own (79 % of peak);
         taken from here they are one stream (95 %). Each number is copied once
-        and read once for every panel or strip.
+        and read once for every panel or strip; see `Engine` for when that pays.
         """
+        if layer[at.INPUT_TILES] != 0:
+            pack_inputs(layer, batch, row, rows)
+        if layer[at.GRADIENT_PANELS] != 0:
+            pack_gradients(layer, batch, row, rows)
+
+    @helper
+    def pack_inputs(layer, batch, row, rows):
         n_in, stride = layer[at.N_IN], layer[at.INPUT_STRIDE]
         inputs = offset(as_floats(layer[at.INPUT]), row * stride)
         tiles = offset(as_floats(layer[at.INPUT_TILES]), row * slot)
@@ -136,6 +146,9 @@ def make_dense(target, dtype):
             goal = offset(tiles, first // rows_of_tile * batch * slot)
             for r in range(rows):
                 copy_slot(offset(goal, r * slot), offset(inputs, r * stride + first))
+
+    @helper
+    def pack_gradients(layer, batch, row, rows):
         width, stride = layer[at.WIDTH], layer[at.STRIDE]
         by_z = offset(as_floats(layer[at.SLOPE]), row * stride)
         panels = as_floats(layer[at.GRADIENT_PANELS])
@@ -150,24 +163,40 @@ def make_dense(target, dtype):
                     copy_lanes(offset(goal, r * lanes), line)
 
     @helper
+    def gradient_columns(layer, batch, column):
+        """The gradient by z of a panel's columns, and the distance of its rows."""
+        if layer[at.GRADIENT_PANELS] != 0:
+            panels = as_floats(layer[at.GRADIENT_PANELS])
+            columns = min(panel, layer[at.WIDTH] - column)
+            return offset(panels, column * batch), columns
+        return offset(as_floats(layer[at.SLOPE]), column), layer[at.STRIDE]
+
+    @helper
     def strip_gradient(layer, batch, column, first, rows, gradient):
         """gradient = inputs[:, first:first+rows]^T by_z[:, column:], over the batch.
 
         `gradient` is (rows, columns of the panel), contiguous.
         """
         columns = min(panel, layer[at.WIDTH] - column)
-        inputs = as_floats(layer[at.INPUT_TILES])
-        by_z = offset(as_floats(layer[at.GRADIENT_PANELS]), column * batch)
+        inputs, between_tiles, a_k = (
+            as_floats(layer[at.INPUT_TILES]),
+            batch * slot,
+            slot,
+        )
+        if layer[at.INPUT_TILES] == 0:
+            inputs, between_tiles = as_floats(layer[at.INPUT]), rows_of_tile
+            a_k = layer[at.INPUT_STRIDE]
+        by_z, b_k = gradient_columns(layer, batch, column)
         null = as_floats(0)
         for begin in range(0, batch, SUM_BLOCK):
             count = min(SUM_BLOCK, batch - begin)
             for r in range(0, rows, rows_of_tile):
-                tile_number = (first + r) // rows_of_tile
+                tile_start = (first + r) // rows_of_tile * between_tiles
                 c = offset(gradient, r * columns)
                 tile(
                     count, min(rows_of_tile, rows - r),
-                    offset(inputs, (tile_number * batch + begin) * slot), 1, slot,
-                    offset(by_z, begin * columns), columns, columns,
+                    offset(inputs, tile_start + begin * a_k), 1, a_k,
+                    offset(by_z, begin * b_k), columns, b_k,
                     c, columns,
                     null if begin == 0 else c, columns, null, 0,
                 )  # fmt: skip
@@ -179,9 +208,9 @@ def make_dense(target, dtype):
         null = as_floats(0)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
-            by_z = offset(as_floats(layer[at.GRADIENT_PANELS]), column * batch)
+            by_z, b_k = gradient_columns(layer, batch, column)
             tile(
-                batch, 1, as_floats(table[at.ONE]), 0, 0, by_z, columns, columns,
+                batch, 1, as_floats(table[at.ONE]), 0, 0, by_z, columns, b_k,
                 offset(gradient, column), 0, null, 0, null, 0,
             )  # fmt: skip
 

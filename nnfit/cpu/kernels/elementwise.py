@@ -16,7 +16,10 @@ from nnfit.functions.optimizers import OPTIMIZERS, Optimizer
 
 
 def activation(target, name, dtype, function=None):
-    """Kernel ``activate(z, slope, rows, columns, stride)``; z becomes the value.
+    """Kernel ``activate(z, value, rows, columns, stride)``; z becomes the slope.
+
+    Not the value: LLVM would see that ``z if z > 0 else ...`` need not be stored
+    where z already lies and use masked stores, 8 times slower on some processors.
 
     Parameters
     ----------
@@ -31,12 +34,12 @@ def activation(target, name, dtype, function=None):
     )
     pointer = pointer_type(dtype)
 
-    def activate(z, slope, rows, columns, stride):
+    def activate(z, value, rows, columns, stride):
         for row in range(rows):
             z_row = offset(z, row * stride)
-            slope_row = offset(slope, row * stride)
+            value_row = offset(value, row * stride)
             for i in range(columns):
-                z_row[i], slope_row[i] = scalar(z_row[i])
+                value_row[i], z_row[i] = scalar(z_row[i])
 
     signature = nb.void(pointer, pointer, nb.int64, nb.int64, nb.int64)
     return {"activate": (activate, signature)}
