@@ -11,9 +11,6 @@ CONFIGURATIONS = [
     {"solver": "adamw"},
     {"solver": "lbfgs"},
     {"dtype": "float64"},
-    # scikit-learn's MLP does not pass these either: it takes 10 rows apart into a
-    # validation set of one, and partial_fit refuses early stopping.
-    {"early_stopping": True, "validation_fraction": 0.3, "scoring": "loss"},
 ]
 ESTIMATORS = [
     *(
@@ -30,24 +27,12 @@ WEIGHTS_AS_REPEATS = {
     f"check_sample_weight_equivalence_on_{kind}_data": "mini-batches, float32"
     for kind in ("dense", "sparse")
 }
-NO_PARTIAL_FIT = dict.fromkeys(
-    (
-        "check_estimators_partial_fit_n_features",
-        "check_fit_score_takes_y",
-        "check_n_features_in_after_fitting",
-    ),
-    "partial_fit does not support early_stopping=True",
-)
 
 
 def expected_failures(estimator):
-    failures = {}
     # The checks' data are a single batch, where weights are repeats up to rounding.
-    if estimator.solver != "lbfgs" and estimator.dtype != "float64":
-        failures |= WEIGHTS_AS_REPEATS
-    if estimator.early_stopping:
-        failures |= NO_PARTIAL_FIT
-    return failures
+    exact = estimator.solver == "lbfgs" or estimator.dtype == "float64"
+    return {} if exact else WEIGHTS_AS_REPEATS
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

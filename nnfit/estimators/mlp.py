@@ -32,7 +32,11 @@ from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import Settings, configure, train
 from nnfit.training.memory import check_memory
 
-STOCHASTIC_SOLVERS = ("sgd", "adam", "adamw")
+# Nesterov's momentum is a parameter of "sgd".
+STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "sgd_nesterov")
+#: Rows of a block of L-BFGS's sum over all data: as fast as larger ones, and their
+#: activations stay in the cache.
+LBFGS_BLOCK = 1024
 
 
 class BaseMLP(BaseEstimator, ABC):
@@ -311,7 +315,9 @@ class BaseMLP(BaseEstimator, ABC):
         return 20 if self.solver == "lbfgs" else self._optimizer().slots
 
     def _batch_rows(self, n_samples):
-        if self.batch_size == "auto" or self.solver == "lbfgs":
+        if self.solver == "lbfgs":
+            return min(LBFGS_BLOCK, n_samples)
+        if self.batch_size == "auto":
             return min(200, n_samples)
         return min(int(self.batch_size), n_samples)
 

@@ -141,7 +141,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Intercepts of every layer.
     n_features_in_ : int
         Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if `X` was a table with names that are strings.
     n_iter_ : int
         Epochs (iterations of 'lbfgs') of the last call.

@@ -35,10 +35,11 @@ def training_memory(network, n_slots, batch_size):
     -------
     int
     """
-    # weights and gradient, beside the state; value, slope and gradient per unit
-    parameters = network.n_parameters * (2 + n_slots)
+    # Weights, their transpose and their copy in the estimator, beside the state. Of
+    # a batch value and gradient per unit, and a copy of both and of the inputs.
+    parameters = network.n_parameters * (3 + n_slots)
     units = sum(layer.n_out for layer in network.layers)
-    activations = batch_size * (3 * units + network.n_features)
+    activations = batch_size * (4 * units + 2 * network.n_features)
     return ITEM_SIZE[network.dtype] * (parameters + activations)
 
 
