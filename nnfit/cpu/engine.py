@@ -1,33 +1,30 @@
 """Training and prediction on the CPU: what Python does around the compiled engine.
 
-It lays out the buffers, writes their addresses and all sizes into the tables of
-`nnfit.cpu.fields`, and calls compiled code for about a tenth of a second at a
-time, so that Ctrl-C and time limits are seen.
+It fills the tables (`nnfit.cpu.tables`) and calls compiled code for about a tenth
+of a second at a time, so that Ctrl-C and time limits are seen.
 """
 
-import ctypes
 import threading
 import time
 
 import numpy as np
-import scipy.sparse
 
 from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import Layout, aligned_zeros
-from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.custom import fingerprint
-from nnfit.functions.losses import LOSSES
-
-_POINTER, _INT64 = ctypes.c_void_p, ctypes.c_int64
+from nnfit.cpu.tables import (
+    INT64,
+    POINTER,
+    ROW_BLOCK,
+    Forward,
+    Tables,
+    address,
+    loss_scale,
+)
 
 #: Seconds of one call of compiled code.
 CALL_SECONDS = 0.1
-#: Rows that pass the network together: activations of 96 rows and 256 units are
-#: 96 kB, a tenth of the second-level cache, and a panel of weights is read from
-#: there once for 16 tiles.
-ROW_BLOCK = 96
 #: Inputs and units of a layer from which the weight gradient reads copies made for
 #: it: each is read once a panel or tile, so that with fewer the copying costs more
 #: (5 % of an epoch with 64 and 100) than it saves (17 % of that product with 784
@@ -63,181 +60,7 @@ def predict(network, coefs, intercepts, X, *, raw=False):
     layout = Layout(network, targets.host())
     flat = aligned_zeros(layout.size, network.dtype)
     layout.pack(coefs, intercepts, flat)
-    return _Forward(network, layout, flat, X.shape[0]).predict(X, raw=raw)
-
-
-# ------------------------------------------------------------------- kernels
-
-
-def _engine_kernel(dtype):
-    return compiling.load("nnfit.cpu.kernels.engine:build", dtype)
-
-
-def _row_kernel(kind, registry, row, dtype):
-    """Kernel of a registry row, or of a function of the user's."""
-    builder = f"nnfit.cpu.kernels.elementwise:{kind}"
-    if registry.get(row.name) is row:
-        return compiling.load(builder, row.name, dtype)
-    return compiling.load(
-        builder, "", dtype, row.function, fingerprint=fingerprint(row.function)
-    )
-
-
-def _activation_kernels(network):
-    """Kernel of each layer, None for the identity."""
-    return [
-        None
-        if layer.activation is ACTIVATIONS["identity"]
-        else _row_kernel("activation", ACTIVATIONS, layer.activation, network.dtype)
-        for layer in network.layers
-    ]
-
-
-def _address(array):
-    return 0 if array is None else array.ctypes.data
-
-
-# ------------------------------------------------------------------- forward
-
-
-class _Tables:
-    """The two tables, the buffers of a number of rows, and the kernels.
-
-    Parameters
-    ----------
-    network : nnfit.network.description.Network
-    layout : Layout
-    flat : ndarray
-        Parameters; their address is kept.
-    n_rows : int
-        Rows of the buffers.
-    """
-
-    def __init__(self, network, layout, flat, n_rows):
-        self.network, self.layout, self.flat = network, layout, flat
-        self.kernel = _engine_kernel(network.dtype)
-        self.ints = np.zeros(at.HEADER + len(layout.layers) * at.LAYER, np.int64)
-        self.floats = np.zeros(at.FLOATS)
-        self._kept = []  # whatever an address in the tables points to
-        ints = self.ints
-        ints[at.N_LAYERS] = len(layout.layers)
-        ints[at.N_THREADS] = 1
-        ints[at.N_OUTPUTS] = network.n_outputs
-        ints[at.N_UNITS] = layout.n_units
-        ints[at.ROW_BLOCK] = min(ROW_BLOCK, n_rows)
-        ints[at.PARAMETERS] = _address(flat)
-        self._lay_out_layers(n_rows)
-
-    def _lay_out_layers(self, n_rows):
-        layout, itemsize = self.layout, self.layout.dtype.itemsize
-        inputs = self._buffer(n_rows * layout.input_stride)
-        input_stride = layout.input_stride
-        kernels = _activation_kernels(self.network)
-        base = _address(self.flat)
-        for index, layer in enumerate(layout.layers):
-            row = self.layer(index)
-            row[at.N_IN], row[at.N_OUT] = layer.n_in, layer.n_out
-            row[at.WIDTH], row[at.STRIDE] = layer.width, layer.stride
-            row[at.WEIGHTS] = base + layer.weights * itemsize
-            row[at.BIAS] = base + layer.bias * itemsize
-            row[at.INPUT], row[at.INPUT_STRIDE] = inputs, input_stride
-            row[at.OUTPUT] = self._buffer(n_rows * layer.stride)
-            row[at.SLOPE] = self._buffer(n_rows * layer.stride)
-            if kernels[index] is not None:
-                row[at.ACTIVATION] = self._function(kernels[index], "activate")
-            inputs, input_stride = row[at.OUTPUT], layer.stride
-
-    def layer(self, index):
-        """View of a layer's row in the table of integers."""
-        start = at.HEADER + index * at.LAYER
-        return self.ints[start : start + at.LAYER]
-
-    def _keep(self, array):
-        self._kept.append(array)
-        return _address(array)
-
-    def _buffer(self, size, dtype=None):
-        return self._keep(aligned_zeros(size, dtype or self.layout.dtype))
-
-    def _function(self, kernel, name):
-        self._kept.append(kernel)
-        return kernel.address(name)
-
-    def set_X(self, X):
-        """Point the tables to a matrix; returns what must be kept alive."""
-        ints = self.ints
-        if not scipy.sparse.issparse(X):
-            ints[at.X], ints[at.X_KIND] = _address(X), at.DENSE
-            ints[at.X_STRIDE] = X.shape[1]
-            return (X,)
-        indices, indptr = X.indices, X.indptr
-        if indices.dtype != indptr.dtype or indices.dtype not in (np.int32, np.int64):
-            indices, indptr = indices.astype(np.int64), indptr.astype(np.int64)
-        wide = indices.dtype == np.int64
-        ints[at.X_KIND] = at.CSR_INT64 if wide else at.CSR_INT32
-        ints[at.X] = _address(X.data)
-        ints[at.INDICES], ints[at.INDPTR] = _address(indices), _address(indptr)
-        return X.data, indices, indptr
-
-    def set_loss(self, n_targets, n_rows):
-        """Load the loss and make buffers of `n_rows` rows for it."""
-        ints, network = self.ints, self.network
-        kernel = _row_kernel("loss", LOSSES, network.loss, network.dtype)
-        ints[at.LOSS_KERNEL] = self._function(kernel, "loss")
-        parameters = np.array((*network.loss_parameters, 0.0), self.layout.dtype)
-        ints[at.LOSS_PARAMETERS] = self._keep(parameters)
-        ints[at.N_TARGETS] = n_targets
-        ints[at.BATCH_Y] = self._buffer(n_rows * n_targets)
-        ints[at.BATCH_WEIGHT] = self._buffer(n_rows)
-        ints[at.ROW_LOSS] = self._buffer(n_rows, np.float64)
-
-
-class _Forward(_Tables):
-    """Prediction and evaluation in blocks of rows."""
-
-    def __init__(self, network, layout, flat, n_rows):
-        super().__init__(network, layout, flat, max(1, min(ROW_BLOCK, n_rows)))
-
-    def predict(self, X, raw=False):
-        """See `predict`."""
-        network = self.network
-        out = np.empty((X.shape[0], network.n_outputs), network.dtype)
-        link = network.loss.link
-        link_kernel = 0
-        if not raw and link != "identity":
-            kernel = compiling.load(
-                "nnfit.cpu.kernels.elementwise:link", link, network.dtype
-            )
-            link_kernel = self._function(kernel, "link")
-        self.ints[at.LINK_KERNEL] = link_kernel
-        kept = self.set_X(X)
-        function = self.kernel.function(
-            "predict", None, _POINTER, _POINTER, _INT64, _INT64, _INT64
-        )
-        function(_address(self.ints), _address(out), 0, X.shape[0], 0)
-        del kept
-        return out
-
-    def evaluate(self, X, y, sample_weight):
-        """Weighted mean loss, a float."""
-        n_rows = X.shape[0]
-        self.set_loss(y.shape[1], int(self.ints[at.ROW_BLOCK]))
-        self.ints[at.N_ROWS] = n_rows
-        self.ints[at.Y] = _address(y)
-        self.ints[at.SAMPLE_WEIGHT] = _address(sample_weight)
-        kept = self.set_X(X)
-        function = self.kernel.function(
-            "evaluate", ctypes.c_double, _POINTER, ctypes.c_double
-        )
-        total = n_rows if sample_weight is None else float(sample_weight.sum())
-        loss = function(_address(self.ints), total)
-        del kept
-        return loss * _loss_scale(self.network)
-
-
-def _loss_scale(network):
-    """Factor from the sum over outputs to the loss that is reported."""
-    return 1.0 / network.n_outputs if network.loss.average_outputs else 1.0
+    return Forward(network, layout, flat, X.shape[0]).predict(X, raw=raw)
 
 
 # ------------------------------------------------------------------ training
@@ -370,7 +193,8 @@ class Engine:
         Parameters
         ----------
         X : ndarray or CSR matrix of shape (n_samples, n_features)
-            Of the network's dtype; an ndarray C-contiguous.
+            Of the network's dtype; an ndarray C-contiguous, a matrix with sorted
+            indices and no duplicates.
         y : ndarray of shape (n_samples, n_targets)
             Of the network's dtype, C-contiguous.
         sample_weight : ndarray of shape (n_samples,), default=None
@@ -425,7 +249,7 @@ class Engine:
         settings, before = self._settings, self._tables
         n_rows = X.shape[0] if rows is None else len(rows)
         batch = min(settings["ints"][at.BATCH_SIZE], n_rows)
-        tables = _Tables(self.network, self._layout, self.flat, batch)
+        tables = Tables(self.network, self._layout, self.flat, batch)
         ints, floats = tables.ints, tables.floats
         for index, value in settings["ints"].items():
             ints[index] = value
@@ -433,18 +257,20 @@ class Engine:
             floats[index] = value
         floats[at.LEARNING_RATE] = settings["floats"][at.LEARNING_RATE_INIT]
         floats[at.BEST_LOSS] = np.inf
-        floats[at.LOSS_SCALE] = _loss_scale(self.network)
+        floats[at.LOSS_SCALE] = loss_scale(self.network)
         ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
-        ints[at.HYPER] = tables._keep(settings["hyper"])
+        ints[at.HYPER] = tables.keep(settings["hyper"])
         tables.set_loss(y.shape[1], batch)
         tables._kept.append(tables.set_X(X))
-        ints[at.Y] = tables._keep(y)
-        ints[at.SAMPLE_WEIGHT] = tables._keep(sample_weight)
-        ints[at.ROWS] = tables._keep(rows)
+        ints[at.Y] = tables.keep(y)
+        ints[at.SAMPLE_WEIGHT] = tables.keep(sample_weight)
+        ints[at.ROWS] = tables.keep(rows)
         if settings["ints"][at.SHUFFLE] or rows is not None:
             self._order = np.empty(n_rows, np.int64)
-            ints[at.ORDER] = _address(self._order)
+            ints[at.ORDER] = address(self._order)
         self._add_work_space(tables, batch)
+        if ints[at.SPARSE]:
+            self._add_columns(tables, X, batch)
         self._add_solver(tables)
         if before is not None:
             self._carry_over(before, tables)
@@ -464,24 +290,35 @@ class Engine:
         widest = max(layer.width for layer in layout.layers)
         stride = max(strip * panel, widest)
         ints[at.SCRATCH_STRIDE] = stride = -(-stride // 16) * 16
-        ints[at.SCRATCH] = tables._buffer(self.n_threads * stride)
-        ints[at.PENALTY] = tables._buffer(2 * layout.n_units, np.float64)
-        ints[at.RATES] = tables._buffer(2 * at.N_RATES)
+        ints[at.SCRATCH] = tables.buffer(self.n_threads * stride)
+        ints[at.PENALTY] = tables.buffer(2 * layout.n_units, np.float64)
+        ints[at.RATES] = tables.buffer(2 * at.N_RATES)
         tables.curves = np.empty((2, MAX_CURVE))
-        ints[at.LOSS_CURVE] = _address(tables.curves[0])
-        ints[at.RATE_CURVE] = _address(tables.curves[1])
+        ints[at.LOSS_CURVE] = address(tables.curves[0])
+        ints[at.RATE_CURVE] = address(tables.curves[1])
         ints[at.N_THREADS] = self.n_threads
-        ints[at.ONE] = tables._keep(np.ones(1, self._layout.dtype))
+        ints[at.ONE] = tables.keep(np.ones(1, self._layout.dtype))
         lanes, slot = self._target.lanes(dtype), self._target.tile_slot(dtype)
         for index, layer in enumerate(layout.layers):
             row = tables.layer(index)
             tiles = -(-layer.n_in // self._target.tile_rows)
-            if layer.n_in >= PACK_FROM and layer.n_out >= PACK_FROM:
-                row[at.INPUT_TILES] = tables._buffer(tiles * batch * slot)
-                row[at.GRADIENT_PANELS] = tables._buffer(layer.width * batch)
+            packed = layer.n_in >= PACK_FROM and layer.n_out >= PACK_FROM
+            if packed and not (index == 0 and ints[at.SPARSE]):
+                row[at.INPUT_TILES] = tables.buffer(tiles * batch * slot)
+                row[at.GRADIENT_PANELS] = tables.buffer(layer.width * batch)
             if index > 0:
                 height = -(-layer.n_in // lanes) * lanes
-                row[at.TRANSPOSED] = tables._buffer(height * layer.n_out)
+                row[at.TRANSPOSED] = tables.buffer(height * layer.n_out)
+
+    @staticmethod
+    def _add_columns(tables, X, batch):
+        """Buffers for a sparse batch sorted by columns; the largest there can be."""
+        lengths = np.sort(np.diff(X.indptr))
+        n_entries = int(lengths[-batch:].sum(dtype=np.int64))
+        ints = tables.ints
+        ints[at.COLUMN_STARTS] = tables.buffer(X.shape[1] + 2, np.int64)
+        ints[at.COLUMN_ROWS] = tables.buffer(n_entries, np.int64)
+        ints[at.COLUMN_VALUES] = tables.buffer(n_entries)
 
     def _add_solver(self, tables):
         dtype = self.network.dtype
@@ -491,11 +328,11 @@ class Engine:
         else:
             kernel = compiling.load(prefix + "optimizer", self.solver.name, dtype)
         ints = tables.ints
-        ints[at.UPDATE_KERNEL] = tables._function(kernel, "update")
-        ints[at.PREPARE_KERNEL] = tables._function(kernel, "prepare")
+        ints[at.UPDATE_KERNEL] = tables.function(kernel, "update")
+        ints[at.PREPARE_KERNEL] = tables.function(kernel, "prepare")
         # An optimizer with fewer slots gets an address that it does not use.
         slots = [*self._state, self.flat, self.flat]
-        ints[at.STATE_0], ints[at.STATE_1] = _address(slots[0]), _address(slots[1])
+        ints[at.STATE_0], ints[at.STATE_1] = address(slots[0]), address(slots[1])
 
     # -------------------------------------------------------------- training
 
@@ -537,12 +374,12 @@ class Engine:
         """Call the compiled training loop on every thread."""
         tables = self._tables
         ints, kernel = tables.ints, tables.kernel
-        table, floats = _address(ints), _address(tables.floats)
+        table, floats = address(ints), address(tables.floats)
         ints[at.BATCHES] = ints[at.FINISHED] = ints[at.ARRIVED] = 0
         if not self._is_ordered:
-            kernel.function("begin_epoch", None, _POINTER)(table)
-        kernel.function("refresh", None, _POINTER, _POINTER)(table, floats)
-        train = kernel.function("train", None, _POINTER, _POINTER, _INT64)
+            kernel.function("begin_epoch", None, POINTER)(table)
+        kernel.function("refresh", None, POINTER, POINTER)(table, floats)
+        train = kernel.function("train", None, POINTER, POINTER, INT64)
         others = [
             threading.Thread(target=train, args=(table, floats, number), daemon=True)
             for number in range(1, self.n_threads)
@@ -597,7 +434,7 @@ class Engine:
 
     def _forward(self):
         if self._watch is None:
-            self._watch = _Forward(self.network, self._layout, self.flat, ROW_BLOCK)
+            self._watch = Forward(self.network, self._layout, self.flat, ROW_BLOCK)
         return self._watch
 
     def predict(self, X, *, raw=False):

@@ -29,7 +29,9 @@ from nnfit.cpu.kernels.memory import (
 from nnfit.cpu.kernels.tile import make_tile
 
 Dense = namedtuple(
-    "Dense", "forward backward pack_rows strip_gradient bias_gradient transpose"
+    "Dense",
+    "z_of activate_rows forward backward pack_rows gradient_columns strip_gradient "
+    "bias_gradient transpose",
 )
 
 #: Rows of the batch that a gradient tile sums before the next tile begins: a panel
@@ -73,14 +75,29 @@ def make_dense(target, dtype):
             tile_1(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
 
     @helper
+    def z_of(layer):
+        """Address of the buffer that z is written to."""
+        return layer[at.OUTPUT] if layer[at.ACTIVATION] == 0 else layer[at.SLOPE]
+
+    @helper
+    def activate_rows(layer, row, rows):
+        """output = activation(z) and slope, for rows whose z is computed."""
+        if layer[at.ACTIVATION] == 0:
+            return
+        width, stride = layer[at.WIDTH], layer[at.STRIDE]
+        z = offset(as_floats(layer[at.SLOPE]), row * stride)
+        output = offset(as_floats(layer[at.OUTPUT]), row * stride)
+        if stride == width:  # one long line
+            rows, width = 1, rows * width
+        activate(layer[at.ACTIVATION], (z, output, rows, width, stride))
+
+    @helper
     def forward(layer, inputs, input_stride, row, rows):
         """output[row:row+rows] = activation(inputs W + b); slope likewise."""
         n_in, width, stride = layer[at.N_IN], layer[at.WIDTH], layer[at.STRIDE]
         weights = as_floats(layer[at.WEIGHTS])
         bias = as_floats(layer[at.BIAS])
-        output = offset(as_floats(layer[at.OUTPUT]), row * stride)
-        slope = offset(as_floats(layer[at.SLOPE]), row * stride)
-        z = output if layer[at.ACTIVATION] == 0 else slope
+        z = offset(as_floats(z_of(layer)), row * stride)
         null = as_floats(0)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
@@ -92,10 +109,7 @@ def make_dense(target, dtype):
                     offset(z, r * stride + column), stride,
                     offset(bias, column), 0, null, 0,
                 )  # fmt: skip
-        if layer[at.ACTIVATION] != 0:
-            if stride == width:  # one long line
-                rows, width = 1, rows * width
-            activate(layer[at.ACTIVATION], (z, output, rows, width, stride))
+        activate_rows(layer, row, rows)
 
     @helper
     def backward(layer, before, row, rows):
@@ -235,4 +249,7 @@ def make_dense(target, dtype):
                     line[i] = values[i * columns]
             begin += count
 
-    return Dense(forward, backward, pack_rows, strip_gradient, bias_gradient, transpose)
+    return Dense(
+        z_of, activate_rows, forward, backward, pack_rows, gradient_columns,
+        strip_gradient, bias_gradient, transpose,
+    )  # fmt: skip

@@ -27,6 +27,7 @@ from nnfit.cpu.kernels.memory import (
 )
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.rows import make_rows
+from nnfit.cpu.kernels.sparse import make_sparse
 from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import wait_for_all
 
@@ -51,7 +52,8 @@ def build(target, dtype):
     dense = make_dense(target, dtype)
     rows_of = make_rows(dtype)
     progress = make_progress(dtype)
-    strips = make_strips(target, dtype, dense)
+    sparse = make_sparse(target, dtype, rows_of, dense)
+    strips = make_strips(target, dtype, dense, sparse)
     lose = caller(
         nb.void, pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER,
         pointer, nb.int64, nb.int64, pointer,
@@ -59,9 +61,14 @@ def build(target, dtype):
     link = caller(nb.void, pointer, nb.int64, pointer, nb.int64, nb.int64)
 
     @helper
-    def forward(table, row, rows):
-        """All layers for a block of rows that lies in the input buffer."""
-        for index in range(table[at.N_LAYERS]):
+    def forward(table, position, row, rows):
+        """All layers for a block of rows of the batch at `position`."""
+        first = layer_at(table, 0)
+        if table[at.SPARSE] != 0:
+            sparse.forward(table, first, position, row, rows)
+        else:
+            rows_of.gather(table, first, first[at.N_IN], position, row, rows)
+        for index in range(table[at.SPARSE], table[at.N_LAYERS]):
             layer = layer_at(table, index)
             stride = layer[at.INPUT_STRIDE]
             inputs = offset(as_floats(layer[at.INPUT]), row * stride)
@@ -92,14 +99,11 @@ def build(target, dtype):
     @helper
     def pass_rows(table, position, batch, begin, end, weight_sum):
         """Phase 1 for rows begin to end of the batch at `position`."""
-        first = layer_at(table, 0)
-        n_features = first[at.N_IN]
         block = table[at.ROW_BLOCK]
         for row in range(begin, end, block):
             rows = min(block, end - row)
-            rows_of.gather(table, first, n_features, position, row, rows)
             rows_of.gather_targets(table, position, row, rows, weight_sum)
-            forward(table, row, rows)
+            forward(table, position, row, rows)
             compute_loss(table, row, rows)
             for index in range(table[at.N_LAYERS] - 1, 0, -1):
                 dense.backward(
@@ -126,6 +130,8 @@ def build(target, dtype):
                 begin = batch * thread // n_threads
                 end = batch * (thread + 1) // n_threads
                 pass_rows(table, position, batch, begin, end, weight_sum)
+                if thread == 0 and table[at.SPARSE] != 0:
+                    sparse.sort_batch(table, layer_at(table, 0), position, batch)
             passed = wait_for_all(arrived, n_threads, passed)
             if thread == 0:
                 progress.finish_batch(table, floats, batch)
@@ -143,12 +149,6 @@ def build(target, dtype):
         strips.derive(table)
         progress.prepare_batch(table, floats)
 
-    @helper
-    def predict_block(table, position, slot, rows):
-        first = layer_at(table, 0)
-        rows_of.gather(table, first, first[at.N_IN], position - slot, slot, rows)
-        forward(table, slot, rows)
-
     def predict(table, out, begin, end, thread):
         """out[begin:end] = link(raw prediction), or raw without a link."""
         block = table[at.ROW_BLOCK]
@@ -158,7 +158,7 @@ def build(target, dtype):
         raw = offset(as_floats(last[at.OUTPUT]), slot * last[at.STRIDE])
         for row in range(begin, end, block):
             rows = min(block, end - row)
-            predict_block(table, row, slot, rows)
+            forward(table, row - slot, slot, rows)
             goal = offset(out, row * n_outputs)
             if table[at.LINK_KERNEL] != 0:
                 link(
@@ -178,7 +178,7 @@ def build(target, dtype):
         total = 0.0
         for row in range(0, n, block):
             rows = min(block, n - row)
-            predict_block(table, row, 0, rows)
+            forward(table, row, 0, rows)
             rows_of.gather_targets(table, row, 0, rows, weight_sum)
             compute_loss(table, 0, rows)
             for r in range(rows):

@@ -8,7 +8,7 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import offset, pointer_from_address
 
-Rows = namedtuple("Rows", "gather gather_targets row_number")
+Rows = namedtuple("Rows", "gather gather_targets row_number entries")
 
 
 def make_rows(dtype):
@@ -52,30 +52,26 @@ def make_rows(dtype):
             goal[indices[k]] += values[k]
 
     @helper
+    def entries(table, row):
+        """Where the entries of a row of a sparse X begin and end."""
+        if table[at.X_KIND] == at.CSR_INT32:
+            indptr_32 = as_int32(table[at.INDPTR])
+            return nb.int64(indptr_32[row]), nb.int64(indptr_32[row + 1])
+        indptr_64 = as_int64(table[at.INDPTR])
+        return indptr_64[row], indptr_64[row + 1]
+
+    @helper
     def copy_row(table, row, goal, n):
         kind = table[at.X_KIND]
         if kind == at.DENSE:
             copy_dense(table, row, goal, n)
-        elif kind == at.CSR_INT32:
-            indptr = as_int32(table[at.INDPTR])
-            copy_sparse(
-                as_floats(table[at.X]),
-                as_int32(table[at.INDICES]),
-                nb.int64(indptr[row]),
-                nb.int64(indptr[row + 1]),
-                goal,
-                n,
-            )
+            return
+        begin, end = entries(table, row)
+        values = as_floats(table[at.X])
+        if kind == at.CSR_INT32:
+            copy_sparse(values, as_int32(table[at.INDICES]), begin, end, goal, n)
         else:
-            indptr = as_int64(table[at.INDPTR])
-            copy_sparse(
-                as_floats(table[at.X]),
-                as_int64(table[at.INDICES]),
-                indptr[row],
-                indptr[row + 1],
-                goal,
-                n,
-            )
+            copy_sparse(values, as_int64(table[at.INDICES]), begin, end, goal, n)
 
     @helper
     def gather(table, first, n_features, position, row, rows):
@@ -112,4 +108,4 @@ def make_rows(dtype):
             weight = 1.0 if table[at.SAMPLE_WEIGHT] == 0 else given[number]
             weights[r] = scalar(weight / weight_sum)
 
-    return Rows(gather, gather_targets, row_number)
+    return Rows(gather, gather_targets, row_number, entries)

@@ -25,7 +25,7 @@ from nnfit.cpu.kernels.progress import rates_offset
 Strips = namedtuple("Strips", "update derive")
 
 
-def make_strips(target, dtype, dense):
+def make_strips(target, dtype, dense, sparse):
     """Build the functions of phase 2 for a processor and a precision.
 
     Parameters
@@ -33,6 +33,7 @@ def make_strips(target, dtype, dense):
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
     dense : nnfit.cpu.kernels.dense.Dense
+    sparse : nnfit.cpu.kernels.sparse.Sparse
 
     Returns
     -------
@@ -116,7 +117,14 @@ def make_strips(target, dtype, dense):
                 for strip in range(max(begin - unit, 0), min(end - unit, n_strips)):
                     first = strip * rows_of_strip
                     rows = min(rows_of_strip, n_in - first)
-                    dense.strip_gradient(layer, batch, column, first, rows, gradient)
+                    if index == 0 and table[at.SPARSE] != 0:
+                        sparse.strip_gradient(
+                            table, layer, batch, column, first, rows, gradient
+                        )
+                    else:
+                        dense.strip_gradient(
+                            layer, batch, column, first, rows, gradient
+                        )
                     weights = layer[at.WEIGHTS] + item * (
                         column * n_in + first * columns
                     )

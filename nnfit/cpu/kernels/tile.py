@@ -97,7 +97,7 @@ class _TileBody:
         self.scalar = scalar
         self.vector = ir.VectorType(scalar, self.lanes)
         self.bytes = 4 if dtype == "float32" else 8
-        self.fma = target.fma
+        self.target = target
         self.builder = ir.IRBuilder(function.append_basic_block("entry"))
 
     def emit(self):
@@ -203,7 +203,7 @@ class _TileBody:
             a_value = self._broadcast(a_value)
             updated.append(
                 [
-                    self._multiply_add(a_value, b_value, acc)
+                    multiply_add(builder, self.target, a_value, b_value, acc)
                     for b_value, acc in zip(b_values, row, strict=True)
                 ]
             )
@@ -224,15 +224,17 @@ class _TileBody:
         builder.position_at_end(done)
         return self._merge(updated, head, sums, before)
 
-    def _multiply_add(self, a, b, c):
-        if self.fma:
-            return self.builder.call(self._fma_function(), [a, b, c])
-        # Without the instruction, llvm.fma is a slow library call an element.
-        return self.builder.fadd(self.builder.fmul(a, b), c)
 
-    def _fma_function(self):
-        name = f"llvm.fma.v{self.lanes}f{8 * self.bytes}"
-        module = self.function.module
-        if name not in module.globals:
-            ir.Function(module, ir.FunctionType(self.vector, [self.vector] * 3), name)
-        return module.globals[name]
+def multiply_add(builder, target, a, b, c):
+    """Emit a * b + c on vectors, fused where the processor has the instruction.
+
+    Without it, `llvm.fma` would be a slow library call an element.
+    """
+    if not target.fma:
+        return builder.fadd(builder.fmul(a, b), c)
+    vector, module = a.type, builder.module
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    name = f"llvm.fma.v{vector.count}f{bits}"
+    if name not in module.globals:
+        ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+    return builder.call(module.globals[name], [a, b, c])
