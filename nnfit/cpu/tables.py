@@ -135,7 +135,14 @@ class Tables:
         """Point the tables to a matrix; returns what must be kept alive."""
         ints = self.ints
         ints[at.SPARSE] = _is_sparse(X)
-        if not ints[at.SPARSE] and not self.layer(0)[at.INPUT]:
+        if ints[at.SPARSE]:
+            kernel = compiling.load(
+                "nnfit.cpu.kernels.sparse:build", self.network.dtype
+            )
+            ints[at.SPARSE_FORWARD] = kernel.address("forward")
+            ints[at.SPARSE_SORT_BATCH] = kernel.address("sort_batch")
+            ints[at.SPARSE_STRIP_GRADIENT] = kernel.address("strip_gradient")
+        elif not self.layer(0)[at.INPUT]:
             size = self._n_rows * self.layout.input_stride
             self.layer(0)[at.INPUT] = self.buffer(size)
         if not scipy.sparse.issparse(X):

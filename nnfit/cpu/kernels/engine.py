@@ -27,7 +27,6 @@ from nnfit.cpu.kernels.memory import (
 )
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.rows import make_rows
-from nnfit.cpu.kernels.sparse import make_sparse
 from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import wait_for_all
 
@@ -52,12 +51,14 @@ def build(target, dtype):
     dense = make_dense(target, dtype)
     rows_of = make_rows(dtype)
     progress = make_progress(dtype)
-    sparse = make_sparse(target, dtype, rows_of, dense)
-    strips = make_strips(target, dtype, dense, sparse)
+    strips = make_strips(target, dtype, dense)
     lose = caller(
         nb.void, pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER,
         pointer, nb.int64, nb.int64, pointer,
     )  # fmt: skip
+    tables = (INT64_POINTER, INT64_POINTER)
+    sparse_forward = caller(nb.void, *tables, nb.int64, nb.int64, nb.int64)
+    sort_batch = caller(nb.void, *tables, nb.int64, nb.int64)
     link = caller(nb.void, pointer, nb.int64, pointer, nb.int64, nb.int64)
 
     @helper
@@ -65,7 +66,9 @@ def build(target, dtype):
         """All layers for a block of rows of the batch at `position`."""
         first = layer_at(table, 0)
         if table[at.SPARSE] != 0:
-            sparse.forward(table, first, position, row, rows)
+            sparse_forward(
+                table[at.SPARSE_FORWARD], (table, first, position, row, rows)
+            )
         else:
             rows_of.gather(table, first, first[at.N_IN], position, row, rows)
         for index in range(table[at.SPARSE], table[at.N_LAYERS]):
@@ -131,7 +134,10 @@ def build(target, dtype):
                 end = batch * (thread + 1) // n_threads
                 pass_rows(table, position, batch, begin, end, weight_sum)
                 if thread == 0 and table[at.SPARSE] != 0:
-                    sparse.sort_batch(table, layer_at(table, 0), position, batch)
+                    sort_batch(
+                        table[at.SPARSE_SORT_BATCH],
+                        (table, layer_at(table, 0), position, batch),
+                    )
             passed = wait_for_all(arrived, n_threads, passed)
             if thread == 0:
                 progress.finish_batch(table, floats, batch)

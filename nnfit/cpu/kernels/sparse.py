@@ -5,39 +5,44 @@ entries for. Backward, a row of the weight gradient is a weighted sum of the
 gradient by z over the rows that have an entry in its column; for that the entries
 of a batch are sorted by column. Both sums run in the order of the dense products,
 which would only add zeros: the bits are the same.
-"""
 
-from collections import namedtuple
+A kernel of its own, which the engine calls by address: dense data compile none of it.
+"""
 
 from llvmlite import ir
 from numba.core import types as nb
 from numba.extending import intrinsic
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.dense import make_dense
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import offset, pointer_from_address, pointer_type
+from nnfit.cpu.kernels.memory import (
+    INT64_POINTER,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
+from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.tile import multiply_add
-
-Sparse = namedtuple("Sparse", "forward sort_batch strip_gradient")
 
 _INT64 = ir.IntType(64)
 
 
-def make_sparse(target, dtype, rows_of, dense):
-    """Build the functions of a sparse first layer.
+def build(target, dtype):
+    """Entry points of a sparse first layer for a processor and a precision.
 
     Parameters
     ----------
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
-    rows_of : nnfit.cpu.kernels.rows.Rows
-    dense : nnfit.cpu.kernels.dense.Dense
 
     Returns
     -------
-    sparse : Sparse
-        Helpers for compiled code.
+    exports : dict
+        Of `forward`, `sort_batch` and `strip_gradient`.
     """
+    dense = make_dense(target, dtype)
+    rows_of = make_rows(dtype)
     panel = target.panel(dtype)
     as_floats = pointer_from_address(dtype)
     as_int64 = pointer_from_address("int64")
@@ -63,7 +68,6 @@ def make_sparse(target, dtype, rows_of, dense):
                 columns, offset(z, column), offset(bias, column),
             )  # fmt: skip
 
-    @helper
     def forward(table, layer, position, row, rows):
         """Output and slope of rows of the batch at `position`, from X itself."""
         stride = layer[at.STRIDE]
@@ -87,7 +91,6 @@ def make_sparse(target, dtype, rows_of, dense):
             return nb.int64(as_int32(table[at.INDICES])[k])
         return as_int64(table[at.INDICES])[k]
 
-    @helper
     def sort_batch(table, layer, position, batch):
         """Sort the entries of a batch by column, and by row within a column.
 
@@ -117,7 +120,6 @@ def make_sparse(target, dtype, rows_of, dense):
                 sorted_rows[goal] = r
                 sorted_values[goal] = values[k]
 
-    @helper
     def strip_gradient(table, layer, batch, column, first, rows, gradient):
         """As `Dense.strip_gradient`, from the entries that `sort_batch` sorted."""
         columns = min(panel, layer[at.WIDTH] - column)
@@ -133,7 +135,15 @@ def make_sparse(target, dtype, rows_of, dense):
                 by_z, distance, columns, offset(gradient, i * columns), null,
             )  # fmt: skip
 
-    return Sparse(forward, sort_batch, strip_gradient)
+    tables, number = (INT64_POINTER, INT64_POINTER), nb.int64
+    return {
+        "forward": (forward, nb.void(*tables, number, number, number)),
+        "sort_batch": (sort_batch, nb.void(*tables, number, number)),
+        "strip_gradient": (
+            strip_gradient,
+            nb.void(*tables, number, number, number, number, pointer_type(dtype)),
+        ),
+    }
 
 
 def make_weighted_sum(target, dtype, vectors):

@@ -14,6 +14,7 @@ from numba.extending import intrinsic
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import (
+    INT64_POINTER,
     caller,
     layer_at,
     offset,
@@ -25,7 +26,7 @@ from nnfit.cpu.kernels.progress import rates_offset
 Strips = namedtuple("Strips", "update derive")
 
 
-def make_strips(target, dtype, dense, sparse):
+def make_strips(target, dtype, dense):
     """Build the functions of phase 2 for a processor and a precision.
 
     Parameters
@@ -33,7 +34,6 @@ def make_strips(target, dtype, dense, sparse):
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
     dense : nnfit.cpu.kernels.dense.Dense
-    sparse : nnfit.cpu.kernels.sparse.Sparse
 
     Returns
     -------
@@ -51,6 +51,10 @@ def make_strips(target, dtype, dense, sparse):
     call_update = caller(
         nb.void, pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
     )
+    sparse_gradient = caller(
+        nb.void, INT64_POINTER, INT64_POINTER, nb.int64, nb.int64, nb.int64, nb.int64,
+        pointer,
+    )  # fmt: skip
     one, zero = scalar(1.0), scalar(0.0)
 
     @helper
@@ -118,8 +122,9 @@ def make_strips(target, dtype, dense, sparse):
                     first = strip * rows_of_strip
                     rows = min(rows_of_strip, n_in - first)
                     if index == 0 and table[at.SPARSE] != 0:
-                        sparse.strip_gradient(
-                            table, layer, batch, column, first, rows, gradient
+                        sparse_gradient(
+                            table[at.SPARSE_STRIP_GRADIENT],
+                            (table, layer, batch, column, first, rows, gradient),
                         )
                     else:
                         dense.strip_gradient(
