@@ -170,11 +170,11 @@ class Activation:
         normal = np.random.default_rng(0).standard_normal(256 * 256)
         self.start = normal.astype(np.float32)
         self.z = aligned_zeros(256 * 256, "float32")
-        self.slope = aligned_zeros(256 * 256, "float32")
+        self.value = aligned_zeros(256 * 256, "float32")
 
     def time_activation(self, name):
-        self.z[:] = self.start  # else values would be fed back in
-        self.activate(self.z.ctypes.data, self.slope.ctypes.data, 256, 256, 256)
+        self.z[:] = self.start  # the slopes overwrite it
+        self.activate(self.z.ctypes.data, self.value.ctypes.data, 256, 256, 256)
 
 
 class Update:
