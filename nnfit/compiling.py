@@ -42,6 +42,27 @@ _loaded = {}
 _announced = False
 
 
+#: Seconds that a fork waits for a compilation on another thread.
+_FORK_WAIT = 30.0
+
+
+def _wait_before_fork():
+    """Let another thread end its compilation before the process is copied.
+
+    The child would inherit numba's and llvmlite's own locks, held by a thread
+    that it does not have, and hang in its first fit. The wait has an end, so
+    that no thread can stop a fork for good.
+    """
+    _lock.acquire(timeout=_FORK_WAIT)
+
+
+def _release_after_fork():
+    try:
+        _lock.release()
+    except RuntimeError:  # not ours: the wait came to its end
+        pass
+
+
 def _renew_after_fork():
     """Give a forked child a lock that no vanished thread can hold."""
     global _lock
@@ -49,7 +70,11 @@ def _renew_after_fork():
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_after_fork)
+    os.register_at_fork(
+        before=_wait_before_fork,
+        after_in_parent=_release_after_fork,
+        after_in_child=_renew_after_fork,
+    )
 
 
 class Kernel:
@@ -124,10 +149,11 @@ def load(builder, *arguments, fingerprint=b"", target=None):
     """
     target = target or targets.host()
     if fingerprint is None:
-        return Kernel(compile_object(builder, arguments, target), target)
+        with _lock:
+            return Kernel(compile_object(builder, arguments, target), target)
     # Not the file's name, which takes 10 microseconds to hash: a prediction for
     # one row needs four kernels.
-    name = (builder, _plain(arguments), fingerprint, target)
+    name = (builder, repr(_plain(arguments)), fingerprint, target)  # 1 is not 1.0
     kernel = _loaded.get(name)
     if kernel is None:
         with _lock:
@@ -143,13 +169,9 @@ def _load_or_compile(key, builder, arguments, target):
     folder = cache_folder()
     path = folder / (key + _SUFFIX) if folder else None
     code = _read(path)
-    if code is not None:
-        try:
-            return Kernel(code, target)
-        except RuntimeError:  # LLVM refuses the object: compile it again
-            pass
-    code = compile_object(builder, arguments, target)
-    _write(path, code)
+    if code is None:
+        code = compile_object(builder, arguments, target)
+        _write(path, code)
     return Kernel(code, target)
 
 
@@ -164,10 +186,19 @@ def compile_object(builder, arguments, target):
     """
     _announce()
     with _lock:
-        lowering = importlib.import_module("nnfit.cpu.kernels.lowering")
-        module, function = builder.split(":")
-        exports = getattr(importlib.import_module(module), function)(target, *arguments)
-        return lowering.emit_object(exports, target, _target_machine(target))
+        return _compile(builder, arguments, target)
+
+
+def _compile(builder, arguments, target):
+    """`compile_object` without its lock.
+
+    A function of its own, since its locals must die before the lock is free:
+    they free LLVM's modules under llvmlite's lock, which a fork must not meet.
+    """
+    lowering = importlib.import_module("nnfit.cpu.kernels.lowering")
+    module, function = builder.split(":")
+    exports = getattr(importlib.import_module(module), function)(target, *arguments)
+    return lowering.emit_object(exports, target, _target_machine(target))
 
 
 def _announce():
@@ -175,11 +206,14 @@ def _announce():
     global _announced
     if not _announced:
         _announced = True
-        print(
-            "nnfit: compiling kernels for this machine, once (a few seconds)",
-            file=sys.stderr,
-            flush=True,
-        )
+        try:
+            print(
+                "nnfit: compiling kernels for this machine, once (a few seconds)",
+                file=sys.stderr,
+                flush=True,
+            )
+        except (OSError, ValueError):  # nobody reads it, or it is closed
+            pass
 
 
 # ---------------------------------------------------------------------- keys
@@ -250,6 +284,15 @@ def _is_private(path):
     return owned and not others_write and not path.is_symlink()
 
 
+def _checksum(path, code):
+    """Of code under its name: a file is valid under no other.
+
+    Nothing else is checked: llvmlite does not refuse what is no object file,
+    the process dies (segmentation fault, llvmlite 0.50).
+    """
+    return hashlib.sha256(path.name.encode() + code).digest()
+
+
 def _read(path):
     """Return the code in a cached file, None if there is none or it is damaged."""
     try:
@@ -260,7 +303,7 @@ def _read(path):
         return None
     head = len(_MAGIC) + 32
     code = data[head:]
-    if data[:head] != _MAGIC + hashlib.sha256(code).digest():
+    if data[:head] != _MAGIC + _checksum(path, code):
         return None
     return code
 
@@ -274,7 +317,7 @@ def _write(path, code):
         _prune(path.parent)
         handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
         with os.fdopen(handle, "wb") as file:
-            file.write(_MAGIC + hashlib.sha256(code).digest() + code)
+            file.write(_MAGIC + _checksum(path, code) + code)
         os.replace(temporary, path)
     except OSError:  # full disk, lost permission, a locked file on Windows
         if temporary is not None:
@@ -287,9 +330,20 @@ def _write(path, code):
 def _prune(folder):
     """Remove the oldest kernels beyond a limit, and remains of killed writers."""
     hour_ago = time.time() - 3600
-    for path in folder.glob("*.tmp"):
-        if path.stat().st_mtime < hour_ago:
+    for written, path in _by_age(folder, "*.tmp"):
+        if written < hour_ago:
             path.unlink(missing_ok=True)
-    files = sorted(folder.glob("*" + _SUFFIX), key=lambda p: p.stat().st_mtime)
-    for path in files[: max(0, len(files) - _MAX_FILES)]:
+    files = _by_age(folder, "*" + _SUFFIX)
+    for _, path in files[: max(0, len(files) - _MAX_FILES)]:
         path.unlink(missing_ok=True)
+
+
+def _by_age(folder, pattern):
+    """Pairs of modification time and path, oldest first."""
+    pairs = []
+    for path in folder.glob(pattern):
+        try:
+            pairs.append((path.stat().st_mtime, path))
+        except FileNotFoundError:  # renamed or removed by another process
+            pass
+    return sorted(pairs)

@@ -1,0 +1,454 @@
+"""What LLVM made of the kernels: symbols, vector registers, other processors.
+
+Kernels for other machines are assembled, not run. numba's front end runs on this
+machine whatever the target, so what it decides by `sys.platform` (the name of the
+function that yields the processor) is this machine's here.
+"""
+
+import re
+import struct
+from functools import lru_cache
+
+import pytest
+from llvmlite import binding as llvm
+from numba.core import types as nb
+
+from nnfit import compiling
+from nnfit.cpu import target as targets
+from nnfit.cpu.kernels import lowering
+from nnfit.cpu.kernels.memory import pointer_type
+from nnfit.cpu.kernels.tile import make_tile
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+
+DTYPES = ("float32", "float64")
+ENGINE = "nnfit.cpu.kernels.engine:build"
+
+#: Every kernel of the registries: builder's name and what it is built with.
+ROWS = [
+    *(("activation", name) for name in ACTIVATIONS),
+    *(("loss", name) for name in LOSSES),
+    *(("link", name) for name in LINKS),
+    *(("optimizer", name) for name in OPTIMIZERS),
+    ("gradient_sum",),
+]
+
+#: What a kernel may need from the process that loads it. A symbol that is not
+#: found there ends the process, so each must be in every C library.
+ALLOWED = {
+    "memset",  # LLVM makes them of loops that fill or copy
+    "memcpy",
+    "memmove",
+    "bzero",  # memset of zeros on macOS
+    "sched_yield",  # the barrier lets another thread run ...
+    "SwitchToThread",  # ... on Windows, in kernel32
+    "pow",  # the invscaling schedule, once a batch
+    "_fltused",  # Windows: marks the use of floating point, not a function
+}
+
+
+def builder(kind):
+    return f"nnfit.cpu.kernels.elementwise:{kind}"
+
+
+def tile_kernel(target, dtype):
+    """The micro-kernel alone, two vectors wide."""
+    tile, pointer = make_tile(target, dtype, 2), pointer_type(dtype)
+
+    def product(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr):
+        tile(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
+
+    i64 = nb.int64
+    signature = nb.void(
+        i64, i64, pointer, i64, i64, pointer, i64, pointer, i64, pointer, i64,
+        pointer, i64,
+    )  # fmt: skip
+    return {"product": (product, signature)}
+
+
+def exports_of(name, target, *arguments):
+    """The functions of a kernel, as `compiling` gets them."""
+    if name == "tile":
+        return tile_kernel(target, *arguments)
+    module, function = name.split(":")
+    return getattr(compiling.importlib.import_module(module), function)(
+        target, *arguments
+    )
+
+
+@lru_cache(maxsize=200)
+def optimised(name, *arguments, target=None):
+    """Optimised module, as text, its object file and its assembly."""
+    target = target or targets.host()
+    targets.initialize_llvm()
+    machine = compiling._target_machine(target)
+    exports = exports_of(name, target, *arguments)
+    module = lowering.optimised_module(exports, target, machine)
+    return str(module), machine.emit_object(module), machine.emit_assembly(module)
+
+
+# --------------------------------------------------------------- object files
+
+
+def text_at(data, offset):
+    return data[offset : data.index(b"\0", offset)].decode()
+
+
+def elf_symbols(data):
+    """Pairs of name and 'is defined' of an ELF file of 64 bits."""
+    (sections,) = struct.unpack_from("<Q", data, 40)
+    size, count = struct.unpack_from("<HH", data, 58)
+    headers = [
+        struct.unpack_from("<IIQQQQIIQQ", data, sections + size * i)
+        for i in range(count)
+    ]
+    for header in headers:
+        if header[1] != 2:  # SHT_SYMTAB
+            continue
+        names = headers[header[6]][4]
+        for at in range(header[4], header[4] + header[5], 24):
+            name, _, _, section = struct.unpack_from("<IBBH", data, at)
+            if name:
+                yield text_at(data, names + name), section != 0
+
+
+def macho_symbols(data):
+    """The same of a Mach-O file, without the underscore before C's names."""
+    (n_commands,) = struct.unpack_from("<I", data, 16)
+    at = 32
+    for _ in range(n_commands):
+        command, size = struct.unpack_from("<II", data, at)
+        if command == 2:  # LC_SYMTAB
+            table, count, names, _ = struct.unpack_from("<IIII", data, at + 8)
+            for i in range(count):
+                name, kind = struct.unpack_from("<IB", data, table + 16 * i)
+                text = text_at(data, names + name)
+                yield text.removeprefix("_"), kind & 0x0E != 0  # N_TYPE, N_UNDF
+        at += size
+
+
+def coff_symbols(data):
+    """The same of a COFF file."""
+    table, count = struct.unpack_from("<II", data, 8)
+    names = table + 18 * count
+    i = 0
+    while i < count:
+        entry = data[table + 18 * i : table + 18 * (i + 1)]
+        zeros, offset = struct.unpack_from("<II", entry)
+        name = (
+            entry[:8].rstrip(b"\0").decode() if zeros else text_at(data, names + offset)
+        )
+        (section,) = struct.unpack_from("<h", entry, 12)
+        yield name, section != 0
+        i += 1 + entry[17]
+
+
+#: Format by its first bytes: machine number, where it stands, and symbols.
+FORMATS = {
+    b"\x7fELF": ("ELF", 18, "<H", elf_symbols),
+    b"\xcf\xfa\xed\xfe": ("Mach-O", 4, "<I", macho_symbols),
+    b"\x64\x86": ("COFF", 0, "<H", coff_symbols),
+}
+
+
+def describe_object(data):
+    """Format, machine number, names defined and names undefined of an object."""
+    for magic, (name, offset, layout, read) in FORMATS.items():
+        if data.startswith(magic):
+            symbols = list(read(data))
+            machine = struct.unpack_from(layout, data, offset)[0]
+            defined = {symbol for symbol, is_defined in symbols if is_defined}
+            undefined = {symbol for symbol, is_defined in symbols if not is_defined}
+            return name, machine, defined, undefined
+    raise AssertionError(f"not an object file: {data[:4]!r}")
+
+
+# -------------------------------------------------------------------- symbols
+
+RUNTIME = re.compile(r"NRT_|numba_|Py[A-Z_]|_Py")
+
+
+def check_symbols(code, entries):
+    _, _, defined, undefined = describe_object(code)
+    assert set(entries) <= defined
+    assert undefined <= ALLOWED
+    return defined | undefined
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("row", ROWS, ids="-".join)
+def test_a_kernel_needs_the_c_library_only(row, dtype):
+    kind, *name = row
+    kernel = compiling.load(builder(kind), *name, dtype)
+    entries = exports_of(builder(kind), targets.host(), *name, dtype)
+    symbols = check_symbols(kernel.code, entries)
+    assert [s for s in symbols if RUNTIME.search(s)] == []
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.slow
+def test_the_engine_needs_the_c_library_only(dtype):
+    """Quick where the cache has the engine; else it takes its compilation."""
+    kernel = compiling.load(ENGINE, dtype)
+    entries = ("train", "begin_epoch", "refresh", "predict", "evaluate")
+    symbols = check_symbols(kernel.code, entries)
+    assert "pow" in symbols, "symbols are read"
+    assert [s for s in symbols if RUNTIME.search(s)] == []
+
+
+def test_a_kernel_exports_its_entry_points_only():
+    """Everything else is internal, so that LLVM can inline and drop it."""
+    text, _, _ = optimised(builder("optimizer"), "adam", "float32")
+    found = re.findall(r"^define ([^@]*)@\"?([\w.$]+)", text, flags=re.M)
+    external = [name for linkage, name in found if "internal" not in linkage]
+    assert sorted(external) == ["prepare", "update"]
+
+
+def test_what_the_allow_list_is_for():
+    """A scalar library call is found and refused."""
+    import math
+
+    def call_erf(z, out):
+        out[0] = math.erf(z[0])
+
+    pointer = pointer_type("float64")
+    exports = {"call_erf": (call_erf, nb.void(pointer, pointer))}
+    target = targets.host()
+    code = lowering.emit_object(exports, target, compiling._target_machine(target))
+    with pytest.raises(AssertionError, match="erf"):
+        check_symbols(code, exports)
+
+
+# -------------------------------------------------------------------- vectors
+
+OPERATION = r"= (?:f(?:add|sub|mul|div|neg|cmp)|select) [^\n]*?<%d x %s>"
+ARITHMETIC = r"= f(?:add|sub|mul|div) [^\n]*?<%d x %s>"
+#: They choose between numbers and compute none.
+WITHOUT_ARITHMETIC = {"relu"}
+#: It copies: z stays, the slope is one.
+COPIES = {"identity"}
+
+
+def count_vectors(pattern, text, dtype):
+    """Instructions on whole vectors, of half a register's width or more.
+
+    LLVM takes 32 bytes for loops on some processors whose registers have 64.
+    """
+    scalar = "float" if dtype == "float32" else "double"
+    lanes = targets.host().lanes(dtype)
+    widths = {lanes, max(lanes // 2, 16 // (4 if dtype == "float32" else 8))}
+    return sum(len(re.findall(pattern % (n, scalar), text)) for n in widths)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [n for n in ACTIVATIONS if n not in COPIES])
+def test_activations_run_in_vector_registers(name, dtype):
+    text, _, _ = optimised(builder("activation"), name, dtype)
+    pattern = OPERATION if name in WITHOUT_ARITHMETIC else ARITHMETIC
+    assert count_vectors(pattern, text, dtype) >= 1
+    assert " call " not in re.sub(r"call [^\n]*@llvm\.", "", text)
+    assert "llvm.masked.store" not in text, "8 times slower on some processors"
+
+
+@pytest.mark.parametrize("name", ACTIVATIONS)
+def test_float32_activations_compute_in_float32(name):
+    """One Python float left in would double the work of the whole loop."""
+    text, _, _ = optimised(builder("activation"), name, "float32")
+    body = text[text.index("define ") :]
+    assert "float" in body
+    assert not re.search(r"\bdouble\b|\.f64|fpext|fptrunc", body)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_updates_run_in_vector_registers(name, dtype):
+    text, _, _ = optimised(builder("optimizer"), name, dtype)
+    update = re.search(r"^define [^\n]*@update\(.*?^}", text, re.M | re.S)[0]
+    assert count_vectors(ARITHMETIC, update, dtype) >= 4
+    if dtype == "float32":
+        assert "double" not in update, "the update itself is in float32"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["logistic", "softmax", "exp"])
+def test_links_run_in_vector_registers(name, dtype):
+    text, _, _ = optimised(builder("link"), name, dtype)
+    assert count_vectors(ARITHMETIC, text, dtype) >= 4
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_runs_in_vector_registers(dtype):
+    text, _, _ = optimised(builder("loss"), "softmax", dtype)
+    assert count_vectors(ARITHMETIC, text, dtype) >= 4
+
+
+# ------------------------------------------------------------- the hot loop
+
+LABEL = re.compile(r"^(\.?L?[\w.$]+):[^\n]*$", re.M)
+
+
+def loops(assembly):
+    """Basic blocks that jump back to themselves, as lists of instructions."""
+    parts = LABEL.split(assembly)
+    for label, body in zip(parts[1::2], parts[2::2], strict=True):
+        lines = [line.strip() for line in body.splitlines()]
+        again = re.compile(rf"(j\w+|b\.\w+|cbn?z|tbn?z)\s.*(?<![\w.]){label}$")
+        if any(again.match(line) for line in lines):
+            yield lines
+
+
+def multiplications(loop, target, dtype):
+    """Vector multiplications, or multiply-adds, in whole registers."""
+    precision = "s" if dtype == "float32" else "d"
+    if target.triple.startswith(("aarch64", "arm64")):
+        shape = rf"\.?{16 // (4 if dtype == 'float32' else 8)}{precision}"
+        pattern = rf"fmla\S*\s.*{shape}|fmla{shape}"
+    else:
+        register = {64: "%zmm", 32: "%ymm", 16: "%xmm"}[target.vector_bytes]
+        name = r"vfmadd\d+p" if target.fma else r"v?mulp"
+        pattern = rf"{name}{precision}\s.*{register}\d+$"
+    return sum(bool(re.match(pattern, line)) for line in loop)
+
+
+def spills(loop):
+    """Vectors stored on the stack."""
+    return [
+        line
+        for line in loop
+        if re.match(r"v?mov[au]p[sd]\s+%\w+, .*\(%r[sb]p\)", line)
+        or re.match(r"st[rpu]\s+[qdv]\d+.*\[sp", line)
+    ]
+
+
+def check_hot_loop(assembly, target, dtype):
+    """Two multiply-adds for each row of the tile, and everything in registers.
+
+    LLVM takes one step at a time, or two or four on some processors.
+    """
+    step = 2 * target.tile_rows
+    steps = {step, 2 * step, 4 * step}
+    hot = [
+        loop
+        for loop in loops(assembly)
+        if multiplications(loop, target, dtype) in steps
+    ]
+    assert hot, f"no loop of {step} multiply-adds a step"
+    assert [spills(loop) for loop in hot] == [[]] * len(hot)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_tile_keeps_its_sums_in_registers(dtype):
+    _, _, assembly = optimised("tile", dtype)
+    check_hot_loop(assembly, targets.host(), dtype)
+
+
+def test_a_spill_is_found():
+    """The check of the check."""
+    assert spills(["vmovups\t%ymm3, -32(%rsp)", "vmovaps\t%zmm3, 64(%rsp)"])
+    assert spills(["str\tq3, [sp, #16]", "stp\tq1, q2, [sp]"])
+    assert not spills(["vmovups\t(%rax), %ymm3", "ldr\tq3, [x0]", "movq\t%rax, (%rsp)"])
+
+
+# ---------------------------------------------------------- other processors
+
+AVX512 = "+avx2,+fma,+avx512f,+avx512vl,+avx512bw,+avx512dq"
+#: Format, machine number and registers by target.
+TARGETS = {
+    "linux-avx2": (
+        targets.describe("x86_64-unknown-linux-gnu", "haswell", "+avx2,+fma"),
+        ("ELF", 62, r"%ymm\d"),
+    ),
+    "linux-avx512": (
+        targets.describe("x86_64-unknown-linux-gnu", "skylake-avx512", AVX512),
+        ("ELF", 62, r"%zmm\d"),
+    ),
+    "linux-plain": (
+        targets.describe("x86_64-unknown-linux-gnu", "x86-64", ""),
+        ("ELF", 62, r"%xmm\d"),
+    ),
+    "linux-aarch64": (
+        targets.describe("aarch64-unknown-linux-gnu", "generic", ""),
+        ("ELF", 183, r"\bv\d+\.4s|\bv\d+\.2d"),
+    ),
+    "macos-arm64": (
+        targets.describe("arm64-apple-macosx", "apple-m1", ""),
+        ("Mach-O", 0x0100000C, r"\.4s\s+v\d+|\.2d\s+v\d+"),
+    ),
+    "windows-avx2": (
+        targets.describe("x86_64-pc-windows-msvc", "haswell", "+avx2,+fma"),
+        ("COFF", 0x8664, r"%ymm\d"),
+    ),
+}
+
+#: Registers wider than a target has, which its code must not name.
+WIDER = {
+    "linux-avx2": "%zmm",
+    "linux-plain": r"%[yz]mm|\tv\w+\t",
+    "windows-avx2": "%zmm",
+}
+
+
+@pytest.fixture(scope="module", params=TARGETS)
+def other(request):
+    """Name, target and expectations of a machine that kernels are assembled for."""
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    return request.param, *TARGETS[request.param]
+
+
+def test_the_tile_of_a_target(other):
+    _, target, _ = other
+    sizes = (target.vector_bytes, target.tile_rows, target.fma)
+    assert sizes in {(64, 12, True), (32, 6, True), (16, 12, True), (16, 6, False)}
+    registers = 32 if target.tile_rows == 12 else 16
+    assert 2 * target.tile_rows + 3 <= registers
+
+
+def check_object(other, code, assembly, entries):
+    name, _, (file_format, machine, registers) = other
+    assert describe_object(code)[:2] == (file_format, machine)
+    check_symbols(code, entries)
+    assert re.search(registers, assembly)
+    if name in WIDER:
+        assert not re.search(WIDER[name], assembly)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_tile_for_another_processor(other, dtype):
+    _, target, _ = other
+    _, code, assembly = optimised("tile", dtype, target=target)
+    check_object(other, code, assembly, ["product"])
+    check_hot_loop(assembly, target, dtype)
+
+
+@pytest.mark.parametrize(
+    ("row", "entries"),
+    [
+        (("activation", "gelu"), ["activate"]),
+        (("loss", "softmax"), ["loss"]),
+        (("optimizer", "adam"), ["update", "prepare"]),
+    ],
+    ids=["gelu", "softmax", "adam"],
+)
+def test_small_kernels_for_another_processor(other, row, entries):
+    name, target, expected = other
+    kind, key = row
+    _, code, assembly = optimised(builder(kind), key, "float32", target=target)
+    if name == "linux-avx512":
+        # Skylake's AVX-512 slows its clock; LLVM takes half of it for loops.
+        expected = (*expected[:2], r"%[yz]mm\d")
+    check_object((name, target, expected), code, assembly, entries)
+
+
+@pytest.mark.slow
+def test_the_engine_for_another_processor(other):
+    """Float32 only: six compilations of some four seconds.
+
+    The symbols show that no frame on Windows needs a stack probe (``__chkstk``).
+    """
+    _, target, _ = other
+    _, code, assembly = optimised(ENGINE, "float32", target=target)
+    entries = ["train", "begin_epoch", "refresh", "predict", "evaluate"]
+    check_object(other, code, assembly, entries)
+    check_hot_loop(assembly, target, "float32")
