@@ -197,6 +197,14 @@ def test_the_engine_needs_the_c_library_only(dtype):
     assert [s for s in symbols if RUNTIME.search(s)] == []
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_sparse_layer_needs_the_c_library_only(dtype):
+    kernel = compiling.load("nnfit.cpu.kernels.sparse:build", dtype)
+    entries = ("forward", "sort_batch", "strip_gradient")
+    symbols = check_symbols(kernel.code, entries)
+    assert [s for s in symbols if RUNTIME.search(s)] == []
+
+
 def test_a_kernel_exports_its_entry_points_only():
     """Everything else is internal, so that LLVM can inline and drop it."""
     text, _, _ = optimised(builder("optimizer"), "adam", "float32")
@@ -452,3 +460,9 @@ def test_the_engine_for_another_processor(other):
     entries = ["train", "begin_epoch", "refresh", "predict", "evaluate"]
     check_object(other, code, assembly, entries)
     check_hot_loop(assembly, target, "float32")
+    _, _, _, undefined = describe_object(code)
+    yields = {name.lstrip("_") for name in undefined} & {
+        "sched_yield",
+        "SwitchToThread",
+    }
+    assert yields == {"SwitchToThread" if "windows" in target.triple else "sched_yield"}

@@ -28,7 +28,7 @@ from nnfit.cpu.kernels.memory import (
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.strips import make_strips
-from nnfit.cpu.kernels.threads import wait_for_all
+from nnfit.cpu.kernels.threads import make_barrier
 
 
 def build(target, dtype):
@@ -52,6 +52,7 @@ def build(target, dtype):
     rows_of = make_rows(dtype)
     progress = make_progress(dtype)
     strips = make_strips(target, dtype, dense)
+    wait_for_all = make_barrier(target)
     lose = caller(
         nb.void, pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER,
         pointer, nb.int64, nb.int64, pointer,
