@@ -1,9 +1,17 @@
 """Which engine the tests of the estimators run on."""
 
+import os
+
 import pytest
+from hypothesis import settings
 
 from nnfit.training import device
 from tests import numpy_engine
+
+# What lands must not depend on which examples were drawn that day.
+settings.register_profile("ci", derandomize=True)
+if os.environ.get("CI"):
+    settings.load_profile("ci")
 
 
 def use_numpy_engine(patch):
