@@ -42,6 +42,9 @@ helper = numba.njit(**_OPTIONS)
 #: For scalar functions: LLVM does not inline a long one of its own accord, and
 #: the loop around a call stays scalar (GELU: 13.8 instead of 2.0 ns an element).
 scalar_helper = numba.njit(forceinline=True, **_OPTIONS)
+#: For a sum whose terms are always the same ones, never a slice of them: LLVM may
+#: sum in vectors. In order, each step would wait for the one before.
+sum_helper = numba.njit(**{**_OPTIONS, "fastmath": FASTMATH | {"reassoc"}})
 
 
 def scalar_type(dtype):

@@ -7,12 +7,10 @@ runs, so that a thread keeps a panel's columns of the gradient in its cache.
 
 from collections import namedtuple
 
-from llvmlite import ir
 from numba.core import types as nb
-from numba.extending import intrinsic
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
 from nnfit.cpu.kernels.memory import (
     INT64_POINTER,
     caller,
@@ -47,7 +45,6 @@ def make_strips(target, dtype, dense):
     as_doubles = pointer_from_address("float64")
     panel = target.panel(dtype)
     rows_of_strip = target.strip(dtype)
-    sum_of_squares = make_sum_of_squares(target.lanes(dtype), dtype)
     call_update = caller(
         nb.void, pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
     )
@@ -164,47 +161,10 @@ def make_strips(target, dtype, dense):
     return Strips(update, derive)
 
 
-def make_sum_of_squares(lanes, dtype):
-    """Build ``sum_of_squares(pointer, n) -> float64``, n a multiple of `lanes`.
-
-    LLVM may not reorder a sum of floats; lane-wise partial sums are written
-    here as vectors.
-    """
-    pointer = pointer_type(dtype)
-
-    @intrinsic
-    def sum_of_squares(typingctx, values, n):
-        def codegen(context, builder, signature, arguments):
-            values, n = arguments
-            i64, i32 = ir.IntType(64), ir.IntType(32)
-            vector = ir.VectorType(context.get_value_type(scalar_type(dtype)), lanes)
-            zero = ir.Constant(vector, [0.0] * lanes)
-            before = builder.block
-            head = builder.append_basic_block("squares")
-            done = builder.append_basic_block("squared")
-            builder.cbranch(builder.icmp_signed(">", n, i64(0)), head, done)
-            builder.position_at_end(head)
-            i, partial = builder.phi(i64), builder.phi(vector)
-            here = builder.bitcast(builder.gep(values, [i]), vector.as_pointer())
-            value = builder.load(here, align=4 if dtype == "float32" else 8)
-            following = builder.fadd(partial, builder.fmul(value, value))
-            next_i = builder.add(i, i64(lanes))
-            builder.cbranch(builder.icmp_signed("<", next_i, n), head, done)
-            for phi, first, later in ((i, i64(0), next_i), (partial, zero, following)):
-                phi.add_incoming(first, before)
-                phi.add_incoming(later, head)
-            builder.position_at_end(done)
-            total = builder.phi(vector)
-            total.add_incoming(zero, before)
-            total.add_incoming(following, head)
-            result = ir.Constant(ir.DoubleType(), 0.0)
-            for lane in range(lanes):
-                part = builder.extract_element(total, i32(lane))
-                if dtype == "float32":
-                    part = builder.fpext(part, ir.DoubleType())
-                result = builder.fadd(result, part)
-            return result
-
-        return nb.float64(pointer, nb.int64), codegen
-
-    return sum_of_squares
+@sum_helper
+def sum_of_squares(values, n):
+    """Sum over a strip, which is the same for any number of threads."""
+    total = values[0] * values[0]
+    for i in range(1, n):
+        total += values[i] * values[i]
+    return total
