@@ -6,8 +6,8 @@ sources of this package, the versions of numba, llvmlite and Python, the
 processor with its features, and the arguments it was built with. A hit loads
 the code with llvmlite alone, in a few milliseconds; numba is imported only
 when something must be compiled. The file name being the key, there is no
-index to race for, nothing to go stale, and two processes that compile the same
-kernel at once write the same file.
+index to race for and nothing to go stale; of two processes that compile the same
+kernel at once, the later one replaces the file by its equal.
 
 A cache that cannot be read or written costs time, never a result: a damaged
 file is compiled again and replaced, an unwritable folder is left alone.

@@ -79,8 +79,7 @@ def make_strips(target, dtype, dense):
     @helper
     def apply(table, weights, gradient, n, rates, l2, decay):
         """Update n parameters that lie at `weights` with their optimizer state."""
-        size = nb.int64(item)
-        distance = (weights - table[at.PARAMETERS]) // size
+        distance = (weights - table[at.PARAMETERS]) // item
         call_update(
             table[at.UPDATE_KERNEL],
             (
