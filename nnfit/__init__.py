@@ -2,13 +2,14 @@
 
 __version__ = "0.1.0"
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__"]
+__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "warmup"]
 
-# Where each exported class lives. They are imported on first use, so that
+# Where each exported name lives. They are imported on first use, so that
 # `import nnfit` itself loads neither scikit-learn nor SciPy.
 _EXPORTS = {
     "MLPClassifier": "nnfit.estimators.classifier",
     "MLPRegressor": "nnfit.estimators.regressor",
+    "warmup": "nnfit.warming",
 }
 
 

@@ -1,4 +1,4 @@
-"""Command line of nnfit: ``python -m nnfit demo``."""
+"""Command line of nnfit: ``python -m nnfit demo``, ``info`` or ``warmup``."""
 
 import argparse
 import sys
@@ -8,6 +8,25 @@ import nnfit
 
 def main(arguments=None):
     """Run one command; return the exit status."""
+    options = _parser().parse_args(arguments)
+    if options.command == "demo":
+        from nnfit.demo import run_demo
+
+        return run_demo(options.picture)
+    try:
+        if options.command == "warmup":
+            nnfit.warmup(options.dtype)
+        else:
+            from nnfit.information import print_info
+
+            print_info()
+    except (OSError, ValueError) as error:  # no cache to fill, a wrong NNFIT_CPU
+        print(f"python -m nnfit {options.command}: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser():
     parser = argparse.ArgumentParser(prog="python -m nnfit", description=nnfit.__doc__)
     parser.add_argument("--version", action="version", version=nnfit.__version__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="command")
@@ -24,11 +43,26 @@ def main(arguments=None):
         metavar="FILE",
         help="where to save the loss curves (default: %(default)s)",
     )
-    options = parser.parse_args(arguments)
-
-    from nnfit.demo import run_demo
-
-    return run_demo(options.picture)
+    commands.add_parser(
+        "info",
+        help="print versions, processor, threads, cache and GPUs",
+        description="Print what a report of a problem should contain: versions, the "
+        "processor and what nnfit uses of it, threads, the cache of compiled kernels, "
+        "and GPUs.",
+    )
+    warmup = commands.add_parser(
+        "warmup",
+        help="compile and cache all that a fit or a prediction can need",
+        description="Compile all kernels for this machine into the cache, so that no "
+        "later process compiles or imports numba: for images and clusters. The cache "
+        "lies in $NUMBA_CACHE_DIR/nnfit, or in the user's cache folder.",
+    )
+    warmup.add_argument(
+        "--dtype",
+        choices=["float32", "float64"],
+        help="one precision only (default: both)",
+    )
+    return parser
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -33,9 +34,9 @@ from nnfit.cpu import target as targets
 
 _MAGIC = b"nnfit-object-1\n"
 _SUFFIX = ".nnfit"
-#: Files are pruned, oldest first, beyond this number: some 20 kernels of 10 to
-#: 200 kB each serve a user; every edit of the package adds such a set.
-_MAX_FILES = 400
+#: Files are pruned, oldest first, beyond this number. `nnfit.warmup` writes 59 of 1 to
+#: 40 kB for each processor and version; every edit of the package adds such a set.
+_MAX_FILES = 1000
 
 _lock = threading.RLock()
 _loaded = {}
@@ -166,13 +167,62 @@ def load(builder, *arguments, fingerprint=b"", target=None):
 
 
 def _load_or_compile(key, builder, arguments, target):
-    folder = cache_folder()
+    folder, _ = find_cache()
     path = folder / (key + _SUFFIX) if folder else None
     code = _read(path)
     if code is None:
         code = compile_object(builder, arguments, target)
         _write(path, code)
     return Kernel(code, target)
+
+
+def missing(kernels):
+    """Return what `store` needs for those kernels that the cache lacks.
+
+    Parameters
+    ----------
+    kernels : iterable of tuple
+        Arguments of `load`: the builder and what it needs, numbers and strings.
+
+    Returns
+    -------
+    work : list of tuple
+        Empty if all are there. It can be sent to another process.
+
+    Raises
+    ------
+    OSError
+        If no folder can be used; or if a kernel is missing and the folder cannot be
+        written.
+    """
+    folder, problem = find_cache()
+    if folder is None:
+        raise OSError(problem)
+    target = targets.host()
+    work = []
+    for builder, *arguments in kernels:
+        path = folder / (_key(builder, arguments, b"", target) + _SUFFIX)
+        if _read(path) is None:
+            work.append((path, builder, arguments, target))
+    if work:
+        try:
+            tempfile.TemporaryFile(dir=folder).close()
+        except OSError as error:
+            raise OSError(_not_usable(folder, error.strerror)) from error
+    return work
+
+
+def store(path, builder, arguments, target):
+    """Compile a kernel into the cache.
+
+    Raises
+    ------
+    OSError
+        If the file cannot be written.
+    """
+    with _lock:
+        code = _compile(builder, arguments, target)
+    _write_file(path, code)
 
 
 def compile_object(builder, arguments, target):
@@ -251,18 +301,35 @@ def cache_folder():
 
     ``$NUMBA_CACHE_DIR/nnfit`` when that variable is set, else the user's cache
     folder. A folder that belongs to, or can be written by, another user is not
-    trusted: machine code is read from it.
+    trusted: machine code is read from it. Root is, who can change any program:
+    an image or a cluster has kernels that root compiled for all.
 
     Returns
     -------
     folder : pathlib.Path or None
     """
+    return find_cache()[0]
+
+
+def find_cache():
+    """Return `cache_folder` and, where that is None, a sentence that says why."""
     try:
         folder = _user_cache() / "nnfit"
+    except RuntimeError as error:
+        return None, _not_usable("The user's cache folder", error)
+    try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return folder if _is_private(folder) else None
-    except (OSError, RuntimeError):  # no home folder, or not writable
-        return None
+        problem = _why_untrusted(folder)
+    except OSError as error:
+        problem = error.strerror
+    return (None, _not_usable(folder, problem)) if problem else (folder, None)
+
+
+def _not_usable(folder, problem):
+    return (
+        f"{folder} cannot be used for compiled kernels: {problem}. Set the environment "
+        "variable NUMBA_CACHE_DIR to a folder of your own, or change this one."
+    )
 
 
 def _user_cache():
@@ -275,13 +342,18 @@ def _user_cache():
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 
 
-def _is_private(path):
+def _why_untrusted(path):
+    """Return why machine code is not read from a folder or file, None if it is."""
     if not hasattr(os, "getuid"):  # Windows: the user's folder is private
-        return True
+        return None
     status = path.lstat()
-    others_write = status.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    owned = status.st_uid == os.getuid()
-    return owned and not others_write and not path.is_symlink()
+    if stat.S_ISLNK(status.st_mode):
+        return "it is a symbolic link"
+    if status.st_uid not in (0, os.getuid()):
+        return "it belongs to another user"
+    if status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        return "other users may write to it"
+    return None
 
 
 def _checksum(path, code):
@@ -296,7 +368,7 @@ def _checksum(path, code):
 def _read(path):
     """Return the code in a cached file, None if there is none or it is damaged."""
     try:
-        if path is None or not _is_private(path):
+        if path is None or _why_untrusted(path):
             return None
         data = path.read_bytes()
     except OSError:
@@ -309,22 +381,26 @@ def _read(path):
 
 
 def _write(path, code):
-    """Write a cached file at once or not at all; failure is no error."""
-    if path is None:
-        return
-    temporary = None
+    """Write a cached file; failure is no error."""
     try:
-        _prune(path.parent)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+        if path is not None:
+            _write_file(path, code)
+    except OSError:  # full disk, lost permission, a locked file on Windows
+        pass
+
+
+def _write_file(path, code):
+    """Write a cached file at once or not at all."""
+    _prune(path.parent)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
         with os.fdopen(handle, "wb") as file:
             file.write(_MAGIC + _checksum(path, code) + code)
         os.replace(temporary, path)
-    except OSError:  # full disk, lost permission, a locked file on Windows
-        if temporary is not None:
-            try:
-                os.unlink(temporary)
-            except OSError:
-                pass
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary)
+        raise
 
 
 def _prune(folder):

@@ -345,14 +345,38 @@ def test_a_folder_behind_a_link_is_not_used(cache, compiled, tmp_path):
     assert list(elsewhere.iterdir()) == []
 
 
+@pytest.fixture
+def owned_by(monkeypatch):
+    """Function that makes this user 1000 and every file belong to another one."""
+
+    def set_owner(owner):
+        def lstat(path):
+            status = path.stat(follow_symlinks=False)
+            return types.SimpleNamespace(st_mode=status.st_mode, st_uid=owner)
+
+        monkeypatch.setattr(os, "getuid", lambda: 1000)
+        monkeypatch.setattr(Path, "lstat", lstat)
+
+    return set_owner
+
+
 @posix
-def test_a_folder_of_another_user_is_not_used(cache, compiled, monkeypatch):
+def test_a_folder_of_another_user_is_not_used(cache, compiled, owned_by):
     assert compiling.cache_folder() == cache
-    owner = os.getuid()
-    monkeypatch.setattr(os, "getuid", lambda: owner + 1)
+    owned_by(1001)
     assert compiling.cache_folder() is None
     check_relu(compiling.load(*RELU))
     assert list(cache.iterdir()) == []
+
+
+@posix
+def test_kernels_of_root_are_used(cache, compiled, owned_by):
+    """Those of an image: root can change any program anyway."""
+    compiling.load(*RELU)
+    owned_by(0)
+    forget()
+    check_relu(compiling.load(*RELU))
+    assert len(compiled) == 1
 
 
 @posix

@@ -1,0 +1,104 @@
+"""``python -m nnfit info``: versions, processor, threads, cache and GPUs."""
+
+import ctypes
+import importlib.metadata
+import os
+import platform
+import sys
+from importlib.util import find_spec
+
+import joblib
+
+from nnfit import __version__, compiling
+from nnfit.cpu import target as targets
+
+PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "scikit-learn")
+#: Of some 80 features that LLVM names, those that decide what a loop compiles to.
+VECTOR_FEATURES = ("sse", "avx", "fma", "neon", "sve")
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
+
+
+def print_info():
+    """Print what a report of a problem should contain; imports no numba."""
+    for name, lines in {
+        "nnfit": _versions(),
+        "processor": _processor(),
+        "threads": _threads(),
+        "cache": _cache(),
+        "GPU": _gpu(),
+    }.items():
+        for line in lines:
+            print(f"{name:11}{line}")
+            name = ""
+
+
+def _versions():
+    versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    yield __version__
+    yield f"Python {platform.python_version()} on {platform.platform()}"
+    yield ", ".join(versions)
+
+
+def _processor():
+    target = targets.host()
+    chosen = os.environ.get(targets.CPU_VARIABLE)
+    yield target.cpu + (f" ({targets.CPU_VARIABLE}={chosen})" if chosen else "")
+    names = sorted(
+        name[1:]
+        for name in target.features.split(",")
+        if name.startswith("+") and name[1:].startswith(VECTOR_FEATURES)
+    )
+    yield "vector features: " + (" ".join(names) or "those of every such processor")
+    yield (
+        f"vectors of {target.vector_bytes} bytes, {target.lanes('float32')} float32 or "
+        f"{target.lanes('float64')} float64; matrix products in tiles of "
+        f"{target.tile_rows} rows and 2 vectors"
+    )
+
+
+def _threads():
+    variables = [f"{name}={os.environ.get(name, 'unset')}" for name in THREAD_VARIABLES]
+    yield f"{joblib.cpu_count()} cores for this process; {', '.join(variables)}"
+
+
+def _cache():
+    folder, problem = compiling.find_cache()
+    if folder is None:
+        yield problem
+        yield "Every process compiles what it needs."
+        return
+    try:
+        sizes = [path.stat().st_size for path in folder.glob("*")]
+    except OSError as error:
+        yield f"{folder} cannot be read: {error.strerror}"
+        return
+    yield f"{folder}: {len(sizes)} files, {sum(sizes) / 1e6:.1f} MB"
+    if not os.access(folder, os.W_OK):
+        yield "It cannot be written: what it lacks is compiled by every process."
+
+
+def _gpu():
+    names = _gpu_names()
+    installed = "is" if find_spec("numba_cuda") else "is not"
+    visible = ", ".join(names) or "none that CUDA's driver can see"
+    yield f"{visible}; numba-cuda {installed} installed"
+    yield "nnfit trains and predicts on the CPU, whatever GPU there is."
+
+
+def _gpu_names():
+    """Names of the GPUs that CUDA's driver sees; empty without a driver."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+    try:
+        driver = ctypes.CDLL(name)
+    except OSError:
+        return []
+    count, device = ctypes.c_int(), ctypes.c_int()
+    if driver.cuInit(0) or driver.cuDeviceGetCount(ctypes.byref(count)):
+        return []
+    names = []
+    for number in range(count.value):
+        text = ctypes.create_string_buffer(256)
+        driver.cuDeviceGet(ctypes.byref(device), number)
+        driver.cuDeviceGetName(text, len(text), device)
+        names.append(text.value.decode())
+    return names
