@@ -313,15 +313,51 @@ def test_short_calls_train_as_long_ones(monkeypatch):
     assert np.array_equal(short.flat, long.flat)
 
 
+@pytest.mark.parametrize("cpu_name", ["host", "plain"])
+@pytest.mark.parametrize("sizes", [(30, 70, 41, 3), (7, 96, 1), (5, 2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_predictions_do_not_depend_on_the_other_rows(dtype):
-    network = make_network((30, 70, 41, 3), "gelu", "softmax", dtype)
+def test_predictions_do_not_depend_on_the_other_rows(
+    dtype, sizes, cpu_name, monkeypatch
+):
+    monkeypatch.setenv(CPU_VARIABLE, cpu_name)
+    network = make_network(sizes, "gelu", "log_loss", dtype)
     X, _ = make_data(network, 250)
     weights = make_weights(network)
     together = cpu.predict(network, *weights, X)
-    alone = [cpu.predict(network, *weights, X[i : i + 1]) for i in range(len(X))]
-    assert np.array_equal(together, np.concatenate(alone))
-    assert np.array_equal(together[97:], cpu.predict(network, *weights, X[97:].copy()))
+    for n_rows in (1, 3, cpu.FEW_ROWS, cpu.FEW_ROWS + 1, 97):
+        parts = [X[i : i + n_rows].copy() for i in range(0, len(X), n_rows)]
+        alone = [cpu.predict(network, *weights, part) for part in parts]
+        assert np.array_equal(together, np.concatenate(alone))
+        as_sparse = [scipy.sparse.csr_array(part) for part in parts]
+        alone = [cpu.predict(network, *weights, part) for part in as_sparse]
+        assert np.array_equal(together, np.concatenate(alone))
+
+
+def test_weights_survive_the_engine_in_any_memory_order():
+    network = make_network((30, 70, 17, 1), dtype="float32")
+    coefs, intercepts = make_weights(network)
+    engine = cpu.Engine(network, None)
+    engine.flat[...] = np.nan  # padding too becomes zero
+    given = [np.asfortranarray(coef, np.float64) for coef in coefs]
+    engine.set_weights(given, [b.astype(np.float64) for b in intercepts])
+    X, _ = make_data(network, 20)
+    expected = cpu.predict(network, coefs, intercepts, X)
+    assert np.array_equal(engine.predict(X), expected)
+    for arrays, expected in zip(engine.get_weights(), (coefs, intercepts), strict=True):
+        for array, other in zip(arrays, expected, strict=True):
+            assert np.array_equal(array, other)
+            assert array.dtype == np.float32
+
+
+@pytest.mark.parametrize("n_rows", [1, 100])
+def test_weights_of_another_shape_are_refused(n_rows):
+    network = make_network((30, 70, 3))
+    coefs, intercepts = make_weights(network)
+    X, _ = make_data(network, n_rows)
+    with pytest.raises(ValueError, match=r"needs weights of shape \(70, 3\)"):
+        cpu.predict(network, [coefs[0], coefs[1][1:]], intercepts, X)
+    with pytest.raises(ValueError, match=r"intercepts of \(70,\)"):
+        cpu.predict(network, coefs, [intercepts[0][1:], intercepts[1]], X)
 
 
 def test_state_and_weights_survive_a_round_trip():

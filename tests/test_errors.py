@@ -122,6 +122,32 @@ def test_values_too_large_in_predict():
         model.predict(X * 1e39)
 
 
+@ignore_convergence
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[0.0, np.nan, 0.0, 0.0]], "Input X contains NaN"),
+        ([[0.0, np.inf, 1.0, 0.0]], "Input X contains infinity"),
+        ([[0.0, 1.0, 2.0]], "X has 3 features, but MLPRegressor is expecting 4"),
+        ([0.0, 1.0, 2.0, 3.0], "Expected 2D array, got 1D array instead"),
+        (np.zeros((0, 4)), "Found array with 0 sample"),
+    ],
+)
+def test_rows_that_cannot_be_predicted(rows, message, dtype):
+    model = MLPRegressor(**QUICK).fit(X, Y)
+    with pytest.raises(ValueError, match=message):
+        model.predict(np.array(rows, dtype))
+
+
+@ignore_convergence
+def test_rows_whose_sum_overflows_are_predicted():
+    model = MLPRegressor(**QUICK).fit(X, Y)
+    model.coefs_[0][...] = 0.0
+    large = np.full((1, 4), 2e38, np.float32)
+    assert np.isfinite(model.predict(large)).all()
+
+
 def test_not_fitted():
     for call in ("predict", "predict_proba", "predict_log_proba", "decision_function"):
         with pytest.raises(NotFittedError):

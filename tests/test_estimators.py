@@ -282,6 +282,36 @@ def test_predictions_do_not_depend_on_the_batch(any_engine):
         assert_array_equal(model.predict_proba(X[rows]), together[rows])
 
 
+@pytest.mark.parametrize("n_rows", [1, 150])
+def test_edited_weights_take_effect(any_engine, n_rows):
+    model = MLPRegressor(max_iter=1, random_state=0).fit(X, Y)
+    before = model.predict(X[:n_rows])
+    model.intercepts_[-1][...] += 1.0
+    assert_allclose(model.predict(X[:n_rows]), before + 1.0, rtol=1e-5, atol=1e-6)
+    model.coefs_[-1] = np.asfortranarray(np.zeros((100, 1)))
+    assert_array_equal(
+        model.predict(X[:n_rows]), np.repeat(model.intercepts_[-1], n_rows)
+    )
+    model.coefs_[0] = model.coefs_[0][1:]
+    with pytest.raises(ValueError, match="a row for each of the 4 features"):
+        model.predict(X[:n_rows])
+
+
+@pytest.mark.parametrize("n_rows", [1, 150])
+def test_an_edited_function_takes_effect(n_rows):
+    scale = 1.0
+
+    def line(z):
+        return scale * z, scale
+
+    model = MLPRegressor(activation=line, hidden_layer_sizes=(5,), max_iter=1)
+    model.fit(X, Y)
+    before = model.predict(X[:n_rows]) - model.intercepts_[-1]
+    scale = 3.0
+    after = model.predict(X[:n_rows]) - model.intercepts_[-1]
+    assert_allclose(after, 3.0 * before, rtol=1e-4, atol=1e-5)
+
+
 def test_predict_from_many_threads():
     model = MLPClassifier((50,), max_iter=3, random_state=0).fit(X, Y)
     expected = model.predict_proba(X)

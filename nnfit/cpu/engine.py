@@ -12,14 +12,15 @@ import numpy as np
 from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.layout import Layout, aligned_zeros
+from nnfit.cpu.layout import address, aligned_zeros, layout_of
 from nnfit.cpu.tables import (
     INT64,
     POINTER,
     ROW_BLOCK,
     Forward,
+    Plan,
     Tables,
-    address,
+    is_sparse,
     loss_scale,
 )
 
@@ -30,6 +31,8 @@ CALL_SECONDS = 0.1
 #: (5 % of an epoch with 64 and 100) than it saves (17 % of that product with 784
 #: and 512).
 PACK_FROM = 128
+#: Rows that are predicted without copying the weights into panels first.
+FEW_ROWS = 16
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192
 
@@ -57,10 +60,14 @@ def predict(network, coefs, intercepts, X, *, raw=False):
     -------
     prediction : ndarray of shape (n_samples, n_outputs)
     """
-    layout = Layout(network, targets.host())
+    n_rows, is_dense = X.shape[0], not is_sparse(X)
+    if n_rows <= FEW_ROWS and is_dense:
+        tables = Forward(network, None, n_rows, reads_rows=True)
+        return tables.predict_few(coefs, intercepts, X, raw)
+    layout = layout_of(network, targets.host())
     flat = aligned_zeros(layout.size, network.dtype)
     layout.pack(coefs, intercepts, flat)
-    return Forward(network, layout, flat, X.shape[0]).predict(X, raw=raw)
+    return Forward(network, flat, n_rows, is_dense).predict(X, raw)
 
 
 # ------------------------------------------------------------------ training
@@ -138,7 +145,7 @@ class Engine:
         self.solver = solver
         self.n_threads = n_threads
         self._target = targets.host()
-        self._layout = Layout(network, self._target)
+        self._layout = layout_of(network, self._target)
         self.flat = aligned_zeros(self._layout.size, network.dtype)
         self.progress = Progress(self)
         self._seconds_per_batch = None
@@ -249,7 +256,7 @@ class Engine:
         settings, before = self._settings, self._tables
         n_rows = X.shape[0] if rows is None else len(rows)
         batch = min(settings["ints"][at.BATCH_SIZE], n_rows)
-        tables = Tables(self.network, self._layout, self.flat, batch)
+        tables = Tables(Plan(self.network, self._target, batch), self.flat)
         ints, floats = tables.ints, tables.floats
         for index, value in settings["ints"].items():
             ints[index] = value
@@ -434,7 +441,7 @@ class Engine:
 
     def _forward(self):
         if self._watch is None:
-            self._watch = Forward(self.network, self._layout, self.flat, ROW_BLOCK)
+            self._watch = Forward(self.network, self.flat, ROW_BLOCK)
         return self._watch
 
     def predict(self, X, *, raw=False):

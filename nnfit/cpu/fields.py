@@ -106,6 +106,8 @@ SLOPE = next(_number)  # (batch, stride): z, its slope, then the gradient by z
 ACTIVATION = next(_number)  # address of its kernel, 0 for the identity
 INPUT_TILES = next(_number)  # the batch's inputs by tiles, (tiles, batch, slot), or 0
 GRADIENT_PANELS = next(_number)  # gradient by z, (panels, batch, columns), or 0
+COEF = next(_number)  # (n_in, n_out), C-contiguous: weights outside of the engine
+INTERCEPT = next(_number)  # (n_out,)
 LAYER = next(_number)
 
 # ------------------------------------------------------------------- floats

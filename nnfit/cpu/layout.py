@@ -6,10 +6,17 @@ state have the same layout, so that an optimizer is one loop and a snapshot one
 copy.
 """
 
+import ctypes
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
+from nnfit import compiling
+from nnfit.cpu import fields as at
+
+#: Builder of the engine's kernel.
+ENGINE = "nnfit.cpu.kernels.engine:build"
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
@@ -55,10 +62,16 @@ class Layout:
         Strips of weights and biases, the units of work of an update.
     input_stride : int
         Distance of rows in the first layer's buffer of inputs.
+    table : ndarray of int64
+        The table of `nnfit.cpu.fields` with all sizes; addresses in the parameters
+        are offsets in bytes.
+    rows : list of int
+        Where each layer's row begins in it.
     """
 
     def __init__(self, network, target):
         self.dtype = np.dtype(network.dtype)
+        self._target = target
         self.panel = target.panel(network.dtype)
         lanes = target.lanes(network.dtype)
         widths = [-(-layer.n_out // lanes) * lanes for layer in network.layers]
@@ -88,6 +101,22 @@ class Layout:
             for layer in self.layers
         )
 
+        self._fill_table()
+
+    def _fill_table(self):
+        n_layers = len(self.layers)
+        self.table = np.zeros(at.HEADER + n_layers * at.LAYER, np.int64)
+        self.table[at.N_LAYERS] = n_layers
+        self.rows = [at.HEADER + index * at.LAYER for index in range(n_layers)]
+        for start, layer in zip(self.rows, self.layers, strict=True):
+            row = self.table[start : start + at.LAYER]
+            row[at.N_IN], row[at.N_OUT] = layer.n_in, layer.n_out
+            row[at.WIDTH], row[at.STRIDE] = layer.width, layer.stride
+            row[at.WEIGHTS] = layer.weights * self.dtype.itemsize
+            row[at.BIAS] = layer.bias * self.dtype.itemsize
+        fields = (at.WEIGHTS, at.BIAS)
+        self._relative = [start + field for start in self.rows for field in fields]
+
     def _offsets(self, sizes, start=0):
         """Offsets of consecutive aligned blocks, and the end of the last."""
         step = ALIGNMENT // self.dtype.itemsize
@@ -108,18 +137,20 @@ class Layout:
         return width
 
     def pack(self, coefs, intercepts, flat):
-        """Write weights and biases into flat parameters, padding untouched.
+        """Write weights and biases into flat parameters, and zeros into the padding.
 
         Parameters
         ----------
         coefs : list of ndarray of shape (n_in, n_out)
         intercepts : list of ndarray of shape (n_out,)
         flat : ndarray of shape (size,)
+
+        Raises
+        ------
+        ValueError
+            If the arrays are not those of this network.
         """
-        for layer, coef, intercept in zip(self.layers, coefs, intercepts, strict=True):
-            for columns, panel in self._panels(layer, flat):
-                panel[...] = coef[:, columns]
-            flat[layer.bias : layer.bias + layer.n_out] = intercept
+        self._move(coefs, intercepts, flat, packing=True)
 
     def unpack(self, flat):
         """Read weights and biases from flat parameters, the inverse of `pack`.
@@ -129,25 +160,64 @@ class Layout:
         coefs, intercepts : lists of ndarray
             New arrays without padding.
         """
-        coefs, intercepts = [], []
-        for layer in self.layers:
-            coef = np.empty((layer.n_in, layer.n_out), flat.dtype)
-            for columns, panel in self._panels(layer, flat):
-                coef[:, columns] = panel
-            coefs.append(coef)
-            intercepts.append(flat[layer.bias : layer.bias + layer.n_out].copy())
+        coefs = [
+            np.empty((layer.n_in, layer.n_out), self.dtype) for layer in self.layers
+        ]
+        intercepts = [np.empty(layer.n_out, self.dtype) for layer in self.layers]
+        self._move(coefs, intercepts, flat, packing=False)
         return coefs, intercepts
 
-    def _panels(self, layer, flat):
-        """Columns and view, without padding, of each panel of a layer."""
-        for column in range(0, layer.width, self.panel):
-            padded = min(self.panel, layer.width - column)
-            columns = min(padded, layer.n_out - column)
-            if columns > 0:
-                start = layer.weights + column * layer.n_in
-                panel = flat[start : start + layer.n_in * padded]
-                view = panel.reshape(layer.n_in, padded)[:, :columns]
-                yield slice(column, column + columns), view
+    def _move(self, coefs, intercepts, flat, packing):
+        table = self.table.copy()
+        table[self._relative] += address(flat)
+        kept = self.point_to(table, coefs, intercepts)
+        kernel = compiling.load(ENGINE, self.dtype.name, target=self._target)
+        move = kernel.function("move_weights", None, ctypes.c_void_p, ctypes.c_int64)
+        move(address(table), packing)
+        del kept
+
+    def point_to(self, table, coefs, intercepts):
+        """Write the addresses of an estimator's weights into a table.
+
+        Parameters
+        ----------
+        table : ndarray of int64
+        coefs : list of array-like of shape (n_in, n_out)
+        intercepts : list of array-like of shape (n_out,)
+
+        Returns
+        -------
+        kept : list of ndarray
+            What must live as long as the table: the arrays, or copies of those that
+            are not C-contiguous or of another type.
+        """
+        kept = []
+        arrays = zip(self.layers, coefs, intercepts, strict=True)
+        for row, (layer, coef, intercept) in zip(self.rows, arrays, strict=True):
+            coef = np.ascontiguousarray(coef, self.dtype)
+            intercept = np.ascontiguousarray(intercept, self.dtype)
+            expected = (layer.n_in, layer.n_out)
+            if coef.shape != expected or intercept.shape != expected[1:]:
+                raise ValueError(
+                    f"A layer of {layer.n_in} inputs and {layer.n_out} units needs "
+                    f"weights of shape {expected} and intercepts of {expected[1:]}, "
+                    f"got {coef.shape} and {intercept.shape}."
+                )
+            table[row + at.COEF] = address(coef)
+            table[row + at.INTERCEPT] = address(intercept)
+            kept += coef, intercept
+        return kept
+
+
+@lru_cache(maxsize=64)
+def layout_of(network, target):
+    """The `Layout` of a network; it is not changed once built."""
+    return Layout(network, target)
+
+
+def address(array):
+    """Where the elements of an array begin; 0 for None."""
+    return 0 if array is None else array.__array_interface__["data"][0]
 
 
 def aligned_zeros(size, dtype):

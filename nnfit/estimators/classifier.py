@@ -9,7 +9,6 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
-from sklearn.utils.validation import check_is_fitted
 
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.scores import accuracy
@@ -27,7 +26,7 @@ from nnfit.estimators.targets import (
     encode_labels,
     find_classes,
 )
-from nnfit.estimators.validation import check_some_weight
+from nnfit.estimators.validation import check_fitted, check_some_weight
 from nnfit.functions.custom import custom_loss
 from nnfit.functions.losses import LOSSES
 
@@ -436,7 +435,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             except for multilabel targets, where each column is the probability of
             a label.
         """
-        check_is_fitted(self, "coefs_")
+        check_fitted(self)
         if self._target_kind == MULTICLASS and self.out_activation_ == "logistic":
             log_odds = log_expit(self._predict_outputs(X, raw=True))
             probability = softmax(log_odds, axis=1)  # the share in their sum

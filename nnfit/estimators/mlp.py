@@ -3,6 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
+from functools import lru_cache
 from numbers import Integral, Real
 
 import numpy as np
@@ -11,12 +12,12 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, Options, StrOptions
-from sklearn.utils.validation import check_is_fitted
 
 from nnfit import __version__
 from nnfit.estimators import resuming
 from nnfit.estimators.validation import (
     check_activations,
+    check_fitted,
     check_hidden_layer_sizes,
     check_weights,
     check_X,
@@ -382,16 +383,18 @@ class BaseMLP(BaseEstimator, ABC):
 
         Everything is local, so that any number of threads may predict at once.
         """
-        check_is_fitted(self, "coefs_")
-        dtype = "float64" if self.coefs_[0].dtype == np.float64 else "float32"
+        check_fitted(self)
+        coefs, intercepts = self.coefs_, self.intercepts_
+        dtype = "float64" if coefs[0].dtype == np.float64 else "float32"
         X = check_X(self, X, dtype)
-        coefs = [np.ascontiguousarray(coef, dtype=dtype) for coef in self.coefs_]
-        intercepts = [np.ascontiguousarray(b, dtype=dtype) for b in self.intercepts_]
-        sizes = [coefs[0].shape[0], *(coef.shape[1] for coef in coefs)]
-        activations = check_activations(self.activation, len(coefs) - 1)
-        # Any loss with the fitted link will do: predictions need no more of it.
-        loss = next(row for row in LOSSES.values() if row.link == self._link)
-        network = Network.dense(sizes, activations, loss, (), dtype)
+        sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
+        if X.shape[1] != sizes[0]:
+            raise ValueError(
+                f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
+                f"got the shape {coefs[0].shape}."
+            )
+        activations = tuple(check_activations(self.activation, len(coefs) - 1))
+        network = _fitted_network(sizes, activations, self._link, dtype)
         return device.load_engine().predict(network, coefs, intercepts, X, raw=raw)
 
     # scikit-learn's conventions ----------------------------------------------
@@ -425,6 +428,14 @@ class BaseMLP(BaseEstimator, ABC):
                 )
             )
         super().__setstate__(state)
+
+
+@lru_cache(maxsize=64)
+def _fitted_network(sizes, activations, link, dtype):
+    """Description of a network that predicts; the same one for the same arguments."""
+    # Any loss with the fitted link will do: predictions need no more of it.
+    loss = next(row for row in LOSSES.values() if row.link == link)
+    return Network.dense(sizes, activations, loss, (), dtype)
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """Checking and converting what the user passes, at the one boundary."""
 
+import math
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import (
@@ -9,6 +11,7 @@ from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
     check_consistent_length,
+    check_is_fitted,
     column_or_1d,
     validate_data,
 )
@@ -16,15 +19,49 @@ from sklearn.utils.validation import (
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import custom_activation
 
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+def check_fitted(estimator):
+    """Raise NotFittedError before `fit`.
+
+    `check_is_fitted` asks for the estimator's tags, which takes 20 microseconds.
+    """
+    if not hasattr(estimator, "coefs_"):
+        check_is_fitted(estimator, "coefs_")
+
 
 def check_X(estimator, X, dtype):
     """Rows to predict: C-contiguous or canonical CSR, of the compute dtype."""
+    checked = _plain_rows(estimator, X, dtype)
+    if checked is not None:
+        return checked
     # A value too large for the dtype becomes inf, which the check then reports.
     with np.errstate(over="ignore"):
         X = validate_data(
             estimator, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
         )
     return canonical(X)
+
+
+def _plain_rows(estimator, X, dtype):
+    """Rows that need no more than a cast, or None: scikit-learn's checks decide.
+
+    Those take 60 microseconds, as long as all the rest of predicting one row.
+    """
+    if (
+        type(X) is not np.ndarray
+        or X.dtype not in FLOATS
+        or X.ndim != 2
+        or len(X) == 0
+        or X.shape[1] != estimator.n_features_in_
+        or hasattr(estimator, "feature_names_in_")  # it warns that X has none
+    ):
+        return None
+    # Values too large for the dtype become inf, and so may a sum of finite ones.
+    with np.errstate(over="ignore", invalid="ignore"):
+        X = np.ascontiguousarray(X, dtype)
+        return X if math.isfinite(X.sum()) else None
 
 
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):

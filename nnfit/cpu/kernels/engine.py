@@ -26,6 +26,7 @@ from nnfit.cpu.kernels.memory import (
     pointer_type,
 )
 from nnfit.cpu.kernels.progress import make_progress
+from nnfit.cpu.kernels.row_major import make_row_major
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import make_barrier
@@ -42,13 +43,15 @@ def build(target, dtype):
     Returns
     -------
     exports : dict
-        Of `train`, `begin_epoch`, `refresh`, `predict` and `evaluate`; they take
-        the tables of `nnfit.cpu.fields` and, on threads, the thread's number.
+        Of `train`, `begin_epoch`, `refresh`, `predict`, `predict_few`, `evaluate` and
+        `move_weights`; they take the tables of `nnfit.cpu.fields` and, on threads,
+        the thread's number.
     """
     pointer = pointer_type(dtype)
     as_floats = pointer_from_address(dtype)
     as_doubles = pointer_from_address("float64")
     dense = make_dense(target, dtype)
+    row_major = make_row_major(target, dtype, dense)
     rows_of = make_rows(dtype)
     progress = make_progress(dtype)
     strips = make_strips(target, dtype, dense)
@@ -156,26 +159,41 @@ def build(target, dtype):
         strips.derive(table)
         progress.prepare_batch(table, floats)
 
+    @helper
+    def write_predictions(table, slot, rows, goal):
+        """goal = link(raw prediction), or raw without a link."""
+        last = layer_at(table, table[at.N_LAYERS] - 1)
+        n_outputs = table[at.N_OUTPUTS]
+        raw = offset(as_floats(last[at.OUTPUT]), slot * last[at.STRIDE])
+        if table[at.LINK_KERNEL] != 0:
+            link(table[at.LINK_KERNEL], (raw, last[at.STRIDE], goal, rows, n_outputs))
+            return
+        for r in range(rows):
+            for j in range(n_outputs):
+                goal[r * n_outputs + j] = raw[r * last[at.STRIDE] + j]
+
     def predict(table, out, begin, end, thread):
         """out[begin:end] = link(raw prediction), or raw without a link."""
         block = table[at.ROW_BLOCK]
         slot = thread * block
-        last = layer_at(table, table[at.N_LAYERS] - 1)
-        n_outputs = table[at.N_OUTPUTS]
-        raw = offset(as_floats(last[at.OUTPUT]), slot * last[at.STRIDE])
         for row in range(begin, end, block):
             rows = min(block, end - row)
             forward(table, row - slot, slot, rows)
-            goal = offset(out, row * n_outputs)
-            if table[at.LINK_KERNEL] != 0:
-                link(
-                    table[at.LINK_KERNEL],
-                    (raw, last[at.STRIDE], goal, rows, n_outputs),
-                )
-            else:
-                for r in range(rows):
-                    for j in range(n_outputs):
-                        goal[r * n_outputs + j] = raw[r * last[at.STRIDE] + j]
+            goal = offset(out, row * table[at.N_OUTPUTS])
+            write_predictions(table, slot, rows, goal)
+
+    def predict_few(table, out, rows):
+        """`predict` of all rows at once, with weights that are not packed."""
+        first = layer_at(table, 0)
+        rows_of.gather(table, first, first[at.N_IN], 0, 0, rows)
+        for index in range(table[at.N_LAYERS]):
+            row_major.forward(layer_at(table, index), rows)
+        write_predictions(table, 0, rows, out)
+
+    def move_weights(table, packing):
+        """From the weights of an estimator to those of the engine, or back."""
+        for index in range(table[at.N_LAYERS]):
+            row_major.move(layer_at(table, index), packing)
 
     def evaluate(table, weight_sum):
         """Weighted mean loss over all rows, in row order."""
@@ -201,5 +219,7 @@ def build(target, dtype):
             predict,
             nb.void(INT64_POINTER, pointer, nb.int64, nb.int64, nb.int64),
         ),
+        "predict_few": (predict_few, nb.void(INT64_POINTER, pointer, nb.int64)),
+        "move_weights": (move_weights, nb.void(INT64_POINTER, nb.int64)),
         "evaluate": (evaluate, nb.float64(INT64_POINTER, nb.float64)),
     }

@@ -225,16 +225,32 @@ class _TileBody:
         return self._merge(updated, head, sums, before)
 
 
+def make_multiply_add(target, dtype):
+    """Make ``multiply_add(a, b, c)`` of numbers, with the bits of the tile's."""
+    scalar = scalar_type(dtype)
+
+    @intrinsic
+    def of_numbers(typingctx, a, b, c):
+        def codegen(context, builder, signature, arguments):
+            return multiply_add(builder, target, *arguments)
+
+        return scalar(scalar, scalar, scalar), codegen
+
+    return of_numbers
+
+
 def multiply_add(builder, target, a, b, c):
-    """Emit a * b + c on vectors, fused where the processor has the instruction.
+    """Emit a * b + c, fused where the processor has the instruction.
 
     Without it, `llvm.fma` would be a slow library call an element.
     """
     if not target.fma:
         return builder.fadd(builder.fmul(a, b), c)
-    vector, module = a.type, builder.module
-    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
-    name = f"llvm.fma.v{vector.count}f{bits}"
+    kind, module = a.type, builder.module
+    is_vector = isinstance(kind, ir.VectorType)
+    element = kind.element if is_vector else kind
+    bits = 32 if isinstance(element, ir.FloatType) else 64
+    name = f"llvm.fma.{f'v{kind.count}' if is_vector else ''}f{bits}"
     if name not in module.globals:
-        ir.Function(module, ir.FunctionType(vector, [vector] * 3), name)
+        ir.Function(module, ir.FunctionType(kind, [kind] * 3), name)
     return builder.call(module.globals[name], [a, b, c])
