@@ -14,8 +14,8 @@ from llvmlite import binding as llvm
 from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.engine import ROW_BLOCK
 from nnfit.cpu.layout import Layout, aligned_zeros
+from nnfit.cpu.plans import ROW_BLOCK
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS

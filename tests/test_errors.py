@@ -244,7 +244,7 @@ def test_networks_that_do_not_fit_are_refused_at_once(solver):
 
 @ignore_convergence
 def test_memory_limit(monkeypatch):
-    model = MLPRegressor(**QUICK)
+    model = MLPRegressor(**{**QUICK, "hidden_layer_sizes": (1000, 1000)})
     monkeypatch.setattr(memory, "available_memory", lambda: 1000)
     with pytest.raises(MemoryError, match=r"got 9.31e-07 GiB of available memory"):
         model.fit(X, Y)

@@ -17,6 +17,7 @@ from sklearn.metrics import f1_score, get_scorer
 
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.cpu import plans
 from nnfit.functions.stopping import update_no_improvement
 from nnfit.training import device
 from nnfit.training.stopping import update_no_improvement_score
@@ -208,6 +209,55 @@ def test_warm_start_equals_one_long_fit(any_engine, solver, through_pickle):
     for column in COLUMNS - {"seconds"}:
         assert_array_equal(model.history_[column], long.history_[column])
     assert (np.diff(model.history_["seconds"]) >= 0).all()
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
+def test_plain_and_other_arrays_are_learnt_alike(estimator):
+    """Plain arrays of later calls skip scikit-learn's checks."""
+    models = [estimator(hidden_layer_sizes=(7,), random_state=0) for _ in range(3)]
+    first = {"classes": [0, 1, 2]} if estimator is MLPClassifier else {}
+    for rows in (slice(None), slice(0, 40), slice(40, 41)):
+        arrays = [
+            (X[rows].astype(np.float32), Y[rows]),
+            (X[rows].tolist(), Y[rows].tolist()),
+            (np.asfortranarray(X[rows]), Y[rows].astype(np.int8)),
+        ]
+        for model, data in zip(models, arrays, strict=True):
+            model.partial_fit(*data, **first)
+        first = {}
+    for model in models[1:]:
+        assert_array_equal(model.coefs_[0], models[0].coefs_[0])
+    models[0].coefs_[0][...] = 0.0
+    models[0].partial_fit(X, Y)
+    assert np.abs(models[0].coefs_[0]).max() < 0.01
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((X * np.nan, Y), "Input X contains NaN"),
+        ((X, Y[1:]), "inconsistent numbers of samples"),
+        ((X[:, 1:], Y), "X has 3 features"),
+        ((X, Y + 1), "`y` has classes not in `self.classes_`"),
+        ((X, Y - 1), "`y` has classes not in `self.classes_`"),
+    ],
+)
+def test_later_calls_of_partial_fit_are_checked(data, message):
+    model = MLPClassifier((7,)).partial_fit(X, Y, classes=[0, 1, 2])
+    with pytest.raises(ValueError, match=message):
+        model.partial_fit(*data)
+    model = MLPRegressor(hidden_layer_sizes=(7,)).partial_fit(X, Y * 1.0)
+    with pytest.raises(ValueError, match="Input y contains NaN"):
+        model.partial_fit(X, Y * np.nan)
+
+
+def test_later_calls_of_partial_fit_make_no_plan():
+    model = MLPClassifier((7,)).partial_fit(X, Y, classes=[0, 1, 2])
+    before = plans.training_plan.cache_info().misses
+    for _ in range(5):
+        model.partial_fit(X, Y)
+    clone(model).partial_fit(X, Y, classes=[0, 1, 2])
+    assert plans.training_plan.cache_info().misses == before
 
 
 @pytest.mark.parametrize("through_pickle", [False, True])

@@ -9,16 +9,14 @@ import time
 
 import numpy as np
 
-from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
+from nnfit.cpu.plans import ROW_BLOCK, training_plan
 from nnfit.cpu.tables import (
     INT64,
     POINTER,
-    ROW_BLOCK,
     Forward,
-    Plan,
     Tables,
     is_sparse,
     loss_scale,
@@ -26,11 +24,6 @@ from nnfit.cpu.tables import (
 
 #: Seconds of one call of compiled code.
 CALL_SECONDS = 0.1
-#: Inputs and units of a layer from which the weight gradient reads copies made for
-#: it: each is read once a panel or tile, so that with fewer the copying costs more
-#: (5 % of an epoch with 64 and 100) than it saves (17 % of that product with 784
-#: and 512).
-PACK_FROM = 128
 #: Rows that are predicted without copying the weights into panels first.
 FEW_ROWS = 16
 #: Epochs of one call; longer curves are returned in several calls.
@@ -172,25 +165,16 @@ class Engine:
 
     def get_state(self):
         """Optimizer moments without padding, (slots, n_parameters)."""
-        return np.array([self._flatten(*self._layout.unpack(s)) for s in self._state])
+        size = self.network.n_parameters
+        state = np.empty((len(self._state), size), self._layout.dtype)
+        for slot, values in zip(self._state, state, strict=True):
+            self._layout.flatten(slot, values)
+        return state
 
     def set_state(self, state):
         """Set the optimizer moments that `get_state` returned."""
         for slot, values in zip(self._state, state, strict=True):
-            self._layout.pack(*self._unflatten(values), slot)
-
-    @staticmethod
-    def _flatten(coefs, intercepts):
-        return np.concatenate([a.ravel() for a in (*coefs, *intercepts)])
-
-    def _unflatten(self, values):
-        layers = self.network.layers
-        shapes = [(layer.n_in, layer.n_out) for layer in layers]
-        shapes += [(layer.n_out,) for layer in layers]
-        ends = np.cumsum([int(np.prod(shape)) for shape in shapes])
-        parts = np.split(values, ends[:-1])
-        arrays = [p.reshape(s) for p, s in zip(parts, shapes, strict=True)]
-        return arrays[: len(layers)], arrays[len(layers) :]
+            self._layout.unflatten(values, slot)
 
     # ------------------------------------------------------------------ data
 
@@ -256,7 +240,11 @@ class Engine:
         settings, before = self._settings, self._tables
         n_rows = X.shape[0] if rows is None else len(rows)
         batch = min(settings["ints"][at.BATCH_SIZE], n_rows)
-        tables = Tables(Plan(self.network, self._target, batch), self.flat)
+        plan = training_plan(
+            self.network, self.solver, self._target, batch, y.shape[1],
+            self.n_threads, is_sparse(X),
+        )  # fmt: skip
+        tables = Tables(plan, self.flat)
         ints, floats = tables.ints, tables.floats
         for index, value in settings["ints"].items():
             ints[index] = value
@@ -267,7 +255,6 @@ class Engine:
         floats[at.LOSS_SCALE] = loss_scale(self.network)
         ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
         ints[at.HYPER] = tables.keep(settings["hyper"])
-        tables.set_loss(y.shape[1], batch)
         tables._kept.append(tables.set_X(X))
         ints[at.Y] = tables.keep(y)
         ints[at.SAMPLE_WEIGHT] = tables.keep(sample_weight)
@@ -275,10 +262,14 @@ class Engine:
         if settings["ints"][at.SHUFFLE] or rows is not None:
             self._order = np.empty(n_rows, np.int64)
             ints[at.ORDER] = address(self._order)
-        self._add_work_space(tables, batch)
+        tables.curves = np.empty((2, MAX_CURVE))
+        ints[at.LOSS_CURVE] = address(tables.curves[0])
+        ints[at.RATE_CURVE] = address(tables.curves[1])
+        # An optimizer with fewer slots gets an address that it does not use.
+        slots = [*self._state, self.flat, self.flat]
+        ints[at.STATE_0], ints[at.STATE_1] = address(slots[0]), address(slots[1])
         if ints[at.SPARSE]:
             self._add_columns(tables, X, batch)
-        self._add_solver(tables)
         if before is not None:
             self._carry_over(before, tables)
         self._tables, self._is_ordered = tables, False
@@ -290,33 +281,6 @@ class Engine:
         for index in (at.LEARNING_RATE, at.BEST_LOSS):
             tables.floats[index] = before.floats[index]
 
-    def _add_work_space(self, tables, batch):
-        ints, layout = tables.ints, self._layout
-        dtype = self.network.dtype
-        panel, strip = self._target.panel(dtype), self._target.strip(dtype)
-        widest = max(layer.width for layer in layout.layers)
-        stride = max(strip * panel, widest)
-        ints[at.SCRATCH_STRIDE] = stride = -(-stride // 16) * 16
-        ints[at.SCRATCH] = tables.buffer(self.n_threads * stride)
-        ints[at.PENALTY] = tables.buffer(2 * layout.n_units, np.float64)
-        ints[at.RATES] = tables.buffer(2 * at.N_RATES)
-        tables.curves = np.empty((2, MAX_CURVE))
-        ints[at.LOSS_CURVE] = address(tables.curves[0])
-        ints[at.RATE_CURVE] = address(tables.curves[1])
-        ints[at.N_THREADS] = self.n_threads
-        ints[at.ONE] = tables.keep(np.ones(1, self._layout.dtype))
-        lanes, slot = self._target.lanes(dtype), self._target.tile_slot(dtype)
-        for index, layer in enumerate(layout.layers):
-            row = tables.layer(index)
-            tiles = -(-layer.n_in // self._target.tile_rows)
-            packed = layer.n_in >= PACK_FROM and layer.n_out >= PACK_FROM
-            if packed and not (index == 0 and ints[at.SPARSE]):
-                row[at.INPUT_TILES] = tables.buffer(tiles * batch * slot)
-                row[at.GRADIENT_PANELS] = tables.buffer(layer.width * batch)
-            if index > 0:
-                height = -(-layer.n_in // lanes) * lanes
-                row[at.TRANSPOSED] = tables.buffer(height * layer.n_out)
-
     @staticmethod
     def _add_columns(tables, X, batch):
         """Buffers for a sparse batch sorted by columns; the largest there can be."""
@@ -326,20 +290,6 @@ class Engine:
         ints[at.COLUMN_STARTS] = tables.buffer(X.shape[1] + 2, np.int64)
         ints[at.COLUMN_ROWS] = tables.buffer(n_entries, np.int64)
         ints[at.COLUMN_VALUES] = tables.buffer(n_entries)
-
-    def _add_solver(self, tables):
-        dtype = self.network.dtype
-        prefix = "nnfit.cpu.kernels.elementwise:"
-        if self.solver is None:
-            kernel = compiling.load(prefix + "gradient_sum", dtype)
-        else:
-            kernel = compiling.load(prefix + "optimizer", self.solver.name, dtype)
-        ints = tables.ints
-        ints[at.UPDATE_KERNEL] = tables.function(kernel, "update")
-        ints[at.PREPARE_KERNEL] = tables.function(kernel, "prepare")
-        # An optimizer with fewer slots gets an address that it does not use.
-        slots = [*self._state, self.flat, self.flat]
-        ints[at.STATE_0], ints[at.STATE_1] = address(slots[0]), address(slots[1])
 
     # -------------------------------------------------------------- training
 
@@ -439,9 +389,11 @@ class Engine:
 
     # ------------------------------------------------------------ evaluation
 
-    def _forward(self):
-        if self._watch is None:
-            self._watch = Forward(self.network, self.flat, ROW_BLOCK)
+    def _forward(self, n_targets=0):
+        if self._watch is None or n_targets > self._watch.ints[at.N_TARGETS]:
+            self._watch = Forward(
+                self.network, self.flat, ROW_BLOCK, n_targets=n_targets
+            )
         return self._watch
 
     def predict(self, X, *, raw=False):
@@ -450,4 +402,4 @@ class Engine:
 
     def evaluate(self, X, y, sample_weight=None):
         """Weighted mean loss of the current weights, without penalty."""
-        return self._forward().evaluate(X, y, sample_weight)
+        return self._forward(y.shape[1]).evaluate(X, y, sample_weight)

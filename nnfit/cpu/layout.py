@@ -71,7 +71,7 @@ class Layout:
 
     def __init__(self, network, target):
         self.dtype = np.dtype(network.dtype)
-        self._target = target
+        self._dtype_name, self._target = network.dtype, target  # dtype.name: 4 us
         self.panel = target.panel(network.dtype)
         lanes = target.lanes(network.dtype)
         widths = [-(-layer.n_out // lanes) * lanes for layer in network.layers]
@@ -114,8 +114,13 @@ class Layout:
             row[at.WIDTH], row[at.STRIDE] = layer.width, layer.stride
             row[at.WEIGHTS] = layer.weights * self.dtype.itemsize
             row[at.BIAS] = layer.bias * self.dtype.itemsize
-        fields = (at.WEIGHTS, at.BIAS)
-        self._relative = [start + field for start in self.rows for field in fields]
+        rows = np.array(self.rows)
+        self._inside = np.concatenate([rows + at.WEIGHTS, rows + at.BIAS])
+        self._outside = np.concatenate([rows + at.COEF, rows + at.INTERCEPT])
+        sizes = [layer.n_in * layer.n_out for layer in self.layers]
+        sizes += [layer.n_out for layer in self.layers]
+        ends = np.cumsum(sizes)
+        self._vector = (ends - sizes) * self.dtype.itemsize
 
     def _offsets(self, sizes, start=0):
         """Offsets of consecutive aligned blocks, and the end of the last."""
@@ -167,14 +172,37 @@ class Layout:
         self._move(coefs, intercepts, flat, packing=False)
         return coefs, intercepts
 
+    def flatten(self, flat, values):
+        """`unpack` into a vector: all matrices in order, then all intercepts.
+
+        Parameters
+        ----------
+        flat : ndarray of shape (size,)
+        values : ndarray of shape (n_parameters,)
+            Contiguous and of the compute dtype.
+        """
+        self._move_vector(flat, values, packing=False)
+
+    def unflatten(self, values, flat):
+        """The inverse of `flatten`."""
+        self._move_vector(flat, np.ascontiguousarray(values, self.dtype), packing=True)
+
+    def _move_vector(self, flat, values, packing):
+        table = self.table.copy()
+        table[self._outside] = address(values) + self._vector
+        self._call(table, flat, packing)
+
     def _move(self, coefs, intercepts, flat, packing):
         table = self.table.copy()
-        table[self._relative] += address(flat)
         kept = self.point_to(table, coefs, intercepts)
-        kernel = compiling.load(ENGINE, self.dtype.name, target=self._target)
+        self._call(table, flat, packing)
+        del kept
+
+    def _call(self, table, flat, packing):
+        table[self._inside] += address(flat)
+        kernel = compiling.load(ENGINE, self._dtype_name, target=self._target)
         move = kernel.function("move_weights", None, ctypes.c_void_p, ctypes.c_int64)
         move(address(table), packing)
-        del kept
 
     def point_to(self, table, coefs, intercepts):
         """Write the addresses of an estimator's weights into a table.

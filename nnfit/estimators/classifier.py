@@ -288,13 +288,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return y
 
     def _learn_class_weights(self, y, sample_weight, incremental):
-        arguments = (self.class_weight, self.classes_, self._target_kind)
-        counts = count_classes(y, sample_weight, *arguments[1:])
-        if incremental and getattr(self, "_class_counts", None) is not None:
-            counts = counts + self._class_counts
-        balanced = self.class_weight == "balanced"
-        self._class_counts = counts if balanced else None
-        self._class_weights = class_weights(*arguments, counts)
+        counts = None
+        if isinstance(self.class_weight, str):  # "balanced"
+            counts = count_classes(y, sample_weight, self.classes_, self._target_kind)
+            if incremental and getattr(self, "_class_counts", None) is not None:
+                counts = counts + self._class_counts
+        self._class_counts = counts
+        self._class_weights = class_weights(
+            self.class_weight, self.classes_, self._target_kind, counts
+        )
 
     def _check_target_again(self, y):
         check_known_classes(y, self.classes_, self._target_kind, False)

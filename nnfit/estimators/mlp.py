@@ -2,7 +2,6 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from contextlib import contextmanager
 from functools import lru_cache
 from numbers import Integral, Real
 
@@ -237,7 +236,7 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
-        with _unchanged_on_error(self):
+        with resuming.unchanged_on_error(self):
             self._train(X, y, sample_weight, given, incremental, **kw)
         return self
 
@@ -289,7 +288,9 @@ class BaseMLP(BaseEstimator, ABC):
         activations = check_activations(self.activation, len(sizes))
         loss, loss_parameters = self._loss_row()
         sizes = [n_features, *sizes, self._count_outputs(target)]
-        return Network.dense(sizes, activations, loss, loss_parameters, dtype)
+        return _network(
+            tuple(sizes), tuple(activations), loss, tuple(loss_parameters), dtype
+        )
 
     def _starting_weights(self, network, random_state, first_pass):
         """New weights, or those of the fitted network, edited by the user or not."""
@@ -394,7 +395,9 @@ class BaseMLP(BaseEstimator, ABC):
                 f"got the shape {coefs[0].shape}."
             )
         activations = tuple(check_activations(self.activation, len(coefs) - 1))
-        network = _fitted_network(sizes, activations, self._link, dtype)
+        # Any loss with the fitted link will do: predictions need no more of it.
+        loss = next(row for row in LOSSES.values() if row.link == self._link)
+        network = _network(sizes, activations, loss, (), dtype)
         return device.load_engine().predict(network, coefs, intercepts, X, raw=raw)
 
     # scikit-learn's conventions ----------------------------------------------
@@ -431,20 +434,6 @@ class BaseMLP(BaseEstimator, ABC):
 
 
 @lru_cache(maxsize=64)
-def _fitted_network(sizes, activations, link, dtype):
-    """Description of a network that predicts; the same one for the same arguments."""
-    # Any loss with the fitted link will do: predictions need no more of it.
-    loss = next(row for row in LOSSES.values() if row.link == link)
-    return Network.dense(sizes, activations, loss, (), dtype)
-
-
-@contextmanager
-def _unchanged_on_error(estimator):
-    """Undo a fit that fails, so that no estimator is left half fitted."""
-    before = vars(estimator).copy()
-    try:
-        yield
-    except BaseException:
-        vars(estimator).clear()
-        vars(estimator).update(before)
-        raise
+def _network(sizes, activations, loss, loss_parameters, dtype):
+    """A description; the same one for the same arguments, for engines look it up."""
+    return Network.dense(sizes, activations, loss, loss_parameters, dtype)

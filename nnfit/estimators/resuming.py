@@ -6,6 +6,8 @@ it is pickled only where more training is to be expected, since moments are twic
 the size of the weights.
 """
 
+from contextlib import contextmanager
+
 import numpy as np
 
 from nnfit.training.history import Record, empty_history
@@ -20,17 +22,35 @@ def forget(estimator):
         vars(estimator).pop(name, None)
 
 
+@contextmanager
+def unchanged_on_error(estimator):
+    """Undo a fit that fails, so that no estimator is left half fitted."""
+    before = vars(estimator).copy()
+    curves = list(before.get("history_", {}).values())
+    curves += before.get("loss_curve_"), before.get("validation_scores_")
+    lengths = [(curve, len(curve)) for curve in curves if curve is not None]
+    try:
+        yield
+    except BaseException:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        for curve, length in lengths:
+            del curve[length:]
+        raise
+
+
 def start_record(estimator):
-    """Curves to extend; copies, so that a failing fit leaves the old ones alone."""
+    """The estimator's curves, to be extended in place.
+
+    Copies would make a million calls of ``partial_fit`` quadratic.
+    """
     if not hasattr(estimator, "history_"):
         return Record()
-    history = {name: list(column) for name, column in estimator.history_.items()}
-    record = Record(history=history or empty_history())
+    record = Record(history=estimator.history_ or empty_history())
     if hasattr(estimator, "loss_curve_"):
-        record.loss_curve = list(estimator.loss_curve_)
+        record.loss_curve = estimator.loss_curve_
         record.best_loss = estimator.best_loss_
-        if estimator.validation_scores_ is not None:
-            record.validation_scores = list(estimator.validation_scores_)
+        record.validation_scores = estimator.validation_scores_
         record.best_validation_score = estimator.best_validation_score_
     state = vars(estimator).get(STATE, {})
     record.no_improvement = state.get("no_improvement", 0)

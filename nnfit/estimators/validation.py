@@ -58,14 +58,32 @@ def _plain_rows(estimator, X, dtype):
         or hasattr(estimator, "feature_names_in_")  # it warns that X has none
     ):
         return None
-    # Values too large for the dtype become inf, and so may a sum of finite ones.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore"):  # values too large for the dtype become inf
         X = np.ascontiguousarray(X, dtype)
-        return X if math.isfinite(X.sum()) else None
+    return X if _has_finite_sum(X) else None
+
+
+def _is_plain_target(y, X):
+    """Whether a target is a vector that scikit-learn's checks would not change."""
+    if type(y) is not np.ndarray or y.ndim != 1 or type(X) is not np.ndarray:
+        return False
+    if len(y) != len(X) or y.dtype.kind not in "biuf":
+        return False
+    return y.dtype.kind != "f" or (y.dtype in FLOATS and _has_finite_sum(y))
+
+
+def _has_finite_sum(array):
+    """True if all is finite; an overflow, or what is not, needs a closer look."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return math.isfinite(array.sum())
 
 
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     """Training data, converted as in :func:`check_X`; ``y`` keeps its dtype."""
+    if not reset and _is_plain_target(y, X):
+        checked = _plain_rows(estimator, X, dtype)
+        if checked is not None:
+            return checked, y
     with np.errstate(over="ignore"):
         X, y = validate_data(
             estimator,
