@@ -2,6 +2,7 @@
 
 import ctypes
 import errno
+import gc
 import hashlib
 import os
 import stat
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from numba.core import types as nb
 
 from nnfit import compiling
 from nnfit.cpu import target as targets
@@ -197,6 +199,44 @@ def test_a_kernel_is_compiled_once_and_read_by_the_next_process(cache, compiled)
     assert second.code == first.code
     check_relu(first)
     check_relu(second)
+
+
+@pytest.mark.parametrize("enabled", [False, True], ids=["off", "on"])
+def test_compiling_leaves_garbage_collection_as_it_was(cache, enabled, monkeypatch):
+    seen = []
+
+    def fail(*arguments):
+        seen.append(gc.isenabled())
+        raise ValueError("no code")
+
+    monkeypatch.setattr(lowering, "emit_object", fail)
+    was_enabled = gc.isenabled()
+    gc.enable() if enabled else gc.disable()
+    try:
+        with pytest.raises(ValueError, match="no code"):
+            compiling.load(*RELU)
+        assert gc.isenabled() == enabled
+    finally:
+        gc.enable() if was_enabled else gc.disable()
+    assert seen == [False]
+
+
+def test_a_helper_is_compiled_once_for_literals_and_numbers():
+    """numba alone would compile it for 0, for 1 and for `n`."""
+
+    @lowering.helper
+    def add(a, b):
+        return a + b
+
+    def use(n):
+        return add(n, 0) + add(n, 1) + add(n, n)
+
+    target = targets.host()
+    machine = compiling._target_machine(target)
+    exports = {"use": (use, nb.int64(nb.int64))}
+    module = lowering.optimised_module(exports, target, machine)
+    assert [str(function.name) for function in module.functions] == ["use"]
+    assert add.signatures == [(nb.int64, nb.int64)]
 
 
 def test_an_unknown_function_is_a_lookup_error(cache, compiled):
