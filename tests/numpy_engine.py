@@ -156,7 +156,7 @@ def forward(network, coefs, intercepts, X):
     return values, slopes
 
 
-def predict(network, coefs, intercepts, X, raw=False):
+def predict(network, coefs, intercepts, X, raw=False, n_threads=1):
     """Predictions row by row, so that they do not depend on the other rows."""
     out = np.empty((X.shape[0], network.n_outputs), dtype=network.dtype)
     for i in range(X.shape[0]):
@@ -203,7 +203,9 @@ OPTIMIZERS = {"sgd": _sgd, "sgd_nesterov": _nesterov, "adam": _adam, "adamw": _a
 class Engine:
     """Training of one network; see the interface in ``nnfit.cpu.engine``."""
 
-    def __init__(self, network, solver, *, n_threads=1):
+    threads_used = 1
+
+    def __init__(self, network, solver, *, n_threads=1, choose=False):
         self.network = network
         self.solver = solver
         self.flat = np.zeros(network.n_parameters, dtype=network.dtype)
@@ -218,6 +220,9 @@ class Engine:
             no_improvement=0,
             stopped=0,
         )
+
+    def close(self):
+        """This engine has no threads."""
 
     # weights
 

@@ -308,7 +308,7 @@ def test_short_calls_train_as_long_ones(monkeypatch):
     long = make_engine(cpu, network, data, shuffle=True, batch_size=20)
     losses = train(long, 6)
     short = make_engine(cpu, network, data, shuffle=True, batch_size=20)
-    monkeypatch.setattr(short, "_batches_of_a_call", lambda: 2)
+    monkeypatch.setattr(short, "_batches_in", lambda seconds: 2)
     assert np.array_equal(train(short, 6), losses)
     assert np.array_equal(short.flat, long.flat)
 

@@ -4,14 +4,16 @@ It fills the tables (`nnfit.cpu.tables`) and calls compiled code for about a ten
 of a second at a time, so that Ctrl-C and time limits are seen.
 """
 
-import threading
+import sys
 import time
+from contextlib import closing
 
 import numpy as np
 
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
+from nnfit.cpu.pace import Pace
 from nnfit.cpu.plans import ROW_BLOCK, training_plan
 from nnfit.cpu.tables import (
     INT64,
@@ -21,11 +23,19 @@ from nnfit.cpu.tables import (
     is_sparse,
     loss_scale,
 )
+from nnfit.cpu.team import Team
 
-#: Seconds of one call of compiled code.
-CALL_SECONDS = 0.1
+#: Seconds that threads may wait before they ask whether they pay. A time slice of
+#: another process takes 3 ms; a wait that is no such thing lasts microseconds.
+PATIENCE = 0.002
+#: Seconds of a tick of the compiled code's clock, which is Python's.
+CLOCK_TICK = (
+    time.get_clock_info("perf_counter").resolution if sys.platform == "win32" else 1e-9
+)
 #: Rows that are predicted without copying the weights into panels first.
 FEW_ROWS = 16
+#: Parts of a prediction for each thread.
+PARTS = 8
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192
 
@@ -36,7 +46,7 @@ _SCHEDULES = {
 }
 
 
-def predict(network, coefs, intercepts, X, *, raw=False):
+def predict(network, coefs, intercepts, X, *, raw=False, n_threads=1):
     """Predict with a fitted network; thread-safe, since nothing is kept.
 
     Parameters
@@ -48,6 +58,7 @@ def predict(network, coefs, intercepts, X, *, raw=False):
         Of the network's dtype; an ndarray C-contiguous.
     raw : bool, default=False
         Return raw predictions, before the inverse link.
+    n_threads : int, default=1
 
     Returns
     -------
@@ -60,7 +71,32 @@ def predict(network, coefs, intercepts, X, *, raw=False):
     layout = layout_of(network, targets.host())
     flat = aligned_zeros(layout.size, network.dtype)
     layout.pack(coefs, intercepts, flat)
-    return Forward(network, flat, n_rows, is_dense).predict(X, raw)
+    tables = [Forward(network, flat, n_rows, is_dense) for _ in range(n_threads)]
+    if n_threads == 1:
+        return tables[0].predict(X, raw)
+    return _predict_together(tables, X, raw)
+
+
+def _predict_together(tables, X, raw):
+    """Predict on a thread for each of the tables.
+
+    Threads take parts as they come to them, so that none waits for one that other
+    work keeps from running.
+    """
+    n_rows = X.shape[0]
+    out = tables[0].empty_output(n_rows)
+    kept = [forward.point_to_input(X, raw) for forward in tables]
+    size = max(ROW_BLOCK, -(-n_rows // (PARTS * len(tables))))
+    parts = iter(range(0, n_rows, size))
+
+    def work(number, keep_alive=kept):
+        for begin in parts:
+            tables[number].predict_rows(out, begin, min(begin + size, n_rows))
+
+    with closing(Team(len(tables))) as team:
+        team.start()
+        team.run(work, abort=lambda: None)
+    return out
 
 
 # ------------------------------------------------------------------ training
@@ -124,19 +160,26 @@ class Engine:
     solver : nnfit.functions.optimizers.Optimizer or None
         None for `loss_and_gradient` only.
     n_threads : int, default=1
-        The weights do not depend on it.
+        Most threads to use; one runs while other work keeps them from running
+        together. The weights do not depend on it. They live until `close`.
+    choose : bool, default=False
+        Whether to use one thread also where that is merely faster.
 
     Attributes
     ----------
+    threads_used : int
+        The largest number that has run together.
     flat : ndarray of shape (n_parameters with padding,)
         Parameters in the engine's layout; a copy is a snapshot.
     progress : Progress
     """
 
-    def __init__(self, network, solver, *, n_threads=1):
+    def __init__(self, network, solver, *, n_threads=1, choose=False):
         self.network = network
         self.solver = solver
-        self.n_threads = n_threads
+        self.threads_used = 1
+        self._team = Team(n_threads)
+        self._pace = Pace(n_threads, choose)
         self._target = targets.host()
         self._layout = layout_of(network, self._target)
         self.flat = aligned_zeros(self._layout.size, network.dtype)
@@ -242,7 +285,7 @@ class Engine:
         batch = min(settings["ints"][at.BATCH_SIZE], n_rows)
         plan = training_plan(
             self.network, self.solver, self._target, batch, y.shape[1],
-            self.n_threads, is_sparse(X),
+            self._team.size, is_sparse(X),
         )  # fmt: skip
         tables = Tables(plan, self.flat)
         ints, floats = tables.ints, tables.floats
@@ -262,6 +305,9 @@ class Engine:
         if settings["ints"][at.SHUFFLE] or rows is not None:
             self._order = np.empty(n_rows, np.int64)
             ints[at.ORDER] = address(self._order)
+        tables.shared = aligned_zeros((self._team.size + 1) * at.TEAM_LINE, np.int64)
+        ints[at.TEAM] = address(tables.shared)
+        ints[at.PATIENCE] = int(PATIENCE / CLOCK_TICK)
         tables.curves = np.empty((2, MAX_CURVE))
         ints[at.LOSS_CURVE] = address(tables.curves[0])
         ints[at.RATE_CURVE] = address(tables.curves[1])
@@ -308,45 +354,65 @@ class Engine:
         """
         ints = self._tables.ints
         ints[at.MAX_EPOCHS] = max_epochs
-        ints[at.MAX_BATCHES] = self._batches_of_a_call()
-        started = time.perf_counter()
         self._run()
-        batches = max(1, int(ints[at.BATCHES]))
-        self._seconds_per_batch = (time.perf_counter() - started) / batches
         if not np.isfinite(self.flat).all():
             self.progress.stopped = at.DIVERGED
         finished = int(ints[at.FINISHED])
         loss, rate = self._tables.curves[:, :finished].copy()
         return {"loss": loss, "learning_rate": rate}
 
-    def _batches_of_a_call(self):
+    def _batches_in(self, seconds):
         ints = self._tables.ints
-        seconds = self._seconds_per_batch
-        if seconds is None:  # at 10 GFLOP/s, slower than any machine we met
-            seconds = 6e-10 * self._layout.size * int(ints[at.BATCH_SIZE])
+        batch = self._seconds_per_batch
+        if batch is None:  # at 10 GFLOP/s, slower than any machine we met
+            batch = 6e-10 * self._layout.size * int(ints[at.BATCH_SIZE])
         per_epoch = -(-int(ints[at.N_ROWS]) // int(ints[at.BATCH_SIZE]))
-        return max(1, min(int(CALL_SECONDS / seconds), (MAX_CURVE - 1) * per_epoch))
+        return max(1, min(int(seconds / batch), (MAX_CURVE - 1) * per_epoch))
 
-    def _run(self):
-        """Call the compiled training loop on every thread."""
-        tables = self._tables
+    def _run(self, max_batches=None):
+        """Call the compiled training loop; for so many batches, or some time."""
+        tables, pace = self._tables, self._pace
         ints, kernel = tables.ints, tables.kernel
+        several, seconds = pace.plan()
+        n_threads = self._team.start() if several else 1
+        ints[at.N_THREADS] = n_threads
+        ints[at.MAX_BATCHES] = max_batches or self._batches_in(seconds)
+        ints[at.BATCHES] = ints[at.FINISHED] = 0
+        started = time.perf_counter()
         table, floats = address(ints), address(tables.floats)
-        ints[at.BATCHES] = ints[at.FINISHED] = ints[at.ARRIVED] = 0
         if not self._is_ordered:
             kernel.function("begin_epoch", None, POINTER)(table)
         kernel.function("refresh", None, POINTER, POINTER)(table, floats)
-        train = kernel.function("train", None, POINTER, POINTER, INT64)
-        others = [
-            threading.Thread(target=train, args=(table, floats, number), daemon=True)
-            for number in range(1, self.n_threads)
-        ]
-        for thread in others:
-            thread.start()
-        train(table, floats, 0)
-        for thread in others:
-            thread.join()
+        self._train_on(n_threads)
+        batches = max(1, int(ints[at.BATCHES]))
+        self._seconds_per_batch = (time.perf_counter() - started) / batches
+        gave_up = several and bool(tables.shared[at.ALONE_FROM])
+        pace.record(several, self._seconds_per_batch, gave_up)
+        self.threads_used = max(self.threads_used, n_threads)
         self._is_ordered = ints[at.STOPPED] == at.RUNNING
+
+    def _train_on(self, n_threads):
+        """Run the same compiled program on every thread."""
+        tables = self._tables
+        shared = tables.shared
+        shared[:] = 0
+        table, floats = address(tables.ints), address(tables.floats)
+        train = tables.kernel.function("train", None, POINTER, POINTER, INT64)
+        if n_threads == 1:
+            train(table, floats, 0)
+            return
+
+        def work(number, keep_alive=tables):
+            train(table, floats, number)
+
+        def abort():
+            shared[at.ABORTED] = 1
+
+        self._team.run(work, abort)
+
+    def close(self):
+        """End the threads; training may go on and starts them again."""
+        self._team.close()
 
     def loss_and_gradient(self, flat):
         """Penalised loss over all training data and its gradient.
@@ -377,10 +443,9 @@ class Engine:
         floats[at.WEIGHT_SUM], floats[at.EPOCH_LOSS] = total, 0.0
         ints[at.WHOLE], ints[at.MONITOR] = 1, 0
         ints[at.MAX_EPOCHS] = ints[at.EPOCH] + 1
-        ints[at.MAX_BATCHES] = ints[at.N_ROWS]
         ints[at.STOPPED] = at.RUNNING
         self._state[0][...] = 0.0
-        self._run()
+        self._run(max_batches=int(ints[at.N_ROWS]))
         weights = self.flat[: self._layout.n_weights]
         gradient = self._state[0].copy()
         gradient[: len(weights)] += weights * (alpha / total)

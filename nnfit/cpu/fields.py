@@ -84,11 +84,22 @@ BATCHES = next(_number)  # done in this call
 FINISHED = next(_number)  # epochs finished in this call
 LOSS_CURVE = next(_number)  # float64 addresses, an entry a finished epoch
 RATE_CURVE = next(_number)
-ARRIVED = next(_number)  # barrier counter
+TEAM = next(_number)  # address of what threads share, below
+PATIENCE = next(_number)  # ticks of waiting after which fewer threads may be better
 
 RUNNING, CONVERGED, DIVERGED = range(3)
 
 HEADER = next(_number)
+
+# --------------------------------------------- int64: what threads share
+# One cache line for all and one for each thread, so that nobody's count takes a
+# line from another thread's.
+TEAM_LINE = 8
+ARRIVED = 0  # barrier counter
+ALONE_FROM = 1  # batch of this call from which thread 0 works alone, 0 for none
+ABORTED = 2  # 1: leave every barrier and return
+WAITED = 0  # in a thread's line: ticks of the clock
+SINCE = 1  # when that began
 
 # ---------------------------------------------------- integers: a layer's row
 _number = count()

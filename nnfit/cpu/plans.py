@@ -207,7 +207,6 @@ def _add_work_space(plan, target, n_threads, is_sparse):
     plan.buffer(at.PENALTY, 2 * layout.n_units, np.float64)
     plan.buffer(at.RATES, 2 * at.N_RATES)
     plan.constants(at.ONE, (1.0,))
-    ints[at.N_THREADS] = n_threads
     lanes, slot = target.lanes(dtype), target.tile_slot(dtype)
     for index, (row, layer) in enumerate(zip(layout.rows, layout.layers, strict=True)):
         tiles = -(-layer.n_in // target.tile_rows)

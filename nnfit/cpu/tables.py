@@ -115,28 +115,35 @@ class Forward(Tables):
 
     def predict(self, X, raw=False):
         """See `nnfit.cpu.engine.predict`; with the parameters in `flat`."""
-        out, kept = self._prepare(X, raw)
-        function = self.kernel.function(
-            "predict", None, POINTER, POINTER, INT64, INT64, INT64
-        )
-        function(address(self.ints), address(out), 0, X.shape[0], 0)
+        out = self.empty_output(X.shape[0])
+        kept = self.point_to_input(X, raw)
+        self.predict_rows(out, 0, X.shape[0])
         del kept
         return out
 
+    def predict_rows(self, out, begin, end):
+        """Predict rows begin to end of the matrix that the tables point to."""
+        function = self.kernel.function("predict", None, POINTER, POINTER, INT64, INT64)
+        function(address(self.ints), address(out), begin, end)
+
     def predict_few(self, coefs, intercepts, X, raw=False):
         """`predict`, with the weights where they are and all rows at once."""
-        out, kept = self._prepare(X, raw)
+        out = self.empty_output(X.shape[0])
+        kept = self.point_to_input(X, raw)
         weights = self.layout.point_to(self.ints, coefs, intercepts)
         function = self.kernel.function("predict_few", None, POINTER, POINTER, INT64)
         function(address(self.ints), address(out), X.shape[0])
         del kept, weights
         return out
 
-    def _prepare(self, X, raw):
-        """Point the tables to X; an array for the predictions and what to keep."""
+    def empty_output(self, n_rows):
+        """An array for predictions."""
+        return np.empty((n_rows, self.network.n_outputs), self.layout.dtype)
+
+    def point_to_input(self, X, raw):
+        """Point the tables to X; returns what must be kept alive."""
         self.ints[at.LINK_KERNEL] = 0 if raw else self._plan.link
-        out = np.empty((X.shape[0], self.network.n_outputs), self.layout.dtype)
-        return out, self.set_X(X)
+        return self.set_X(X)
 
     def evaluate(self, X, y, sample_weight):
         """Weighted mean loss, a float."""

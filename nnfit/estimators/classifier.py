@@ -129,6 +129,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     dtype : {"float32", "float64"} or None, default=None
         Type of computation, weights and predictions. None stands for float32 with
         mini-batches and float64 with 'lbfgs'.
+    n_jobs : int or None, default=None
+        Threads of `fit` and of predictions for many rows. None stands for all
+        processors that are free in this process and that the work is worth, at most
+        ``OMP_NUM_THREADS`` and ``NUMBA_NUM_THREADS``, one where that is faster, and
+        one in a worker of joblib, multiprocessing or Dask; this differs from
+        scikit-learn, where None stands for one. A number is obeyed; -1 stands for
+        all processors, -2 for all but one and so on. Weights and predictions do not
+        depend on it.
 
     Attributes
     ----------
@@ -163,6 +171,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Epochs (iterations of 'lbfgs') of the last call.
     n_layers_ : int
         Number of layers, those of input and output included.
+    n_threads_ : int
+        Largest number of threads that worked together in the last call.
     n_outputs_ : int
         Number of units of the last layer.
     out_activation_ : str
@@ -234,6 +244,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         initialization="glorot",
         scoring=None,
         dtype=None,
+        n_jobs=None,
     ):
         super().__init__(
             loss=loss,
@@ -264,6 +275,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             initialization=initialization,
             scoring=scoring,
             dtype=dtype,
+            n_jobs=n_jobs,
         )
         self.label_smoothing = label_smoothing
         self.class_weight = class_weight

@@ -2,6 +2,7 @@
 
 import warnings
 from abc import ABC, abstractmethod
+from contextlib import closing
 from functools import lru_cache
 from numbers import Integral, Real
 
@@ -31,6 +32,7 @@ from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import Settings, configure, train
 from nnfit.training.memory import check_memory
+from nnfit.training.threads import operations_per_row, reserve_threads
 
 # Nesterov's momentum is a parameter of "sgd".
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "sgd_nesterov")
@@ -79,6 +81,11 @@ class BaseMLP(BaseEstimator, ABC):
         "initialization": [StrOptions(set(INITIALIZATIONS))],
         "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
         "dtype": [StrOptions({"float32", "float64"}), None],
+        "n_jobs": [
+            Interval(Integral, None, -1, closed="right"),
+            Interval(Integral, 1, None, closed="left"),
+            None,
+        ],
     }
 
     @abstractmethod
@@ -113,6 +120,7 @@ class BaseMLP(BaseEstimator, ABC):
         initialization,
         scoring,
         dtype,
+        n_jobs,
     ):
         self.loss = loss
         self.hidden_layer_sizes = hidden_layer_sizes
@@ -142,6 +150,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.initialization = initialization
         self.scoring = scoring
         self.dtype = dtype
+        self.n_jobs = n_jobs
 
     # What differs between classifier and regressor ---------------------------
 
@@ -270,13 +279,29 @@ class BaseMLP(BaseEstimator, ABC):
         elif self.early_stopping and self.solver != "lbfgs":
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, random_state)
-        engine = device.load_engine().Engine(network, self._optimizer())
-        engine.set_weights(coefs, intercepts)
-        engine.set_data(X, target, loss_weight, rows)
         n_rows = X.shape[0] if rows is None else len(rows)
         seed = resuming.shuffle_seed(self, random_state)
         settings = self._settings(n_rows, seed, incremental)
-        self._run(engine, settings, validation, n_rows)
+        # A row passes forward, backward and into the gradient.
+        operations = 3 * operations_per_row(network, X)
+        with (
+            reserve_threads(
+                self.n_jobs,
+                settings.batch_size * operations,
+                n_rows * settings.max_iter * operations,
+            ) as n_threads,
+            closing(
+                device.load_engine().Engine(
+                    network,
+                    self._optimizer(),
+                    n_threads=n_threads,
+                    choose=self.n_jobs is None,
+                )
+            ) as engine,
+        ):
+            engine.set_weights(coefs, intercepts)
+            engine.set_data(X, target, loss_weight, rows)
+            self._run(engine, settings, validation, n_rows)
 
     def _compute_dtype(self):
         if self.dtype is not None:
@@ -375,6 +400,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.loss_ = loss
         self.n_iter_ = record.n_iter
         self.history_ = record.history
+        self.n_threads_ = engine.threads_used
         self.coefs_, self.intercepts_ = engine.get_weights()
 
     # Predicting --------------------------------------------------------------
@@ -398,7 +424,11 @@ class BaseMLP(BaseEstimator, ABC):
         # Any loss with the fitted link will do: predictions need no more of it.
         loss = next(row for row in LOSSES.values() if row.link == self._link)
         network = _network(sizes, activations, loss, (), dtype)
-        return device.load_engine().predict(network, coefs, intercepts, X, raw=raw)
+        operations = X.shape[0] * operations_per_row(network, X)
+        with reserve_threads(self.n_jobs, operations, operations) as n_threads:
+            return device.load_engine().predict(
+                network, coefs, intercepts, X, raw=raw, n_threads=n_threads
+            )
 
     # scikit-learn's conventions ----------------------------------------------
 

@@ -19,6 +19,7 @@ from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.memory import (
     FLOAT64_POINTER,
     INT64_POINTER,
+    atomic_load,
     caller,
     layer_at,
     offset,
@@ -29,7 +30,7 @@ from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.row_major import make_row_major
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.strips import make_strips
-from nnfit.cpu.kernels.threads import make_barrier
+from nnfit.cpu.kernels.threads import make_team
 
 
 def build(target, dtype):
@@ -50,12 +51,14 @@ def build(target, dtype):
     pointer = pointer_type(dtype)
     as_floats = pointer_from_address(dtype)
     as_doubles = pointer_from_address("float64")
+    as_int64 = pointer_from_address("int64")
     dense = make_dense(target, dtype)
     row_major = make_row_major(target, dtype, dense)
     rows_of = make_rows(dtype)
     progress = make_progress(dtype)
     strips = make_strips(target, dtype, dense)
-    wait_for_all = make_barrier(target)
+    team = make_team(target)
+    rows_of_tile = target.tile_rows
     lose = caller(
         nb.void, pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER,
         pointer, nb.int64, nb.int64, pointer,
@@ -119,37 +122,57 @@ def build(target, dtype):
             for index in range(table[at.N_LAYERS]):
                 dense.pack_rows(layer_at(table, index), batch, row, rows)
 
+    @helper
+    def slice_begin(batch, thread, n_threads):
+        """First row of a thread's slice: whole tiles, as evenly as they go."""
+        tiles = (batch + rows_of_tile - 1) // rows_of_tile
+        return min(batch, tiles * thread // n_threads * rows_of_tile)
+
     def train(table, floats, thread):
         n_threads = table[at.N_THREADS]
-        arrived = offset(table, at.ARRIVED)
-        passed = wait_for_all(arrived, n_threads, 0)
+        shared = as_int64(table[at.TEAM])
+        passed = team.wait_for_all(shared, thread, n_threads, 0, False)
+        team.begin(shared, thread)
         while (
             table[at.STOPPED] == at.RUNNING
             and table[at.BATCHES] < table[at.MAX_BATCHES]
             and table[at.EPOCH] < table[at.MAX_EPOCHS]
+            and atomic_load(offset(shared, at.ABORTED)) == 0
         ):
+            number = table[at.BATCHES]
+            if team.number_now(shared, n_threads, number) < n_threads:
+                if thread > 0:
+                    return
+                # The call shall not take longer for it.
+                left = (table[at.MAX_BATCHES] - number) // n_threads
+                table[at.MAX_BATCHES] = number + max(left, 1)
+                n_threads = 1
             position = table[at.CURSOR]
             batch = min(table[at.BATCH_SIZE], table[at.N_ROWS] - position)
             weight_sum = floats[at.WEIGHT_SUM]
             learning_rate = floats[at.LEARNING_RATE]
             step = table[at.STEP]
             if weight_sum > 0.0:
-                begin = batch * thread // n_threads
-                end = batch * (thread + 1) // n_threads
+                begin = slice_begin(batch, thread, n_threads)
+                end = slice_begin(batch, thread + 1, n_threads)
                 pass_rows(table, position, batch, begin, end, weight_sum)
                 if thread == 0 and table[at.SPARSE] != 0:
                     sort_batch(
                         table[at.SPARSE_SORT_BATCH],
                         (table, layer_at(table, 0), position, batch),
                     )
-            passed = wait_for_all(arrived, n_threads, passed)
+            passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+            # At the end of an epoch thread 0 shuffles.
+            ends = position + batch >= table[at.N_ROWS]
             if thread == 0:
                 progress.finish_batch(table, floats, batch)
             if weight_sum > 0.0:
                 strips.update(
-                    table, floats, thread, batch, step, learning_rate, weight_sum
-                )
-            passed = wait_for_all(arrived, n_threads, passed)
+                    table, floats, thread, n_threads, batch, step, learning_rate,
+                    weight_sum,
+                )  # fmt: skip
+            passed = team.wait_for_all(shared, thread, n_threads, passed, not ends)
+            team.watch(shared, thread, n_threads, number, table[at.PATIENCE])
 
     def begin_epoch(table):
         progress.begin_epoch(table)
@@ -160,11 +183,11 @@ def build(target, dtype):
         progress.prepare_batch(table, floats)
 
     @helper
-    def write_predictions(table, slot, rows, goal):
+    def write_predictions(table, rows, goal):
         """goal = link(raw prediction), or raw without a link."""
         last = layer_at(table, table[at.N_LAYERS] - 1)
         n_outputs = table[at.N_OUTPUTS]
-        raw = offset(as_floats(last[at.OUTPUT]), slot * last[at.STRIDE])
+        raw = as_floats(last[at.OUTPUT])
         if table[at.LINK_KERNEL] != 0:
             link(table[at.LINK_KERNEL], (raw, last[at.STRIDE], goal, rows, n_outputs))
             return
@@ -172,15 +195,14 @@ def build(target, dtype):
             for j in range(n_outputs):
                 goal[r * n_outputs + j] = raw[r * last[at.STRIDE] + j]
 
-    def predict(table, out, begin, end, thread):
+    def predict(table, out, begin, end):
         """out[begin:end] = link(raw prediction), or raw without a link."""
         block = table[at.ROW_BLOCK]
-        slot = thread * block
         for row in range(begin, end, block):
             rows = min(block, end - row)
-            forward(table, row - slot, slot, rows)
+            forward(table, row, 0, rows)
             goal = offset(out, row * table[at.N_OUTPUTS])
-            write_predictions(table, slot, rows, goal)
+            write_predictions(table, rows, goal)
 
     def predict_few(table, out, rows):
         """`predict` of all rows at once, with weights that are not packed."""
@@ -188,7 +210,7 @@ def build(target, dtype):
         rows_of.gather(table, first, first[at.N_IN], 0, 0, rows)
         for index in range(table[at.N_LAYERS]):
             row_major.forward(layer_at(table, index), rows)
-        write_predictions(table, 0, rows, out)
+        write_predictions(table, rows, out)
 
     def move_weights(table, packing):
         """From the weights of an estimator to those of the engine, or back."""
@@ -215,10 +237,7 @@ def build(target, dtype):
         "train": (train, threads),
         "begin_epoch": (begin_epoch, nb.void(INT64_POINTER)),
         "refresh": (refresh, nb.void(INT64_POINTER, FLOAT64_POINTER)),
-        "predict": (
-            predict,
-            nb.void(INT64_POINTER, pointer, nb.int64, nb.int64, nb.int64),
-        ),
+        "predict": (predict, nb.void(INT64_POINTER, pointer, nb.int64, nb.int64)),
         "predict_few": (predict_few, nb.void(INT64_POINTER, pointer, nb.int64)),
         "move_weights": (move_weights, nb.void(INT64_POINTER, nb.int64)),
         "evaluate": (evaluate, nb.float64(INT64_POINTER, nb.float64)),

@@ -132,3 +132,14 @@ def atomic_load(typingctx, pointer):
         return builder.load_atomic(arguments[0], "seq_cst", 8)
 
     return nb.int64(INT64_POINTER), codegen
+
+
+@intrinsic
+def atomic_store(typingctx, pointer, value):
+    """Write what another thread may read."""
+
+    def codegen(context, builder, signature, arguments):
+        builder.store_atomic(arguments[1], arguments[0], "seq_cst", 8)
+        return context.get_dummy_value()
+
+    return nb.void(INT64_POINTER, nb.int64), codegen

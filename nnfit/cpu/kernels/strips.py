@@ -2,7 +2,8 @@
 
 A unit of work is a strip, some rows of one panel of one layer's weights, or all
 biases of a layer. Units are numbered through the layers and dealt to threads in
-runs, so that a thread keeps a panel's columns of the gradient in its cache.
+runs of equal cost, so that a thread keeps a panel's columns of the gradient in its
+cache and none waits long for another.
 """
 
 from collections import namedtuple
@@ -20,6 +21,11 @@ from nnfit.cpu.kernels.memory import (
     pointer_type,
 )
 from nnfit.cpu.kernels.progress import rates_offset
+
+# What a strip takes, in rows of the batch whose products take as long: Adam's update,
+# the copy of its weights into the transposed ones. The sum for the biases is a tile
+# of one row, two thirds of a tile of six, hence four rows of weights.
+UPDATE_COST, TRANSPOSE_COST, BIAS_ROWS = 20, 30, 4
 
 Strips = namedtuple("Strips", "update derive")
 
@@ -95,49 +101,80 @@ def make_strips(target, dtype, dense):
         )
 
     @helper
-    def update(table, floats, thread, batch, step, learning_rate, weight_sum):
+    def gradient_of(table, layer, index, batch, column, first, rows, gradient):
+        """Gradient of a strip over the batch, from rows or from sparse entries."""
+        if index == 0 and table[at.SPARSE] != 0:
+            sparse_gradient(
+                table[at.SPARSE_STRIP_GRADIENT],
+                (table, layer, batch, column, first, rows, gradient),
+            )
+        else:
+            dense.strip_gradient(layer, batch, column, first, rows, gradient)
+
+    @helper
+    def cost_of_weight(table, index, batch):
+        cost = UPDATE_COST
+        if index > 0 or table[at.SPARSE] == 0:  # the products of entries are few
+            cost += batch
+        if layer_at(table, index)[at.TRANSPOSED] != 0:
+            cost += TRANSPOSE_COST
+        return cost
+
+    @helper
+    def cost_of_all(table, batch):
+        total = 0
+        for index in range(table[at.N_LAYERS]):
+            layer = layer_at(table, index)
+            weights = (layer[at.N_IN] + BIAS_ROWS) * layer[at.WIDTH]
+            total += weights * cost_of_weight(table, index, batch)
+        return total
+
+    @helper
+    def update(
+        table, floats, thread, n_threads, batch, step, learning_rate, weight_sum
+    ):
         """Phase 2 of a batch for one thread."""
-        n_threads, n_units = table[at.N_THREADS], table[at.N_UNITS]
-        begin = n_units * thread // n_threads
-        end = n_units * (thread + 1) // n_threads
+        total = cost_of_all(table, batch)
+        begin = total * thread // n_threads
+        end = total * (thread + 1) // n_threads
         rates = offset(as_floats(table[at.RATES]), rates_offset(step))
         l2 = scalar(floats[at.ALPHA] / weight_sum)
         decay = scalar(1.0 - learning_rate * floats[at.WEIGHT_DECAY])
         gradient = offset(
             as_floats(table[at.SCRATCH]), thread * table[at.SCRATCH_STRIDE]
         )
-        unit = 0
+        unit = cost = 0  # of the strips before
         for index in range(table[at.N_LAYERS]):
             layer = layer_at(table, index)
             n_in, width = layer[at.N_IN], layer[at.WIDTH]
             n_strips = strips_of_panel(layer)
+            cost_of_one = cost_of_weight(table, index, batch)
             for p in range(panels_of(layer)):
                 column = p * panel
                 columns = min(panel, width - column)
-                for strip in range(max(begin - unit, 0), min(end - unit, n_strips)):
+                for strip in range(n_strips):
                     first = strip * rows_of_strip
                     rows = min(rows_of_strip, n_in - first)
-                    if index == 0 and table[at.SPARSE] != 0:
-                        sparse_gradient(
-                            table[at.SPARSE_STRIP_GRADIENT],
-                            (table, layer, batch, column, first, rows, gradient),
+                    if begin <= cost < end:
+                        gradient_of(
+                            table, layer, index, batch, column, first, rows, gradient
                         )
-                    else:
-                        dense.strip_gradient(
-                            layer, batch, column, first, rows, gradient
+                        weights = layer[at.WEIGHTS] + item * (
+                            column * n_in + first * columns
                         )
-                    weights = layer[at.WEIGHTS] + item * (
-                        column * n_in + first * columns
-                    )
-                    apply(table, weights, gradient, rows * columns, rates, l2, decay)
-                    derive_strip(
-                        table, layer, unit + strip, column, first, rows, (step + 1) % 2
-                    )
+                        n = rows * columns
+                        apply(table, weights, gradient, n, rates, l2, decay)
+                        derive_strip(
+                            table, layer, unit + strip, column, first, rows,
+                            (step + 1) % 2,
+                        )  # fmt: skip
+                    cost += rows * columns * cost_of_one
                 unit += n_strips
-            if begin <= unit < end:
+            if begin <= cost < end:
                 dense.bias_gradient(table, layer, batch, gradient)
                 apply(table, layer[at.BIAS], gradient, width, rates, zero, one)
             unit += 1
+            cost += BIAS_ROWS * width * cost_of_one
 
     @helper
     def derive(table):

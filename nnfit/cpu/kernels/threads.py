@@ -1,61 +1,166 @@
-"""The barrier between the phases of a batch.
+"""The barrier between the phases of a batch, and when one thread is better.
 
 Every thread runs the same program; a barrier is a counter that all add to and
-wait for, spinning shortly and then giving the processor away.
+wait for, spinning shortly and then giving the processor away. Beside other work
+a thread may wait for one that is not running: with more threads than processors
+an epoch of 'small' took 50 times as long as on one thread. So each thread
+measures how long it waits, and asks all to leave thread 0 alone once waiting has
+eaten what threads gain. Results do not depend on the number of threads.
 """
+
+from collections import namedtuple
 
 from llvmlite import ir
 from numba.core import types as nb
 from numba.extending import intrinsic
 
+from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.memory import atomic_add, atomic_load
+from nnfit.cpu.kernels.memory import atomic_add, atomic_load, atomic_store, offset
 
 #: A barrier costs some 0.2 microseconds when all threads run; a thread that
 #: waits much longer waits for one that does not, and should let it.
 SPINS = 2000
 
+Team = namedtuple("Team", "begin wait_for_all number_now watch")
 
-def make_barrier(target):
-    """Build ``wait_for_all(arrived, n_threads, passed)`` for a processor.
+
+def make_team(target):
+    """Build what keeps threads in step, for a processor.
 
     Parameters
     ----------
     target : nnfit.cpu.target.Target
-        Its triple names the operating system, which has its own way to give the
-        processor away.
+        Its triple names the operating system, which has its own clock and its own
+        way to give the processor away.
 
     Returns
     -------
-    wait_for_all : helper
-        Waits until every thread is here and returns how many barriers this one
-        has passed; `arrived` is a counter that is zero before the threads start.
+    team : Team
+        Helpers for compiled code. They share the block of int64 at `at.TEAM`:
+        a cache line for all, then one for each thread.
     """
+    give_way = make_give_way(target)
+    clock = make_clock(target)
+
+    @helper
+    def own_line(team, thread):
+        return offset(team, (thread + 1) * at.TEAM_LINE)
+
+    @helper
+    def begin(team, thread):
+        """Start a thread's account of its waiting."""
+        line = own_line(team, thread)
+        line[at.WAITED] = 0
+        line[at.SINCE] = clock()
+
+    @helper
+    def wait_for_all(team, thread, n_threads, passed, counts):
+        """Wait until every thread is here; return how many barriers were passed.
+
+        The wait counts as one for others' sake, not for thread 0's own work.
+        """
+        passed += 1
+        if n_threads == 1:
+            return passed
+        arrived, aborted = offset(team, at.ARRIVED), offset(team, at.ABORTED)
+        goal = passed * n_threads
+        if atomic_add(arrived, 1) + 1 < goal:
+            started, spins = clock(), 0
+            while atomic_load(arrived) < goal and atomic_load(aborted) == 0:
+                spins += 1
+                if spins > SPINS:
+                    give_way()
+            if counts:
+                own_line(team, thread)[at.WAITED] += clock() - started
+        return passed
+
+    @helper
+    def number_now(team, n_threads, batch):
+        """Number of threads for a batch; the same on every thread.
+
+        A request was written at least one whole batch ago, so all have seen it.
+        """
+        alone_from = atomic_load(offset(team, at.ALONE_FROM))
+        return n_threads if alone_from == 0 or batch < alone_from else 1
+
+    @helper
+    def watch(team, thread, n_threads, batch, patience):
+        """After a batch: ask all to leave thread 0 alone if threads do not pay.
+
+        Of threads that wait a share w of their time, n do the work of n (1 - w);
+        they should do that of 1.3 at least. `patience`, in ticks of the clock,
+        is how much waiting it takes to look, and a fifth of the time looked at.
+        """
+        line = own_line(team, thread)
+        waited = line[at.WAITED]
+        if n_threads == 1 or waited < patience:
+            return
+        now = clock()
+        elapsed = now - line[at.SINCE]
+        alone_from = offset(team, at.ALONE_FROM)
+        if 10 * n_threads * (elapsed - waited) < 13 * elapsed:
+            # Two threads that ask in the same batch write the same number.
+            if atomic_load(alone_from) == 0:
+                atomic_store(alone_from, batch + 2)
+        elif elapsed > 5 * patience:
+            line[at.WAITED] = 0
+            line[at.SINCE] = now
+
+    return Team(begin, wait_for_all, number_now, watch)
+
+
+def make_give_way(target):
+    """Make ``give_way()``: let another thread have this processor."""
     name = "SwitchToThread" if "windows" in target.triple else "sched_yield"
 
     @intrinsic
     def give_way(typingctx):
         def codegen(context, builder, signature, arguments):
-            module = builder.module
-            if name not in module.globals:
-                ir.Function(module, ir.FunctionType(ir.IntType(32), []), name)
-            builder.call(module.globals[name], [])
+            builder.call(_declare(builder, name, []), [])
             return context.get_dummy_value()
 
         return nb.void(), codegen
 
-    @helper
-    def wait_for_all(arrived, n_threads, passed):
-        passed += 1
-        if n_threads == 1:
-            return passed
-        goal = passed * n_threads
-        if atomic_add(arrived, 1) + 1 < goal:
-            spins = 0
-            while atomic_load(arrived) < goal:
-                spins += 1
-                if spins > SPINS:
-                    give_way()
-        return passed
+    return give_way
 
-    return wait_for_all
+
+def make_clock(target):
+    """Make ``clock()``, an int64 that counts as ``time.perf_counter`` does.
+
+    Nanoseconds, on Windows ticks of the performance counter.
+    """
+    windows = "windows" in target.triple
+    monotonic = 6 if "apple" in target.triple or "darwin" in target.triple else 1
+    word = ir.IntType(64)
+
+    @intrinsic
+    def clock(typingctx):
+        def codegen(context, builder, signature, arguments):
+            time = builder.alloca(ir.ArrayType(word, 2))
+            first = builder.bitcast(time, word.as_pointer())
+            if windows:
+                function = _declare(
+                    builder, "QueryPerformanceCounter", [word.as_pointer()]
+                )
+                builder.call(function, [first])
+                return builder.load(first)
+            function = _declare(
+                builder, "clock_gettime", [ir.IntType(32), word.as_pointer()]
+            )
+            builder.call(function, [ir.IntType(32)(monotonic), first])
+            seconds = builder.load(first)
+            nanoseconds = builder.load(builder.gep(first, [word(1)]))
+            return builder.add(builder.mul(seconds, word(10**9)), nanoseconds)
+
+        return nb.int64(), codegen
+
+    return clock
+
+
+def _declare(builder, name, arguments):
+    """A function of the C library, or of the system, that returns an int."""
+    module = builder.module
+    if name not in module.globals:
+        ir.Function(module, ir.FunctionType(ir.IntType(32), arguments), name)
+    return module.globals[name]

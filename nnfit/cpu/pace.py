@@ -1,0 +1,87 @@
+"""How many threads the next call uses: all of them, or one where that is better.
+
+Threads exchange weights and activations after every batch. Whether they gain
+more than that costs depends on the network, on how near to one another the
+processors are (between two that share no cache, an exchange took five times as
+long) and on what else the machine does. So it is measured. Results do not depend
+on the number of threads.
+"""
+
+import math
+import time
+
+#: Seconds of one call of compiled code.
+CALL_SECONDS = 0.1
+#: Seconds of a call that tries a number of threads: some hundred batches of the
+#: smallest networks that use threads at all.
+TRIAL_SECONDS = 0.005
+#: Several threads shall take less than this share of one's time.
+WORTHWHILE = 0.95
+#: Seconds until the slower number is tried again; doubled each time it stays so.
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.2
+
+
+class Pace:
+    """Choice between all threads and one, from call to call.
+
+    Parameters
+    ----------
+    n_threads : int
+    choose : bool
+        Whether to take one thread where that is faster. Otherwise it is one thread
+        only for a time after several have got in each other's way.
+    """
+
+    def __init__(self, n_threads, choose):
+        self._has_choice = n_threads > 1
+        self._choose = choose
+        # Seconds a batch by whether several threads ran; inf if they gave up. One
+        # thread that shall not be chosen for its speed counts as infinitely slow.
+        self._rates = {} if choose else {False: math.inf}
+        self._preferred = None
+        self._pause, self._until = FIRST_PAUSE, -math.inf
+
+    def plan(self):
+        """Decide on the next call.
+
+        Returns
+        -------
+        several : bool
+            Whether to use all threads.
+        seconds : float
+            How long the call should take.
+        """
+        if not self._has_choice:
+            return False, CALL_SECONDS
+        for several in (False, True):
+            if several not in self._rates:
+                return several, TRIAL_SECONDS
+        content = self._preferred and not self._choose
+        if content or time.perf_counter() < self._until:
+            return self._preferred, CALL_SECONDS
+        return not self._preferred, TRIAL_SECONDS
+
+    def record(self, several, seconds_per_batch, gave_up):
+        """Take account of a call.
+
+        Parameters
+        ----------
+        several : bool
+        seconds_per_batch : float
+        gave_up : bool
+            Whether the threads left one of them alone, see
+            `nnfit.cpu.kernels.threads`.
+        """
+        if several or self._choose:
+            self._rates[several] = math.inf if gave_up else seconds_per_batch
+        if len(self._rates) < 2:
+            return
+        preferred = self._rates[True] < WORTHWHILE * self._rates[False]
+        if preferred != self._preferred:
+            self._pause = FIRST_PAUSE
+        elif several != preferred:  # tried in vain
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+        else:
+            return
+        self._preferred = preferred
+        self._until = time.perf_counter() + self._pause

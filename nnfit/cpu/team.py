@@ -1,0 +1,92 @@
+"""Python threads that run compiled code together, for the time of one fit."""
+
+import threading
+from queue import SimpleQueue
+
+
+class Team:
+    """Threads that call the same function at the same time.
+
+    They start at the first call and sleep between two. A team must be closed. A
+    thread that cannot be started makes the team smaller, for good.
+
+    Parameters
+    ----------
+    size : int
+        Number of threads, the calling one included.
+
+    Attributes
+    ----------
+    size : int
+    """
+
+    def __init__(self, size):
+        self.size = size
+        self._members = None
+
+    def start(self):
+        """Start the threads if they do not run yet; return how many there are."""
+        if self._members and not all(m.thread.is_alive() for m in self._members):
+            self._members = None  # this process is a fork, which has no other thread
+        if self._members is None:
+            self._members = []
+            try:
+                while len(self._members) + 1 < self.size:
+                    self._members.append(_Member())
+            except (RuntimeError, MemoryError):  # "can't start new thread"
+                self.size = len(self._members) + 1
+        return self.size
+
+    def run(self, function, abort):
+        """Call ``function(number)`` on every thread and wait for all.
+
+        Parameters
+        ----------
+        function : callable
+            Takes the number of the thread, 0 for the calling one. Its calls may
+            wait for each other. It keeps alive what it works on.
+        abort : callable
+            Takes nothing; makes calls return that wait for one that never comes.
+        """
+        try:
+            for number, member in enumerate(self._members, start=1):
+                member.work.put((function, number, abort))
+            function(0)
+            for member in self._members:
+                error = member.results.get()
+                if error is not None:
+                    raise error
+        except BaseException:  # Ctrl-C at any point, an error of a thread
+            abort()
+            self.close()
+            raise
+
+    def close(self):
+        """End the threads, as soon as they have returned."""
+        members, self._members = self._members or (), None
+        for member in members:
+            member.work.put(None)
+        for member in members:
+            member.thread.join()
+
+
+class _Member:
+    """A thread that does what comes through `work` and says so in `results`."""
+
+    def __init__(self):
+        self.work, self.results = SimpleQueue(), SimpleQueue()
+        # A daemon: nobody's fit shall keep a process from ending.
+        self.thread = threading.Thread(target=self._serve, name="nnfit", daemon=True)
+        self.thread.start()
+
+    def _serve(self):
+        while (work := self.work.get()) is not None:
+            function, number, abort = work
+            try:
+                function(number)
+            except BaseException as error:
+                abort()
+                self.results.put(error)
+            else:
+                self.results.put(None)
+            del work, function, abort  # and with them the arrays of the last call

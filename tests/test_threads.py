@@ -1,0 +1,496 @@
+"""Threads: equal bits for any number, under load, in workers, after a fork."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import warnings
+
+import joblib
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import cross_val_score
+
+from nnfit import MLPClassifier, MLPRegressor
+from nnfit.cpu import engine as cpu
+from nnfit.cpu import pace, team
+from nnfit.training import threads
+from tests.test_engine import make_data, make_engine, make_network, train
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::sklearn.exceptions.ConvergenceWarning",
+    # Of a fork with threads, which is what is tested here.
+    "ignore:This process:DeprecationWarning",
+)
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(230, 12)).astype(np.float32)
+Y = np.abs(X[:, :2] @ [[1.0], [-2.0]]).ravel() + 0.1
+LABELS = np.digitize(X[:, 0] * X[:, 1], [-0.3, 0.3])
+WEIGHT = rng.uniform(size=230)
+
+CASES = {
+    "adam": MLPClassifier((40, 17)),
+    "adamw, gelu, float64": MLPClassifier(
+        (40,), "gelu", solver="adamw", dtype="float64"
+    ),
+    "sgd, invscaling": MLPClassifier(
+        (40,), solver="sgd", learning_rate="invscaling", learning_rate_init=0.1
+    ),
+    "momentum without Nesterov": MLPClassifier(
+        (20,), solver="sgd", nesterovs_momentum=False
+    ),
+    "lbfgs": MLPClassifier((20,), solver="lbfgs"),
+    "lbfgs, float32": MLPRegressor(
+        "squared_error", (20,), solver="lbfgs", dtype="float32"
+    ),
+    "early stopping": MLPClassifier((30,), early_stopping=True),
+    "adaptive, early stopping": MLPRegressor(
+        "squared_error",
+        (30,),
+        solver="sgd",
+        learning_rate="adaptive",
+        early_stopping=True,
+        tol=0.1,
+    ),
+    "poisson, tanh": MLPRegressor("poisson", (30,), "tanh"),
+    "no hidden layer": MLPRegressor("squared_error", ()),
+    "one batch": MLPClassifier((140, 150), batch_size=230),
+}
+
+
+def fitted(estimator, n_jobs, data=X, weight=None):
+    """A copy, fitted on `n_jobs` threads for a few epochs."""
+    is_classifier = isinstance(estimator, MLPClassifier)
+    model = clone(estimator).set_params(max_iter=6, random_state=3, n_jobs=n_jobs)
+    if model.batch_size == "auto":
+        model.set_params(batch_size=64)
+    return model.fit(data, LABELS if is_classifier else Y, weight)
+
+
+def numbers_of(model):
+    """All that a fit has computed, as one list of arrays."""
+    curves = [getattr(model, "loss_curve_", []), model.history_["val_score"]]
+    return [*model.coefs_, *model.intercepts_, *map(np.array, curves)]
+
+
+def assert_equal_bits(one, other):
+    for a, b in zip(numbers_of(one), numbers_of(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def assert_no_threads_left(before):
+    names = [t.name for t in threading.enumerate() if t not in before]
+    assert "nnfit" not in names
+
+
+# ------------------------------------------------------------------ equal bits
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse", "weights"])
+@pytest.mark.parametrize("case", CASES)
+def test_fits_do_not_depend_on_the_number_of_threads(case, kind):
+    data = scipy.sparse.csr_matrix(np.where(X > 1.5, X, 0)) if kind == "sparse" else X
+    weight = WEIGHT if kind == "weights" else None
+    before = threading.enumerate()
+    one = fitted(CASES[case], 1, data, weight)
+    assert one.n_threads_ == 1
+    for n_jobs in (2, 3, 4, 7, 16):
+        many = fitted(CASES[case], n_jobs, data, weight)
+        assert many.n_threads_ == n_jobs
+        assert_equal_bits(one, many)
+    assert_no_threads_left(before)
+
+
+@pytest.mark.parametrize("call", ["partial_fit", "warm_start"])
+def test_resumed_training_does_not_depend_on_the_number_of_threads(call):
+    models = []
+    for numbers in ((1, 1, 1), (3, 1, 2)):
+        model = MLPClassifier((30,), batch_size=50, max_iter=3, random_state=0)
+        for n_jobs in numbers:
+            model.set_params(n_jobs=n_jobs)
+            if call == "partial_fit":
+                model.partial_fit(X, LABELS, classes=np.unique(LABELS))
+            else:
+                model.set_params(warm_start=True).fit(X, LABELS)
+            assert model.n_threads_ == n_jobs
+        models.append(model)
+    assert_equal_bits(*models)
+
+
+@pytest.mark.parametrize("n_rows", [17, 1000, 5003])
+@pytest.mark.parametrize("sparse", [False, True])
+def test_predictions_do_not_depend_on_the_number_of_threads(sparse, n_rows):
+    model = fitted(CASES["adam"], 1)
+    data = np.random.default_rng(1).normal(size=(n_rows, 12)).astype(np.float32)
+    if sparse:
+        data = scipy.sparse.csr_matrix(np.where(data > 1.5, data, 0))
+    before = threading.enumerate()
+    expected = model.predict_proba(data)
+    for n_jobs in (2, 5):
+        model.set_params(n_jobs=n_jobs)
+        np.testing.assert_array_equal(model.predict_proba(data), expected)
+    assert_no_threads_left(before)
+
+
+SPIN = "print(1, flush=True)\nwhile True: pass"
+
+
+@pytest.fixture
+def busy_machine():
+    """As many spinning processes as processors."""
+    spinning = [
+        subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE)
+        for _ in range(joblib.cpu_count())
+    ]
+    for process in spinning:
+        process.stdout.readline()  # it spins now
+    yield
+    for process in spinning:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def test_equal_bits_beside_other_work(busy_machine):
+    estimators = [CASES["adam"], CASES["early stopping"], CASES["poisson, tanh"]]
+    expected = [fitted(estimator, 1) for estimator in estimators]
+    for repeat in range(80):
+        for estimator, one in zip(estimators, expected, strict=True):
+            assert_equal_bits(one, fitted(estimator, 2 + repeat % 4))
+
+
+# ------------------------------------------------- fewer threads in between
+
+
+def test_threads_that_wait_leave_one_alone(monkeypatch):
+    """Without patience, nearly every call ends on one thread."""
+    monkeypatch.setattr(cpu, "PATIENCE", 0.0)
+    network = make_network((12, 20, 3), loss="softmax", dtype="float32")
+    data = make_data(network, 500)
+    engines = [make_engine(cpu, network, data, n_threads=n) for n in (1, 16)]
+    losses = [train(engine, 100) for engine in engines]
+    engines[1].close()
+    assert engines[1].threads_used == 16
+    # 16 threads of two rows each cannot but wait.
+    assert engines[1]._tables.shared[cpu.at.ALONE_FROM] or (
+        engines[1]._pace._rates[True] == np.inf
+    )
+    np.testing.assert_array_equal(*losses)
+    np.testing.assert_array_equal(engines[0].flat, engines[1].flat)
+
+
+class Clock:
+    """In the place of a module's `time`."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(pace, "time", clock)
+    return clock
+
+
+def test_pace_on_one_thread_never_asks_for_more(clock):
+    measured = pace.Pace(1, choose=True)
+    for _ in range(5):
+        assert measured.plan() == (False, pace.CALL_SECONDS)
+        measured.record(False, 1.0, False)
+
+
+def test_pace_prefers_what_is_faster_and_tries_the_other_again(clock):
+    measured = pace.Pace(2, choose=True)
+    seconds = {False: 1.0, True: 2.0}
+
+    def call():
+        several, length = measured.plan()
+        measured.record(several, seconds[several], False)
+        return several, length == pace.TRIAL_SECONDS
+
+    assert [call(), call()] == [(False, True), (True, True)]
+    assert [call(), call()] == [(False, False)] * 2
+    clock.now += pace.FIRST_PAUSE
+    assert [call(), call()] == [(True, True), (False, False)]  # in vain
+    clock.now += pace.FIRST_PAUSE
+    assert call() == (False, False)  # the pause has doubled
+    seconds[True] = 0.5
+    clock.now += pace.FIRST_PAUSE
+    assert [call(), call(), call()] == [(True, True), (True, False), (True, False)]
+
+
+def test_pace_obeys_a_number_unless_its_threads_give_up(clock):
+    obeyed = pace.Pace(4, choose=False)
+    for _ in range(3):
+        several, _ = obeyed.plan()
+        assert several
+        obeyed.record(several, 100.0, gave_up=False)
+        clock.now += 10.0
+    obeyed.record(True, 1.0, gave_up=True)
+    assert obeyed.plan()[0] is False
+    obeyed.record(False, 1.0, gave_up=False)
+    clock.now += pace.FIRST_PAUSE
+    assert obeyed.plan()[0] is True
+    obeyed.record(True, 1.0, gave_up=False)
+    assert obeyed.plan() == (True, pace.CALL_SECONDS)
+
+
+# --------------------------------------------------------------- the threads
+
+
+def test_a_thread_that_cannot_start_lowers_the_number(monkeypatch):
+    start = threading.Thread.start
+    started = []
+
+    def refuse(thread):
+        if thread.name == "nnfit" and len(started) == 2:
+            raise RuntimeError("can't start new thread")
+        started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    many = fitted(CASES["adam"], 7)
+    assert many.n_threads_ == 3
+    monkeypatch.undo()
+    assert_equal_bits(many, fitted(CASES["adam"], 1))
+
+
+@pytest.mark.parametrize("moment", ["before all were called", "in another thread"])
+def test_an_error_on_a_thread_leaves_no_other_waiting(monkeypatch, moment):
+    """Whoever waits in compiled code for a thread that never comes returns."""
+    serve = team._Member._serve
+
+    class Work:
+        def __init__(self, queue):
+            self._queue, self.get = queue, queue.get
+
+        def put(self, work):
+            if work is not None and self.bad:
+                raise KeyboardInterrupt
+            self._queue.put(work)
+
+    def failing_serve(member):
+        if moment == "in another thread" and member.number == 1:
+            _, _, abort = member.work.get()
+            abort()
+            member.results.put(ZeroDivisionError("in a thread"))
+            assert member.work.get() is None
+        else:
+            serve(member)
+
+    numbers = iter(range(100))
+    make = team._Member.__init__
+
+    def numbered(member):
+        member.number = next(numbers)
+        make(member)
+        member.work = Work(member.work)
+        member.work.bad = moment == "before all were called" and member.number == 1
+
+    monkeypatch.setattr(team._Member, "__init__", numbered)
+    monkeypatch.setattr(team._Member, "_serve", failing_serve)
+    before = threading.enumerate()
+    if moment == "in another thread":
+        with pytest.raises(ZeroDivisionError, match="in a thread"):
+            fitted(CASES["adam"], 3)
+    else:
+        with pytest.warns(UserWarning, match="interrupted by user"):
+            fitted(CASES["adam"], 3)
+    assert_no_threads_left(before)
+
+
+def test_a_failed_fit_leaves_no_threads():
+    before = threading.enumerate()
+    with pytest.raises(ValueError, match="non-finite"):
+        MLPRegressor(
+            hidden_layer_sizes=(5,), solver="sgd", learning_rate_init=1e30, n_jobs=3
+        ).fit(X, Y)
+    assert_no_threads_left(before)
+
+
+# ---------------------------------------------------------- how many threads
+
+
+@pytest.fixture
+def four_processors(monkeypatch):
+    monkeypatch.setattr(joblib, "cpu_count", lambda: 4)
+    monkeypatch.setattr(threads, "_is_worker", lambda: False)
+    for name in threads.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+
+
+def reserved(n_jobs=None, step=1e9, total=1e12):
+    with threads.reserve_threads(n_jobs, step, total) as n_threads:
+        return n_threads
+
+
+@pytest.mark.parametrize(
+    ("n_jobs", "expected"), [(1, 1), (9, 9), (-1, 4), (-2, 3), (-9, 1), (None, 4)]
+)
+def test_meaning_of_n_jobs(four_processors, n_jobs, expected):
+    assert reserved(n_jobs) == expected
+    if n_jobs is not None:  # obeyed for small work, too
+        assert reserved(n_jobs, 1.0, 1.0) == expected
+
+
+def test_small_work_gets_one_thread(four_processors):
+    assert reserved(step=2e6) == 2
+    assert reserved(step=1.9e6) == 1
+    assert reserved(total=1e8) == 1
+
+
+@pytest.mark.parametrize("name", threads.LIMITS)
+def test_environment_limits_the_threads(four_processors, monkeypatch, name):
+    monkeypatch.setenv(name, "3")
+    assert reserved() == 3
+    assert reserved(6) == 6
+    monkeypatch.setenv(name, "2,1")
+    assert reserved() == 2
+    for nonsense in ("", "many", "0"):
+        monkeypatch.setenv(name, nonsense)
+        assert reserved() == 4
+
+
+def test_fits_of_a_process_share_the_processors(four_processors):
+    with threads.reserve_threads(None, 3e6, 1e12) as first:
+        assert first == 3
+        with threads.reserve_threads(None, 1e9, 1e12) as second:
+            assert second == 1
+            with threads.reserve_threads(None, 1e9, 1e12) as third:
+                assert third == 1
+        with threads.reserve_threads(5, 1e9, 1e12) as asked_for:
+            assert asked_for == 5
+    assert reserved() == 4
+
+
+@pytest.mark.parametrize("n_jobs", [0, 1.5, "all"])
+def test_bad_n_jobs(n_jobs):
+    with pytest.raises(ValueError, match="n_jobs"):
+        MLPClassifier(n_jobs=n_jobs).fit(X, LABELS)
+
+
+def big_fit(n_jobs=None, seed=0):
+    """Large enough for all processors; returns the weights and `n_threads_`."""
+    data = np.random.default_rng(0).normal(size=(6000, 60)).astype(np.float32)
+    target = data[:, 0] > 0
+    model = MLPClassifier((256, 256), max_iter=2, random_state=seed, n_jobs=n_jobs)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        model.fit(data, target)
+    return model.coefs_, model.n_threads_
+
+
+def assert_same_weights(results, n_threads):
+    expected, _ = big_fit(1)
+    for coefs, used in results:
+        assert used == n_threads
+        for a, b in zip(coefs, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_a_large_fit_uses_the_processors(monkeypatch):
+    for name in threads.LIMITS:
+        monkeypatch.delenv(name, raising=False)
+    # A worker of pytest-xdist is no worker of joblib's.
+    assert_same_weights([big_fit()], joblib.cpu_count())
+
+
+# -------------------------------------------------------- workers and forks
+
+
+@pytest.mark.parametrize("backend", ["loky", "threading", "multiprocessing"])
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_workers_of_joblib(backend, n_jobs):
+    big_fit()  # a fork must not inherit anything of it
+    with joblib.parallel_config(backend=backend, n_jobs=2):
+        results = joblib.Parallel()(joblib.delayed(big_fit)(n_jobs) for _ in range(3))
+    assert_same_weights(results, n_jobs or 1)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+def test_workers_of_multiprocessing(method):
+    if method not in multiprocessing.get_all_start_methods():
+        pytest.skip(f"no {method} on this system")
+    if method == "fork" and sys.platform == "darwin":
+        pytest.skip("forking is not safe on macOS")
+    big_fit()
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        alone = pool.map_async(big_fit, [None, None])
+        asked_for = pool.map_async(big_fit, [2])
+        assert_same_weights(alone.get(timeout=120), 1)
+        assert_same_weights(asked_for.get(timeout=120), 2)
+
+
+def test_workers_of_dask():
+    distributed = pytest.importorskip("distributed")
+    cluster = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=2, processes=False, dashboard_address=None
+    )
+    with cluster, distributed.Client(cluster) as client:
+        futures = client.map(big_fit, [None] * 3, pure=False)
+        assert_same_weights(client.gather(futures), 1)
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "fork") or sys.platform == "darwin",
+    reason="forking with threads is safe on Linux only",
+)
+def test_a_fork_during_a_fit_of_another_thread():
+    """The child has neither the other thread nor what it had reserved."""
+    started, enough = threading.Event(), threading.Event()
+
+    def keep_busy():
+        with threads.reserve_threads(None, 1e9, 1e12):
+            started.set()
+            enough.wait(60)
+
+    thread = threading.Thread(target=keep_busy)
+    thread.start()
+    started.wait(60)
+    try:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            assert pool.apply(_reserved_by_others) == 0
+            assert_same_weights([pool.apply(big_fit, (2,))], 2)
+    finally:
+        enough.set()
+        thread.join()
+
+
+def _reserved_by_others():
+    return threads._taken
+
+
+@pytest.mark.parametrize("n_jobs", [None, 3])
+def test_many_fits_at_once(n_jobs):
+    """From more Python threads than there are processors."""
+    results = [None] * 8
+
+    def work(number):
+        results[number] = big_fit(n_jobs)[0]
+
+    before = threading.enumerate()
+    workers = [threading.Thread(target=work, args=(k,)) for k in range(8)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(timeout=120)
+    expected, _ = big_fit(1)
+    for coefs in results:
+        for a, b in zip(coefs, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+    assert threads._taken == 0
+    assert_no_threads_left(before)
+
+
+def test_cross_validation_in_workers_scores_the_same():
+    model = MLPClassifier((20,), max_iter=5, random_state=0)
+    scores = [cross_val_score(model, X, LABELS, n_jobs=n, cv=3) for n in (1, 2)]
+    np.testing.assert_array_equal(*scores)
