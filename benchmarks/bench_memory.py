@@ -1,5 +1,10 @@
 """Peak memory of a process that fits, data and imports included."""
 
+import warnings
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
 from nnfit import MLPClassifier
 
 from .shapes import SHAPES, make_data
@@ -18,3 +23,24 @@ class Memory:
 
     def peakmem_fit(self, name):
         fit(MLPClassifier, name, 1, self.X, self.y)
+
+
+class LargeTable:
+    """A million rows of 50 columns: what a fit takes beside them is to be small."""
+
+    params = [["float32", "float64"], [False, True]]
+    param_names = ["dtype", "early_stopping"]
+
+    def setup(self, dtype, early_stopping):
+        rng = np.random.default_rng(0)
+        self.X = rng.standard_normal((10**6, 50), dtype=np.float32).astype(dtype)
+        self.y = (self.X[:, 0] > 0).astype(int)
+
+    def peakmem_data(self, dtype, early_stopping):
+        """To subtract."""
+
+    def peakmem_fit(self, dtype, early_stopping):
+        model = MLPClassifier((32,), max_iter=1, early_stopping=early_stopping)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self.X, self.y)

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import numpy as np
 from scipy.special import expit, log_softmax, logsumexp, softmax, xlogy
+from sklearn.metrics import accuracy_score, r2_score
 
 from nnfit.functions.losses import LINKS
 
@@ -268,12 +269,31 @@ class Engine:
         raw = forward(self.network, *self._split(self.flat), X)[0][-1]
         return link(self.network, raw)
 
-    def evaluate(self, X, y, sample_weight=None):
+    def watch(self, X, y, sample_weight=None, rows=None, score=None):
+        if rows is not None:
+            X, y = X[rows], y[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
+        self._watched = X, y, sample_weight, score
+
+    def validate(self):
+        X, y, sample_weight, score = self._watched
         raw = forward(self.network, *self._split(self.flat), X)[0][-1]
         with np.errstate(all="ignore"):
             values = row_losses(self.network, raw, y)[0]
             mean = np.average(values, weights=sample_weight)
-        return float(mean) * reported(self.network)
+        loss = float(mean) * reported(self.network)
+        predicted = link(self.network, raw)
+        if score is None or not np.isfinite(predicted).all():
+            return loss, np.nan
+        if score == "r2":
+            with np.errstate(all="ignore"):
+                return loss, r2_score(y, predicted, sample_weight=sample_weight)
+        if score == "accuracy":
+            predicted = raw.argmax(axis=1)
+            y = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+        else:
+            predicted, y = raw > 0, y > 0.5
+        return loss, accuracy_score(y, predicted, sample_weight=sample_weight)
 
     # training
 

@@ -93,6 +93,12 @@ def train(engine, epochs):
     return np.array(losses)
 
 
+def evaluate(engine, X, y, sample_weight=None, rows=None, score=None):
+    """Loss and score of some rows."""
+    engine.watch(X, y, sample_weight, rows, score)
+    return engine.validate()
+
+
 def flat_weights(engine):
     """All weights and intercepts as one vector without padding."""
     coefs, intercepts = engine.get_weights()
@@ -112,7 +118,7 @@ def assert_same_training(network, data, rtol, atol, epochs=3, **options):
         compiled.predict(data[0]), naive.predict(data[0]), rtol=rtol, atol=atol
     )
     np.testing.assert_allclose(
-        compiled.evaluate(*data), naive.evaluate(*data), rtol=rtol, atol=atol
+        evaluate(compiled, *data), evaluate(naive, *data), rtol=rtol, atol=atol
     )
 
 
@@ -179,6 +185,54 @@ def test_any_shape_trains_as_the_reference(sizes, n_rows, batch_size, dtype, pla
             learning_rate_init=1e-4,  # so that 300 steps do not amplify rounding
             **tolerance,
         )
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("loss", "score", "n_outputs"),
+    [
+        ("softmax", "accuracy", 4),
+        ("log_loss", "multilabel_accuracy", 1),
+        ("log_loss", "multilabel_accuracy", 2),
+        ("squared_error", "r2", 1),
+        ("squared_error", "r2", 3),
+        ("poisson", "r2", 2),
+    ],
+)
+def test_scores_are_those_of_the_reference(loss, score, n_outputs, dtype, weighted):
+    network = make_network((7, 10, n_outputs), "tanh", loss, dtype)
+    X, y = make_data(network, 250)
+    weight = np.random.default_rng(3).uniform(size=250) if weighted else None
+    rows = np.random.default_rng(4).permutation(250)[:203].astype(np.int64)
+    looks = [
+        evaluate(engine, X, y, weight, chosen, score)
+        for engine in (
+            make_engine(module, network, (X, y)) for module in (cpu, numpy_engine)
+        )
+        for chosen in (None, rows)
+    ]
+    tolerance = dict(rtol=1e-4, atol=1e-5) if dtype == "float32" else TIGHT
+    np.testing.assert_allclose(looks[:2], looks[2:], **tolerance)
+    assert looks[0] != looks[1]
+    copied = [None if a is None else a[rows] for a in (X, y, weight)]
+    engine = make_engine(cpu, network, (X, y))
+    assert evaluate(engine, *copied, score=score) == looks[1]
+    engine.flat[...] = np.inf
+    assert np.isnan(evaluate(engine, X, y, score=score)[1])
+
+
+def test_one_hot_targets_and_constant_ones_are_scored():
+    network = make_network((3, 3), loss="squared_error")
+    X = np.eye(3)
+    engine = cpu.Engine(network, None)
+    engine.set_weights([np.eye(3)], [np.zeros(3)])
+    y = np.eye(3)[[0, 1, 1]]
+    assert evaluate(engine, X, y, score="accuracy")[1] == 2 / 3
+    engine.set_weights([np.zeros((3, 3))], [np.array([1.0, 1.0, 0.0])])
+    y = np.array([[1.0, 2.0, -1.0], [1.0, 2.0, 0.0], [1.0, 2.0, 1.0]])
+    # exact and constant 1, wrong and constant 0, the mean 0
+    assert evaluate(engine, X, y, score="r2")[1] == pytest.approx(1 / 3)
 
 
 # ------------------------------------------------------ numerical derivatives
@@ -259,7 +313,13 @@ def test_sparse_rows_give_the_bits_of_dense_ones(
     assert np.array_equal(*losses)
     assert np.array_equal(engines[0].flat, engines[1].flat)
     assert np.array_equal(engines[0].predict(X), engines[1].predict(sparse))
-    assert engines[0].evaluate(X, y) == engines[1].evaluate(sparse, y)
+    rows = np.arange(160, 0, -2)
+    for chosen in (None, rows):
+        looks = [
+            evaluate(engine, features, y, rows=chosen, score="r2")
+            for engine, features in zip(engines, (X, sparse), strict=True)
+        ]
+        assert looks[0] == looks[1]
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 4, 7, 16])

@@ -6,8 +6,9 @@ import threading
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone
-from sklearn.datasets import load_iris, make_classification, make_regression
+from sklearn.datasets import load_iris, make_classification
 from sklearn.metrics import (
     accuracy_score,
     d2_pinball_score,
@@ -18,7 +19,6 @@ from sklearn.metrics import (
 )
 
 from nnfit import MLPClassifier, MLPRegressor
-from nnfit.estimators import scores
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 
@@ -367,19 +367,45 @@ def test_adamw_decays_weights():
 
 
 @pytest.mark.parametrize("weighted", [False, True])
-def test_default_scores_equal_scikit_learns(weighted):
-    y = make_regression(50, 3, n_targets=2, random_state=0)[1]
-    predicted = y + np.random.RandomState(0).standard_normal(y.shape)
-    y[:, 0] = 3.0
-    weight = np.random.RandomState(1).rand(50) if weighted else None
-    assert scores.r2(predicted, y, weight) == pytest.approx(
-        r2_score(y, predicted, sample_weight=weight)
+@pytest.mark.parametrize("kind", ["multi", "binary", "labels", "numbers"])
+def test_default_scores_equal_scikit_learns(any_engine, kind, weighted):
+    numbers = np.column_stack([X[:, 0] * Y, np.full(len(X), 3.0)])
+    y = {"multi": Y, "binary": Y > 0, "labels": LABELS, "numbers": numbers}[kind]
+    estimator, metric = MLPClassifier, accuracy_score
+    if kind == "numbers":
+        estimator, metric = MLPRegressor, r2_score
+    weight = np.random.RandomState(1).rand(150) if weighted else None
+    model = estimator(max_iter=3, random_state=0, dtype="float64").fit(
+        X, y, X_val=X, y_val=y, sample_weight_val=weight
     )
-    right, wrong = LABELS[:50], LABELS[50:100]
-    assert scores.accuracy(wrong, right, weight) == pytest.approx(
-        accuracy_score(right, wrong, sample_weight=weight)
+    expected = metric(y, model.predict(X), sample_weight=weight)
+    assert model.history_["val_score"][-1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize(
+    ("estimator", "y", "scoring"),
+    [
+        (MLPClassifier, Y, "accuracy"),
+        (MLPClassifier, Y > 0, "accuracy"),
+        (MLPClassifier, LABELS, "accuracy"),
+        (MLPRegressor, X[:, 0] * Y, "r2"),
+    ],
+)
+def test_rows_of_the_split_are_scored_as_copies(
+    any_engine, estimator, y, scoring, weighted, sparse
+):
+    """The default score reads them where they are, a scorer gets copies."""
+    weight = np.random.RandomState(1).rand(150) if weighted else None
+    data = csr_array(np.hstack([X, np.zeros((150, 60))])) if sparse else X
+    parameters = dict(early_stopping=True, max_iter=4, random_state=0)
+    default, named = (
+        estimator(scoring=name, **parameters).fit(data, y, weight)
+        for name in (None, scoring)
     )
-    assert math.isnan(scores.r2(predicted * np.inf, y, weight))
+    for column in ("val_loss", "val_score"):
+        assert_allclose(default.history_[column], named.history_[column], rtol=1e-5)
 
 
 def test_validation_loss_is_the_loss():

@@ -14,12 +14,14 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.metrics import f1_score, get_scorer
+from sklearn.model_selection import train_test_split
 
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import plans
 from nnfit.functions.stopping import update_no_improvement
 from nnfit.training import device
+from nnfit.training.splits import validation_split
 from nnfit.training.stopping import update_no_improvement_score
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -78,6 +80,37 @@ def test_early_stopping_on_given_data():
     assert model.best_validation_score_ == max(model.validation_scores_)
     assert model.score(X_VAL, Y_VAL) == model.best_validation_score_
     assert model.best_loss_ is None
+
+
+@pytest.mark.parametrize("stratified", [False, True])
+@pytest.mark.parametrize("fraction", [0.1, 0.25, 0.5])
+@pytest.mark.parametrize("n_samples", [20, 37, 1001])
+def test_the_split_is_scikit_learns(n_samples, fraction, stratified):
+    labels = np.random.RandomState(0).rand(n_samples) < 0.3 if stratified else None
+    ours = validation_split(n_samples, fraction, np.random.RandomState(1), labels)
+    theirs = train_test_split(
+        np.arange(n_samples),
+        test_size=fraction,
+        random_state=np.random.RandomState(1),
+        stratify=labels,
+    )
+    for rows, expected in zip(ours, theirs, strict=True):
+        assert_array_equal(rows, expected)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "fraction", "labels", "message"),
+    [
+        (10, 0.01, None, "validation set is too small. Increase"),
+        (3, 0.9, None, "validation set is too large. Decrease"),
+        (10, 0.2, [True] + [False] * 9, r"classes of \[9, 1\] samples"),
+        (30, 0.95, [True] * 2 + [False] * 28, "parts of 1 and 29"),
+    ],
+)
+def test_splits_that_cannot_be_made(n_samples, fraction, labels, message):
+    labels = None if labels is None else np.array(labels)
+    with pytest.raises(ValueError, match=message):
+        validation_split(n_samples, fraction, np.random.RandomState(0), labels)
 
 
 def macro_f1(estimator, X, y):

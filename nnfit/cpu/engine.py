@@ -18,6 +18,7 @@ from nnfit.cpu.plans import ROW_BLOCK, training_plan
 from nnfit.cpu.tables import (
     INT64,
     POINTER,
+    Evaluation,
     Forward,
     Tables,
     is_sparse,
@@ -454,17 +455,31 @@ class Engine:
 
     # ------------------------------------------------------------ evaluation
 
-    def _forward(self, n_targets=0):
-        if self._watch is None or n_targets > self._watch.ints[at.N_TARGETS]:
-            self._watch = Forward(
-                self.network, self.flat, ROW_BLOCK, n_targets=n_targets
-            )
-        return self._watch
-
     def predict(self, X, *, raw=False):
         """Predict with the current weights, see `nnfit.cpu.engine.predict`."""
-        return self._forward().predict(X, raw=raw)
+        return Forward(self.network, self.flat, X.shape[0]).predict(X, raw=raw)
 
-    def evaluate(self, X, y, sample_weight=None):
-        """Weighted mean loss of the current weights, without penalty."""
-        return self._forward(y.shape[1]).evaluate(X, y, sample_weight)
+    def watch(self, X, y, sample_weight=None, rows=None, score=None):
+        """Point the engine to validation data; nothing is copied.
+
+        Parameters
+        ----------
+        X, y, sample_weight, rows
+            As `set_data` takes them.
+        score : {"accuracy", "multilabel_accuracy", "r2"}, default=None
+        """
+        self._watch = Evaluation(
+            self.network, self.flat, X, y, sample_weight, rows, score
+        )
+
+    def validate(self):
+        """Look at the validation data with the current weights, in one pass.
+
+        Returns
+        -------
+        loss : float
+            Weighted mean, without penalty.
+        score : float
+            NaN if `watch` was given none, or a prediction is not finite.
+        """
+        return self._watch.run()

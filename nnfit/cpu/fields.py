@@ -53,12 +53,16 @@ RATES = next(_number)  # (2, 8) scalars of an optimizer step, by step parity
 N_RATES = 8  # scalars of one step
 
 # ------------------------------------------------------------ its functions
+SCORE = next(_number)  # of an evaluation; one of the four below
+PREDICTIONS = next(_number)  # (block, n_outputs), for R2
 LOSS_KERNEL = next(_number)
 LOSS_PARAMETERS = next(_number)
 LINK_KERNEL = next(_number)
 UPDATE_KERNEL = next(_number)
 PREPARE_KERNEL = next(_number)
 HYPER = next(_number)  # float64, parameters of the optimizer
+
+NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 
 # ------------------------------------------------------------- its settings
 BATCH_SIZE = next(_number)

@@ -165,6 +165,7 @@ def forward_plan(network, target, n_rows, reads_rows, n_targets):
         plan.read_rows()
     if n_targets:
         plan.add_loss(n_targets)
+        plan.buffer(at.PREDICTIONS, n_rows * network.n_outputs)
     return plan
 
 

@@ -5,6 +5,7 @@ tables of `nnfit.cpu.fields`.
 """
 
 import ctypes
+import math
 
 import numpy as np
 import scipy.sparse
@@ -145,20 +146,79 @@ class Forward(Tables):
         self.ints[at.LINK_KERNEL] = 0 if raw else self._plan.link
         return self.set_X(X)
 
-    def evaluate(self, X, y, sample_weight):
-        """Weighted mean loss, a float."""
-        n_rows = X.shape[0]
-        self.ints[at.N_ROWS] = n_rows
-        self.ints[at.Y] = address(y)
-        self.ints[at.SAMPLE_WEIGHT] = address(sample_weight)
-        kept = self.set_X(X)
+
+#: Default validation scores that are computed with the loss.
+SCORES = {
+    None: at.NO_SCORE,
+    "accuracy": at.ACCURACY,
+    "multilabel_accuracy": at.MULTILABEL_ACCURACY,
+    "r2": at.R2,
+}
+
+
+class Evaluation(Forward):
+    """Loss and score of some rows, again and again, as the weights change.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    flat : ndarray
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    y : ndarray of shape (n_samples, n_targets)
+    sample_weight : ndarray of shape (n_samples,) or None
+    rows : ndarray of int64 or None
+        Rows to evaluate; None for all.
+    score : {"accuracy", "multilabel_accuracy", "r2"} or None
+    """
+
+    def __init__(self, network, flat, X, y, sample_weight, rows, score):
+        super().__init__(network, flat, ROW_BLOCK, not is_sparse(X), y.shape[1])
+        n_rows = X.shape[0] if rows is None else len(rows)
+        ints = self.ints
+        ints[at.N_ROWS], ints[at.SCORE] = n_rows, SCORES[score]
+        ints[at.Y], ints[at.ORDER] = self.keep(y), self.keep(rows)
+        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight)
+        self._kept.append(self.set_X(X))
+        self._sums = np.zeros(network.n_outputs)
+        self._total = float(n_rows)
+        if rows is not None:
+            y = y[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
+        if sample_weight is not None:
+            self._total = float(sample_weight.sum())
+        if score == "r2":
+            ints[at.LINK_KERNEL] = self._plan.link
+            self._squares = _squares_about_mean(y, sample_weight)
+
+    def run(self):
+        """Weighted mean loss and score; NaN for a score that is None or undefined."""
+        self._sums[:] = 0.0
         function = self.kernel.function(
-            "evaluate", ctypes.c_double, POINTER, ctypes.c_double
+            "evaluate", ctypes.c_double, POINTER, ctypes.c_double, POINTER
         )
-        total = n_rows if sample_weight is None else float(sample_weight.sum())
-        loss = function(address(self.ints), total)
-        del kept
-        return loss * loss_scale(self.network)
+        loss = function(address(self.ints), self._total, address(self._sums))
+        return loss * loss_scale(self.network), self._score()
+
+    def _score(self):
+        kind = self.ints[at.SCORE]
+        if kind == at.NO_SCORE:
+            return math.nan
+        if kind != at.R2:
+            return float(self._sums[0]) / self._total
+        if not np.isfinite(self._sums).all():
+            return math.nan
+        # A constant target counts as 1 if it is predicted exactly, else as 0.
+        constant = self._squares == 0
+        shares = self._sums / np.where(constant, 1.0, self._squares)
+        return float(np.mean(1.0 - np.where(constant, self._sums != 0, shares)))
+
+
+def _squares_about_mean(y, sample_weight):
+    """Weighted sum of squares about the mean of each column, (n_targets,)."""
+    y = y.astype(np.float64, copy=False)
+    weight = 1.0 if sample_weight is None else sample_weight[:, None]
+    mean = np.average(y, axis=0, weights=sample_weight)
+    return np.sum(weight * (y - mean) ** 2, axis=0)
 
 
 def loss_scale(network):

@@ -11,7 +11,6 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnfit.estimators.mlp import BaseMLP
-from nnfit.estimators.scores import accuracy
 from nnfit.estimators.targets import (
     BINARY,
     MULTICLASS,
@@ -342,18 +341,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _stratify(self, target):
         # As scikit-learn: neither multilabel targets nor more than two classes, of
         # which the rarest may have too few rows for two parts.
-        return target.astype(bool) if self._target_kind == BINARY else None
+        return target[:, 0] > 0 if self._target_kind == BINARY else None
 
-    def _default_score(self, predictions, target, sample_weight):
-        if not np.isfinite(predictions).all():
-            return np.nan
-        if self._target_kind == MULTICLASS:
-            predicted = predictions.argmax(axis=1)[:, None]
-            if target.shape[1] > 1:
-                target = target.argmax(axis=1)[:, None]
-        else:
-            predicted = predictions > 0.5
-        return accuracy(predicted, target, sample_weight)
+    def _default_score(self):
+        return "accuracy" if self._target_kind == MULTICLASS else "multilabel_accuracy"
 
     # Fitting -----------------------------------------------------------------
 

@@ -185,8 +185,8 @@ class BaseMLP(BaseEstimator, ABC):
         return None
 
     @abstractmethod
-    def _default_score(self, predictions, target, sample_weight):
-        """Score of predictions when ``scoring`` is None; None stands for the loss."""
+    def _default_score(self):
+        """Name of the engine's score when ``scoring`` is None, see `Validation`."""
 
     # Fitting -----------------------------------------------------------------
 

@@ -9,7 +9,6 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from nnfit.estimators.mlp import BaseMLP
-from nnfit.estimators.scores import r2
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.custom import custom_loss
 from nnfit.functions.losses import LOSSES
@@ -300,10 +299,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         loss = REGRESSION_LOSSES[self.loss]
         return loss, tuple(value for name in loss.parameters for value in values[name])
 
-    def _default_score(self, predictions, target, sample_weight):
-        if self.loss == "quantile":
-            return None
-        return r2(predictions, target, sample_weight)
+    def _default_score(self):
+        return "loss" if self.loss == "quantile" else "r2"
 
     # Fitting -----------------------------------------------------------------
 

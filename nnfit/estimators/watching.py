@@ -39,7 +39,7 @@ def given_validation(estimator, given, dtype, n_columns):
             f"y_val must have {n_columns} columns as y, got {target.shape[1]}."
         )
     loss_weight = estimator._loss_weights(y, sample_weight)
-    return _watch(estimator, X, y, target, sample_weight, loss_weight)
+    return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
 
 
 def split_validation(estimator, data, random_state):
@@ -56,7 +56,7 @@ def split_validation(estimator, data, random_state):
     -------
     train_rows : ndarray of int64
     validation : Validation
-        Copies of the other rows.
+        The other rows; copied only for a scorer of scikit-learn's.
     """
     _, _, target, sample_weight, _ = data
     train_rows, validation_rows = validation_split(
@@ -74,26 +74,18 @@ def split_validation(estimator, data, random_state):
                     "validation_fraction is zero. Pass X_val and y_val, or leave out "
                     "samples of no weight."
                 )
-    parts = (None if item is None else item[validation_rows] for item in data)
-    return train_rows, _watch(estimator, *parts)
+    return train_rows, _watch(estimator, *data, validation_rows)
 
 
-def _watch(estimator, X, y, target, sample_weight, loss_weight):
+def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
-    if estimator.scoring is None:
-
-        def score(engine, val_loss):
-            result = estimator._default_score(engine.predict(X), target, loss_weight)
-            return -val_loss if result is None else result
-
-    elif estimator.scoring == "loss":
-
-        def score(engine, val_loss):
-            return -val_loss
-
-    else:
-        score = _scikit_learn_score(estimator, X, y, sample_weight)
-    return Validation(X, target, loss_weight, score)
+    score = "loss" if estimator.scoring == "loss" else estimator._default_score()
+    if estimator.scoring not in (None, "loss"):
+        data = (X, y, sample_weight)
+        if rows is not None:
+            data = (None if item is None else item[rows] for item in data)
+        score = _scikit_learn_score(estimator, *data)
+    return Validation(X, target, loss_weight, rows, score)
 
 
 def _scikit_learn_score(estimator, X, y, sample_weight):
@@ -105,7 +97,7 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     view.__dict__.pop("feature_names_in_", None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
-    def score(engine, val_loss):
+    def score(engine):
         view.coefs_, view.intercepts_ = engine.get_weights()
         return scorer(view, X, y, **weights)
 

@@ -52,15 +52,14 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
         val_loss = val_score = math.nan
         if validation is not None:
             engine.flat[...] = latest.x
-            val_loss = engine.evaluate(
-                validation.X, validation.y, validation.sample_weight
-            )
-            val_score = float(validation.score(engine, val_loss))
+            val_loss, val_score = validation.evaluate(engine)
         seconds = time.perf_counter() - started
         record.add_epoch(float(latest.fun), math.nan, seconds, val_loss, val_score)
         if settings.verbose:
             print(f"Iteration {record.n_iter}, loss = {latest.fun:.8f}")
 
+    if validation is not None:
+        validation.begin(engine)
     try:
         # SciPy's vector products differ in the last bit between one BLAS thread
         # and two; the result shall not depend on the machine's load.

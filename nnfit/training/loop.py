@@ -58,13 +58,33 @@ class Settings:
 class Validation:
     """Data to watch, as the engine takes them.
 
-    ``score(engine, val_loss)`` gives the score of the current weights.
+    Attributes
+    ----------
+    X, y, sample_weight, rows
+        See the engine's ``set_data``.
+    score : {"loss", "accuracy", "multilabel_accuracy", "r2"} or callable
+        Computed by the engine, or a function of the engine that scores the current
+        weights.
     """
 
     X: Any
     y: np.ndarray
     sample_weight: np.ndarray | None
-    score: Callable[[Any, float], float]
+    rows: np.ndarray | None
+    score: str | Callable[[Any], float]
+
+    def begin(self, engine):
+        """Tell the engine of these data."""
+        of_engine = isinstance(self.score, str) and self.score != "loss"
+        score = self.score if of_engine else None
+        engine.watch(self.X, self.y, self.sample_weight, self.rows, score)
+
+    def evaluate(self, engine):
+        """Loss and score of the current weights."""
+        loss, score = engine.validate()
+        if callable(self.score):
+            score = float(self.score(engine))
+        return loss, -loss if self.score == "loss" else score
 
 
 def configure(engine, settings, monitor_loss):
@@ -136,6 +156,8 @@ class _Loop:
         self.best_weights = engine.flat.copy() if settings.early_stopping else None
         self.started = time.perf_counter() - record.seconds
         # Only where somebody looks at every epoch does Python take part in it.
+        if validation is not None:
+            validation.begin(engine)
         self.stepwise = validation is not None or settings.verbose
 
     def run(self):
@@ -174,9 +196,7 @@ class _Loop:
     def _validate(self):
         if self.validation is None:
             return math.nan, math.nan
-        watched = self.validation
-        val_loss = self.engine.evaluate(watched.X, watched.y, watched.sample_weight)
-        return val_loss, float(watched.score(self.engine, val_loss))
+        return self.validation.evaluate(self.engine)
 
     def _apply_rules(self, loss, val_score):
         """Count epochs without improvement; stop or lower the learning rate."""

@@ -29,6 +29,7 @@ from nnfit.cpu.kernels.memory import (
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.row_major import make_row_major
 from nnfit.cpu.kernels.rows import make_rows
+from nnfit.cpu.kernels.scores import make_scores
 from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import make_team
 
@@ -56,6 +57,7 @@ def build(target, dtype):
     row_major = make_row_major(target, dtype, dense)
     rows_of = make_rows(dtype)
     progress = make_progress(dtype)
+    scores = make_scores()
     strips = make_strips(target, dtype, dense)
     team = make_team(target)
     rows_of_tile = target.tile_rows
@@ -217,8 +219,28 @@ def build(target, dtype):
         for index in range(table[at.N_LAYERS]):
             row_major.move(layer_at(table, index), packing)
 
-    def evaluate(table, weight_sum):
-        """Weighted mean loss over all rows, in row order."""
+    @helper
+    def score_block(table, row, rows, sums):
+        """Add a block's part of the score to `sums`; its targets are gathered."""
+        last = layer_at(table, table[at.N_LAYERS] - 1)
+        n_outputs, n_targets = table[at.N_OUTPUTS], table[at.N_TARGETS]
+        values, stride = as_floats(last[at.OUTPUT]), last[at.STRIDE]
+        if table[at.SCORE] == at.R2:
+            write_predictions(table, rows, as_floats(table[at.PREDICTIONS]))
+            values, stride = as_floats(table[at.PREDICTIONS]), n_outputs
+        for r in range(rows):
+            weight = rows_of.weight(table, rows_of.row_number(table, row + r))
+            value = offset(values, r * stride)
+            y = offset(as_floats(table[at.BATCH_Y]), r * n_targets)
+            if table[at.SCORE] == at.R2:
+                scores.add_squares(value, n_outputs, y, weight, sums)
+            else:
+                sums[0] += scores.count_right(
+                    table[at.SCORE], value, n_outputs, y, n_targets, weight
+                )
+
+    def evaluate(table, weight_sum, sums):
+        """Weighted mean loss over all rows, in row order; `sums` for the score."""
         block = table[at.ROW_BLOCK]
         n = table[at.N_ROWS]
         losses = as_doubles(table[at.ROW_LOSS])
@@ -230,6 +252,8 @@ def build(target, dtype):
             compute_loss(table, 0, rows)
             for r in range(rows):
                 total += losses[r]
+            if table[at.SCORE] != at.NO_SCORE:
+                score_block(table, row, rows, sums)
         return total
 
     threads = nb.void(INT64_POINTER, FLOAT64_POINTER, nb.int64)
@@ -240,5 +264,8 @@ def build(target, dtype):
         "predict": (predict, nb.void(INT64_POINTER, pointer, nb.int64, nb.int64)),
         "predict_few": (predict_few, nb.void(INT64_POINTER, pointer, nb.int64)),
         "move_weights": (move_weights, nb.void(INT64_POINTER, nb.int64)),
-        "evaluate": (evaluate, nb.float64(INT64_POINTER, nb.float64)),
+        "evaluate": (
+            evaluate,
+            nb.float64(INT64_POINTER, nb.float64, FLOAT64_POINTER),
+        ),
     }

@@ -8,7 +8,7 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import offset, pointer_from_address
 
-Rows = namedtuple("Rows", "gather gather_targets row_number entries")
+Rows = namedtuple("Rows", "gather gather_targets row_number weight entries")
 
 
 def make_rows(dtype):
@@ -94,18 +94,23 @@ def make_rows(dtype):
             copy_row(table, number, offset(goal, r * stride), n_features)
 
     @helper
+    def weight(table, number):
+        """Weight of a row of the data."""
+        if table[at.SAMPLE_WEIGHT] == 0:
+            return 1.0
+        return as_doubles(table[at.SAMPLE_WEIGHT])[number]
+
+    @helper
     def gather_targets(table, position, row, rows, weight_sum):
         """Copy rows of y, and their weights divided by the batch's sum."""
         n_targets = table[at.N_TARGETS]
         y = as_floats(table[at.Y])
         goal = as_floats(table[at.BATCH_Y])
         weights = as_floats(table[at.BATCH_WEIGHT])
-        given = as_doubles(table[at.SAMPLE_WEIGHT])
         for r in range(row, row + rows):
             number = row_number(table, position + r)
             for j in range(n_targets):
                 goal[r * n_targets + j] = y[number * n_targets + j]
-            weight = 1.0 if table[at.SAMPLE_WEIGHT] == 0 else given[number]
-            weights[r] = scalar(weight / weight_sum)
+            weights[r] = scalar(weight(table, number) / weight_sum)
 
-    return Rows(gather, gather_targets, row_number, entries)
+    return Rows(gather, gather_targets, row_number, weight, entries)
