@@ -56,7 +56,9 @@ def main():
         for library, estimator in estimators.items():
             taken, score = search(estimator, options.max_iter, options.jobs, X, y)
             seconds[library].append(taken)
-            print(f"{turn + 1}  {library:14}{taken:8.2f}  score {score:.4f}", flush=True)
+            print(
+                f"{turn + 1}  {library:14}{taken:8.2f}  score {score:.4f}", flush=True
+            )
     ours, theirs = (statistics.median(values) for values in seconds.values())
     print(f"\nmedian ratio {theirs / ours:.2f}")
 

@@ -4,8 +4,10 @@ import tracemalloc
 
 import numpy as np
 import pytest
+import scipy.sparse
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.training import memory
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -33,3 +35,28 @@ def test_a_fit_allocates_little_beside_a_large_table(kind, early_stopping, dtype
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < LIMITS[dtype] * X.nbytes
+
+
+@pytest.mark.parametrize(("density", "limit"), [(0.001, 0.7), (0.2, 3.0)])
+def test_the_check_counts_the_batch_that_a_fit_makes(density, limit, monkeypatch):
+    """The entries of sparse rows, two copies of rows that are written out."""
+    monkeypatch.setattr(memory, "SMALL", 0)
+    X = scipy.sparse.random(
+        256, 20_000, density, "csr", dtype=np.float32, random_state=0
+    )
+    y = np.arange(256.0)
+    dense_batch = 256 * 20_000 * 4
+    model = MLPRegressor(
+        hidden_layer_sizes=(16,), batch_size=256, max_iter=1, random_state=0
+    )
+    model.fit(X, y)  # compiled
+    tracemalloc.start()
+    model.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < limit * dense_batch
+    monkeypatch.setattr(memory, "available_memory", lambda: limit * dense_batch)
+    model.fit(X, y)
+    monkeypatch.setattr(memory, "available_memory", lambda: peak / 2)
+    with pytest.raises(MemoryError, match="available memory"):
+        model.fit(X, y)

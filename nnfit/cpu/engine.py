@@ -15,13 +15,13 @@ from nnfit.cpu import target as targets
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
 from nnfit.cpu.plans import ROW_BLOCK, training_plan
+from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import (
     INT64,
     POINTER,
     Evaluation,
     Forward,
     Tables,
-    is_sparse,
     loss_scale,
 )
 from nnfit.cpu.team import Team
@@ -331,8 +331,7 @@ class Engine:
     @staticmethod
     def _add_columns(tables, X, batch):
         """Buffers for a sparse batch sorted by columns; the largest there can be."""
-        lengths = np.sort(np.diff(X.indptr))
-        n_entries = int(lengths[-batch:].sum(dtype=np.int64))
+        n_entries = entries_of_batch(X, batch)
         ints = tables.ints
         ints[at.COLUMN_STARTS] = tables.buffer(X.shape[1] + 2, np.int64)
         ints[at.COLUMN_ROWS] = tables.buffer(n_entries, np.int64)

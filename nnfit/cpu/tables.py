@@ -15,19 +15,9 @@ from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import address, aligned_zeros
 from nnfit.cpu.plans import ROW_BLOCK, forward_plan, row_kernel
+from nnfit.cpu.sparsity import is_sparse
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
-
-#: Share of entries below which a sparse matrix is used as one. An entry costs some
-#: ten times as much as one of a row that is written out.
-SPARSE_BELOW = 0.1
-
-
-def is_sparse(X):
-    """Whether the first layer works on the entries of X and not on its rows."""
-    if not scipy.sparse.issparse(X):
-        return False
-    return X.nnz < SPARSE_BELOW * X.shape[0] * X.shape[1]
 
 
 class Tables:

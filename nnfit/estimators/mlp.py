@@ -260,7 +260,7 @@ class BaseMLP(BaseEstimator, ABC):
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         network = self._describe(X.shape[1], target, dtype)
-        check_memory(network, self._n_slots(), self._batch_rows(X.shape[0]))
+        check_memory(network, self._n_slots(), self._batch_rows(X.shape[0]), X)
 
         random_state = check_random_state(self.random_state)
         coefs, intercepts = self._starting_weights(network, random_state, first_pass)

@@ -2,6 +2,7 @@
 
 import os
 
+from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.network.description import ITEM_SIZE
 
 
@@ -24,7 +25,7 @@ def available_memory():
 SMALL = 2**24
 
 
-def training_memory(network, n_slots, batch_size):
+def training_memory(network, n_slots, batch_size, X):
     """Bytes that the arrays of a training run need, as an exact Python int.
 
     Parameters
@@ -34,20 +35,26 @@ def training_memory(network, n_slots, batch_size):
         Arrays of optimizer state.
     batch_size : int
         Rows that go through the network together.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
 
     Returns
     -------
     int
     """
     # Weights, their transpose and their copy in the estimator, beside the state. Of
-    # a batch value and gradient per unit, and a copy of both and of the inputs.
-    parameters = network.n_parameters * (3 + n_slots)
+    # a batch value and gradient per unit, and a copy of both.
+    item = ITEM_SIZE[network.dtype]
     units = sum(layer.n_out for layer in network.layers)
-    activations = batch_size * (4 * units + 2 * network.n_features)
-    return ITEM_SIZE[network.dtype] * (parameters + activations)
+    numbers = network.n_parameters * (3 + n_slots) + 4 * batch_size * units
+    if is_sparse(X):  # its entries by column, each with its row
+        entries = entries_of_batch(X, batch_size)
+        inputs = entries * (item + 8) + (network.n_features + 2) * 8
+    else:  # and of the inputs two copies
+        inputs = 2 * batch_size * network.n_features * item
+    return item * numbers + inputs
 
 
-def check_memory(network, n_slots, batch_size):
+def check_memory(network, n_slots, batch_size, X):
     """Refuse a network that does not fit.
 
     The operating system may grant memory that it does not have and kill the
@@ -58,13 +65,14 @@ def check_memory(network, n_slots, batch_size):
     network : Network
     n_slots : int
     batch_size : int
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
 
     Raises
     ------
     MemoryError
         Naming the size and the layers.
     """
-    needed = training_memory(network, n_slots, batch_size)
+    needed = training_memory(network, n_slots, batch_size, X)
     if needed <= SMALL:
         return
     available = available_memory()
