@@ -1,4 +1,5 @@
-"""Benchmarks of nnfit: ``bench_*.py`` for asv, ``compare_sklearn.py`` by hand."""
+"""Benchmarks of nnfit: ``bench_*.py`` for asv, ``python -m benchmarks.peers`` beside
+other libraries."""
 
 import os
 

@@ -7,6 +7,7 @@ registers alone, measured in the same process.
 
 import ctypes
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from llvmlite import binding as llvm
@@ -99,14 +100,20 @@ def best_seconds(call, repeats):
     return min(times) / repeats
 
 
-def peak_gflops(dtype):
+def peak_gflops(dtype, n_threads=1):
+    """Multiply-adds on registers, on several threads at the same time."""
     kernel, operations = peak_kernel(dtype)
-    out = aligned_zeros(targets.host().lanes(dtype), dtype)
+    lanes = targets.host().lanes(dtype)
     repeats = 2_000_000
     peak = kernel.function("peak", None, INT64, POINTER)
-    return (
-        operations / best_seconds(lambda: peak(repeats, out.ctypes.data), repeats) / 1e9
-    )
+    outs = [aligned_zeros(lanes, dtype) for _ in range(n_threads)]
+
+    with ThreadPoolExecutor(n_threads) as pool:
+
+        def run():
+            list(pool.map(lambda out: peak(repeats, out.ctypes.data), outs))
+
+        return n_threads * operations / best_seconds(run, repeats) / 1e9
 
 
 def product_gflops(shape, dtype):

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from nnfit import MLPClassifier
+import nnfit
 
 from .shapes import SHAPES, make_data
 from .timing import fit
@@ -22,7 +22,7 @@ class Memory:
         """What the process holds before it fits, to subtract."""
 
     def peakmem_fit(self, name):
-        fit(MLPClassifier, name, 1, self.X, self.y)
+        fit(nnfit, name, 1, self.X, self.y)
 
 
 class LargeTable:
@@ -40,7 +40,7 @@ class LargeTable:
         """To subtract."""
 
     def peakmem_fit(self, dtype, early_stopping):
-        model = MLPClassifier((32,), max_iter=1, early_stopping=early_stopping)
+        model = nnfit.MLPClassifier((32,), max_iter=1, early_stopping=early_stopping)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(self.X, self.y)

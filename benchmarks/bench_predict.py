@@ -2,19 +2,19 @@
 
 import numpy as np
 
-from nnfit import MLPClassifier
+import nnfit
 
-from .shapes import SHAPES, make_data
+from .shapes import CLASSIFICATION, make_data
 from .timing import fit
 
 
 class Predict:
-    params = list(SHAPES)
+    params = CLASSIFICATION
     param_names = ["shape"]
 
     def setup(self, name):
         X, y, _, _ = make_data(name)
-        self.model, _ = fit(MLPClassifier, name, 1, X, y)
+        self.model = fit(nnfit, name, 1, X, y)
         self.one = X[:1]
         self.many = np.resize(X, (20000, X.shape[1]))
         self.model.predict_proba(self.one)

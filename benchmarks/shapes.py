@@ -1,4 +1,4 @@
-"""The five networks that every fit, memory and comparison benchmark uses."""
+"""The nine networks that every fit, memory and comparison benchmark uses."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -11,11 +11,12 @@ N_CLASSES = 10
 
 @dataclass(frozen=True)
 class Shape:
-    """A data set and a network; both classify into ten classes.
+    """A data set and a network that classifies it into ten classes, or predicts one
+    number from it.
 
     ``short`` and ``long`` are numbers of epochs: the time of an epoch is the
     difference of two fits, so that validation, initial weights and compiling drop
-    out of it. ``scored`` is the number of epochs before accuracy is taken.
+    out of it. ``scored`` is the number of epochs before loss and score are taken.
     """
 
     n_samples: int
@@ -25,13 +26,30 @@ class Shape:
     short: int
     long: int
     scored: int
+    task: str = "classification"
+
+    @property
+    def estimator(self):
+        """Name of the class that fits it, in nnfit and in scikit-learn."""
+        return (
+            "MLP"
+            + {"classification": "Classifier", "regression": "Regressor"}[self.task]
+        )
+
+    @property
+    def n_outputs(self):
+        return N_CLASSES if self.task == "classification" else 1
+
+    @property
+    def sizes(self):
+        """Units of every layer, the input's first."""
+        return (self.n_features, *self.hidden_layer_sizes, self.n_outputs)
 
     @property
     def flops_per_epoch(self):
         """Operations in the products of one epoch: three products for a layer,
         two for the first, whose input needs no gradient."""
-        sizes = (self.n_features, *self.hidden_layer_sizes, N_CLASSES)
-        products = [2 * a * b for a, b in pairwise(sizes)]
+        products = [2 * a * b for a, b in pairwise(self.sizes)]
         return self.n_samples * (3 * sum(products) - products[0])
 
 
@@ -41,7 +59,14 @@ SHAPES = {
     "small": Shape(5000, 20, (64, 64), 64, short=2, long=32, scored=20),
     "cover": Shape(50000, 54, (256, 256), 256, short=1, long=4, scored=4),
     "wide": Shape(20000, 784, (512, 512), 256, short=1, long=3, scored=3),
+    "deep": Shape(10000, 32, (64,) * 8, 128, short=2, long=12, scored=10),
+    "batch": Shape(50000, 64, (256, 256), 4096, short=1, long=4, scored=6),
+    "regression": Shape(
+        20000, 30, (128, 128), 128, short=2, long=12, scored=6, task="regression"
+    ),
+    "big": Shape(4000, 256, (2048, 2048), 256, short=1, long=3, scored=3),
 }
+CLASSIFICATION = [name for name in SHAPES if SHAPES[name].task == "classification"]
 
 
 def make_data(name, n_test=1000):
@@ -49,11 +74,14 @@ def make_data(name, n_test=1000):
 
     "digits" is scikit-learn's, trained on whole and scored on the same rows. The
     others are normal features labelled by a random network with one hidden layer of
-    32 tanh units, so that there is something to learn that is not linear.
+    32 tanh units, so that there is something to learn that is not linear; a number
+    to predict is the first of that network's outputs, with a standard deviation of
+    about 4, plus normal noise.
 
     Returns
     -------
-    X, y, X_test, y_test : float32 and int64 ndarrays
+    X, y, X_test, y_test : ndarrays
+        y of int64 for classification, of float32 for regression.
     """
     shape = SHAPES[name]
     if name == "digits":
@@ -66,13 +94,17 @@ def make_data(name, n_test=1000):
     inner = rng.standard_normal((shape.n_features, 32), dtype=np.float32)
     inner /= np.sqrt(np.float32(shape.n_features))
     outer = rng.standard_normal((32, N_CLASSES), dtype=np.float32)
-    y = np.argmax(np.tanh(2 * X @ inner) @ outer, axis=1)
+    raw = np.tanh(2 * X @ inner) @ outer
+    if shape.task == "classification":
+        y = np.argmax(raw, axis=1)
+    else:
+        y = raw[:, 0] + rng.standard_normal(n, dtype=np.float32)
     train, test = slice(0, shape.n_samples), slice(shape.n_samples, n)
     return X[train], y[train], X[test], y[test]
 
 
 def parameters(name, max_iter):
-    """Constructor arguments that scikit-learn's and our classifier both take: Adam,
+    """Constructor arguments that scikit-learn's and our estimators both take: Adam,
     ReLU, and no stopping before ``max_iter`` epochs."""
     shape = SHAPES[name]
     return {

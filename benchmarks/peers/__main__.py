@@ -1,0 +1,112 @@
+"""Compare nnfit with other libraries, each at its best, in one run.
+
+From the root of the checkout, with the peers to compare with (those that are not
+installed are left out; ``pip install --group peers`` brings all)::
+
+    python -m benchmarks.peers
+    python -m benchmarks.peers tiny digits --threads 1 --repeats 9 --json result.json
+    python -m benchmarks.peers --from-json result.json --markdown
+
+The time of an epoch is a long fit less a short one, over the difference of their
+epochs; the table shows medians. Every peer runs with all threads and with one, and
+the better counts. An exclamation mark stands at a peer whose loss after the same
+number of epochs is not that of the others.
+"""
+
+import argparse
+import json
+import sys
+
+from ..shapes import SHAPES
+from . import machine, measure, report
+from .registry import PEERS
+
+SCALED = ["cover", "wide"]
+
+
+def arguments(argv=None):
+    about, _, details = __doc__.partition("\n\n")
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.peers",
+        description=about,
+        epilog=details,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("shapes", nargs="*", metavar="shape", help=", ".join(SHAPES))
+    add = parser.add_argument
+    add("--peers", metavar="LIST", help="some of " + ",".join(PEERS))
+    add("--threads", type=int, help="default: all cores")
+    add("--repeats", type=int, default=5, help="rounds (default 5)")
+    add("--timeout", type=float, default=600, help="seconds for one answer of a peer")
+    add("--scaling", action="store_true", help="also nnfit on 1, 2, 4, ... threads")
+    add("--strict", action="store_true", help="exit with 1 if a loss differs")
+    add("--json", metavar="FILE", help="write all figures there")
+    add("--chart", metavar="FILE", help="draw a chart, as SVG or another format")
+    add("--from-json", metavar="FILE", help="measure nothing, take figures from there")
+    add("--markdown", action="store_true", help="print the table of the README")
+    options = parser.parse_args(argv)
+    options.threads = machine.n_cores() if options.threads is None else options.threads
+    options.shapes = options.shapes or list(SHAPES)
+    options.peers = options.peers.split(",") if options.peers else list(PEERS)
+    for kind, given, known in (
+        ("shape", options.shapes, SHAPES),
+        ("peer", options.peers, PEERS),
+    ):
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            parser.error(f"unknown {kind} {unknown}; choose from {list(known)}")
+    for name in ("threads", "repeats", "timeout"):
+        if getattr(options, name) <= 0:
+            parser.error(f"--{name} must be positive, got {getattr(options, name)}")
+    return options
+
+
+def progress(line):
+    """Write a line about what goes on; on a terminal the next one overwrites it,
+    unless it says what failed."""
+    is_passing = sys.stderr.isatty() and "failed" not in line
+    start, end = ("\033[K", "\r") if is_passing else ("", "\n")
+    print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
+
+
+def measured(options):
+    """Measure as the command line says; returns what --json writes."""
+    peers, notes = measure.installed(options.peers)
+    settings = (options.threads, options.repeats, options.timeout, progress)
+    results = {
+        "machine": machine.describe(),
+        "threads": options.threads,
+        "repeats": options.repeats,
+        "notes": notes,
+        "shapes": measure.compare(options.shapes, peers, *settings),
+    }
+    if options.scaling:
+        results["scaling"] = measure.scaling(SCALED, *settings)
+    return results
+
+
+def main(argv=None):
+    options = arguments(argv)
+    if options.from_json:
+        with open(options.from_json) as file:
+            results = json.load(file)
+    else:
+        try:
+            results = measured(options)
+        except KeyboardInterrupt:
+            return 130
+    if options.json:
+        with open(options.json, "w") as file:
+            json.dump(results, file, indent=1)
+            file.write("\n")
+    if options.chart:
+        from . import chart
+
+        chart.save(results, options.chart)
+    write = report.markdown if options.markdown else report.terminal
+    print(write(results))
+    return int(options.strict and bool(report.complaints(results)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

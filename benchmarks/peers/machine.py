@@ -1,0 +1,48 @@
+"""What the figures were measured on and with."""
+
+import os
+import platform
+from importlib import metadata
+
+from .registry import PEERS
+
+
+def describe():
+    """Processor, cores that this process may use, system, and versions."""
+    versions = {"Python": platform.python_version()}
+    names = ["numpy", "numba", *(peer.distribution for peer in PEERS.values())]
+    for name in names:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "cpu": cpu_name(),
+        "cores": n_cores(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "versions": versions,
+    }
+
+
+def n_cores():
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        return os.cpu_count()
+
+
+def cpu_name():
+    """The processor's name, with the kernels that LLVM would choose for it: virtual
+    machines often hide the model."""
+    from llvmlite import binding as llvm
+
+    name = platform.processor() or platform.machine()
+    try:
+        with open("/proc/cpuinfo") as file:
+            for line in file:
+                if line.startswith("model name"):
+                    name = line.partition(":")[2].strip()
+                    break
+    except OSError:
+        pass
+    return f"{name} ({llvm.get_host_cpu_name()})"

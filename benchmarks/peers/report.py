@@ -1,0 +1,190 @@
+"""Tables of the results: for the terminal, for the README, for the documentation."""
+
+from .registry import PEERS
+
+BASE = next(iter(PEERS))
+
+
+def shape_words(name, shape):
+    """Rows × features, hidden layers, batch."""
+    sizes = tuple(shape["hidden_layer_sizes"])
+    hidden = str(sizes) if len(sizes) < 4 else f"{len(sizes)} of {sizes[0]}"
+    return (
+        f"{name}: {shape['samples']} × {shape['features']}, {hidden}, "
+        f"{shape['batch_size']}"
+    )
+
+
+def milliseconds(ms):
+    """Three digits."""
+    if ms >= 100:
+        return f"{ms:.0f}"
+    return f"{ms:#.3g}" if ms >= 1 else f"{ms:.3f}"
+
+
+def measured_peers(results):
+    """Names of the peers in any shape, in the order of the registry."""
+    found = {peer for shape in results["shapes"].values() for peer in shape["peers"]}
+    return [peer for peer in PEERS if peer in found]
+
+
+def cell(entry):
+    """Time of a peer; ``!`` where its loss is not that of the others."""
+    if entry is None:
+        return ""
+    if "ms_per_epoch" not in entry:
+        return "failed"
+    return milliseconds(entry["ms_per_epoch"]) + ("" if entry["agrees"] else " !")
+
+
+def best_other(shape):
+    """Name and entry of the fastest peer beside the first, or None."""
+    others = [
+        (entry["ms_per_epoch"], peer)
+        for peer, entry in shape["peers"].items()
+        if peer != BASE and "ms_per_epoch" in entry and entry["agrees"]
+    ]
+    return min(others)[1] if others else None
+
+
+def ratio(shape):
+    """Best other's time over that of nnfit, as text, or nothing."""
+    other, own = best_other(shape), shape["peers"].get(BASE, {})
+    if other is None or "ms_per_epoch" not in own:
+        return ""
+    value = shape["peers"][other]["ms_per_epoch"] / own["ms_per_epoch"]
+    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+
+
+def share(shape, peer=BASE):
+    entry = shape["peers"].get(peer, {})
+    return f"{entry['share_of_peak']:.0%}" if "share_of_peak" in entry else ""
+
+
+def table(results):
+    """Header and rows: shape, every peer's milliseconds, best other peer's time over
+    that of nnfit, and nnfit's share of the peak."""
+    peers = measured_peers(results)
+    header = ["rows × features, hidden layers, batch"]
+    header += [PEERS[peer].title for peer in peers]
+    header += ["best peer / nnfit", "nnfit's share of peak"]
+    rows = [
+        [
+            shape_words(name, shape),
+            *(cell(shape["peers"].get(peer)) for peer in peers),
+            ratio(shape),
+            share(shape),
+        ]
+        for name, shape in results["shapes"].items()
+    ]
+    return header, rows
+
+
+def markdown(results):
+    """The table of the README, with a sentence on its origin above."""
+    header, rows = table(results)
+    lines = [header, ["---"] * len(header), *rows]
+    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return f"{origin(results)}\n\n{body}\n"
+
+
+def origin(results):
+    """Where the figures come from, in a sentence or two."""
+    machine = results["machine"]
+    versions = machine["versions"]
+    measured = {PEERS[peer].distribution for peer in measured_peers(results)}
+    listed = [f"{name} {versions[name]}" for name in versions if name in measured]
+    n = results["threads"]
+    threads = "one thread" if n == 1 else f"up to {n} threads"
+    return (
+        f"Milliseconds of one epoch on {threads} of an {machine['cpu']}, float32, "
+        f"Adam, medians of one run of `python -m benchmarks.peers` with "
+        f"{', '.join(listed)}; ! marks a loss that differs."
+    )
+
+
+def _align(rows):
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            text.ljust(width) if i == 0 else text.rjust(width)
+            for i, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def share_table(results):
+    """Header and rows: every peer's share of the peak, and its number of threads."""
+    return _entry_table(
+        results,
+        "share of peak (threads)",
+        lambda entry: f"{entry['share_of_peak']:.0%} ({entry['threads']})",
+    )
+
+
+def loss_table(results):
+    """Header and rows: every peer's training loss and test score."""
+    return _entry_table(
+        results,
+        "loss, score",
+        lambda entry: f"{entry['loss']:.3f}, {entry['score']:.3f}",
+    )
+
+
+def _entry_table(results, corner, words):
+    peers = measured_peers(results)
+    header = [corner, *(PEERS[peer].title for peer in peers)]
+    rows = []
+    for name, shape in results["shapes"].items():
+        entries = [shape["peers"].get(peer, {}) for peer in peers]
+        rows.append([name, *(words(e) if "ms_per_epoch" in e else "" for e in entries)])
+    return header, rows
+
+
+def scaling_table(results):
+    """Header and rows: nnfit's milliseconds by the number of threads, and its share
+    of the peak of as many."""
+    scaling = results["scaling"]
+    numbers = list(next(iter(scaling.values())))
+    rows = []
+    for name, runs in scaling.items():
+        texts = [
+            f"{milliseconds(run['ms_per_epoch'])} ({run['share_of_peak']:.0%})"
+            for run in runs.values()
+        ]
+        rows.append([name, *texts])
+    return ["ms (share of peak) by threads", *numbers], rows
+
+
+def terminal(results):
+    """Everything, as text: times, shares of the peak, losses and scores, scaling,
+    and what went wrong."""
+    tables = [table(results), share_table(results), loss_table(results)]
+    if "scaling" in results:
+        tables.append(scaling_table(results))
+    blocks = [_align([header, *rows]) for header, rows in tables]
+    peaks = [
+        f"{shape['peak_gflops']:.0f} ({name})"
+        for name, shape in results["shapes"].items()
+    ]
+    words = [origin(results), f"Peak in GFLOP/s: {', '.join(peaks)}."]
+    words += [*results["notes"], *complaints(results)]
+    return "\n\n".join("\n".join(block) for block in [*blocks, words])
+
+
+def complaints(results):
+    """Sentences on peers that failed or that did not train the same network."""
+    sentences = []
+    for name, shape in results["shapes"].items():
+        for peer, entry in shape["peers"].items():
+            for n, error in entry["errors"].items():
+                sentences.append(f"FAILED {name}, {peer}, threads {n}: {error}")
+            if not entry.get("agrees", True):
+                losses = [f"{run['loss']:.4g}" for run in entry["runs"].values()]
+                sentences.append(
+                    f"DIFFERS {name}, {peer}: loss {', '.join(losses)} after "
+                    f"{shape['epochs']} epochs, median {shape['median_loss']:.4g}; its "
+                    "time is not that of the same training."
+                )
+    return sentences

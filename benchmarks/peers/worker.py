@@ -1,0 +1,68 @@
+"""A process that trains one peer when it is told to.
+
+``python -m benchmarks.peers.worker PEER THREADS`` reads a request in JSON from every
+line of its input and answers with one line: ``{"do": "load", "shape": NAME}`` reads
+the data and compiles, ``{"do": "judge"}`` fits and returns loss and score,
+``{"do": "time"}`` returns the seconds of an epoch, and of processor time. Where that
+fails the answer is ``{"error": SENTENCE}``.
+"""
+
+import json
+import os
+import sys
+import time
+
+import numpy as np
+
+from ..shapes import SHAPES
+from ..timing import seconds_per_epoch
+from .problem import Problem
+from .registry import load_adapter
+
+
+def clocks():
+    return np.array([time.perf_counter(), time.process_time()])
+
+
+class Worker:
+    """A peer, and the problem that it has in hand."""
+
+    def __init__(self, peer, n_threads):
+        self.n_threads = n_threads
+        self.adapter = load_adapter(peer)(n_threads)
+        self.problem = None
+
+    def load(self, shape):
+        self.problem = Problem(shape, self.n_threads)
+        self.adapter.load(self.problem)
+        self.adapter.fit(SHAPES[shape].short)  # compiles, and fills caches
+        return {}
+
+    def judge(self):
+        weights = self.adapter.fit(self.problem.shape.scored)
+        loss, score = self.problem.judge(weights)
+        return {"loss": loss, "score": score}
+
+    def time(self):
+        wall, processor = seconds_per_epoch(self.adapter.fit, self.problem.name, clocks)
+        return {"seconds": wall, "processor_seconds": processor}
+
+
+def main():
+    peer, n_threads = sys.argv[1], int(sys.argv[2])
+    # What libraries print must not come between the answers.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = Worker(peer, n_threads)
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            answer = getattr(worker, request.pop("do"))(**request)
+        except Exception as error:  # of any library
+            first = str(error).strip().partition("\n")[0]
+            answer = {"error": f"{type(error).__name__}: {first}"}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()
