@@ -27,6 +27,7 @@ class Shape:
     long: int
     scored: int
     task: str = "classification"
+    learning_rate: float = 0.001
 
     @property
     def estimator(self):
@@ -64,7 +65,10 @@ SHAPES = {
     "regression": Shape(
         20000, 30, (128, 128), 128, short=2, long=12, scored=6, task="regression"
     ),
-    "big": Shape(4000, 256, (2048, 2048), 256, short=1, long=3, scored=3),
+    # With the usual rate the loss of so wide a net differs twofold by its shuffle.
+    "big": Shape(
+        4000, 256, (2048, 2048), 256, short=1, long=3, scored=2, learning_rate=1e-4
+    ),
 }
 CLASSIFICATION = [name for name in SHAPES if SHAPES[name].task == "classification"]
 
@@ -111,6 +115,7 @@ def parameters(name, max_iter):
         "hidden_layer_sizes": shape.hidden_layer_sizes,
         "batch_size": shape.batch_size,
         "max_iter": max_iter,
+        "learning_rate_init": shape.learning_rate,
         "tol": 0.0,
         "n_iter_no_change": np.inf,
         "random_state": 0,

@@ -18,6 +18,7 @@ extensions = [
     "numpydoc",
     "components",
     "mathml",
+    "peers",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]

@@ -7,8 +7,8 @@ from scipy.special import log_softmax
 
 from ..shapes import SHAPES, make_data
 
-#: Adam's parameters, scikit-learn's defaults.
-LEARNING_RATE, BETA_1, BETA_2, EPSILON = 0.001, 0.9, 0.999, 1e-8
+#: Adam's parameters beside the learning rate, scikit-learn's defaults.
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
 
 
 class Problem:

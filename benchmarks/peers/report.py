@@ -89,18 +89,20 @@ def markdown(results):
 
 
 def origin(results):
-    """Where the figures come from, in a sentence or two."""
+    """Where the figures come from, and what they lack, in a few sentences."""
     machine = results["machine"]
     versions = machine["versions"]
-    measured = {PEERS[peer].distribution for peer in measured_peers(results)}
+    peers = [peer for peer in measured_peers(results) if peer != BASE]
+    measured = {PEERS[peer].distribution for peer in peers}
     listed = [f"{name} {versions[name]}" for name in versions if name in measured]
     n = results["threads"]
     threads = "one thread" if n == 1 else f"up to {n} threads"
-    return (
+    figures = (
         f"Milliseconds of one epoch on {threads} of an {machine['cpu']}, float32, "
-        f"Adam, medians of one run of `python -m benchmarks.peers` with "
-        f"{', '.join(listed)}; ! marks a loss that differs."
+        f"Adam, medians of one run of `python -m benchmarks.peers`"
+        f"{' with ' if listed else ''}{', '.join(listed)}."
     )
+    return " ".join([figures, *results["notes"]])
 
 
 def _align(rows):
@@ -169,7 +171,7 @@ def terminal(results):
         for name, shape in results["shapes"].items()
     ]
     words = [origin(results), f"Peak in GFLOP/s: {', '.join(peaks)}."]
-    words += [*results["notes"], *complaints(results)]
+    words += complaints(results)
     return "\n\n".join("\n".join(block) for block in [*blocks, words])
 
 

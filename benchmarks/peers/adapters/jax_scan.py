@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 
-from ..problem import BETA_1, BETA_2, EPSILON, LEARNING_RATE
+from ..problem import BETA_1, BETA_2, EPSILON
 
 
 class Jax:
@@ -32,7 +32,8 @@ class Jax:
             y = jax.nn.one_hot(y, shape.n_outputs)
         self.X, self.y = jnp.asarray(problem.X), y
         self.start, self.unravel = ravel_pytree(problem.initial_weights())
-        epoch = make_epoch(make_loss(self.unravel, shape.task), *problem.batches())
+        loss = make_loss(self.unravel, shape.task)
+        epoch = make_epoch(loss, shape.learning_rate, *problem.batches())
 
         def epochs(state, X, y, orders):
             one = lambda state, order: (epoch(state, X, y, order), None)  # noqa: E731
@@ -65,7 +66,7 @@ def make_loss(unravel, task):
     return loss
 
 
-def make_epoch(loss, n_batches, n_left):
+def make_epoch(loss, learning_rate, n_batches, n_left):
     """Function ``epoch(state, X, y, order)``; ``state`` is the flat parameters, both
     moments and the number of steps."""
 
@@ -73,7 +74,7 @@ def make_epoch(loss, n_batches, n_left):
         flat, first, second, t = state
         gradient = jax.grad(loss)(flat, X, y)
         t = t + 1
-        rate = LEARNING_RATE * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+        rate = learning_rate * jnp.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
         first = BETA_1 * first + (1 - BETA_1) * gradient
         second = BETA_2 * second + (1 - BETA_2) * gradient**2
         flat = flat - rate * first / (jnp.sqrt(second) + EPSILON)

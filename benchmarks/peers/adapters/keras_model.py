@@ -8,7 +8,7 @@ os.environ["KERAS_BACKEND"] = "jax" if importlib.util.find_spec("jax") else "tor
 import keras
 import numpy as np
 
-from ..problem import BETA_1, BETA_2, EPSILON, LEARNING_RATE
+from ..problem import BETA_1, BETA_2, EPSILON
 
 #: Batches of one compiled call: tiny takes 4.3 ms an epoch with one, 2.8 with 8 and
 #: 2.6 with 32, small 22, 15 and 13 (JAX, one thread of a Zen 4 processor).
@@ -37,7 +37,7 @@ class Keras:
         if shape.task == "regression":
             loss, self.y = half_squared_error, problem.y[:, None]
         adam = keras.optimizers.Adam(
-            LEARNING_RATE, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON
+            shape.learning_rate, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON
         )
         self.model.compile(optimizer=adam, loss=loss, steps_per_execution=STEPS)
         adam.build(self.model.trainable_variables)

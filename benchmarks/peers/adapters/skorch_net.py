@@ -7,7 +7,7 @@ left out: what a user in a hurry changes.
 import torch
 from skorch import NeuralNet
 
-from .torch_loops import ADAM, LOSSES, Torch, make_net, net_weights
+from .torch_loops import LOSSES, Torch, make_net, net_weights
 
 
 class ShuffledBatches:
@@ -52,7 +52,7 @@ class Skorch(Torch):
             "optimizer": torch.optim.Adam,
             "optimizer__fused": True,
             "verbose": 0,
-            **{"lr" if k == "lr" else f"optimizer__{k}": v for k, v in ADAM.items()},
+            **{f"optimizer__{key}": value for key, value in self.adam.items()},
         }
 
     def fit(self, epochs):

@@ -4,9 +4,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from ..problem import BETA_1, BETA_2, EPSILON, LEARNING_RATE
-
-ADAM = {"lr": LEARNING_RATE, "betas": (BETA_1, BETA_2), "eps": EPSILON}
+from ..problem import BETA_1, BETA_2, EPSILON
 
 
 def make_net(weights):
@@ -42,6 +40,11 @@ class Torch:
 
     def load(self, problem):
         self.X, self.y = torch.from_numpy(problem.X), torch.from_numpy(problem.y)
+        self.adam = {
+            "lr": problem.shape.learning_rate,
+            "betas": (BETA_1, BETA_2),
+            "eps": EPSILON,
+        }
         self.loss = LOSSES[problem.shape.task]
         self.batch_size = problem.shape.batch_size
         self.weights = problem.initial_weights()
@@ -63,7 +66,7 @@ class Eager(Torch):
 
     def fit(self, epochs):
         net = make_net(self.weights)
-        optimizer = torch.optim.Adam(net.parameters(), **ADAM, fused=True)
+        optimizer = torch.optim.Adam(net.parameters(), **self.adam, fused=True)
         for rows in self.batches(epochs):
             optimizer.zero_grad()
             self.loss(net(self.X[rows]), self.y[rows]).backward()
@@ -85,7 +88,7 @@ class Compiled(Torch):
     def load(self, problem):
         super().load(problem)
         torch._dynamo.reset()  # of the problem before
-        step = make_step(self.loss)
+        step = make_step(self.loss, problem.shape.learning_rate)
         self.step = torch.compile(step, mode="reduce-overhead", dynamic=False)
 
     @torch.no_grad()
@@ -101,7 +104,7 @@ class Compiled(Torch):
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 
-def make_step(loss):
+def make_step(loss, learning_rate):
     """A function that changes parameters, moments and number of steps in place."""
 
     def total(parameters, X, y):
@@ -113,7 +116,7 @@ def make_step(loss):
     def step(parameters, first, second, t, X, y, rows):
         gradients = torch.func.grad(total)(tuple(parameters), X[rows], y[rows])
         t += 1
-        rate = LEARNING_RATE * torch.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
+        rate = learning_rate * torch.sqrt(1 - BETA_2**t) / (1 - BETA_1**t)
         for p, m, v, gradient in zip(parameters, first, second, gradients, strict=True):
             m.mul_(BETA_1).add_(gradient, alpha=1 - BETA_1)
             v.mul_(BETA_2).addcmul_(gradient, gradient, value=1 - BETA_2)

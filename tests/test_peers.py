@@ -1,0 +1,237 @@
+"""The comparison with other libraries: ``python -m benchmarks.peers``."""
+
+import copy
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+
+from benchmarks import shapes
+from benchmarks.peers import __main__ as command
+from benchmarks.peers import measure, problem, process, report
+from benchmarks.peers.registry import PEERS
+
+ROOT = Path(__file__).parent.parent
+PUBLISHED = json.loads((ROOT / "docs" / "_static" / "peers.json").read_text())
+
+
+def run(**changes):
+    """A run of a peer as a worker reports it."""
+    return {"loss": 1.0, "score": 0.5, "ms": [2.0], "processor_ms": [2.0], **changes}
+
+
+def test_comparison_from_the_command_line(tmp_path):
+    file = tmp_path / "result.json"
+    words = "tiny --peers nnfit,sklearn --threads 1 --repeats 1 --strict --json"
+    command = [sys.executable, "-m", "benchmarks.peers", *words.split(), str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for text in ("nnfit", "scikit-learn", "tiny: 500 × 10, (32,), 32", "best peer"):
+        assert text in done.stdout
+    results = json.loads(file.read_text())
+    (shape,) = results["shapes"].values()
+    assert shape["peak_gflops"] > 0
+    assert set(shape["peers"]) == {"nnfit", "sklearn"}
+    for entry in shape["peers"].values():
+        assert entry["agrees"] and not entry["errors"]
+        (times,) = (each["ms"] for each in entry["runs"].values())
+        assert len(times) == 1
+        # A pause of the machine can make a short fit longer than a long one.
+        assert math.isfinite(times[0])
+
+
+@pytest.fixture(scope="module")
+def reference():
+    """Loss and score of scikit-learn."""
+    with process.WorkerProcess("sklearn", 1, 600) as worker:
+        judged = {}
+        for name in ("tiny", "regression"):
+            worker.ask("load", shape=name)
+            judged[name] = worker.ask("judge")
+    return judged
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        pytest.param(peer, marks=() if peer == "nnfit" else pytest.mark.slow)
+        for peer in PEERS
+        if peer != "sklearn"
+    ],
+)
+def test_every_installed_peer_trains_the_same(peer, reference):
+    if PEERS[peer].missing:
+        pytest.skip(f"{PEERS[peer].missing} is not installed")
+    with process.WorkerProcess(peer, 1, 600) as worker:
+        for name, expected in reference.items():
+            worker.ask("load", shape=name)
+            judged = worker.ask("judge")
+            tolerance = measure.LOSS_TOLERANCE
+            assert judged["loss"] == pytest.approx(expected["loss"], rel=tolerance)
+            assert judged["score"] == pytest.approx(expected["score"], abs=0.05)
+
+
+@pytest.mark.parametrize("name", ["tiny", "regression"])
+def test_initial_weights_and_loss_are_those_of_scikit_learn(name):
+    given = problem.Problem(name, 1)
+    estimator = MLPClassifier if name == "tiny" else MLPRegressor
+    model = estimator(
+        hidden_layer_sizes=given.shape.hidden_layer_sizes,
+        alpha=0.0,
+        learning_rate_init=1e-30,
+        batch_size=given.shape.n_samples,
+        max_iter=1,
+        random_state=0,
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.fit(given.X, given.y)
+    for (coef, intercept), coef_, intercept_ in zip(
+        given.initial_weights(), model.coefs_, model.intercepts_, strict=True
+    ):
+        np.testing.assert_array_equal(coef, coef_)
+        np.testing.assert_array_equal(intercept, intercept_)
+    loss, score = given.judge(given.initial_weights())
+    assert loss == pytest.approx(model.loss_, rel=1e-5)
+    assert score == pytest.approx(model.score(given.X_test, given.y_test), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "loss, agrees", [(1.05, True), (1.5, False), (math.nan, False)]
+)
+def test_different_training_is_found(loss, agrees):
+    runs = {("nnfit", 1): run(), ("sklearn", 1): run(), ("jax", 1): run(loss=loss)}
+    shape = measure.summarize("tiny", runs, {}, 100.0)
+    assert shape["peers"]["jax"]["agrees"] is agrees
+    assert shape["peers"]["nnfit"]["agrees"] and shape["peers"]["sklearn"]["agrees"]
+    results = {**PUBLISHED, "shapes": {"tiny": shape}}
+    sentences = report.complaints(results)
+    assert len(sentences) == (not agrees)
+    assert ("2.00 !" in report.terminal(results)) is not agrees
+
+
+def test_strict_ends_with_an_error_code(tmp_path, capsys):
+    results = copy.deepcopy(PUBLISHED)
+    next(iter(results["shapes"].values()))["peers"]["nnfit"]["agrees"] = False
+    file = tmp_path / "result.json"
+    file.write_text(json.dumps(results))
+    assert command.main(["--from-json", str(file)]) == 0
+    assert command.main(["--from-json", str(file), "--strict"]) == 1
+    assert "DIFFERS" in capsys.readouterr().out
+
+
+def test_better_number_of_threads_counts():
+    runs = {("nnfit", 1): run(ms=[3.0, 1.0, 1.0]), ("nnfit", 2): run(ms=[2.0] * 3)}
+    entry = measure.summarize("tiny", runs, {}, 100.0)["peers"]["nnfit"]
+    assert (entry["threads"], entry["ms_per_epoch"]) == (1, 1.0)
+    flops = shapes.SHAPES["tiny"].flops_per_epoch
+    assert entry["share_of_peak"] == pytest.approx(flops / 1e-3 / 100e9)
+
+
+FAILURES = {
+    "import time\ninput()\ntime.sleep(60)": "no answer to 'load' within 0.5 s",
+    """input()\nprint('{"error": "ValueError: broken"}')""": "ValueError: broken",
+    "import nothing_of_that_name": "ModuleNotFoundError: No module named '"
+    "nothing_of_that_name'",
+    "import os\ninput()\nos._exit(3)": "ended with 3",
+    "": "ended with 0",
+}
+
+
+@pytest.mark.parametrize("code", FAILURES)
+def test_a_peer_that_fails_is_reported_and_ended(code, monkeypatch):
+    popen = subprocess.Popen
+    command = [sys.executable, "-c", code]
+    monkeypatch.setattr(
+        process.subprocess, "Popen", lambda _, **settings: popen(command, **settings)
+    )
+    timeout = 0.5 if "sleep" in code else 60
+    with process.WorkerProcess("nnfit", 1, timeout) as worker:
+        with pytest.raises(process.WorkerError) as caught:
+            worker.ask("load", shape="tiny")
+        assert str(caught.value) == FAILURES[code]
+        assert worker._process.poll() is not None
+
+
+def test_the_others_go_on_when_a_peer_fails(monkeypatch):
+    class Broken:
+        def ask(self, do, **_):
+            raise process.WorkerError("broken")
+
+    class Working:
+        def ask(self, do, **_):
+            answers = {"judge": {"loss": 1.0, "score": 0.5}, "load": {}}
+            return answers.get(do, {"seconds": 1e-3, "processor_seconds": 1e-3})
+
+    monkeypatch.setattr(measure, "peak_gflops", lambda *_: 100.0)
+    workers = {("nnfit", 1): Working(), ("jax", 1): Broken()}
+    lines = []
+    shape = measure.measure_shape("tiny", workers, 1, 2, lines.append)
+    assert list(workers) == [("nnfit", 1)]
+    assert shape["peers"]["nnfit"]["ms_per_epoch"] == pytest.approx(1.0)
+    assert shape["peers"]["jax"] == {"errors": {"1": "broken"}}
+    results = {**PUBLISHED, "shapes": {"tiny": shape}}
+    assert "FAILED tiny, jax, threads 1: broken" in report.terminal(results)
+
+
+def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: None if name == "jax" else find(name)
+    )
+    peers, notes = measure.installed(["nnfit", "jax"])
+    assert peers == ["nnfit"]
+    assert notes == ["JAX is left out: jax is not installed."]
+
+
+def test_settings_of_a_worker(monkeypatch):
+    variables = process.environment(2)
+    assert variables["OMP_NUM_THREADS"] == variables["NPROC"] == "2"
+    assert not {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"} & set(variables)
+    assert "OPENBLAS_CORETYPE" not in os.environ
+
+
+@pytest.mark.parametrize(
+    "words, message",
+    [
+        ("smal", "unknown shape ['smal']"),
+        ("tiny --peers nnfit,jaxx", "unknown peer ['jaxx']"),
+        ("tiny --repeats 0", "--repeats must be positive, got 0"),
+        ("tiny --threads 0", "--threads must be positive, got 0"),
+    ],
+)
+def test_wrong_arguments(words, message, capsys):
+    with pytest.raises(SystemExit):
+        command.main(words.split())
+    assert message in capsys.readouterr().err
+
+
+def test_readme_shows_the_published_run():
+    assert report.markdown(PUBLISHED) in (ROOT / "README.md").read_text()
+
+
+def test_published_run_is_whole():
+    assert list(PUBLISHED["shapes"]) == list(shapes.SHAPES)
+    assert report.complaints(PUBLISHED) == []
+    for name, shape in PUBLISHED["shapes"].items():
+        assert list(shape["peers"]) == list(PEERS)
+        assert shape["flops_per_epoch"] == shapes.SHAPES[name].flops_per_epoch
+
+
+def test_chart_has_every_peer_and_shape(tmp_path):
+    pytest.importorskip("matplotlib")
+    from benchmarks.peers import chart
+
+    text = chart.svg(PUBLISHED)
+    for word in [*PUBLISHED["shapes"], *(peer.title for peer in PEERS.values())]:
+        assert f">{word}<" in text
+    chart.save(PUBLISHED, tmp_path / "chart.png")
+    assert (tmp_path / "chart.png").stat().st_size > 10_000
