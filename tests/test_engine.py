@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnfit.cpu import engine as cpu
+from nnfit.cpu import plans
 from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
@@ -349,6 +350,25 @@ def test_gradient_does_not_depend_on_the_number_of_threads(n_threads):
         results.append(engine.loss_and_gradient(engine.flat.copy()))
     assert results[0][0] == results[1][0]
     assert np.array_equal(results[0][1], results[1][1])
+
+
+def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
+    """Networks with large layers take larger blocks."""
+    network = make_network((30, 70, 41, 3), "gelu", "softmax", "float32")
+    X, y = make_data(network, 700)
+    results = []
+    for largest in (plans.LARGE_WEIGHTS, 0):
+        monkeypatch.setattr(plans, "LARGE_WEIGHTS", largest)
+        plans.training_plan.cache_clear()
+        plans.forward_plan.cache_clear()
+        engine = make_engine(cpu, network, (X, y), batch_size=300)
+        losses = train(engine, 2)
+        results.append((losses, engine.flat.copy(), engine.predict(X)))
+        assert engine._tables.ints[cpu.at.ROW_BLOCK] == (96 if largest else 256)
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one, other)
+    plans.training_plan.cache_clear()
+    plans.forward_plan.cache_clear()
 
 
 def test_chosen_rows_train_as_a_matrix_of_these_rows():

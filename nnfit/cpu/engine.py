@@ -14,7 +14,7 @@ from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
-from nnfit.cpu.plans import ROW_BLOCK, training_plan
+from nnfit.cpu.plans import training_plan
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import (
     INT64,
@@ -35,8 +35,8 @@ CLOCK_TICK = (
 )
 #: Rows that are predicted without copying the weights into panels first.
 FEW_ROWS = 16
-#: Parts of a prediction for each thread.
-PARTS = 8
+#: Parts of a prediction for each thread, and the rows of one at least.
+PARTS, MIN_PART = 8, 96
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192
 
@@ -87,7 +87,7 @@ def _predict_together(tables, X, raw):
     n_rows = X.shape[0]
     out = tables[0].empty_output(n_rows)
     kept = [forward.point_to_input(X, raw) for forward in tables]
-    size = max(ROW_BLOCK, -(-n_rows // (PARTS * len(tables))))
+    size = max(MIN_PART, -(-n_rows // (PARTS * len(tables))))
     parts = iter(range(0, n_rows, size))
 
     def work(number, keep_alive=kept):

@@ -19,6 +19,9 @@ from nnfit.functions.losses import LOSSES
 #: 96 kB, a tenth of the second-level cache, and a panel of weights is read from
 #: there once for 16 tiles.
 ROW_BLOCK = 96
+#: The same where the weights of a layer are too many for the second-level cache and
+#: are read from memory for every block (two layers of 2048: 95 to 90 ms a batch).
+LARGE_ROW_BLOCK, LARGE_WEIGHTS = 256, 1 << 20
 #: Inputs and units of a layer from which the weight gradient reads copies made for
 #: it: each is read once a panel or tile, so that with fewer the copying costs more
 #: (5 % of an epoch with 64 and 100) than it saves (17 % of that product with 784
@@ -28,6 +31,12 @@ PACK_FROM = 128
 #: What a number in a plan is: itself, or an offset in the work space or in the
 #: parameters.
 NUMBER, WORK, PARAMETERS = range(3)
+
+
+def row_block(network):
+    """How many rows pass the network together."""
+    largest = max(layer.n_in * layer.n_out for layer in network.layers)
+    return LARGE_ROW_BLOCK if largest > LARGE_WEIGHTS else ROW_BLOCK
 
 
 def row_kernel(kind, registry, row, dtype):
@@ -81,7 +90,7 @@ class Plan:
         ints[at.N_THREADS] = 1
         ints[at.N_OUTPUTS] = network.n_outputs
         ints[at.N_UNITS] = layout.n_units
-        ints[at.ROW_BLOCK] = min(ROW_BLOCK, n_rows)
+        ints[at.ROW_BLOCK] = min(row_block(network), n_rows)
         self.kinds[at.PARAMETERS] = PARAMETERS
         self._lay_out_layers()
 

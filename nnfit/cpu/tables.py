@@ -14,7 +14,7 @@ from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import address, aligned_zeros
-from nnfit.cpu.plans import ROW_BLOCK, forward_plan, row_kernel
+from nnfit.cpu.plans import forward_plan, row_block, row_kernel
 from nnfit.cpu.sparsity import is_sparse
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
@@ -100,7 +100,7 @@ class Forward(Tables):
 
     def __init__(self, network, flat, n_rows, reads_rows=False, n_targets=0):
         # Powers of two, so that few plans serve all.
-        n_rows = min(ROW_BLOCK, 1 << max(0, n_rows - 1).bit_length())
+        n_rows = min(row_block(network), 1 << max(0, n_rows - 1).bit_length())
         plan = forward_plan(network, targets.host(), n_rows, reads_rows, n_targets)
         super().__init__(plan, flat)
 
@@ -162,7 +162,8 @@ class Evaluation(Forward):
     """
 
     def __init__(self, network, flat, X, y, sample_weight, rows, score):
-        super().__init__(network, flat, ROW_BLOCK, not is_sparse(X), y.shape[1])
+        n_rows = row_block(network)
+        super().__init__(network, flat, n_rows, not is_sparse(X), y.shape[1])
         n_rows = X.shape[0] if rows is None else len(rows)
         ints = self.ints
         ints[at.N_ROWS], ints[at.SCORE] = n_rows, SCORES[score]
