@@ -7,10 +7,9 @@ import platform
 import sys
 from importlib.util import find_spec
 
-import joblib
-
 from nnfit import __version__, compiling
 from nnfit.cpu import target as targets
+from nnfit.training.threads import usable_processors
 
 PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "scikit-learn")
 #: Of some 80 features that LLVM names, those that decide what a loop compiles to.
@@ -58,7 +57,7 @@ def _processor():
 
 def _threads():
     variables = [f"{name}={os.environ.get(name, 'unset')}" for name in THREAD_VARIABLES]
-    yield f"{joblib.cpu_count()} cores for this process; {', '.join(variables)}"
+    yield f"{usable_processors()} for one fit; {', '.join(variables)}"
 
 
 def _cache():

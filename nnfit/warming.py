@@ -5,6 +5,7 @@ import time
 import joblib
 
 from nnfit import compiling
+from nnfit.cpu import kernels
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -18,7 +19,7 @@ MAX_PROCESSES = 4
 def warmup(dtype=None):
     """Compile and cache all that a fit or a prediction can need.
 
-    Every engine, sparse layer, solver, activation, loss and inverse link that nnfit
+    Every part of the engine, solver, activation, loss and inverse link that nnfit
     has, for the processor that this runs on. A later process loads them, compiles
     nothing and does not import numba; only functions of your own are compiled when
     they are first used. What the cache already has is kept.
@@ -44,7 +45,7 @@ def warmup(dtype=None):
     --------
     >>> import nnfit
     >>> nnfit.warmup()  # doctest: +SKIP
-    59 kernels in /home/me/.cache/nnfit, 59 of them compiled in 6.2 s
+    70 kernels in /home/me/.cache/nnfit, 70 of them compiled in 6.2 s
     """
     if dtype not in (None, *DTYPES):
         raise ValueError(
@@ -52,11 +53,11 @@ def warmup(dtype=None):
             f"(both), got {dtype!r}."
         )
     start = time.perf_counter()
-    kernels = builtin_kernels(DTYPES if dtype is None else [dtype])
-    work = compiling.missing(kernels)
+    wanted = builtin_kernels(DTYPES if dtype is None else [dtype])
+    work = compiling.missing(wanted)
     _compile_all(work)
     print(
-        f"{len(kernels)} kernels in {compiling.cache_folder()}, {len(work)} of them "
+        f"{len(wanted)} kernels in {compiling.cache_folder()}, {len(work)} of them "
         f"compiled in {time.perf_counter() - start:.1f} s"
     )
 
@@ -64,22 +65,17 @@ def warmup(dtype=None):
 def builtin_kernels(dtypes):
     """Arguments of `compiling.load` for every kernel that nnfit has itself.
 
-    The slow ones come first, so that no process is left alone with an engine.
+    The slow ones come first, so that no process is left alone with one.
     """
     by_name = {
-        "optimizer": OPTIMIZERS,
-        "loss": LOSSES,
-        "link": [name for name in LINKS if name != "identity"],
-        "activation": [name for name in ACTIVATIONS if name != "identity"],
+        kernels.OPTIMIZER: OPTIMIZERS,
+        kernels.LOSS: LOSSES,
+        kernels.LINK: [name for name in LINKS if name != "identity"],
+        kernels.ACTIVATION: [name for name in ACTIVATIONS if name != "identity"],
     }
-    elementwise = "nnfit.cpu.kernels.elementwise:"
-    kernels = [
-        ("nnfit.cpu.kernels.engine:build",),
-        ("nnfit.cpu.kernels.sparse:build",),
-        (elementwise + "gradient_sum",),
-        *((elementwise + kind, name) for kind in by_name for name in by_name[kind]),
-    ]
-    return [(*kernel, dtype) for kernel in kernels for dtype in dtypes]
+    builders = [(builder,) for builder in kernels.OF_DTYPE]
+    builders += [(builder, name) for builder in by_name for name in by_name[builder]]
+    return [(*builder, dtype) for builder in builders for dtype in dtypes]
 
 
 def _compile_all(work):

@@ -126,6 +126,7 @@ def test_warmup_has_what_estimators_load(monkeypatch):
             model = MLPClassifier(solver="sgd", nesterovs_momentum=False, **settings)
             model.fit(X, np.eye(3)[classes]).predict_proba(X)  # three labels a row
             MLPRegressor(**settings).fit(sparse, y).predict(sparse)
+            MLPRegressor(early_stopping=True, **settings).fit(X, y).predict(X[:1])
     assert loaded == set(warming.builtin_kernels(warming.DTYPES))
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
+from nnfit.cpu.kernels import PREDICTION_OF_FEW
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
 from nnfit.cpu.plans import training_plan
@@ -67,7 +68,9 @@ def predict(network, coefs, intercepts, X, *, raw=False, n_threads=1):
     """
     n_rows, is_dense = X.shape[0], not is_sparse(X)
     if n_rows <= FEW_ROWS and is_dense:
-        tables = Forward(network, None, n_rows, reads_rows=True)
+        tables = Forward(
+            network, None, n_rows, reads_rows=True, builder=PREDICTION_OF_FEW
+        )
         return tables.predict_few(coefs, intercepts, X, raw)
     layout = layout_of(network, targets.host())
     flat = aligned_zeros(layout.size, network.dtype)

@@ -55,6 +55,9 @@ N_RATES = 8  # scalars of one step
 # ------------------------------------------------------------ its functions
 SCORE = next(_number)  # of an evaluation; one of the four below
 PREDICTIONS = next(_number)  # (block, n_outputs), for R2
+FORWARD_ROWS = next(_number)  # the engine's for blocks of rows
+EVALUATE_ROWS = next(_number)
+PASS_ROWS = next(_number)
 LOSS_KERNEL = next(_number)
 LOSS_PARAMETERS = next(_number)
 LINK_KERNEL = next(_number)

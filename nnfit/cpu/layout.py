@@ -14,9 +14,8 @@ import numpy as np
 
 from nnfit import compiling
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels import WEIGHTS
 
-#: Builder of the engine's kernel.
-ENGINE = "nnfit.cpu.kernels.engine:build"
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
 
@@ -200,7 +199,7 @@ class Layout:
 
     def _call(self, table, flat, packing):
         table[self._inside] += address(flat)
-        kernel = compiling.load(ENGINE, self._dtype_name, target=self._target)
+        kernel = compiling.load(WEIGHTS, self._dtype_name, target=self._target)
         move = kernel.function("move_weights", None, ctypes.c_void_p, ctypes.c_int64)
         move(address(table), packing)
 

@@ -10,7 +10,8 @@ import numpy as np
 
 from nnfit import compiling
 from nnfit.cpu import fields as at
-from nnfit.cpu.layout import ALIGNMENT, ENGINE, address, layout_of
+from nnfit.cpu import kernels
+from nnfit.cpu.layout import ALIGNMENT, address, layout_of
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import fingerprint
 from nnfit.functions.losses import LOSSES
@@ -39,9 +40,8 @@ def row_block(network):
     return LARGE_ROW_BLOCK if largest > LARGE_WEIGHTS else ROW_BLOCK
 
 
-def row_kernel(kind, registry, row, dtype):
+def row_kernel(builder, registry, row, dtype):
     """Kernel of a registry row, or of a function of the user's."""
-    builder = f"nnfit.cpu.kernels.elementwise:{kind}"
     if registry.get(row.name) is row:
         return compiling.load(builder, row.name, dtype)
     return compiling.load(
@@ -60,12 +60,13 @@ class Plan:
     target : nnfit.cpu.target.Target
     n_rows : int
         Rows of the buffers.
+    builder : str
+        Of the kernel that works on the table, see `nnfit.cpu.kernels`.
 
     Attributes
     ----------
     layout : Layout
     kernel : nnfit.compiling.Kernel
-        The engine's.
     ints : ndarray of int64
         The table; in place of addresses, offsets in bytes.
     kinds : ndarray of int64
@@ -73,14 +74,14 @@ class Plan:
     size : int
         Bytes of the work space.
     custom : list of tuple
-        Number, kind, registry, row and name of the user's own functions. They may
+        Number, builder, registry, row and name of the user's own functions. They may
         change, so their kernels are looked up in every use of the plan.
     """
 
-    def __init__(self, network, target, n_rows):
+    def __init__(self, network, target, n_rows, builder):
         self.network, self.n_rows = network, n_rows
         self.layout = layout = layout_of(network, target)
-        self.kernel = compiling.load(ENGINE, network.dtype, target=target)
+        self.kernel = compiling.load(builder, network.dtype, target=target)
         self.ints = layout.table.copy()
         self.kinds = np.zeros_like(self.ints)
         self.size = 0
@@ -92,6 +93,11 @@ class Plan:
         ints[at.N_UNITS] = layout.n_units
         ints[at.ROW_BLOCK] = min(row_block(network), n_rows)
         self.kinds[at.PARAMETERS] = PARAMETERS
+        if builder != kernels.PREDICTION_OF_FEW:  # which has its own
+            rows = compiling.load(kernels.ROWS, network.dtype, target=target)
+            self.function(at.FORWARD_ROWS, rows, "forward_rows")
+            self.function(at.EVALUATE_ROWS, rows, "evaluate_rows")
+            self.function(at.PASS_ROWS, rows, "pass_rows")
         self._lay_out_layers()
 
     def _lay_out_layers(self):
@@ -110,7 +116,7 @@ class Plan:
             activation = description.activation
             if activation is not ACTIVATIONS["identity"]:
                 self.row_function(
-                    row + at.ACTIVATION, "activation", ACTIVATIONS, activation,
+                    row + at.ACTIVATION, kernels.ACTIVATION, ACTIVATIONS, activation,
                     "activate",
                 )  # fmt: skip
 
@@ -131,13 +137,13 @@ class Plan:
         self._kept.append(kernel)
         self.ints[index] = kernel.address(name)
 
-    def row_function(self, index, kind, registry, row, name):
+    def row_function(self, index, builder, registry, row, name):
         """`function`, of a registry row or of the user's own."""
         if registry.get(row.name) is row:
-            kernel = row_kernel(kind, registry, row, self.network.dtype)
+            kernel = row_kernel(builder, registry, row, self.network.dtype)
             self.function(index, kernel, name)
         else:
-            self.custom.append((index, kind, registry, row, name))
+            self.custom.append((index, builder, registry, row, name))
 
     def read_rows(self):
         """Reserve what the first layer reads rows from, if not their entries."""
@@ -147,7 +153,7 @@ class Plan:
     def add_loss(self, n_targets):
         """Reserve what the loss of the rows takes."""
         ints, loss = self.ints, self.network.loss
-        self.row_function(at.LOSS_KERNEL, "loss", LOSSES, loss, "loss")
+        self.row_function(at.LOSS_KERNEL, kernels.LOSS, LOSSES, loss, "loss")
         ints[at.N_TARGETS] = n_targets
         self.constants(at.LOSS_PARAMETERS, (*self.network.loss_parameters, 0.0))
         self.buffer(at.BATCH_Y, self.n_rows * n_targets)
@@ -160,16 +166,15 @@ class Plan:
         name = self.network.loss.link
         if name == "identity":
             return 0
-        builder = "nnfit.cpu.kernels.elementwise:link"
-        kernel = compiling.load(builder, name, self.network.dtype)
+        kernel = compiling.load(kernels.LINK, name, self.network.dtype)
         self._kept.append(kernel)
         return kernel.address("link")
 
 
 @lru_cache(maxsize=64)
-def forward_plan(network, target, n_rows, reads_rows, n_targets):
+def forward_plan(network, target, n_rows, builder, reads_rows, n_targets):
     """Plan of predictions and, with targets, of evaluations."""
-    plan = Plan(network, target, n_rows)
+    plan = Plan(network, target, n_rows, builder)
     if reads_rows:
         plan.read_rows()
     if n_targets:
@@ -187,7 +192,7 @@ def training_plan(network, solver, target, batch, n_targets, n_threads, is_spars
     solver : nnfit.functions.optimizers.Optimizer or None
         None for gradients only.
     """
-    plan = Plan(network, target, batch)
+    plan = Plan(network, target, batch, kernels.TRAINING)
     if not is_sparse:
         plan.read_rows()
     plan.add_loss(n_targets)
@@ -198,11 +203,10 @@ def training_plan(network, solver, target, batch, n_targets, n_threads, is_spars
 
 def _add_solver(plan, solver):
     dtype = plan.network.dtype
-    prefix = "nnfit.cpu.kernels.elementwise:"
     if solver is None:
-        kernel = compiling.load(prefix + "gradient_sum", dtype)
+        kernel = compiling.load(kernels.GRADIENT_SUM, dtype)
     else:
-        kernel = compiling.load(prefix + "optimizer", solver.name, dtype)
+        kernel = compiling.load(kernels.OPTIMIZER, solver.name, dtype)
     plan.function(at.UPDATE_KERNEL, kernel, "update")
     plan.function(at.PREPARE_KERNEL, kernel, "prepare")
 

@@ -13,6 +13,7 @@ import scipy.sparse
 from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
+from nnfit.cpu.kernels import EVALUATION, PREDICTION, SPARSE
 from nnfit.cpu.layout import address, aligned_zeros
 from nnfit.cpu.plans import forward_plan, row_block, row_kernel
 from nnfit.cpu.sparsity import is_sparse
@@ -38,8 +39,8 @@ class Tables:
         bases = np.array([0, address(work), address(flat)])
         self.ints = plan.ints + bases[plan.kinds]
         self.floats = np.zeros(at.FLOATS)
-        for index, kind, registry, row, name in plan.custom:
-            kernel = row_kernel(kind, registry, row, self.network.dtype)
+        for index, builder, registry, row, name in plan.custom:
+            kernel = row_kernel(builder, registry, row, self.network.dtype)
             self._kept.append(kernel)
             self.ints[index] = kernel.address(name)
 
@@ -60,9 +61,7 @@ class Tables:
         ints = self.ints
         ints[at.SPARSE] = is_sparse(X)
         if ints[at.SPARSE]:
-            kernel = compiling.load(
-                "nnfit.cpu.kernels.sparse:build", self.network.dtype
-            )
+            kernel = compiling.load(SPARSE, self.network.dtype)
             ints[at.SPARSE_FORWARD] = kernel.address("forward")
             ints[at.SPARSE_SORT_BATCH] = kernel.address("sort_batch")
             ints[at.SPARSE_STRIP_GRADIENT] = kernel.address("strip_gradient")
@@ -96,12 +95,18 @@ class Forward(Tables):
         Whether the first layer will read them from a buffer.
     n_targets : int, default=0
         Columns of y in evaluations; 0 where there will be none.
+    builder : str, default=PREDICTION
+        Of the kernel.
     """
 
-    def __init__(self, network, flat, n_rows, reads_rows=False, n_targets=0):
+    def __init__(
+        self, network, flat, n_rows, reads_rows=False, n_targets=0, builder=PREDICTION
+    ):
         # Powers of two, so that few plans serve all.
         n_rows = min(row_block(network), 1 << max(0, n_rows - 1).bit_length())
-        plan = forward_plan(network, targets.host(), n_rows, reads_rows, n_targets)
+        plan = forward_plan(
+            network, targets.host(), n_rows, builder, reads_rows, n_targets
+        )
         super().__init__(plan, flat)
 
     def predict(self, X, raw=False):
@@ -163,7 +168,9 @@ class Evaluation(Forward):
 
     def __init__(self, network, flat, X, y, sample_weight, rows, score):
         n_rows = row_block(network)
-        super().__init__(network, flat, n_rows, not is_sparse(X), y.shape[1])
+        super().__init__(
+            network, flat, n_rows, not is_sparse(X), y.shape[1], EVALUATION
+        )
         n_rows = X.shape[0] if rows is None else len(rows)
         ints = self.ints
         ints[at.N_ROWS], ints[at.SCORE] = n_rows, SCORES[score]

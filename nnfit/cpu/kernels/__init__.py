@@ -1,1 +1,31 @@
-"""Kernels of the CPU engine; the only modules that import numba."""
+"""Kernels of the CPU engine; its modules are the only ones that import numba.
+
+Builders of kernels, as `nnfit.compiling.load` takes them: ``build(target, ..., dtype)``
+gives the functions of one kernel. Each is compiled and cached by itself when something
+first needs it.
+"""
+
+#: Forward pass, losses and backward pass of blocks of rows; the others call it.
+ROWS = f"{__name__}.engine:rows"
+#: The loop over batches with the update of the weights.
+TRAINING = f"{__name__}.engine:training"
+PREDICTION = f"{__name__}.prediction:prediction"
+PREDICTION_OF_FEW = f"{__name__}.prediction:prediction_of_few"
+EVALUATION = f"{__name__}.prediction:evaluation"
+#: Between an estimator's weights and the engine's.
+WEIGHTS = f"{__name__}.row_major:weights"
+#: The first layer on entries of a sparse matrix.
+SPARSE = f"{__name__}.sparse:build"
+#: In place of an optimizer, for a gradient alone.
+GRADIENT_SUM = f"{__name__}.elementwise:gradient_sum"
+#: These take the name of a row of their registry before the dtype.
+OPTIMIZER = f"{__name__}.elementwise:optimizer"
+LOSS = f"{__name__}.elementwise:loss"
+LINK = f"{__name__}.elementwise:link"
+ACTIVATION = f"{__name__}.elementwise:activation"
+
+#: Those built for a dtype alone; the slow ones first.
+OF_DTYPE = (
+    ROWS, TRAINING, SPARSE, PREDICTION_OF_FEW, EVALUATION, WEIGHTS, PREDICTION,
+    GRADIENT_SUM,
+)  # fmt: skip

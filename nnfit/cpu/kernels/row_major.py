@@ -4,18 +4,22 @@ They are copied into panels for many rows and read where they lie for a few:
 copying takes as long as 16 rows or more (layers of 784, 512, 512 and 10: 0.3 ms).
 """
 
-from collections import namedtuple
+from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import make_copy, offset, pointer_from_address
+from nnfit.cpu.kernels.memory import (
+    INT64_POINTER,
+    layer_at,
+    make_copy,
+    offset,
+    pointer_from_address,
+)
 from nnfit.cpu.kernels.tile import make_multiply_add
 
-RowMajor = namedtuple("RowMajor", "forward move")
 
-
-def make_row_major(target, dtype, dense):
-    """Build the functions on row-major weights for a processor and a precision.
+def make_forward(target, dtype, dense):
+    """Make ``forward(layer, rows)`` on row-major weights, for a processor.
 
     Parameters
     ----------
@@ -25,13 +29,9 @@ def make_row_major(target, dtype, dense):
 
     Returns
     -------
-    row_major : RowMajor
-        Helpers for compiled code.
+    forward : numba dispatcher
     """
-    zero = scalar_type(dtype)(0.0)
     as_floats = pointer_from_address(dtype)
-    panel = target.panel(dtype)
-    copy_panel = make_copy(dtype, panel)
     multiply_add = make_multiply_add(target, dtype)
 
     @helper
@@ -81,6 +81,25 @@ def make_row_major(target, dtype, dense):
                 )
         dense.activate_rows(layer, 0, rows)
 
+    return forward
+
+
+def weights(target, dtype):
+    """Entry point ``move_weights(table, packing)`` for a processor and a precision."""
+    zero = scalar_type(dtype)(0.0)
+    as_floats = pointer_from_address(dtype)
+    panel = target.panel(dtype)
+    copy_panel = make_copy(dtype, panel)
+
+    @helper
+    def move_line(line, packed, valid, columns, packing):
+        if packing != 0:
+            for j in range(columns):
+                packed[j] = line[j] if j < valid else zero
+        else:
+            for j in range(valid):
+                line[j] = packed[j]
+
     @helper
     def move(layer, packing):
         """Copy weights and biases into panels, or back; padding becomes zero."""
@@ -101,13 +120,9 @@ def make_row_major(target, dtype, dense):
         bias = as_floats(layer[at.BIAS])
         move_line(as_floats(layer[at.INTERCEPT]), bias, n_out, width, packing)
 
-    @helper
-    def move_line(line, packed, valid, columns, packing):
-        if packing != 0:
-            for j in range(columns):
-                packed[j] = line[j] if j < valid else zero
-        else:
-            for j in range(valid):
-                line[j] = packed[j]
+    def move_weights(table, packing):
+        """From the weights of an estimator to those of the engine, or back."""
+        for index in range(table[at.N_LAYERS]):
+            move(layer_at(table, index), packing)
 
-    return RowMajor(forward, move)
+    return {"move_weights": (move_weights, nb.void(INT64_POINTER, nb.int64))}
