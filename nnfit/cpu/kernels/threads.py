@@ -11,6 +11,7 @@ eaten what threads gain. Results do not depend on the number of threads.
 from collections import namedtuple
 
 from llvmlite import ir
+from numba.core import cgutils
 from numba.core import types as nb
 from numba.extending import intrinsic
 
@@ -137,7 +138,7 @@ def make_clock(target):
     @intrinsic
     def clock(typingctx):
         def codegen(context, builder, signature, arguments):
-            time = builder.alloca(ir.ArrayType(word, 2))
+            time = cgutils.alloca_once(builder, ir.ArrayType(word, 2))
             first = builder.bitcast(time, word.as_pointer())
             if windows:
                 function = _declare(
