@@ -33,7 +33,9 @@ from pathlib import Path
 
 from llvmlite import binding as llvm
 
+from nnfit import helper
 from nnfit.cpu import target as targets
+from nnfit.cpu.kernels import COSTS
 
 _MAGIC = b"nnfit-object-1\n"
 _SUFFIX = ".nnfit"
@@ -167,6 +169,36 @@ def load(builder, *arguments, fingerprint=b"", target=None):
                 kernel = _load_or_compile(key, builder, arguments, target)
                 _loaded[name] = kernel
     return kernel
+
+
+def load_all(kernels):
+    """Load kernels that will be needed together.
+
+    Those that the cache lacks are compiled by this process and a second one, see
+    `nnfit.helper`. Whatever is missing afterwards `load` compiles.
+
+    Parameters
+    ----------
+    kernels : list of tuple
+        As `missing` takes them.
+    """
+    target = targets.host()
+    with _lock:
+        kernels = [
+            (builder, *arguments)
+            for builder, *arguments in kernels
+            if (builder, repr(tuple(arguments)), b"", target) not in _loaded
+        ]
+        if len(kernels) < 2:
+            return
+        try:
+            absent = [(builder, *rest) for _, builder, rest, _ in missing(kernels)]
+        except OSError:  # no cache: a second process has nowhere to write to
+            return
+        own, others = helper.divide(absent, lambda kernel: COSTS[kernel[0]])
+        with helper.helped_with(others):
+            for kernel in own:
+                load(*kernel)
 
 
 def _load_or_compile(key, builder, arguments, target):

@@ -15,7 +15,7 @@ from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import PREDICTION_OF_FEW
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
-from nnfit.cpu.plans import training_plan
+from nnfit.cpu.plans import load_training, training_plan
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import (
     INT64,
@@ -186,6 +186,7 @@ class Engine:
         self._pace = Pace(n_threads, choose)
         self._target = targets.host()
         self._layout = layout_of(network, self._target)
+        load_training(network, solver)
         self.flat = aligned_zeros(self._layout.size, network.dtype)
         self.progress = Progress(self)
         self._seconds_per_batch = None

@@ -183,6 +183,29 @@ def forward_plan(network, target, n_rows, builder, reads_rows, n_targets):
     return plan
 
 
+def load_training(network, solver):
+    """Load the kernels of a training on rows, some of them compiled side by side.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    solver : nnfit.functions.optimizers.Optimizer or None
+    """
+    wanted = [(kernels.TRAINING,), (kernels.ROWS,), (kernels.WEIGHTS,)]
+    wanted.append(
+        (kernels.GRADIENT_SUM,) if solver is None else (kernels.OPTIMIZER, solver.name)
+    )
+    if LOSSES.get(network.loss.name) is network.loss:  # not one of the user's
+        wanted.append((kernels.LOSS, network.loss.name))
+    rows = {layer.activation for layer in network.layers}
+    wanted += [
+        (kernels.ACTIVATION, name)
+        for name, row in ACTIVATIONS.items()
+        if row in rows and name != "identity"
+    ]
+    compiling.load_all([(*kernel, network.dtype) for kernel in wanted])
+
+
 @lru_cache(maxsize=64)
 def training_plan(network, solver, target, batch, n_targets, n_threads, is_sparse):
     """Plan of training on batches of so many rows.
