@@ -107,6 +107,7 @@ ALONE_FROM = 1  # batch of this call from which thread 0 works alone, 0 for none
 ABORTED = 2  # 1: leave every barrier and return
 WAITED = 0  # in a thread's line: ticks of the clock
 SINCE = 1  # when that began
+FROM = 2  # with which batch of this call
 
 # ---------------------------------------------------- integers: a layer's row
 _number = count()

@@ -52,7 +52,7 @@ def make_team(target):
     def begin(team, thread):
         """Start a thread's account of its waiting."""
         line = own_line(team, thread)
-        line[at.WAITED] = 0
+        line[at.WAITED] = line[at.FROM] = 0
         line[at.SINCE] = clock()
 
     @helper
@@ -90,23 +90,26 @@ def make_team(target):
         """After a batch: ask all to leave thread 0 alone if threads do not pay.
 
         Of threads that wait a share w of their time, n do the work of n (1 - w);
-        they should do that of 1.3 at least. `patience`, in ticks of the clock,
-        is how much waiting it takes to look, and a fifth of the time looked at.
+        they should do that of 1.3 at least. It takes `patience`, in ticks of the
+        clock, and the time of four batches of waiting to look: one interruption
+        shall not end the threads of a large network, whose batches it outlasts.
         """
         line = own_line(team, thread)
         waited = line[at.WAITED]
         if n_threads == 1 or waited < patience:
             return
         now = clock()
-        elapsed = now - line[at.SINCE]
+        elapsed, batches = now - line[at.SINCE], batch + 1 - line[at.FROM]
         alone_from = offset(team, at.ALONE_FROM)
-        if 10 * n_threads * (elapsed - waited) < 13 * elapsed:
+        useless = 10 * n_threads * (elapsed - waited) < 13 * elapsed
+        if useless and waited * batches > 4 * elapsed:
             # Two threads that ask in the same batch write the same number.
             if atomic_load(alone_from) == 0:
                 atomic_store(alone_from, batch + 2)
-        elif elapsed > 5 * patience:
+        elif elapsed > 5 * patience and batches > 16:
             line[at.WAITED] = 0
             line[at.SINCE] = now
+            line[at.FROM] = batch + 1
 
     return Team(begin, wait_for_all, number_now, watch)
 
