@@ -226,6 +226,8 @@ def test_published_run_is_whole():
         assert shape["flops_per_epoch"] == shapes.SHAPES[name].flops_per_epoch
 
 
+# Of an older matplotlib with a newer pyparsing, when it is imported.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_chart_has_every_peer_and_shape(tmp_path):
     pytest.importorskip("matplotlib")
     from benchmarks.peers import chart
