@@ -9,12 +9,11 @@ from importlib.util import find_spec
 
 from nnfit import __version__, compiling
 from nnfit.cpu import target as targets
-from nnfit.training.threads import usable_processors
+from nnfit.training.threads import LIMITS, usable_processors
 
 PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "scikit-learn")
 #: Of some 80 features that LLVM names, those that decide what a loop compiles to.
 VECTOR_FEATURES = ("sse", "avx", "fma", "neon", "sve")
-THREAD_VARIABLES = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def print_info():
@@ -56,7 +55,7 @@ def _processor():
 
 
 def _threads():
-    variables = [f"{name}={os.environ.get(name, 'unset')}" for name in THREAD_VARIABLES]
+    variables = [f"{name}={os.environ.get(name, 'unset')}" for name in LIMITS]
     yield f"{usable_processors()} for one fit; {', '.join(variables)}"
 
 

@@ -137,6 +137,20 @@ def test_predictions_do_not_depend_on_the_number_of_threads(sparse, n_rows):
     assert_no_threads_left(before)
 
 
+@pytest.mark.parametrize(("n_rows", "sizes"), [(17, []), (192, [2]), (193, [3])])
+def test_a_prediction_starts_no_thread_without_rows(monkeypatch, n_rows, sizes):
+    started = []
+
+    def start(size):
+        started.append(size)
+        return team.Team(size)
+
+    monkeypatch.setattr(cpu, "Team", start)
+    model = fitted(CASES["adam"], 1)
+    model.set_params(n_jobs=64).predict_proba(X[:n_rows])
+    assert started == [1, *sizes]  # the fit and the prediction
+
+
 SPIN = "print(1, flush=True)\nwhile True: pass"
 
 
@@ -167,11 +181,18 @@ def test_equal_bits_beside_other_work(busy_machine):
 # ------------------------------------------------- fewer threads in between
 
 
-def test_threads_that_wait_leave_one_alone(monkeypatch):
-    """Without patience, nearly every call ends on one thread."""
+@pytest.fixture
+def impatient(monkeypatch):
+    """Nearly every call on several threads ends on one."""
     monkeypatch.setattr(cpu, "PATIENCE", 0.0)
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_threads_that_wait_leave_one_alone(impatient, sparse):
     network = make_network((12, 20, 3), loss="softmax", dtype="float32")
     data = make_data(network, 500)
+    if sparse:
+        data = (scipy.sparse.csr_matrix(np.where(data[0] > 1.5, data[0], 0)), data[1])
     engines = [make_engine(cpu, network, data, n_threads=n) for n in (1, 16)]
     losses = [train(engine, 100) for engine in engines]
     engines[1].close()
@@ -180,8 +201,27 @@ def test_threads_that_wait_leave_one_alone(monkeypatch):
     assert engines[1]._tables.shared[cpu.at.ALONE_FROM] or (
         engines[1]._pace._rates[True] == np.inf
     )
+    assert engines[1]._tables.ints[cpu.at.SPARSE] == sparse
     np.testing.assert_array_equal(*losses)
     np.testing.assert_array_equal(engines[0].flat, engines[1].flat)
+
+
+def test_a_sum_over_all_data_is_whole_when_threads_leave(impatient, monkeypatch):
+    """As L-BFGS asks for; in small parts, so that many are left for one thread."""
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)  # several threads in every call
+    network = make_network((12, 20, 3), "tanh", "softmax")
+    data = make_data(network, 1000)
+    one, many = (make_engine(cpu, network, data, None, n, batch_size=8) for n in (1, 9))
+    flat = one.flat.copy()
+    expected = one.loss_and_gradient(flat)
+    alone_from = []
+    for _ in range(5):
+        loss, gradient = many.loss_and_gradient(flat)
+        assert loss == expected[0]
+        np.testing.assert_array_equal(gradient, expected[1])
+        alone_from.append(many._tables.shared[cpu.at.ALONE_FROM])
+    many.close()
+    assert any(0 < batch < 125 for batch in alone_from)
 
 
 class Clock:
@@ -341,6 +381,17 @@ def test_meaning_of_n_jobs(four_processors, n_jobs, expected):
         assert reserved(n_jobs, 1.0, 1.0) == expected
 
 
+def test_operations_are_those_of_the_engine():
+    """Of a sparse matrix the first layer takes entries, or rows if they are many."""
+    network = make_network((100, 20, 3))
+    rows = 2 * (100 * 20 + 20 * 3)
+    assert threads.operations_per_row(network, np.ones((4, 100))) == rows
+    many = scipy.sparse.csr_matrix(np.ones((4, 100)))
+    assert threads.operations_per_row(network, many) == rows
+    few = scipy.sparse.eye(100, format="csr")
+    assert threads.operations_per_row(network, few) == 2 * (1 * 20 + 20 * 3)
+
+
 def test_small_work_gets_one_thread(four_processors):
     assert reserved(step=2e6) == 2
     assert reserved(step=1.9e6) == 1
@@ -437,6 +488,9 @@ def test_workers_of_dask():
     with cluster, distributed.Client(cluster) as client:
         futures = client.map(big_fit, [None] * 3, pure=False)
         assert_same_weights(client.gather(futures), 1)
+        with joblib.parallel_config(backend="dask"):
+            results = joblib.Parallel()(joblib.delayed(big_fit)() for _ in range(3))
+        assert_same_weights(results, 1)
 
 
 @pytest.mark.skipif(

@@ -36,7 +36,8 @@ CLOCK_TICK = (
 )
 #: Rows that are predicted without copying the weights into panels first.
 FEW_ROWS = 16
-#: Parts of a prediction for each thread, and the rows of one at least.
+#: Parts of a prediction for each thread, and the rows of one at least; there are no
+#: more threads than such parts.
 PARTS, MIN_PART = 8, 96
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192
@@ -75,6 +76,7 @@ def predict(network, coefs, intercepts, X, *, raw=False, n_threads=1):
     layout = layout_of(network, targets.host())
     flat = aligned_zeros(layout.size, network.dtype)
     layout.pack(coefs, intercepts, flat)
+    n_threads = max(1, min(n_threads, -(-n_rows // MIN_PART)))
     tables = [Forward(network, flat, n_rows, is_dense) for _ in range(n_threads)]
     if n_threads == 1:
         return tables[0].predict(X, raw)
@@ -449,7 +451,8 @@ class Engine:
         ints[at.MAX_EPOCHS] = ints[at.EPOCH] + 1
         ints[at.STOPPED] = at.RUNNING
         self._state[0][...] = 0.0
-        self._run(max_batches=int(ints[at.N_ROWS]))
+        # No limit, not even its share for one thread that the others leave.
+        self._run(max_batches=int(ints[at.N_ROWS]) * self._team.size)
         weights = self.flat[: self._layout.n_weights]
         gradient = self._state[0].copy()
         gradient[: len(weights)] += weights * (alpha / total)

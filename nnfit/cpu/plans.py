@@ -183,8 +183,12 @@ def forward_plan(network, target, n_rows, builder, reads_rows, n_targets):
     return plan
 
 
+@lru_cache(maxsize=64)
 def load_training(network, solver):
     """Load the kernels of a training on rows, some of them compiled side by side.
+
+    Once for all trainings of such a network: looking whether all are there takes as
+    long as the rest of a `partial_fit` on a few rows of a small network.
 
     Parameters
     ----------

@@ -155,9 +155,9 @@ class _Loop:
         self.validation = validation
         self.best_weights = engine.flat.copy() if settings.early_stopping else None
         self.started = time.perf_counter() - record.seconds
-        # Only where somebody looks at every epoch does Python take part in it.
         if validation is not None:
             validation.begin(engine)
+        # Only where somebody looks at every epoch does Python take part in it.
         self.stepwise = validation is not None or settings.verbose
 
     def run(self):
