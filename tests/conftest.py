@@ -1,10 +1,11 @@
-"""Which engine the tests of the estimators run on."""
+"""What tests share: the engine they run on, an empty cache."""
 
 import os
 
 import pytest
 from hypothesis import settings
 
+from nnfit import compiling
 from nnfit.training import device
 from tests import numpy_engine
 
@@ -25,3 +26,12 @@ def any_engine(request, monkeypatch):
     if request.param == "numpy":
         use_numpy_engine(monkeypatch)
     return request.param
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """An empty cache in a process that has loaded nothing; returns its folder."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr(compiling, "_loaded", {})
+    monkeypatch.setattr(compiling, "_announced", True)
+    return tmp_path / "nnfit"

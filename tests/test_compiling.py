@@ -36,15 +36,6 @@ def relu_code():
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache in a process that has loaded nothing; returns its folder."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(compiling, "_loaded", {})
-    monkeypatch.setattr(compiling, "_announced", True)
-    return tmp_path / "nnfit"
-
-
-@pytest.fixture
 def compiled(relu_code, monkeypatch):
     """Builders compiled since the start of the test; the code is the ReLU's."""
     calls = []

@@ -18,15 +18,6 @@ TANH = (kernels.ACTIVATION, "tanh", "float32")
 
 
 @pytest.fixture
-def cache(tmp_path, monkeypatch):
-    """An empty cache in a process that has loaded nothing; returns its folder."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    monkeypatch.setattr(compiling, "_loaded", {})
-    monkeypatch.setattr(compiling, "_announced", True)
-    return tmp_path / "nnfit"
-
-
-@pytest.fixture
 def compiled(monkeypatch):
     """Kernels that this process compiles."""
     names, compile_object = [], compiling.compile_object
