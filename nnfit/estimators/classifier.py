@@ -10,7 +10,8 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from nnfit.estimators.mlp import BaseMLP
+from nnfit.estimators.documentation import documented
+from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.targets import (
     BINARY,
     MULTICLASS,
@@ -30,6 +31,7 @@ from nnfit.functions.custom import custom_loss
 from nnfit.functions.losses import LOSSES
 
 
+@documented
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier.
 
@@ -39,68 +41,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
-        Number of units of each hidden layer; an int stands for one layer, an empty
-        tuple for none.
-    activation : str, callable, or list or tuple of them, default="relu"
-        Activation of the hidden layers, or one for each of them: 'identity',
-        'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu',
-        'mish', 'softplus', 'hard_swish', or a function of your own,
-        ``f(z) -> (value, slope)`` on floats.
-    solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
-        'sgd' is stochastic gradient descent with momentum, 'adam' the method of
-        Kingma and Ba, 'adamw' the same with `weight_decay` apart from the gradient.
-        'lbfgs', a quasi-Newton method on the whole data, is often the best for a few
-        thousand rows or less.
-    alpha : float, default=0.0001
-        Strength of the L2 penalty ``alpha / 2 * sum(coef ** 2)``, which is divided by
-        the number of rows (the sum of the weights) of the batch.
-    batch_size : int or "auto", default="auto"
-        Rows per step; "auto" is ``min(200, n_samples)``. Not used by 'lbfgs'.
-    learning_rate : {"constant", "invscaling", "adaptive"}, default="constant"
-        Schedule for `solver='sgd'`. "constant": `learning_rate_init`. "invscaling":
-        ``learning_rate_init / (t + 1) ** power_t`` after `t` rows, set after every
-        epoch. "adaptive": divided by 5 each time that `n_iter_no_change` epochs
-        bring no improvement by `tol`.
-    learning_rate_init : float, default=0.001
-        Step size, at first. Not used by 'lbfgs'.
-    power_t : float, default=0.5
-        Exponent of the schedule "invscaling".
-    max_iter : int, default=200
-        Most epochs (iterations of 'lbfgs') of a call of `fit`.
-    shuffle : bool, default=True
-        Whether each epoch takes the rows in a new random order.
-    random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the validation split and the order of rows.
-        An int gives the same result at every call, for any number of threads.
-    tol : float, default=1e-4
-        Improvement below which an epoch counts as none; for 'lbfgs' the bound on the
-        gradient's largest component.
-    verbose : bool or int, default=False
-        Whether to print loss and validation score of every epoch.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the previous one: weights, optimizer state,
-        schedule and curves. The state is then pickled with the estimator.
-    momentum : float, default=0.9
-        Momentum of 'sgd', in [0, 1].
-    nesterovs_momentum : bool, default=True
-        Whether that momentum is Nesterov's.
     early_stopping : bool, default=False
         Whether to stop when the score on validation data has not risen by `tol` for
         `n_iter_no_change` epochs, and to keep the best weights. The data are
         `X_val` and `y_val` of `fit`, or else a part of the training data,
         stratified by class if there are two.
         Not used by 'lbfgs'.
-    validation_fraction : float, default=0.1
-        The part of the training data set aside for early stopping, in (0, 1).
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the first and second moments of 'adam' and 'adamw', in [0, 1).
-    epsilon : float, default=1e-8
-        Number that 'adam' and 'adamw' add to the root of the second moment.
-    n_iter_no_change : int or np.inf, default=10
-        Epochs without improvement after which training stops.
-    max_fun : int, default=15000
-        Most evaluations of the loss by 'lbfgs'.
     loss : "log_loss" or callable, default="log_loss"
         Loss function. A function of your own, ``f(raw_prediction, y) -> (value,
         gradient)`` on floats, is summed over the classes with y = 1 for the true
@@ -115,65 +61,19 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         `partial_fit` counts those of all calls.
         For multilabel `y` a list of one dict with the keys 0 and 1 per label, whose
         weights are multiplied. Of the scores only the default one is weighted so.
-    weight_decay : float, default=0.01
-        Decoupled decay of 'adamw': each step multiplies the weights, not the
-        intercepts, by ``1 - learning_rate_init * weight_decay``.
-    initialization : {"glorot", "he"}, default="glorot"
-        Distribution of the initial weights: uniform with Glorot and Bengio's
-        variance, drawn exactly as scikit-learn draws them, or with He's.
     scoring : str, callable or None, default=None
         Score of the validation data: None stands for the accuracy, "loss" for the
         negative loss; otherwise the name of a scikit-learn scorer or a function
         ``scorer(estimator, X, y)``.
-    dtype : {"float32", "float64"} or None, default=None
-        Type of computation, weights and predictions. None stands for float32 with
-        mini-batches and float64 with 'lbfgs'.
-    n_jobs : int or None, default=None
-        Threads of `fit` and of predictions for many rows. None stands for all
-        processors that are free in this process and that the work is worth, at most
-        ``OMP_NUM_THREADS`` and ``NUMBA_NUM_THREADS``, one where that is faster, and
-        one in a worker of joblib, multiprocessing or Dask; this differs from
-        scikit-learn, where None stands for one. A number is obeyed; -1 stands for
-        all processors, -2 for all but one and so on. Weights and predictions do not
-        depend on it.
+    temperature_scaling : bool, default=False
+        Whether to divide the raw predictions by the number that gives the validation
+        data the smallest loss. Needs `X_val` or `early_stopping`.
 
     Attributes
     ----------
     classes_ : ndarray of shape (n_classes,)
         Class labels; the numbers of the labels if `y` is multilabel.
-    loss_ : float
-        Loss of the last epoch, with the penalty.
-    best_loss_ : float or None
-        Smallest loss of an epoch; None with early stopping. Not set by 'lbfgs'.
-    loss_curve_ : list of float
-        Loss of every epoch. Not set by 'lbfgs'.
-    validation_scores_ : list of float or None
-        Validation score of every epoch; None without early stopping. Ends in NaN if
-        the weights exploded and the best ones were restored. Not set by 'lbfgs'.
-    best_validation_score_ : float or None
-        The largest of them. Not set by 'lbfgs'.
-    history_ : dict of list
-        Curves of equal length, one entry per epoch (iteration of 'lbfgs'): "loss",
-        "val_loss", "val_score" (NaN without validation data), "learning_rate" and
-        "seconds" of training until then.
-    t_ : int
-        Rows seen in training.
-    coefs_ : list of ndarray of shape (n_in, n_out)
-        Weights of every layer. They may be edited in place.
-    intercepts_ : list of ndarray of shape (n_out,)
-        Intercepts of every layer.
-    n_features_in_ : int
-        Number of features seen in `fit`.
-    feature_names_in_ : ndarray of shape (`n_features_in_`,)
-        Names of the features, if `X` was a table with names that are strings.
-    n_iter_ : int
-        Epochs (iterations of 'lbfgs') of the last call.
-    n_layers_ : int
-        Number of layers, those of input and output included.
-    n_threads_ : int
-        Largest number of threads that worked together in the last call.
-    n_outputs_ : int
-        Number of units of the last layer.
+    {attributes}
     out_activation_ : str
         Inverse link: 'softmax' for several classes, else
         'logistic'.
@@ -208,6 +108,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         "loss": [StrOptions({"log_loss"}), callable],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "temperature_scaling": ["boolean"],
     }
 
     def __init__(
@@ -240,44 +141,38 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         label_smoothing=0.0,
         class_weight=None,
         weight_decay=0.01,
+        l1=0.0,
+        max_norm=None,
+        dropout=0.0,
+        input_dropout=0.0,
+        mixup=0.0,
+        input_noise=0.0,
+        ema_decay=None,
+        swa=None,
         initialization="glorot",
+        normalization=None,
+        residual=False,
+        n_layers=None,
+        layer_width=100,
+        taper=1.0,
+        rho=0.9,
+        clip_norm=None,
+        clip_value=None,
+        learning_rate_factors=None,
+        warmup=0.0,
+        learning_rate_decay=0.1,
+        learning_rate_cycles=3,
+        weight_decay_schedule=None,
+        dropout_schedule=None,
+        momentum_schedule=None,
         scoring=None,
+        max_time=None,
+        temperature_scaling=False,
+        n_members=1,
         dtype=None,
         n_jobs=None,
     ):
-        super().__init__(
-            loss=loss,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            solver=solver,
-            alpha=alpha,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            learning_rate_init=learning_rate_init,
-            power_t=power_t,
-            max_iter=max_iter,
-            shuffle=shuffle,
-            random_state=random_state,
-            tol=tol,
-            verbose=verbose,
-            warm_start=warm_start,
-            momentum=momentum,
-            nesterovs_momentum=nesterovs_momentum,
-            early_stopping=early_stopping,
-            validation_fraction=validation_fraction,
-            beta_1=beta_1,
-            beta_2=beta_2,
-            epsilon=epsilon,
-            n_iter_no_change=n_iter_no_change,
-            max_fun=max_fun,
-            weight_decay=weight_decay,
-            initialization=initialization,
-            scoring=scoring,
-            dtype=dtype,
-            n_jobs=n_jobs,
-        )
-        self.label_smoothing = label_smoothing
-        self.class_weight = class_weight
+        store_arguments(self, locals())
 
     # Targets -----------------------------------------------------------------
 
@@ -350,7 +245,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     @available_if(lambda estimator: estimator._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X, y, sample_weight=None, classes=None):
+    def partial_fit(
+        self,
+        X,
+        y,
+        sample_weight=None,
+        classes=None,
+        *,
+        X_val=None,
+        y_val=None,
+        sample_weight_val=None,
+    ):
         """Train for one epoch on the given data, going on from earlier calls.
 
         Parameters
@@ -364,13 +269,20 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         classes : array-like of shape (n_classes,), default=None
             All classes that any call will see. Required in the first call, may be
             left out in later ones.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data, evaluated after the epoch and recorded in ``history_``.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Targets of the validation data.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Weights of the validation data.
 
         Returns
         -------
         self : object
             The estimator after one more epoch.
         """
-        return self._fit(X, y, sample_weight, incremental=True, classes=classes)
+        given = (X_val, y_val, sample_weight_val)
+        return self._fit(X, y, sample_weight, given, incremental=True, classes=classes)
 
     # Predicting --------------------------------------------------------------
 

@@ -4,17 +4,15 @@ import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
 from functools import lru_cache
-from numbers import Integral, Real
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
-from sklearn.metrics import get_scorer_names
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from nnfit import __version__
 from nnfit.estimators import resuming
+from nnfit.estimators.parameters import CONSTRAINTS, SGD_SCHEDULES, STOCHASTIC_SOLVERS
 from nnfit.estimators.validation import (
     check_activations,
     check_fitted,
@@ -24,133 +22,31 @@ from nnfit.estimators.validation import (
     check_X_y,
 )
 from nnfit.estimators.watching import given_validation, split_validation
-from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network import INITIALIZATIONS, Network, initial_weights
+from nnfit.network import Network, initial_weights
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import Settings, configure, train
 from nnfit.training.memory import check_memory
 from nnfit.training.threads import operations_per_row, reserve_threads
 
-# Nesterov's momentum is a parameter of "sgd".
-STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "sgd_nesterov")
 #: Rows of a block of L-BFGS's sum over all data: as fast as larger ones, and their
 #: activations stay in the cache.
 LBFGS_BLOCK = 1024
 
 
+def store_arguments(estimator, arguments):
+    """Set the arguments of `__init__`, its ``locals()``, as attributes."""
+    for name, value in arguments.items():
+        if name != "self":
+            setattr(estimator, name, value)
+
+
 class BaseMLP(BaseEstimator, ABC):
     """Base of the multi-layer perceptrons; use the derived classes."""
 
-    _parameter_constraints: dict = {
-        "hidden_layer_sizes": [
-            "array-like",
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [
-            StrOptions({"auto"}),
-            Interval(Integral, 1, None, closed="left"),
-        ],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [
-            Interval(Integral, 1, None, closed="left"),
-            Options(Real, {np.inf}),
-        ],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "weight_decay": [Interval(Real, 0, None, closed="left")],
-        "initialization": [StrOptions(set(INITIALIZATIONS))],
-        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
-        "dtype": [StrOptions({"float32", "float64"}), None],
-        "n_jobs": [
-            Interval(Integral, None, -1, closed="right"),
-            Interval(Integral, 1, None, closed="left"),
-            None,
-        ],
-    }
-
-    @abstractmethod
-    def __init__(
-        self,
-        *,
-        loss,
-        hidden_layer_sizes,
-        activation,
-        solver,
-        alpha,
-        batch_size,
-        learning_rate,
-        learning_rate_init,
-        power_t,
-        max_iter,
-        shuffle,
-        random_state,
-        tol,
-        verbose,
-        warm_start,
-        momentum,
-        nesterovs_momentum,
-        early_stopping,
-        validation_fraction,
-        beta_1,
-        beta_2,
-        epsilon,
-        n_iter_no_change,
-        max_fun,
-        weight_decay,
-        initialization,
-        scoring,
-        dtype,
-        n_jobs,
-    ):
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.weight_decay = weight_decay
-        self.initialization = initialization
-        self.scoring = scoring
-        self.dtype = dtype
-        self.n_jobs = n_jobs
+    _parameter_constraints: dict = CONSTRAINTS
 
     # What differs between classifier and regressor ---------------------------
 
@@ -200,6 +96,7 @@ class BaseMLP(BaseEstimator, ABC):
         X_val=None,
         y_val=None,
         sample_weight_val=None,
+        groups=None,
     ):
         """Fit the network to training data.
 
@@ -225,6 +122,10 @@ class BaseMLP(BaseEstimator, ABC):
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation data.
+        groups : array-like of shape (n_samples,), default=None
+            What each row belongs to, such as a patient or a week. The split by
+            ``validation_fraction`` then sets whole groups aside. Not used where there
+            is no such split.
 
         Returns
         -------
@@ -337,6 +238,11 @@ class BaseMLP(BaseEstimator, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
+    def _rule(self):
+        """Schedule that depends on the course of the training."""
+        of_sgd = self.solver == "sgd" and self.learning_rate in SGD_SCHEDULES
+        return self.learning_rate if of_sgd else "constant"
+
     def _n_slots(self):
         # L-BFGS keeps ten pairs of vectors.
         return 20 if self.solver == "lbfgs" else self._optimizer().slots
@@ -367,7 +273,7 @@ class BaseMLP(BaseEstimator, ABC):
             alpha=float(self.alpha),
             weight_decay=float(self.weight_decay) if self.solver == "adamw" else 0.0,
             learning_rate_init=float(self.learning_rate_init),
-            learning_rate=self.learning_rate if self.solver == "sgd" else "constant",
+            learning_rate=self._rule(),
             power_t=float(self.power_t),
             hyper=tuple(float(getattr(self, name)) for name in names),
             tol=float(self.tol),

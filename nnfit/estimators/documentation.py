@@ -1,0 +1,57 @@
+"""Docstrings of the estimators, put together when their classes are made.
+
+A class describes what is its own; the entries of the parameters and attributes that
+both have come from `nnfit.estimators.parameters`. What `help`, Sphinx and the checks of
+scikit-learn read is the whole.
+"""
+
+import inspect
+import re
+
+from nnfit.estimators.parameters import ATTRIBUTES, GROUPS
+
+#: Stands for the shared attributes in the docstring of a class.
+PLACE_OF_ATTRIBUTES = "{attributes}"
+
+
+def documented(cls):
+    """Class decorator: add the shared entries to the docstring of an estimator.
+
+    Parameters come in the order of the signature. An entry of the class goes before a
+    shared one of the same name.
+    """
+    if cls.__doc__ is None:  # python -OO
+        return cls
+    text = inspect.cleandoc(cls.__doc__)
+    own = section_of(text, "Parameters")
+    described = {}
+    for part in (*(group.text for group in GROUPS), own):
+        described |= entries(part)
+    # Names that share an entry, such as beta_1 and beta_2, stand under the first.
+    names = [name for name in inspect.signature(cls).parameters if name in described]
+    text = text.replace(own, "\n".join(described[name] for name in names))
+    cls.__doc__ = text.replace(PLACE_OF_ATTRIBUTES, ATTRIBUTES.strip())
+    return cls
+
+
+def section_of(text, heading):
+    """Lines of a section of a docstring without indentation, the heading left out."""
+    lines = rf"^{heading}\n-+\n(.*?)(?=\n\n[^\n]+\n-+\n|\Z)"
+    return re.search(lines, text, re.DOTALL | re.MULTILINE).group(1)
+
+
+def entries(text):
+    """Entries of a numpydoc section.
+
+    Parameters
+    ----------
+    text : str
+        Without indentation; further lines of an entry are indented.
+
+    Returns
+    -------
+    dict of str
+        The text of each entry by the first of its names.
+    """
+    parts = re.split(r"^(?=\w)", text.strip(), flags=re.MULTILINE)
+    return {re.match(r"\w+", part).group(): part.rstrip() for part in parts if part}

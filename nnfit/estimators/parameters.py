@@ -1,0 +1,359 @@
+"""The parameters that both estimators have: what they may be and what they do.
+
+A group holds what `fit` checks and the text that `nnfit.estimators.documentation` puts
+into the docstrings of the classes, in the order of their signatures. To add a
+parameter, add it to a group and to the `__init__` of both classes. The parameters of
+one class alone are described there, and a text there goes before the one here.
+"""
+
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.metrics import get_scorer_names
+from sklearn.utils._param_validation import Interval, Options, StrOptions
+
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.network import INITIALIZATIONS
+
+# Nesterov's momentum is a parameter of "sgd".
+STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "sgd_nesterov")
+#: Schedules of scikit-learn, which act with "sgd" alone.
+SGD_SCHEDULES = ("constant", "invscaling", "adaptive")
+#: Schedules that depend on nothing but the progress of the training.
+PROGRESS_SCHEDULES = (
+    "cosine",
+    "cosine_restarts",
+    "one_cycle",
+    "step",
+    "exponential",
+    "coslog4",
+    "flat_cosine",
+)
+
+
+class Group(NamedTuple):
+    """Parameters that belong together.
+
+    Attributes
+    ----------
+    constraints : dict
+        By name, as scikit-learn checks them.
+    text : str
+        Entries of a numpydoc section, of the same names.
+    """
+
+    constraints: dict
+    text: str
+
+
+def interval(low, high, closed, kind=Real):
+    """The constraints of a number, as a list that others can be added to."""
+    return [Interval(kind, low, high, closed=closed)]
+
+
+POSITIVE = interval(0, None, "neither")
+NOT_NEGATIVE = interval(0, None, "left")
+PART = interval(0, 1, "left")
+COUNT = interval(1, None, "left", Integral)
+SCHEDULE = [StrOptions(set(PROGRESS_SCHEDULES)), callable, None]
+
+ARCHITECTURE = Group(
+    {
+        "hidden_layer_sizes": ["array-like", *COUNT],
+        "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
+        "n_layers": [*interval(0, None, "left", Integral), None],
+        "layer_width": COUNT,
+        "taper": POSITIVE,
+        "normalization": [StrOptions({"batch", "layer"}), None],
+        "residual": ["boolean"],
+        "initialization": [StrOptions(set(INITIALIZATIONS))],
+    },
+    """
+hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
+    Number of units of each hidden layer; an int stands for one layer, an empty
+    tuple for none.
+activation : str, callable, or list or tuple of them, default="relu"
+    Activation of the hidden layers, or one for each of them: 'identity',
+    'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu',
+    'mish', 'softplus', 'hard_swish', or a function of your own,
+    ``f(z) -> (value, slope)`` on floats.
+n_layers : int or None, default=None
+    Number of hidden layers, for searches that draw numbers; `layer_width` and
+    `taper` then give their sizes, and `hidden_layer_sizes` is not used.
+layer_width : int, default=100
+    Units of the first hidden layer if `n_layers` is given.
+taper : float, default=1.0
+    Ratio of the sizes of each further hidden layer and the one before it, if
+    `n_layers` is given: layer ``i``, from 0, has
+    ``max(1, round(layer_width * taper**i))`` units.
+normalization : {"batch", "layer"} or None, default=None
+    Normalisation of the hidden layers before their activation, with a scale that is
+    learnt. "batch": every unit by its mean and variance over the batch's rows, and
+    in predictions by running means of both. "layer": every row by mean and variance
+    over the layer's units. "batch" needs batches of two rows or more, and is not for
+    'lbfgs'.
+residual : bool, default=False
+    Whether each hidden layer from the second on adds what the layer before it had
+    before its activation, which keeps gradients alive in deep networks. Where the
+    sizes differ it is multiplied by a matrix that is learnt, the second half of the
+    layer's coefficients.
+initialization : {"glorot", "he"}, default="glorot"
+    Distribution of the initial weights: uniform with Glorot and Bengio's
+    variance, drawn exactly as scikit-learn draws them, or with He's.
+""",
+)
+
+SOLVER = Group(
+    {
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+        "batch_size": [StrOptions({"auto"}), *COUNT],
+        "learning_rate_init": POSITIVE,
+        "max_iter": COUNT,
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "momentum": interval(0, 1, "both"),
+        "nesterovs_momentum": ["boolean"],
+        "beta_1": PART,
+        "beta_2": PART,
+        "epsilon": POSITIVE,
+        "rho": PART,
+        "max_fun": COUNT,
+        "clip_norm": [*POSITIVE, None],
+        "clip_value": [*POSITIVE, None],
+        "learning_rate_factors": ["array-like", None],
+    },
+    """
+solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
+    'sgd' is stochastic gradient descent with momentum, 'adam' the method of
+    Kingma and Ba, 'adamw' the same with `weight_decay` apart from the gradient.
+    'lbfgs', a quasi-Newton method on the whole data, is often the best for a few
+    thousand rows or less.
+batch_size : int or "auto", default="auto"
+    Rows per step; "auto" is ``min(200, n_samples)``. Not used by 'lbfgs'.
+learning_rate_init : float, default=0.001
+    Step size, at first. Not used by 'lbfgs'.
+max_iter : int, default=200
+    Most epochs (iterations of 'lbfgs') of a call of `fit`.
+shuffle : bool, default=True
+    Whether each epoch takes the rows in a new random order.
+random_state : int, RandomState instance or None, default=None
+    Source of the initial weights, the validation split and the order of rows.
+    An int gives the same result at every call, for any number of threads.
+momentum : float, default=0.9
+    Momentum of 'sgd', in [0, 1].
+nesterovs_momentum : bool, default=True
+    Whether that momentum is Nesterov's.
+beta_1, beta_2 : float, default=0.9, 0.999
+    Decay rates of the first and second moments of 'adam' and 'adamw', in [0, 1).
+epsilon : float, default=1e-8
+    Number that 'adam' and 'adamw' add to the root of the second moment.
+rho : float, default=0.9
+    Decay rate of the second moment of 'rmsprop', in [0, 1).
+max_fun : int, default=15000
+    Most evaluations of the loss by 'lbfgs'.
+clip_norm : float or None, default=None
+    Largest norm of the gradient of all parameters together; a larger one is scaled
+    down to it.
+clip_value : float or None, default=None
+    Largest absolute value of a component of the gradient, after `clip_norm`.
+learning_rate_factors : array-like of shape (n_hidden_layers + 1,) or None, default=None
+    Factor of the learning rate for the weights and intercepts of each layer, the
+    last one included; a layer with 0 stays as it is.
+""",
+)
+
+SCHEDULES = Group(
+    {
+        "learning_rate": [
+            StrOptions({*SGD_SCHEDULES, *PROGRESS_SCHEDULES, "plateau"}),
+            callable,
+        ],
+        "power_t": NOT_NEGATIVE,
+        "warmup": PART,
+        "learning_rate_decay": interval(0, 1, "right"),
+        "learning_rate_cycles": COUNT,
+        "weight_decay_schedule": SCHEDULE,
+        "dropout_schedule": SCHEDULE,
+        "momentum_schedule": SCHEDULE,
+    },
+    """
+learning_rate : str or callable, default="constant"
+    Schedule of the learning rate. For `solver='sgd'` alone, and ignored elsewhere, as
+    in scikit-learn: "constant": `learning_rate_init`. "invscaling":
+    ``learning_rate_init / (t + 1) ** power_t`` after `t` rows, set after every
+    epoch. "adaptive": divided by 5 each time that `n_iter_no_change` epochs
+    bring no improvement by `tol`.
+    For every solver but 'lbfgs': 'cosine', 'cosine_restarts', 'one_cycle', 'step',
+    'exponential', 'coslog4', 'flat_cosine', or a function of your own,
+    ``f(progress) -> factor`` of `learning_rate_init`, where progress goes from 0 to 1
+    in `max_iter` epochs; and 'plateau', which multiplies the rate by
+    `learning_rate_decay` after each ``max(1, n_iter_no_change // 2)`` epochs without
+    improvement.
+power_t : float, default=0.5
+    Exponent of the schedule "invscaling".
+warmup : float, default=0.0
+    Part of the training, in [0, 1), during which the learning rate grows linearly
+    from 0, before any schedule, which then runs over the rest.
+learning_rate_decay : float, default=0.1
+    Factor, in (0, 1], of the learning rate: of 'step' at each step, of 'exponential'
+    over the whole training, of 'plateau' each time that it lowers the rate.
+learning_rate_cycles : int, default=3
+    Cycles of 'cosine_restarts', intervals of equal rate of 'step'.
+weight_decay_schedule : str, callable or None, default=None
+    Schedule of the factor of `weight_decay`: a name from 'cosine' to 'flat_cosine' of
+    `learning_rate`, or a function of the progress. None leaves it constant.
+dropout_schedule : str, callable or None, default=None
+    The same for `dropout` and `input_dropout`.
+momentum_schedule : str, callable or None, default=None
+    The same for `momentum` of 'sgd' and 'muon' and for `beta_1` of other solvers.
+""",
+)
+
+REGULARISATION = Group(
+    {
+        "alpha": NOT_NEGATIVE,
+        "l1": NOT_NEGATIVE,
+        "weight_decay": NOT_NEGATIVE,
+        "max_norm": [*POSITIVE, None],
+        "dropout": [*PART, "array-like"],
+        "input_dropout": PART,
+        "mixup": NOT_NEGATIVE,
+        "input_noise": NOT_NEGATIVE,
+        "ema_decay": [*interval(0, 1, "neither"), None],
+        "swa": [*interval(0, 1, "neither"), None],
+    },
+    """
+alpha : float, default=0.0001
+    Strength of the L2 penalty ``alpha / 2 * sum(coef ** 2)``, which is divided by
+    the number of rows (the sum of the weights) of the batch.
+l1 : float, default=0.0
+    Strength of the L1 penalty ``l1 * sum(abs(coef))``, divided as `alpha`'s.
+weight_decay : float, default=0.01
+    Decoupled decay of 'adamw', 'lion', 'schedule_free' and 'muon': each step
+    multiplies the weights, not the intercepts, by ``1 - learning_rate *
+    weight_decay``.
+max_norm : float or None, default=None
+    Largest norm of the weights that lead to one unit; they are scaled down to it
+    after a step.
+dropout : float or array-like of shape (n_hidden_layers,), default=0.0
+    Part of the units of each hidden layer, in [0, 1), that a row does not use in
+    training, drawn anew at every step; or one for each layer.
+input_dropout : float, default=0.0
+    The same for the features.
+mixup : float, default=0.0
+    Parameter ``a`` of the distribution Beta(a, a): each step trains on mixtures of
+    two rows and of their losses, with a share drawn from it. 0 stands for no mixture.
+input_noise : float, default=0.0
+    Standard deviation of the normal noise added to the features in training.
+ema_decay : float or None, default=None
+    Decay, in (0, 1), of an exponential moving average of the weights over the steps,
+    which takes the place of the last weights.
+swa : float or None, default=None
+    The last part of the training, in (0, 1), over whose steps the weights are
+    averaged; the average takes the place of the last weights.
+""",
+)
+
+STOPPING = Group(
+    {
+        "tol": NOT_NEGATIVE,
+        "n_iter_no_change": [*COUNT, Options(Real, {np.inf})],
+        "max_time": [*POSITIVE, None],
+        "early_stopping": ["boolean"],
+        "validation_fraction": PART,
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+    },
+    """
+tol : float, default=1e-4
+    Improvement below which an epoch counts as none; for 'lbfgs' the bound on the
+    gradient's largest component.
+n_iter_no_change : int or np.inf, default=10
+    Epochs without improvement after which training stops.
+max_time : float or None, default=None
+    Seconds after which a call of `fit` ends with a warning and the weights reached.
+validation_fraction : float, default=0.1
+    The part of the training data set aside for early stopping, in (0, 1).
+""",
+)
+
+COMPUTATION = Group(
+    {
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "n_members": COUNT,
+        "dtype": [StrOptions({"float32", "float64"}), None],
+        "n_jobs": [
+            *interval(None, -1, "right", Integral),
+            *COUNT,
+            None,
+        ],
+    },
+    """
+verbose : bool or int, default=False
+    Whether to print loss and validation score of every epoch.
+warm_start : bool, default=False
+    Whether `fit` goes on from the previous one: weights, optimizer state,
+    schedule and curves. The state is then pickled with the estimator.
+n_members : int, default=1
+    Number of networks that are trained from different random numbers and whose
+    predictions are averaged.
+dtype : {"float32", "float64"} or None, default=None
+    Type of computation, weights and predictions. None stands for float32 with
+    mini-batches and float64 with 'lbfgs'.
+n_jobs : int or None, default=None
+    Threads of `fit` and of predictions for many rows. None stands for all
+    processors that are free in this process and that the work is worth, at most
+    ``OMP_NUM_THREADS`` and ``NUMBA_NUM_THREADS``, one where that is faster, and
+    one in a worker of joblib, multiprocessing or Dask; this differs from
+    scikit-learn, where None stands for one. A number is obeyed; -1 stands for
+    all processors, -2 for all but one and so on. Weights and predictions do not
+    depend on it.
+""",
+)
+
+GROUPS = (ARCHITECTURE, SOLVER, SCHEDULES, REGULARISATION, STOPPING, COMPUTATION)
+
+CONSTRAINTS: dict = {
+    name: constraint
+    for group in GROUPS
+    for name, constraint in group.constraints.items()
+}
+
+#: Attributes of a fitted estimator, in the order of their text in the docstrings.
+ATTRIBUTES = """
+loss_ : float
+    Loss of the last epoch, with the penalty.
+best_loss_ : float or None
+    Smallest loss of an epoch; None with early stopping. Not set by 'lbfgs'.
+loss_curve_ : list of float
+    Loss of every epoch. Not set by 'lbfgs'.
+validation_scores_ : list of float or None
+    Validation score of every epoch; None without early stopping. Ends in NaN if
+    the weights exploded and the best ones were restored. Not set by 'lbfgs'.
+best_validation_score_ : float or None
+    The largest of them. Not set by 'lbfgs'.
+history_ : dict of list
+    Curves of equal length, one entry per epoch (iteration of 'lbfgs'): "loss",
+    "val_loss", "val_score" (NaN without validation data), "learning_rate" and
+    "seconds" of training until then.
+t_ : int
+    Rows seen in training.
+coefs_ : list of ndarray of shape (n_in, n_out)
+    Weights of every layer. They may be edited in place.
+intercepts_ : list of ndarray of shape (n_out,)
+    Intercepts of every layer.
+n_features_in_ : int
+    Number of features seen in `fit`.
+feature_names_in_ : ndarray of shape (`n_features_in_`,)
+    Names of the features, if `X` was a table with names that are strings.
+n_iter_ : int
+    Epochs (iterations of 'lbfgs') of the last call.
+n_layers_ : int
+    Number of layers, those of input and output included.
+n_threads_ : int
+    Largest number of threads that worked together in the last call.
+n_outputs_ : int
+    Number of units of the last layer.
+"""
