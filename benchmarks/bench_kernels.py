@@ -20,7 +20,7 @@ from nnfit.cpu.plans import ROW_BLOCK
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network import Network
+from nnfit.network import Network, Weights
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 
@@ -123,7 +123,7 @@ def product_gflops(shape, dtype):
     layout = Layout(network, target)
     flat = aligned_zeros(layout.size, dtype)
     random = np.random.default_rng(0).standard_normal
-    layout.pack([random((n_in, n_out))], [random(n_out)], flat)
+    layout.pack(Weights([random((n_in, n_out))], [random(n_out)]), flat)
     (lines,) = layout.layers
     inputs = aligned_zeros(rows * layout.input_stride, dtype)
     inputs[:] = random(len(inputs))

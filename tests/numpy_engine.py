@@ -14,6 +14,7 @@ from scipy.special import expit, log_softmax, logsumexp, softmax, xlogy
 from sklearn.metrics import accuracy_score, r2_score
 
 from nnfit.functions.losses import LINKS
+from nnfit.network import Weights
 
 # activations: z -> (value, slope) --------------------------------------------
 
@@ -157,11 +158,11 @@ def forward(network, coefs, intercepts, X):
     return values, slopes
 
 
-def predict(network, coefs, intercepts, X, raw=False, n_threads=1):
+def predict(network, weights, X, raw=False, n_threads=1):
     """Predictions row by row, so that they do not depend on the other rows."""
     out = np.empty((X.shape[0], network.n_outputs), dtype=network.dtype)
     for i in range(X.shape[0]):
-        out[i] = forward(network, coefs, intercepts, X[i : i + 1])[0][-1][0]
+        out[i] = forward(network, *weights[:2], X[i : i + 1])[0][-1][0]
     return out if raw else link(network, out)
 
 
@@ -236,16 +237,15 @@ class Engine:
             start = stop + layer.n_out
         return coefs, intercepts
 
-    def set_weights(self, coefs, intercepts):
-        for mine, given in zip(
-            self._split(self.flat), (coefs, intercepts), strict=True
-        ):
+    def set_weights(self, weights):
+        for mine, given in zip(self._split(self.flat), weights[:2], strict=True):
             for array, value in zip(mine, given, strict=True):
                 array[...] = value
 
-    def get_weights(self):
-        coefs, intercepts = self._split(self.flat.copy())
-        return [c.copy() for c in coefs], [i.copy() for i in intercepts]
+    def get_weights(self, flat=None):
+        flat = self.flat if flat is None else flat
+        coefs, intercepts = self._split(flat.copy())
+        return Weights([c.copy() for c in coefs], [i.copy() for i in intercepts], [])
 
     def get_state(self):
         return self._slots.copy()
@@ -264,10 +264,6 @@ class Engine:
         self.progress.learning_rate = settings["learning_rate_init"]
 
     # evaluation
-
-    def predict(self, X):
-        raw = forward(self.network, *self._split(self.flat), X)[0][-1]
-        return link(self.network, raw)
 
     def watch(self, X, y, sample_weight=None, rows=None, score=None):
         if rows is not None:

@@ -12,7 +12,7 @@ from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network.description import Network
+from nnfit.network.description import Network, Weights
 from tests import numpy_engine
 
 HYPER = {"momentum": 0.9, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
@@ -57,7 +57,7 @@ def make_weights(network, seed=1):
     ]
     intercepts = [0.1 * rng.normal(size=layer.n_out) for layer in network.layers]
     cast = [[a.astype(network.dtype) for a in arrays] for arrays in (coefs, intercepts)]
-    return tuple(cast)
+    return Weights(*cast)
 
 
 def make_engine(
@@ -66,7 +66,7 @@ def make_engine(
     """An engine of one of the two modules, ready to train."""
     row = None if solver is None else OPTIMIZERS[solver]
     engine = module.Engine(network, row, n_threads=n_threads)
-    engine.set_weights(*make_weights(network))
+    engine.set_weights(make_weights(network))
     engine.set_data(*data, rows=rows)
     options = dict(
         batch_size=32,
@@ -102,8 +102,8 @@ def evaluate(engine, X, y, sample_weight=None, rows=None, score=None):
 
 def flat_weights(engine):
     """All weights and intercepts as one vector without padding."""
-    coefs, intercepts = engine.get_weights()
-    return np.concatenate([a.ravel() for a in (*coefs, *intercepts)])
+    arrays = [array for part in engine.get_weights() for array in part]
+    return np.concatenate([array.ravel() for array in arrays])
 
 
 def assert_same_training(network, data, rtol, atol, epochs=3, **options):
@@ -115,9 +115,11 @@ def assert_same_training(network, data, rtol, atol, epochs=3, **options):
     np.testing.assert_allclose(
         flat_weights(compiled), flat_weights(naive), rtol=rtol, atol=atol
     )
-    np.testing.assert_allclose(
-        compiled.predict(data[0]), naive.predict(data[0]), rtol=rtol, atol=atol
-    )
+    predicted = [
+        module.predict(network, engine.get_weights(), data[0])
+        for module, engine in ((cpu, compiled), (numpy_engine, naive))
+    ]
+    np.testing.assert_allclose(*predicted, rtol=rtol, atol=atol)
     np.testing.assert_allclose(
         evaluate(compiled, *data), evaluate(naive, *data), rtol=rtol, atol=atol
     )
@@ -227,10 +229,10 @@ def test_one_hot_targets_and_constant_ones_are_scored():
     network = make_network((3, 3), loss="squared_error")
     X = np.eye(3)
     engine = cpu.Engine(network, None)
-    engine.set_weights([np.eye(3)], [np.zeros(3)])
+    engine.set_weights(Weights([np.eye(3)], [np.zeros(3)]))
     y = np.eye(3)[[0, 1, 1]]
     assert evaluate(engine, X, y, score="accuracy")[1] == 2 / 3
-    engine.set_weights([np.zeros((3, 3))], [np.array([1.0, 1.0, 0.0])])
+    engine.set_weights(Weights([np.zeros((3, 3))], [np.array([1.0, 1.0, 0.0])]))
     y = np.array([[1.0, 2.0, -1.0], [1.0, 2.0, 0.0], [1.0, 2.0, 1.0]])
     # exact and constant 1, wrong and constant 0, the mean 0
     assert evaluate(engine, X, y, score="r2")[1] == pytest.approx(1 / 3)
@@ -313,7 +315,11 @@ def test_sparse_rows_give_the_bits_of_dense_ones(
     losses = [train(engine, 5) for engine in engines]
     assert np.array_equal(*losses)
     assert np.array_equal(engines[0].flat, engines[1].flat)
-    assert np.array_equal(engines[0].predict(X), engines[1].predict(sparse))
+    predicted = [
+        cpu.predict(network, engine.get_weights(), data)
+        for engine, data in zip(engines, (X, sparse), strict=True)
+    ]
+    assert np.array_equal(*predicted)
     rows = np.arange(160, 0, -2)
     for chosen in (None, rows):
         looks = [
@@ -363,7 +369,8 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
         plans.forward_plan.cache_clear()
         engine = make_engine(cpu, network, (X, y), batch_size=300)
         losses = train(engine, 2)
-        results.append((losses, engine.flat.copy(), engine.predict(X)))
+        predicted = cpu.predict(network, engine.get_weights(), X)
+        results.append((losses, engine.flat.copy(), predicted))
         assert engine._tables.ints[cpu.at.ROW_BLOCK] == (96 if largest else 256)
     for one, other in zip(*results, strict=True):
         assert np.array_equal(one, other)
@@ -403,27 +410,28 @@ def test_predictions_do_not_depend_on_the_other_rows(
     network = make_network(sizes, "gelu", "log_loss", dtype)
     X, _ = make_data(network, 250)
     weights = make_weights(network)
-    together = cpu.predict(network, *weights, X)
+    together = cpu.predict(network, weights, X)
     for n_rows in (1, 3, cpu.FEW_ROWS, cpu.FEW_ROWS + 1, 97):
         parts = [X[i : i + n_rows].copy() for i in range(0, len(X), n_rows)]
-        alone = [cpu.predict(network, *weights, part) for part in parts]
+        alone = [cpu.predict(network, weights, part) for part in parts]
         assert np.array_equal(together, np.concatenate(alone))
         as_sparse = [scipy.sparse.csr_array(part) for part in parts]
-        alone = [cpu.predict(network, *weights, part) for part in as_sparse]
+        alone = [cpu.predict(network, weights, part) for part in as_sparse]
         assert np.array_equal(together, np.concatenate(alone))
 
 
 def test_weights_survive_the_engine_in_any_memory_order():
     network = make_network((30, 70, 17, 1), dtype="float32")
-    coefs, intercepts = make_weights(network)
+    weights = make_weights(network)
+    coefs, intercepts, _ = weights
     engine = cpu.Engine(network, None)
     engine.flat[...] = np.nan  # padding too becomes zero
     given = [np.asfortranarray(coef, np.float64) for coef in coefs]
-    engine.set_weights(given, [b.astype(np.float64) for b in intercepts])
+    engine.set_weights(Weights(given, [b.astype(np.float64) for b in intercepts]))
     X, _ = make_data(network, 20)
-    expected = cpu.predict(network, coefs, intercepts, X)
-    assert np.array_equal(engine.predict(X), expected)
-    for arrays, expected in zip(engine.get_weights(), (coefs, intercepts), strict=True):
+    expected = cpu.predict(network, weights, X)
+    assert np.array_equal(cpu.predict(network, engine.get_weights(), X), expected)
+    for arrays, expected in zip(engine.get_weights(), weights, strict=True):
         for array, other in zip(arrays, expected, strict=True):
             assert np.array_equal(array, other)
             assert array.dtype == np.float32
@@ -432,12 +440,12 @@ def test_weights_survive_the_engine_in_any_memory_order():
 @pytest.mark.parametrize("n_rows", [1, 100])
 def test_weights_of_another_shape_are_refused(n_rows):
     network = make_network((30, 70, 3))
-    coefs, intercepts = make_weights(network)
+    coefs, intercepts, _ = make_weights(network)
     X, _ = make_data(network, n_rows)
     with pytest.raises(ValueError, match=r"needs weights of shape \(70, 3\)"):
-        cpu.predict(network, [coefs[0], coefs[1][1:]], intercepts, X)
+        cpu.predict(network, Weights([coefs[0], coefs[1][1:]], intercepts), X)
     with pytest.raises(ValueError, match=r"intercepts of \(70,\)"):
-        cpu.predict(network, coefs, [intercepts[0][1:], intercepts[1]], X)
+        cpu.predict(network, Weights(coefs, [intercepts[0][1:], intercepts[1]]), X)
 
 
 def test_state_and_weights_survive_a_round_trip():
@@ -446,7 +454,7 @@ def test_state_and_weights_survive_a_round_trip():
     first = make_engine(cpu, network, data, shuffle=True)
     train(first, 3)
     second = make_engine(cpu, network, data, shuffle=True)
-    second.set_weights(*first.get_weights())
+    second.set_weights(first.get_weights())
     second.set_state(first.get_state())
     second.progress.epoch, second.progress.step = 3, first.progress.step
     assert np.array_equal(train(first, 6), train(second, 6))

@@ -49,14 +49,13 @@ _SCHEDULES = {
 }
 
 
-def predict(network, coefs, intercepts, X, *, raw=False, n_threads=1):
+def predict(network, weights, X, *, raw=False, n_threads=1):
     """Predict with a fitted network; thread-safe, since nothing is kept.
 
     Parameters
     ----------
     network : nnfit.network.description.Network
-    coefs : list of ndarray of shape (n_in, n_out)
-    intercepts : list of ndarray of shape (n_out,)
+    weights : nnfit.network.Weights
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         Of the network's dtype; an ndarray C-contiguous.
     raw : bool, default=False
@@ -72,10 +71,10 @@ def predict(network, coefs, intercepts, X, *, raw=False, n_threads=1):
         tables = Forward(
             network, None, n_rows, reads_rows=True, builder=PREDICTION_OF_FEW
         )
-        return tables.predict_few(coefs, intercepts, X, raw)
+        return tables.predict_few(weights, X, raw)
     layout = layout_of(network, targets.host())
     flat = aligned_zeros(layout.size, network.dtype)
-    layout.pack(coefs, intercepts, flat)
+    layout.pack(weights, flat)
     n_threads = max(1, min(n_threads, -(-n_rows // MIN_PART)))
     tables = [Forward(network, flat, n_rows, is_dense) for _ in range(n_threads)]
     if n_threads == 1:
@@ -205,17 +204,17 @@ class Engine:
 
     # --------------------------------------------------------------- weights
 
-    def set_weights(self, coefs, intercepts):
+    def set_weights(self, weights):
         """Copy weights into the engine."""
-        self._layout.pack(coefs, intercepts, self.flat)
+        self._layout.pack(weights, self.flat)
 
-    def get_weights(self):
-        """Return `coefs` and `intercepts`, lists of new arrays."""
-        return self._layout.unpack(self.flat)
+    def get_weights(self, flat=None):
+        """Return `Weights` of new arrays, those in training or those of a snapshot."""
+        return self._layout.unpack(self.flat if flat is None else flat)
 
     def get_state(self):
-        """Optimizer moments without padding, (slots, n_parameters)."""
-        size = self.network.n_parameters
+        """Optimizer moments without padding, (slots, size)."""
+        size = self._layout.vector_size
         state = np.empty((len(self._state), size), self._layout.dtype)
         for slot, values in zip(self._state, state, strict=True):
             self._layout.flatten(slot, values)
@@ -460,10 +459,6 @@ class Engine:
         return loss + 0.5 * alpha * float(weights @ weights) / total, gradient
 
     # ------------------------------------------------------------ evaluation
-
-    def predict(self, X, *, raw=False):
-        """Predict with the current weights, see `nnfit.cpu.engine.predict`."""
-        return Forward(self.network, self.flat, X.shape[0]).predict(X, raw=raw)
 
     def watch(self, X, y, sample_weight=None, rows=None, score=None):
         """Point the engine to validation data; nothing is copied.

@@ -127,6 +127,9 @@ INPUT_TILES = next(_number)  # the batch's inputs by tiles, (tiles, batch, slot)
 GRADIENT_PANELS = next(_number)  # gradient by z, (panels, batch, columns), or 0
 COEF = next(_number)  # (n_in, n_out), C-contiguous: weights outside of the engine
 INTERCEPT = next(_number)  # (n_out,)
+OUTER_NORMS = next(_number)  # (n_norms, n_out)
+NORMS = next(_number)  # (n_norms, width): scale, running mean and variance
+N_NORMS = next(_number)  # 0 for a layer without normalisation, 1 or 3
 LAYER = next(_number)
 
 # ------------------------------------------------------------------- floats

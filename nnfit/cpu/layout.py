@@ -1,9 +1,9 @@
 """Where every number of a network lies in the CPU engine's flat buffers.
 
-Weights are kept in panels (see `nnfit.cpu.kernels.dense`), all matrices first and
-then all biases, each padded with zeros to whole vectors. Gradient and optimizer
-state have the same layout, so that an optimizer is one loop and a snapshot one
-copy.
+Weights are kept in panels (see `nnfit.cpu.kernels.dense`), all matrices first,
+then all biases, then what normalises layers, each padded with zeros to whole
+vectors. Gradient and optimizer state have the same layout, so that an optimizer is
+one loop and a snapshot one copy.
 """
 
 import ctypes
@@ -15,6 +15,7 @@ import numpy as np
 from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import WEIGHTS
+from nnfit.network.description import Weights
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -30,8 +31,11 @@ class LayerLayout:
         `n_out` padded to whole vectors.
     stride : int
         Distance of rows in buffers of activations.
-    weights, bias : int
-        Offsets in the flat parameters.
+    weights, bias, norms : int
+        Offsets in the flat parameters. The scale of a normalised layer begins at
+        `norms`, the running mean and variance follow it, `width` elements each.
+    n_norms : int
+        How many of these three the layer has.
     """
 
     n_in: int
@@ -40,6 +44,8 @@ class LayerLayout:
     stride: int
     weights: int
     bias: int
+    norms: int
+    n_norms: int
 
 
 class Layout:
@@ -59,6 +65,8 @@ class Layout:
         Of these, the elements of weight matrices, which come first.
     n_units : int
         Strips of weights and biases, the units of work of an update.
+    vector_size : int
+        Elements without padding.
     input_stride : int
         Distance of rows in the first layer's buffer of inputs.
     table : ndarray of int64
@@ -80,6 +88,11 @@ class Layout:
         ]
         weights = self._offsets(sizes)
         biases = self._offsets(widths, start=weights[-1])
+        sizes = [
+            layer.n_norms * width
+            for layer, width in zip(network.layers, widths, strict=True)
+        ]
+        norms = self._offsets(sizes, start=biases[-1])
         self.layers = [
             LayerLayout(
                 layer.n_in,
@@ -88,11 +101,13 @@ class Layout:
                 self._stride(width),
                 weights[i],
                 biases[i],
+                norms[i],
+                layer.n_norms,
             )
             for i, (layer, width) in enumerate(zip(network.layers, widths, strict=True))
         ]
         self.n_weights = weights[-1]
-        self.size = biases[-1]
+        self.size = norms[-1]
         self.input_stride = self._stride(-(-network.n_features // lanes) * lanes)
         strip = target.strip(network.dtype)
         self.n_units = sum(
@@ -113,13 +128,19 @@ class Layout:
             row[at.WIDTH], row[at.STRIDE] = layer.width, layer.stride
             row[at.WEIGHTS] = layer.weights * self.dtype.itemsize
             row[at.BIAS] = layer.bias * self.dtype.itemsize
+            row[at.NORMS] = layer.norms * self.dtype.itemsize
+            row[at.N_NORMS] = layer.n_norms
         rows = np.array(self.rows)
         self._inside = np.concatenate([rows + at.WEIGHTS, rows + at.BIAS])
+        self._inside = np.concatenate([self._inside, rows + at.NORMS])
         self._outside = np.concatenate([rows + at.COEF, rows + at.INTERCEPT])
+        self._outside = np.concatenate([self._outside, rows + at.OUTER_NORMS])
         sizes = [layer.n_in * layer.n_out for layer in self.layers]
         sizes += [layer.n_out for layer in self.layers]
+        sizes += [layer.n_norms * layer.n_out for layer in self.layers]
         ends = np.cumsum(sizes)
         self._vector = (ends - sizes) * self.dtype.itemsize
+        self.vector_size = int(ends[-1])
 
     def _offsets(self, sizes, start=0):
         """Offsets of consecutive aligned blocks, and the end of the last."""
@@ -140,13 +161,12 @@ class Layout:
             return (lines + 1) * line
         return width
 
-    def pack(self, coefs, intercepts, flat):
-        """Write weights and biases into flat parameters, and zeros into the padding.
+    def pack(self, weights, flat):
+        """Write weights into flat parameters, and zeros into the padding.
 
         Parameters
         ----------
-        coefs : list of ndarray of shape (n_in, n_out)
-        intercepts : list of ndarray of shape (n_out,)
+        weights : nnfit.network.Weights
         flat : ndarray of shape (size,)
 
         Raises
@@ -154,30 +174,36 @@ class Layout:
         ValueError
             If the arrays are not those of this network.
         """
-        self._move(coefs, intercepts, flat, packing=True)
+        self._move(weights, flat, packing=True)
 
     def unpack(self, flat):
-        """Read weights and biases from flat parameters, the inverse of `pack`.
+        """Read weights from flat parameters, the inverse of `pack`.
 
         Returns
         -------
-        coefs, intercepts : lists of ndarray
+        weights : nnfit.network.Weights
             New arrays without padding.
         """
         coefs = [
             np.empty((layer.n_in, layer.n_out), self.dtype) for layer in self.layers
         ]
         intercepts = [np.empty(layer.n_out, self.dtype) for layer in self.layers]
-        self._move(coefs, intercepts, flat, packing=False)
-        return coefs, intercepts
+        norms = [
+            np.empty((layer.n_norms, layer.n_out), self.dtype)
+            for layer in self.layers
+            if layer.n_norms
+        ]
+        weights = Weights(coefs, intercepts, norms)
+        self._move(weights, flat, packing=False)
+        return weights
 
     def flatten(self, flat, values):
-        """`unpack` into a vector: all matrices in order, then all intercepts.
+        """`unpack` into a vector: all matrices in order, all intercepts, all norms.
 
         Parameters
         ----------
         flat : ndarray of shape (size,)
-        values : ndarray of shape (n_parameters,)
+        values : ndarray of shape (vector_size,)
             Contiguous and of the compute dtype.
         """
         self._move_vector(flat, values, packing=False)
@@ -191,9 +217,9 @@ class Layout:
         table[self._outside] = address(values) + self._vector
         self._call(table, flat, packing)
 
-    def _move(self, coefs, intercepts, flat, packing):
+    def _move(self, weights, flat, packing):
         table = self.table.copy()
-        kept = self.point_to(table, coefs, intercepts)
+        kept = self.point_to(table, weights)
         self._call(table, flat, packing)
         del kept
 
@@ -203,14 +229,13 @@ class Layout:
         move = kernel.function("move_weights", None, ctypes.c_void_p, ctypes.c_int64)
         move(address(table), packing)
 
-    def point_to(self, table, coefs, intercepts):
+    def point_to(self, table, weights):
         """Write the addresses of an estimator's weights into a table.
 
         Parameters
         ----------
         table : ndarray of int64
-        coefs : list of array-like of shape (n_in, n_out)
-        intercepts : list of array-like of shape (n_out,)
+        weights : nnfit.network.Weights
 
         Returns
         -------
@@ -218,8 +243,8 @@ class Layout:
             What must live as long as the table: the arrays, or copies of those that
             are not C-contiguous or of another type.
         """
-        kept = []
-        arrays = zip(self.layers, coefs, intercepts, strict=True)
+        kept, norms = [], iter(weights.norms)
+        arrays = zip(self.layers, weights.coefs, weights.intercepts, strict=True)
         for row, (layer, coef, intercept) in zip(self.rows, arrays, strict=True):
             coef = np.ascontiguousarray(coef, self.dtype)
             intercept = np.ascontiguousarray(intercept, self.dtype)
@@ -233,6 +258,15 @@ class Layout:
             table[row + at.COEF] = address(coef)
             table[row + at.INTERCEPT] = address(intercept)
             kept += coef, intercept
+            if layer.n_norms:
+                norm = np.ascontiguousarray(next(norms), self.dtype)
+                if norm.shape != (layer.n_norms, layer.n_out):
+                    raise ValueError(
+                        f"A normalised layer of {layer.n_out} units needs norms of "
+                        f"shape {(layer.n_norms, layer.n_out)}, got {norm.shape}."
+                    )
+                table[row + at.OUTER_NORMS] = address(norm)
+                kept.append(norm)
         return kept
 
 

@@ -122,11 +122,11 @@ class Forward(Tables):
         function = self.kernel.function("predict", None, POINTER, POINTER, INT64, INT64)
         function(address(self.ints), address(out), begin, end)
 
-    def predict_few(self, coefs, intercepts, X, raw=False):
+    def predict_few(self, weights, X, raw=False):
         """`predict`, with the weights where they are and all rows at once."""
         out = self.empty_output(X.shape[0])
         kept = self.point_to_input(X, raw)
-        weights = self.layout.point_to(self.ints, coefs, intercepts)
+        weights = self.layout.point_to(self.ints, weights)
         function = self.kernel.function("predict_few", None, POINTER, POINTER, INT64)
         function(address(self.ints), address(out), X.shape[0])
         del kept, weights

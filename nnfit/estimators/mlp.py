@@ -24,7 +24,7 @@ from nnfit.estimators.validation import (
 from nnfit.estimators.watching import given_validation, split_validation
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network import Network, initial_weights
+from nnfit.network import Network, Weights, initial_weights
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import Settings, configure, train
@@ -164,7 +164,7 @@ class BaseMLP(BaseEstimator, ABC):
         check_memory(network, self._n_slots(), self._batch_rows(X.shape[0]), X)
 
         random_state = check_random_state(self.random_state)
-        coefs, intercepts = self._starting_weights(network, random_state, first_pass)
+        weights = self._starting_weights(network, random_state, first_pass)
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
         self._link = network.loss.link
@@ -200,7 +200,7 @@ class BaseMLP(BaseEstimator, ABC):
                 )
             ) as engine,
         ):
-            engine.set_weights(coefs, intercepts)
+            engine.set_weights(weights)
             engine.set_data(X, target, loss_weight, rows)
             self._run(engine, settings, validation, n_rows)
 
@@ -230,7 +230,10 @@ class BaseMLP(BaseEstimator, ABC):
                 f"{fitted} as one with {shapes}: hidden_layer_sizes or the number of "
                 "outputs in y have changed. Start a new one with warm_start=False."
             )
-        return self.coefs_, self.intercepts_
+        return self._weights()
+
+    def _weights(self):
+        return Weights(self.coefs_, self.intercepts_, self.norms_)
 
     def _optimizer(self):
         if self.solver == "lbfgs":
@@ -307,7 +310,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.n_iter_ = record.n_iter
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
-        self.coefs_, self.intercepts_ = engine.get_weights()
+        self.coefs_, self.intercepts_, self.norms_ = engine.get_weights()
 
     # Predicting --------------------------------------------------------------
 
@@ -317,7 +320,8 @@ class BaseMLP(BaseEstimator, ABC):
         Everything is local, so that any number of threads may predict at once.
         """
         check_fitted(self)
-        coefs, intercepts = self.coefs_, self.intercepts_
+        weights = self._weights()
+        coefs = weights.coefs
         dtype = "float64" if coefs[0].dtype == np.float64 else "float32"
         X = check_X(self, X, dtype)
         sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
@@ -333,7 +337,7 @@ class BaseMLP(BaseEstimator, ABC):
         operations = X.shape[0] * operations_per_row(network, X)
         with reserve_threads(self.n_jobs, operations, operations) as n_threads:
             return device.load_engine().predict(
-                network, coefs, intercepts, X, raw=raw, n_threads=n_threads
+                network, weights, X, raw=raw, n_threads=n_threads
             )
 
     # scikit-learn's conventions ----------------------------------------------

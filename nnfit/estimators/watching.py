@@ -98,7 +98,7 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
     def score(engine):
-        view.coefs_, view.intercepts_ = engine.get_weights()
+        view.coefs_, view.intercepts_, view.norms_ = engine.get_weights()
         return scorer(view, X, y, **weights)
 
     return score

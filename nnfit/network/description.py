@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import Loss
@@ -9,9 +10,36 @@ from nnfit.functions.losses import Loss
 ITEM_SIZE = {"float32": 4, "float64": 8}
 
 
+#: Added to a variance before its root is taken, as PyTorch does.
+EPSILON = 1e-5
+
+
+class Weights(NamedTuple):
+    """The arrays of a network, as estimators keep them.
+
+    Attributes
+    ----------
+    coefs : list of ndarray of shape (n_in, n_out)
+    intercepts : list of ndarray of shape (n_out,)
+    norms : list of ndarray
+        One for each normalised layer: its scale, (1, n_out), and for batch
+        normalisation also the running mean and variance, (3, n_out).
+    """
+
+    coefs: list
+    intercepts: list
+    norms: list = ()
+
+
 @dataclass(frozen=True)
 class Layer:
-    """One dense layer, ``activation(x @ coef + intercept)``.
+    """A dense layer, and what happens between its product and its activation.
+
+    A plain layer is ``activation(x @ coef + intercept)``. In a normalised or residual
+    one ``z = x @ coef + skip`` is kept, and the layer is ``activation(u)`` with
+    ``u = scale * (z - mean) / sqrt(variance + EPSILON) + intercept``, or
+    ``u = z + intercept`` without normalisation (pre-activation: He et al. 2016,
+    arXiv:1603.05027).
 
     Attributes
     ----------
@@ -20,11 +48,33 @@ class Layer:
     activation : Activation
         Row of the activation registry, or a user's own function wrapped as one.
         The last layer of a network has the identity: its link belongs to the loss.
+    normalization : {"batch", "layer"}, default=None
+        Over what mean and variance are taken: the rows of a batch (Ioffe and Szegedy
+        2015, arXiv:1502.03167) or the units of a row (Ba et al. 2016,
+        arXiv:1607.06450).
+    skip : {"none", "identity", "projection"}, default=None
+        None for a layer outside of a residual network. What is added to `z`: nothing,
+        in the first layer; the `z` of the layer before; or, where that has another
+        number of units, a linear function of it: then the input of this layer is the
+        output of the layer before followed by its `z`, so that `n_in` is twice its
+        number of units.
     """
 
     n_in: int
     n_out: int
     activation: Activation
+    normalization: str | None = None
+    skip: str | None = None
+
+    @property
+    def is_staged(self):
+        """Whether `z` is kept, and the intercept added after it."""
+        return self.normalization is not None or self.skip is not None
+
+    @property
+    def n_norms(self):
+        """Rows of the layer's array in `Weights.norms`."""
+        return {None: 0, "layer": 1, "batch": 3}[self.normalization]
 
 
 @dataclass(frozen=True)
@@ -60,11 +110,28 @@ class Network:
 
     @property
     def n_parameters(self):
-        """Number of weights and intercepts, a Python int that cannot overflow."""
-        return sum((layer.n_in + 1) * layer.n_out for layer in self.layers)
+        """Number of trained parameters, a Python int that cannot overflow."""
+        return sum(
+            (layer.n_in + 1 + (layer.n_norms > 0)) * layer.n_out
+            for layer in self.layers
+        )
+
+    @property
+    def normalization(self):
+        """That of the hidden layers."""
+        return self.layers[0].normalization
 
     @classmethod
-    def dense(cls, sizes, activations, loss, loss_parameters, dtype):
+    def dense(
+        cls,
+        sizes,
+        activations,
+        loss,
+        loss_parameters,
+        dtype,
+        normalization=None,
+        residual=False,
+    ):
         """Chain dense layers.
 
         Parameters
@@ -76,15 +143,24 @@ class Network:
         loss : Loss
         loss_parameters : tuple of float
         dtype : {"float32", "float64"}
+        normalization : {"batch", "layer"}, default=None
+            Of the hidden layers.
+        residual : bool, default=False
+            Whether hidden layers from the second on add their input to their output.
 
         Returns
         -------
         Network
         """
-        layers = tuple(
-            Layer(int(n_in), int(n_out), activation)
-            for (n_in, n_out), activation in zip(
-                pairwise(sizes), (*activations, ACTIVATIONS["identity"]), strict=True
-            )
-        )
-        return cls(layers, loss, tuple(map(float, loss_parameters)), dtype)
+        *hidden, last = [(int(n_in), int(n_out)) for n_in, n_out in pairwise(sizes)]
+        layers = []
+        for (n_in, n_out), activation in zip(hidden, activations, strict=True):
+            skip = None
+            if residual:
+                skip = "none"
+                if layers:
+                    skip = "identity" if n_in == n_out else "projection"
+            n_in = 2 * n_in if skip == "projection" else n_in
+            layers.append(Layer(n_in, n_out, activation, normalization, skip))
+        layers.append(Layer(*last, ACTIVATIONS["identity"]))
+        return cls(tuple(layers), loss, tuple(map(float, loss_parameters)), dtype)

@@ -7,6 +7,8 @@ in both libraries.
 
 import numpy as np
 
+from nnfit.network.description import Weights
+
 
 def glorot_bound(layer, scale_activation):
     """Half-width of Glorot and Bengio's uniform distribution (2010, eq. 16).
@@ -44,8 +46,7 @@ def initial_weights(network, random_state, initialization="glorot"):
 
     Returns
     -------
-    coefs : list of ndarray of shape (n_in, n_out)
-    intercepts : list of ndarray of shape (n_out,)
+    weights : Weights
         Of the network's dtype; drawn in float64 and rounded.
     """
     bounds = INITIALIZATIONS[initialization]
@@ -59,4 +60,10 @@ def initial_weights(network, random_state, initialization="glorot"):
         intercept = random_state.uniform(-intercept_bound, intercept_bound, layer.n_out)
         coefs.append(coef.astype(network.dtype, copy=False))
         intercepts.append(intercept.astype(network.dtype, copy=False))
-    return coefs, intercepts
+    norms = [_start_of_norm(layer).astype(network.dtype) for layer in network.layers]
+    return Weights(coefs, intercepts, [norm for norm in norms if len(norm)])
+
+
+def _start_of_norm(layer):
+    """Scale 1, running mean 0 and running variance 1 of every unit."""
+    return np.repeat([[1.0], [0.0], [1.0]], layer.n_out, axis=1)[: layer.n_norms]

@@ -119,6 +119,10 @@ def weights(target, dtype):
                     copy_panel(line, packed)
         bias = as_floats(layer[at.BIAS])
         move_line(as_floats(layer[at.INTERCEPT]), bias, n_out, width, packing)
+        for i in range(layer[at.N_NORMS]):
+            line = offset(as_floats(layer[at.OUTER_NORMS]), i * n_out)
+            packed = offset(as_floats(layer[at.NORMS]), i * width)
+            move_line(line, packed, n_out, width, packing)
 
     def move_weights(table, packing):
         """From the weights of an estimator to those of the engine, or back."""
