@@ -344,6 +344,9 @@ coefs_ : list of ndarray of shape (n_in, n_out)
     Weights of every layer. They may be edited in place.
 intercepts_ : list of ndarray of shape (n_out,)
     Intercepts of every layer.
+norms_ : list of ndarray of shape (1, n_out) or (3, n_out)
+    Of every normalised layer the scale, and with batch normalisation also the running
+    mean and variance; empty without normalisation.
 n_features_in_ : int
     Number of features seen in `fit`.
 feature_names_in_ : ndarray of shape (`n_features_in_`,)
