@@ -339,9 +339,9 @@ def test_optimizer_replays_the_formulas(name, hyper, expected):
     gradients = rng.normal(size=(50, 5))
     result = []
     for w, column in zip(start.tolist(), gradients.T.tolist(), strict=True):
-        state = [0.0] * row.slots
+        state, memory = [0.0] * row.slots, [0.0] * 4
         for step, g in enumerate(column, start=1):
-            h = row.prepare(step, 0.01, hyper)
+            h = row.prepare(step, 0.01, hyper, memory)
             assert len(h) == 8
             w, *state = row.update(w, g, *state, h)
         result.append(w)

@@ -46,6 +46,7 @@ _SCHEDULES = {
     "constant": at.CONSTANT,
     "invscaling": at.INVSCALING,
     "adaptive": at.ADAPTIVE,
+    "plateau": at.PLATEAU,
 }
 
 
@@ -177,6 +178,8 @@ class Engine:
     flat : ndarray of shape (n_parameters with padding,)
         Parameters in the engine's layout; a copy is a snapshot.
     progress : Progress
+    keep_batch_losses : bool
+        Whether `train` returns the loss of every batch; False at first.
     """
 
     def __init__(self, network, solver, *, n_threads=1, choose=False):
@@ -196,6 +199,8 @@ class Engine:
             aligned_zeros(self._layout.size, network.dtype)
             for _ in range(1 if solver is None else solver.slots)
         ]
+        self._memory = np.zeros(at.N_MEMORY)  # of the optimizer
+        self.keep_batch_losses = False
         self._watch = None
         self._order = None  # of the rows in this epoch
         self._tables = None
@@ -259,6 +264,7 @@ class Engine:
         tol,
         n_iter_no_change,
         monitor_loss,
+        learning_rate_decay=0.1,
     ):
         """Set how to train; names and meanings are the estimators'."""
         self._settings = dict(
@@ -275,6 +281,7 @@ class Engine:
                 at.WEIGHT_DECAY: weight_decay,
                 at.LEARNING_RATE_INIT: learning_rate_init,
                 at.POWER_T: power_t,
+                at.LEARNING_RATE_DECAY: learning_rate_decay,
                 at.TOL: tol,
             },
             hyper=np.array((*hyper, 0.0), np.float64),
@@ -304,6 +311,7 @@ class Engine:
         floats[at.LOSS_SCALE] = loss_scale(self.network)
         ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
         ints[at.HYPER] = tables.keep(settings["hyper"])
+        ints[at.MEMORY] = tables.keep(self._memory)
         tables._kept.append(tables.set_X(X))
         ints[at.Y] = tables.keep(y)
         ints[at.SAMPLE_WEIGHT] = tables.keep(sample_weight)
@@ -355,7 +363,9 @@ class Engine:
         Returns
         -------
         curves : dict of ndarray
-            ``"loss"`` and ``"learning_rate"`` of the epochs finished in this call.
+            ``"loss"`` and ``"learning_rate"`` of the epochs finished in this call;
+            with `keep_batch_losses` also ``"batch_loss"`` of its batches, NaN for
+            those without weight.
         """
         ints = self._tables.ints
         ints[at.MAX_EPOCHS] = max_epochs
@@ -364,7 +374,10 @@ class Engine:
             self.progress.stopped = at.DIVERGED
         finished = int(ints[at.FINISHED])
         loss, rate = self._tables.curves[:, :finished].copy()
-        return {"loss": loss, "learning_rate": rate}
+        curves = {"loss": loss, "learning_rate": rate}
+        if self.keep_batch_losses:
+            curves["batch_loss"] = self._tables.batch_losses[: int(ints[at.BATCHES])]
+        return curves
 
     def _batches_in(self, seconds):
         ints = self._tables.ints
@@ -382,7 +395,10 @@ class Engine:
         n_threads = self._team.start() if several else 1
         ints[at.N_THREADS] = n_threads
         ints[at.MAX_BATCHES] = max_batches or self._batches_in(seconds)
-        ints[at.BATCHES] = ints[at.FINISHED] = 0
+        ints[at.BATCHES] = ints[at.FINISHED] = ints[at.BATCH_CURVE] = 0
+        if self.keep_batch_losses:
+            tables.batch_losses = np.empty(int(ints[at.MAX_BATCHES]))
+            ints[at.BATCH_CURVE] = address(tables.batch_losses)
         started = time.perf_counter()
         table, floats = address(ints), address(tables.floats)
         if not self._is_ordered:

@@ -51,6 +51,7 @@ SCRATCH_STRIDE = next(_number)
 RATES = next(_number)  # (2, 8) scalars of an optimizer step, by step parity
 
 N_RATES = 8  # scalars of one step
+N_MEMORY = 4  # of an optimizer
 
 # ------------------------------------------------------------ its functions
 SCORE = next(_number)  # of an evaluation; one of the four below
@@ -64,6 +65,7 @@ LINK_KERNEL = next(_number)
 UPDATE_KERNEL = next(_number)
 PREPARE_KERNEL = next(_number)
 HYPER = next(_number)  # float64, parameters of the optimizer
+MEMORY = next(_number)  # float64 (4,), what it carries from step to step
 
 NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 
@@ -71,14 +73,14 @@ NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 BATCH_SIZE = next(_number)
 SHUFFLE = next(_number)
 SEED = next(_number)
-SCHEDULE = next(_number)  # one of the three below
+SCHEDULE = next(_number)  # one of the four below
 MONITOR = next(_number)  # 1: the engine itself looks at the training loss
 N_ITER_NO_CHANGE = next(_number)
 MAX_EPOCHS = next(_number)
 MAX_BATCHES = next(_number)  # of one call
 WHOLE = next(_number)  # 1: batches are parts of one sum (L-BFGS)
 
-CONSTANT, INVSCALING, ADAPTIVE = range(3)
+CONSTANT, INVSCALING, ADAPTIVE, PLATEAU = range(4)
 
 # ------------------------------------------------------------- its progress
 EPOCH = next(_number)
@@ -91,6 +93,7 @@ BATCHES = next(_number)  # done in this call
 FINISHED = next(_number)  # epochs finished in this call
 LOSS_CURVE = next(_number)  # float64 addresses, an entry a finished epoch
 RATE_CURVE = next(_number)
+BATCH_CURVE = next(_number)  # float64, the loss of each batch of this call, or 0
 TEAM = next(_number)  # address of what threads share, below
 PATIENCE = next(_number)  # ticks of waiting after which fewer threads may be better
 
@@ -138,6 +141,7 @@ ALPHA = next(_number)
 WEIGHT_DECAY = next(_number)
 LEARNING_RATE_INIT = next(_number)
 POWER_T = next(_number)
+LEARNING_RATE_DECAY = next(_number)
 TOL = next(_number)
 LEARNING_RATE = next(_number)
 BEST_LOSS = next(_number)

@@ -49,7 +49,7 @@ class Optimizer:
     reference: str
 
 
-def prepare_sgd(step, learning_rate, hyper):
+def prepare_sgd(step, learning_rate, hyper, memory):
     return learning_rate, hyper[0], 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
 
 
@@ -63,7 +63,7 @@ def sgd_nesterov(w, g, s, h):
     return w + (h[1] * s - h[0] * g), s
 
 
-def prepare_adam(step, learning_rate, hyper):
+def prepare_adam(step, learning_rate, hyper, memory):
     beta_1 = hyper[0]
     beta_2 = hyper[1]
     # 1 - beta^step without cancellation for beta near 1; beta = 0 gives 1.

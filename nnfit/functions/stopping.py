@@ -41,3 +41,24 @@ def adaptive(learning_rate):
     """
     stop = learning_rate <= 1e-6
     return learning_rate if stop else learning_rate / 5.0, stop
+
+
+def plateau(learning_rate, count, n_iter_no_change, decay):
+    """Learning rate after an epoch, schedule ``"plateau"``.
+
+    It is lowered each time that half of the epochs that end training have brought
+    no improvement.
+
+    Parameters
+    ----------
+    learning_rate : float
+    count : int
+        Epochs in a row without improvement, see `update_no_improvement`.
+    n_iter_no_change : int
+        Training stops when `count` exceeds it.
+    decay : float
+        Factor of the rate.
+    """
+    patience = max(1, n_iter_no_change // 2)
+    lower = 0 < count <= n_iter_no_change and count % patience == 0
+    return learning_rate * decay if lower else learning_rate

@@ -107,7 +107,7 @@ def gradient_sum(target, dtype):
     def update(w, g, s, h):
         return w, s + g
 
-    def prepare(step, learning_rate, hyper):
+    def prepare(step, learning_rate, hyper, memory):
         return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
 
     row = Optimizer("gradient_sum", 1, update, prepare, (), "", "")
@@ -136,8 +136,8 @@ def _optimizer(row, dtype):
             else:
                 w[i], s0[i], s1[i] = function(decayed, gradient, s0[i], s1[i], h)
 
-    def prepare(step, learning_rate, hyper, rates):
-        h = rates_of_step(nb.float64(step), learning_rate, hyper)
+    def prepare(step, learning_rate, hyper, memory, rates):
+        h = rates_of_step(nb.float64(step), learning_rate, hyper, memory)
         for i in range(N_RATES):
             rates[i] = h[i]
 
@@ -150,6 +150,6 @@ def _optimizer(row, dtype):
         ),
         "prepare": (
             prepare,
-            nb.void(nb.int64, nb.float64, FLOAT64_POINTER, pointer),
+            nb.void(nb.int64, nb.float64, FLOAT64_POINTER, FLOAT64_POINTER, pointer),
         ),
     }

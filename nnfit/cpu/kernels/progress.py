@@ -36,10 +36,13 @@ def make_progress(dtype):
     as_doubles = pointer_from_address("float64")
     as_int64 = pointer_from_address("int64")
     pointer = pointer_type(dtype)
-    prepare_rates = caller(nb.void, nb.int64, nb.float64, FLOAT64_POINTER, pointer)
+    prepare_rates = caller(
+        nb.void, nb.int64, nb.float64, FLOAT64_POINTER, FLOAT64_POINTER, pointer
+    )
     update_no_improvement = helper(stopping.update_no_improvement)
     invscaling = helper(stopping.invscaling)
     adaptive = helper(stopping.adaptive)
+    plateau = helper(stopping.plateau)
 
     @helper
     def begin_epoch(table):
@@ -78,6 +81,7 @@ def make_progress(dtype):
                 step + 1,
                 floats[at.LEARNING_RATE],
                 as_doubles(table[at.HYPER]),
+                as_doubles(table[at.MEMORY]),
                 offset(as_floats(table[at.RATES]), rates_offset(step)),
             ),
         )
@@ -126,6 +130,13 @@ def make_progress(dtype):
             )
             floats[at.BEST_LOSS] = best
             table[at.NO_IMPROVEMENT] = count
+            if table[at.SCHEDULE] == at.PLATEAU:
+                floats[at.LEARNING_RATE] = plateau(
+                    floats[at.LEARNING_RATE],
+                    count,
+                    table[at.N_ITER_NO_CHANGE],
+                    floats[at.LEARNING_RATE_DECAY],
+                )
             if count > table[at.N_ITER_NO_CHANGE]:
                 stop = True
                 if table[at.SCHEDULE] == at.ADAPTIVE:
@@ -139,6 +150,7 @@ def make_progress(dtype):
     @helper
     def finish_batch(table, floats, batch):
         """Account for a batch and prepare the next; thread 0 only."""
+        loss = math.nan  # of a batch without weight
         if floats[at.WEIGHT_SUM] > 0.0:
             loss = batch_loss(table, floats, batch)
             share = table[at.N_ROWS] if table[at.WHOLE] != 0 else batch
@@ -146,6 +158,8 @@ def make_progress(dtype):
             table[at.STEP] += 1
             if not math.isfinite(loss):
                 table[at.STOPPED] = at.DIVERGED
+        if table[at.BATCH_CURVE] != 0:
+            as_doubles(table[at.BATCH_CURVE])[table[at.BATCHES]] = loss
         table[at.BATCHES] += 1
         table[at.CURSOR] += batch
         if table[at.CURSOR] >= table[at.N_ROWS]:

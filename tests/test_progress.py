@@ -1,0 +1,59 @@
+"""What the compiled engine does between batches: their losses, the plateau."""
+
+import numpy as np
+import pytest
+
+from nnfit.cpu import engine as cpu
+from nnfit.functions.stopping import plateau
+from tests.test_engine import make_data, make_engine, make_network
+
+NETWORK = make_network((5, 7, 3), "tanh", "softmax", "float64")
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_losses_of_the_batches(n_threads):
+    X, y = make_data(NETWORK, 70)
+    weight = np.ones(70)
+    weight[32:64] = 0.0
+    engine = make_engine(cpu, NETWORK, (X, y, weight), n_threads=n_threads)
+    assert "batch_loss" not in engine.train(1)
+    engine.keep_batch_losses = True
+    losses, batches = [], []
+    while engine.progress.epoch < 4:
+        curves = engine.train(4)
+        losses.extend(curves["loss"])
+        batches.extend(curves["batch_loss"])
+    engine.close()
+    batches = np.reshape(batches, (3, 3))
+    assert np.isnan(batches[:, 1]).all()
+    rows = np.array([32, 0, 6])
+    np.testing.assert_allclose(losses, np.nansum(batches * rows, axis=1) / 70)
+
+
+def test_rate_on_a_plateau():
+    # No epoch improves by so much; the count is 0 after the first.
+    data = make_data(NETWORK, 70)
+    engine = make_engine(
+        cpu,
+        NETWORK,
+        data,
+        schedule="plateau",
+        learning_rate_decay=0.5,
+        tol=1e9,
+        n_iter_no_change=5,
+        monitor_loss=True,
+    )
+    curves = engine.train(20)
+    np.testing.assert_allclose(
+        curves["learning_rate"], 0.01 * 0.5 ** np.array([0, 0, 0, 1, 1, 2, 2])
+    )
+    assert engine.progress.stopped == 1
+
+
+@pytest.mark.parametrize(
+    ("patience", "lowered"), [(1, [1]), (2, [1, 2]), (10, [5, 10]), (np.inf, [])]
+)
+def test_when_a_plateau_lowers_the_rate(patience, lowered):
+    counts = range(30)
+    rates = [plateau(1.0, count, patience, 0.1) for count in counts]
+    assert [count for count in counts if rates[count] < 1.0] == lowered
