@@ -4,6 +4,8 @@ Plain arithmetic that the training loop calls and the compiled engine compiles,
 so that a tiny net runs many epochs without a turn through Python.
 """
 
+import math
+
 
 def update_no_improvement(loss, best_loss, count, tol):
     """Count the epochs in a row that did not improve a loss by `tol`.
@@ -54,11 +56,12 @@ def plateau(learning_rate, count, n_iter_no_change, decay):
     learning_rate : float
     count : int
         Epochs in a row without improvement, see `update_no_improvement`.
-    n_iter_no_change : int
-        Training stops when `count` exceeds it.
+    n_iter_no_change : int or inf
+        Training stops when `count` exceeds it; with infinity the rate stays.
     decay : float
         Factor of the rate.
     """
+    if count == 0 or count > n_iter_no_change or n_iter_no_change == math.inf:
+        return learning_rate
     patience = max(1, n_iter_no_change // 2)
-    lower = 0 < count <= n_iter_no_change and count % patience == 0
-    return learning_rate * decay if lower else learning_rate
+    return learning_rate * decay if count % patience == 0 else learning_rate
