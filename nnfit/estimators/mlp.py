@@ -164,7 +164,9 @@ class BaseMLP(BaseEstimator, ABC):
         check_memory(network, self._n_slots(), self._batch_rows(X.shape[0]), X)
 
         random_state = check_random_state(self.random_state)
-        weights = self._starting_weights(network, random_state, first_pass)
+        data_driven = first_pass and self.initialization == "data_driven"
+        if not data_driven:  # before the split, as scikit-learn draws them
+            weights = self._starting_weights(network, random_state, first_pass)
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
         self._link = network.loss.link
@@ -180,6 +182,11 @@ class BaseMLP(BaseEstimator, ABC):
         elif self.early_stopping and self.solver != "lbfgs":
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, random_state)
+        if data_driven:
+            predict = device.load_engine().predict
+            weights = initial_weights(
+                network, random_state, "data_driven", X, rows, predict
+            )
         n_rows = X.shape[0] if rows is None else len(rows)
         seed = resuming.shuffle_seed(self, random_state)
         settings = self._settings(n_rows, seed, incremental)

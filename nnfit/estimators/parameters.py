@@ -99,9 +99,14 @@ residual : bool, default=False
     before its activation, which keeps gradients alive in deep networks. Where the
     sizes differ it is multiplied by a matrix that is learnt, the second half of the
     layer's coefficients.
-initialization : {"glorot", "he"}, default="glorot"
-    Distribution of the initial weights: uniform with Glorot and Bengio's
-    variance, drawn exactly as scikit-learn draws them, or with He's.
+initialization : str, default="glorot"
+    Distribution of the initial weights. "glorot": uniform with Glorot and Bengio's
+    variance, drawn exactly as scikit-learn draws them. "he", "lecun": uniform with
+    the variance 2 / n_in or 1 / n_in, intercepts 0. "orthogonal": random
+    matrices that keep lengths, times a gain that makes up for the activation,
+    intercepts 0. "data_driven": normal, scaled so that every unit varies with a
+    standard deviation of 1 over (a sample of) the training rows, and intercepts that
+    put the units' kinks among the rows.
 """,
 )
 
