@@ -12,118 +12,20 @@ from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network.description import Network, Weights
+from nnfit.network.description import Weights
 from tests import numpy_engine
-
-HYPER = {"momentum": 0.9, "beta_1": 0.9, "beta_2": 0.999, "epsilon": 1e-8}
-LOSS_PARAMETERS = {"label_smoothing": 0.1, "delta": 0.7}
-
-
-def make_network(sizes, activation="relu", loss="squared_error", dtype="float64"):
-    """A network with one activation throughout."""
-    row = LOSSES[loss]
-    if loss == "quantile":
-        parameters = tuple(np.linspace(0.1, 0.9, sizes[-1]))
-    else:
-        parameters = tuple(LOSS_PARAMETERS[name] for name in row.parameters)
-    hidden = [ACTIVATIONS[activation]] * (len(sizes) - 2)
-    return Network.dense(sizes, hidden, row, parameters, dtype)
-
-
-def make_data(network, n_rows, seed=0):
-    """Features, and targets that are valid for the loss."""
-    rng = np.random.default_rng(seed)
-    X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
-    n_outputs, loss = network.n_outputs, network.loss.name
-    if loss == "softmax":
-        y = rng.integers(0, n_outputs, size=(n_rows, 1))
-    elif loss == "log_loss":
-        y = rng.integers(0, 2, size=(n_rows, n_outputs))
-    elif loss in ("poisson", "gamma"):
-        y = rng.gamma(2.0, size=(n_rows, n_outputs)) + 0.1
-    elif loss == "quantile":
-        y = rng.normal(size=(n_rows, 1))
-    else:
-        y = rng.normal(size=(n_rows, n_outputs))
-    return X, np.ascontiguousarray(y, dtype=network.dtype)
-
-
-def make_weights(network, seed=1):
-    """Initial weights and intercepts of a sensible size."""
-    rng = np.random.default_rng(seed)
-    coefs = [
-        rng.normal(size=(layer.n_in, layer.n_out)) / np.sqrt(layer.n_in)
-        for layer in network.layers
-    ]
-    intercepts = [0.1 * rng.normal(size=layer.n_out) for layer in network.layers]
-    cast = [[a.astype(network.dtype) for a in arrays] for arrays in (coefs, intercepts)]
-    return Weights(*cast)
-
-
-def make_engine(
-    module, network, data, solver="adam", n_threads=1, rows=None, **changes
-):
-    """An engine of one of the two modules, ready to train."""
-    row = None if solver is None else OPTIMIZERS[solver]
-    engine = module.Engine(network, row, n_threads=n_threads)
-    engine.set_weights(make_weights(network))
-    engine.set_data(*data, rows=rows)
-    options = dict(
-        batch_size=32,
-        shuffle=False,
-        seed=7,
-        alpha=1e-2,
-        weight_decay=0.1 if solver == "adamw" else 0.0,
-        learning_rate_init=1e-2,
-        schedule="constant",
-        power_t=0.5,
-        hyper=() if row is None else tuple(HYPER[name] for name in row.parameters),
-        tol=0.0,
-        n_iter_no_change=2**40,
-        monitor_loss=False,
-    )
-    engine.configure(**{**options, **changes})
-    return engine
-
-
-def train(engine, epochs):
-    """Losses of some epochs, however many calls they take."""
-    losses = []
-    while engine.progress.epoch < epochs and not engine.progress.stopped:
-        losses.extend(engine.train(epochs)["loss"])
-    return np.array(losses)
-
-
-def evaluate(engine, X, y, sample_weight=None, rows=None, score=None):
-    """Loss and score of some rows."""
-    engine.watch(X, y, sample_weight, rows, score)
-    return engine.validate()
-
-
-def flat_weights(engine):
-    """All weights and intercepts as one vector without padding."""
-    arrays = [array for part in engine.get_weights() for array in part]
-    return np.concatenate([array.ravel() for array in arrays])
-
-
-def assert_same_training(network, data, rtol, atol, epochs=3, **options):
-    """The compiled and the naive engine learn the same."""
-    compiled, naive = (
-        make_engine(module, network, data, **options) for module in (cpu, numpy_engine)
-    )
-    np.testing.assert_allclose(train(compiled, epochs), train(naive, epochs), rtol=rtol)
-    np.testing.assert_allclose(
-        flat_weights(compiled), flat_weights(naive), rtol=rtol, atol=atol
-    )
-    predicted = [
-        module.predict(network, engine.get_weights(), data[0])
-        for module, engine in ((cpu, compiled), (numpy_engine, naive))
-    ]
-    np.testing.assert_allclose(*predicted, rtol=rtol, atol=atol)
-    np.testing.assert_allclose(
-        evaluate(compiled, *data), evaluate(naive, *data), rtol=rtol, atol=atol
-    )
-
+from tests.engines import (
+    TIGHT,
+    assert_same_training,
+    evaluate,
+    make_data,
+    make_engine,
+    make_network,
+    make_weights,
+    numerical_gradient,
+    tolerance_of,
+    train,
+)
 
 # --------------------------------------------------- against the naive engine
 
@@ -132,27 +34,22 @@ def assert_same_training(network, data, rtol, atol, epochs=3, **options):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_activation_trains_as_the_reference(name, dtype):
     network = make_network((11, 19, 13, 3), name, "softmax", dtype)
-    tolerance = dict(rtol=2e-4, atol=2e-5) if dtype == "float32" else TIGHT
-    assert_same_training(network, make_data(network, 70), **tolerance)
-
-
-TIGHT = dict(rtol=1e-9, atol=1e-11)
+    assert_same_training(network, make_data(network, 70), **tolerance_of(dtype))
 
 
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_loss_trains_as_the_reference(name, dtype):
     network = make_network((7, 10, 3), "tanh", name, dtype)
-    tolerance = dict(rtol=2e-4, atol=2e-5) if dtype == "float32" else TIGHT
-    assert_same_training(network, make_data(network, 70), **tolerance)
+    assert_same_training(network, make_data(network, 70), **tolerance_of(dtype))
 
 
 @pytest.mark.parametrize("solver", OPTIMIZERS)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_optimizer_trains_as_the_reference(solver, dtype):
     network = make_network((7, 10, 2), "tanh", dtype=dtype)
-    tolerance = dict(rtol=2e-4, atol=2e-5) if dtype == "float32" else TIGHT
-    assert_same_training(network, make_data(network, 70), solver=solver, **tolerance)
+    data = make_data(network, 70)
+    assert_same_training(network, data, solver=solver, **tolerance_of(dtype))
 
 
 def test_sample_weights_train_as_the_reference():
@@ -241,21 +138,6 @@ def test_one_hot_targets_and_constant_ones_are_scored():
 # ------------------------------------------------------ numerical derivatives
 
 
-def numerical_gradient(engine, flat, step=1e-5):
-    """Central differences of fourth order along every parameter."""
-    gradient = np.zeros_like(flat)
-    for i in range(len(flat)):
-        values = []
-        for k in (-2, -1, 1, 2):
-            moved = flat.copy()
-            moved[i] += k * step
-            values.append(engine.loss_and_gradient(moved)[0])
-        gradient[i] = (values[0] - 8.0 * values[1] + 8.0 * values[2] - values[3]) / (
-            12.0 * step
-        )
-    return gradient
-
-
 @pytest.mark.parametrize(
     ("activation", "loss"),
     [(name, "squared_error") for name in ACTIVATIONS] + [("tanh", n) for n in LOSSES],
@@ -268,7 +150,7 @@ def test_gradient_is_the_derivative_of_the_loss(activation, loss):
     flat = engine.flat.copy()
     gradient = engine.loss_and_gradient(flat)[1].copy()
     used = engine.flat != 0.0  # the padding stands still and has no gradient
-    expected = numerical_gradient(engine, flat)
+    expected = numerical_gradient(lambda at: engine.loss_and_gradient(at)[0], flat)
     error = np.abs(gradient - expected)[used].max() / np.abs(expected).max()
     assert error < 1e-6
     assert np.all(gradient[~used] == 0.0)
@@ -496,7 +378,7 @@ def test_divergence_is_seen():
     assert engine.progress.stopped == 2
 
 
-@pytest.mark.parametrize("schedule", ["constant", "invscaling", "adaptive"])
+@pytest.mark.parametrize("schedule", ["constant", "invscaling", "adaptive", "plateau"])
 def test_stopping_and_schedules_follow_the_reference(schedule):
     network = make_network((6, 9, 1), "tanh")
     data = make_data(network, 90)

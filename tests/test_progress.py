@@ -5,7 +5,7 @@ import pytest
 
 from nnfit.cpu import engine as cpu
 from nnfit.functions.stopping import plateau
-from tests.test_engine import make_data, make_engine, make_network
+from tests.engines import make_data, make_engine, make_network
 
 NETWORK = make_network((5, 7, 3), "tanh", "softmax", "float64")
 

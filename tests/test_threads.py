@@ -19,7 +19,7 @@ from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import pace, team
 from nnfit.training import threads
-from tests.test_engine import make_data, make_engine, make_network, train
+from tests.engines import make_data, make_engine, make_network, train
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::sklearn.exceptions.ConvergenceWarning",

@@ -1,0 +1,173 @@
+"""Networks, data and engines for tests of the compiled engine and the naive one."""
+
+import numpy as np
+
+from nnfit.cpu import engine as cpu
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.network import Network, Weights
+from tests import numpy_engine
+from tests.numpy_engine.optimizers import DECOUPLED
+
+HYPER = {
+    "momentum": 0.9,
+    "beta_1": 0.9,
+    "beta_2": 0.999,
+    "epsilon": 1e-8,
+    "rho": 0.9,
+}
+LOSS_PARAMETERS = {"label_smoothing": 0.1, "delta": 0.7}
+TIGHT = dict(rtol=1e-9, atol=1e-11)
+
+
+def tolerance_of(dtype):
+    """What rounding leaves between two engines after a few epochs."""
+    return dict(rtol=2e-4, atol=2e-5) if dtype == "float32" else TIGHT
+
+
+def make_network(
+    sizes, activation="relu", loss="squared_error", dtype="float64", **structure
+):
+    """A network with one activation throughout."""
+    row = LOSSES[loss]
+    if loss == "quantile":
+        parameters = tuple(np.linspace(0.1, 0.9, sizes[-1]))
+    else:
+        parameters = tuple(LOSS_PARAMETERS[name] for name in row.parameters)
+    hidden = [ACTIVATIONS[activation]] * (len(sizes) - 2)
+    return Network.dense(sizes, hidden, row, parameters, dtype, **structure)
+
+
+def make_data(network, n_rows, seed=0):
+    """Features, and targets that are valid for the loss."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
+    n_outputs, loss = network.n_outputs, network.loss.name
+    if loss == "softmax":
+        y = rng.integers(0, n_outputs, size=(n_rows, 1))
+    elif loss == "log_loss":
+        y = rng.integers(0, 2, size=(n_rows, n_outputs))
+    elif loss in ("poisson", "gamma"):
+        y = rng.gamma(2.0, size=(n_rows, n_outputs)) + 0.1
+    elif loss == "quantile":
+        y = rng.normal(size=(n_rows, 1))
+    else:
+        y = rng.normal(size=(n_rows, n_outputs))
+    return X, np.ascontiguousarray(y, dtype=network.dtype)
+
+
+def make_weights(network, seed=1):
+    """Weights, intercepts and norms of a sensible size."""
+    rng = np.random.default_rng(seed)
+    coefs = [
+        rng.normal(size=(layer.n_in, layer.n_out)) / np.sqrt(layer.n_in)
+        for layer in network.layers
+    ]
+    intercepts = [0.1 * rng.normal(size=layer.n_out) for layer in network.layers]
+    norms = []
+    for layer in network.layers:
+        if layer.n_norms:  # scale and running variance positive, but not all alike
+            norm = rng.normal(size=(layer.n_norms, layer.n_out))
+            norm[0::2] = np.exp(0.3 * norm[0::2])
+            norms.append(norm)
+    parts = coefs, intercepts, norms
+    return Weights(*([a.astype(network.dtype) for a in arrays] for arrays in parts))
+
+
+def make_engine(
+    module, network, data, solver="adam", n_threads=1, rows=None, **changes
+):
+    """An engine of one of the two modules, ready to train."""
+    row = None if solver is None else OPTIMIZERS[solver]
+    engine = module.Engine(network, row, n_threads=n_threads)
+    engine.set_weights(make_weights(network))
+    engine.set_data(*data, rows=rows)
+    options = dict(
+        batch_size=32,
+        shuffle=False,
+        seed=7,
+        alpha=1e-2,
+        weight_decay=0.1 if solver in DECOUPLED else 0.0,
+        learning_rate_init=1e-2,
+        schedule="constant",
+        power_t=0.5,
+        hyper=() if row is None else tuple(HYPER[name] for name in row.parameters),
+        tol=0.0,
+        n_iter_no_change=2**40,
+        monitor_loss=False,
+    )
+    engine.configure(**{**options, **changes})
+    return engine
+
+
+def train(engine, epochs):
+    """Losses of some epochs, however many calls they take."""
+    losses = []
+    while engine.progress.epoch < epochs and not engine.progress.stopped:
+        losses.extend(engine.train(epochs)["loss"])
+    return np.array(losses)
+
+
+def evaluate(engine, X, y, sample_weight=None, rows=None, score=None):
+    """Loss and score of some rows."""
+    engine.watch(X, y, sample_weight, rows, score)
+    return engine.validate()
+
+
+def flat_weights(engine):
+    """All weights as one vector without padding."""
+    arrays = [array for part in engine.get_weights() for array in part]
+    return np.concatenate([array.ravel() for array in arrays])
+
+
+def assert_same_training(network, data, rtol, atol, epochs=3, **options):
+    """The compiled and the naive engine learn the same.
+
+    Parameters
+    ----------
+    network : Network
+    data : tuple
+        X, y and perhaps sample weights.
+    rtol, atol : float
+    epochs : int
+    **options
+        Of `make_engine`.
+    """
+    results = []
+    for module in (cpu, numpy_engine):
+        engine = make_engine(module, network, data, **options)
+        engine.keep_batch_losses = True
+        losses, batch_losses = [], []
+        while engine.progress.epoch < epochs and not engine.progress.stopped:
+            curves = engine.train(epochs)
+            losses.extend(curves["loss"])
+            batch_losses.extend(curves["batch_loss"])
+        weights = engine.get_weights()
+        results.append(
+            {
+                "losses": losses,
+                "losses of batches": batch_losses,
+                "weights": flat_weights(engine),
+                "predictions": module.predict(network, weights, data[0]),
+                "validation": evaluate(engine, *data),
+            }
+        )
+    compiled, naive = results
+    for name, values in compiled.items():
+        np.testing.assert_allclose(values, naive[name], rtol, atol, err_msg=name)
+
+
+def numerical_gradient(loss, flat, step=1e-4):
+    """Central differences of fourth order of a function along every parameter."""
+    gradient = np.zeros_like(flat)
+    for i in range(len(flat)):
+        values = []
+        for k in (-2, -1, 1, 2):
+            moved = flat.copy()
+            moved[i] += k * step
+            values.append(loss(moved))
+        gradient[i] = (values[0] - 8.0 * values[1] + 8.0 * values[2] - values[3]) / (
+            12.0 * step
+        )
+    return gradient

@@ -1,0 +1,11 @@
+"""The engine in NumPy: naive, obvious and slow.
+
+Same interface as ``nnfit.cpu.engine``. It is the reference the compiled engine is
+tested against, and lets the estimators be tested without compiling anything.
+Nothing of the compiled engine is used, not even its random numbers.
+"""
+
+from tests.numpy_engine.engine import Engine
+from tests.numpy_engine.network import predict
+
+__all__ = ["Engine", "predict"]

@@ -1,0 +1,403 @@
+"""Training in NumPy, a batch at a time."""
+
+from types import SimpleNamespace
+
+import numpy as np
+from sklearn.metrics import accuracy_score, r2_score
+
+from tests.numpy_engine import optimizers
+from tests.numpy_engine.functions import link, reported, row_losses
+from tests.numpy_engine.network import (
+    backward,
+    drop_inputs,
+    forward,
+    has_variance,
+    hidden_dropout,
+    size_of,
+    split,
+)
+from tests.numpy_engine.randomness import Draws, shuffled
+
+#: Share of the way to the batch's statistics that the running ones go.
+RUNNING = 0.1
+#: What `configure` need not be given.
+DEFAULTS = dict(
+    l1=0.0,
+    clip_norm=np.inf,
+    clip_value=np.inf,
+    max_norm=np.inf,
+    dropout=(),
+    input_dropout=0.0,
+    input_noise=0.0,
+    mixup=0.0,
+    learning_rate_factors=(),
+    average=False,
+    plan=None,
+    learning_rate_decay=0.1,
+)
+
+
+class Engine:
+    """Training of one network; see the interface in ``nnfit.cpu.engine``."""
+
+    threads_used = 1
+
+    def __init__(self, network, solver, *, n_threads=1, choose=False):
+        self.network = network
+        self.solver = solver
+        self.flat = np.zeros(size_of(network), dtype=network.dtype)
+        n_slots = 0 if solver is None else solver.slots
+        self._slots = np.zeros((n_slots, len(self.flat)), dtype=network.dtype)
+        self._averaged = self.flat.copy()
+        self._squared_rates = 0.0
+        self.keep_batch_losses = False
+        self.progress = SimpleNamespace(
+            epoch=0,
+            step=0,
+            t=0,
+            learning_rate=0.0,
+            best_loss=np.inf,
+            no_improvement=0,
+            stopped=0,
+        )
+
+    def close(self):
+        """This engine has no threads."""
+
+    # weights
+
+    def set_weights(self, weights):
+        for mine, given in zip(split(self.network, self.flat), weights, strict=True):
+            for array, value in zip(mine, given, strict=True):
+                array[...] = value
+        self._averaged = self.flat.copy()
+        if self.solver is not None and self.solver.name == "schedule_free":
+            self._slots[0] = self.flat
+
+    def get_weights(self, flat=None):
+        return split(self.network, (self.flat if flat is None else flat).copy())
+
+    def get_state(self):
+        return self._slots.copy()
+
+    def set_state(self, state):
+        self._slots[...] = state
+
+    # data and settings
+
+    def set_data(self, X, y, sample_weight=None, rows=None):
+        self._X, self._y, self._weight = X, y, sample_weight
+        self._rows = np.arange(X.shape[0]) if rows is None else rows
+
+    def configure(self, **settings):
+        self._settings = SimpleNamespace(**{**DEFAULTS, **settings})
+        self._batches = 0  # since this call
+        self.progress.learning_rate = settings["learning_rate_init"]
+
+    # evaluation
+
+    def evaluated(self):
+        """The parameters that count: averaged ones where there are such."""
+        solver = self.solver
+        if self._settings.average:
+            flat = self._averaged.copy()
+        elif solver is not None and solver.name == "schedule_free":
+            flat = self.flat.copy()
+            flats = flat, self.flat, self._slots[0]
+            parts = [trained(split(self.network, each)) for each in flats]
+            for (_, _, x), (_, _, w), (_, _, z) in zip(*parts, strict=True):
+                x[...] = optimizers.schedule_free_average(w, z, self._hyper(1.0))
+        else:
+            return self.flat
+        if self.network.normalization == "batch":
+            self._recompute_statistics(flat)
+        return flat
+
+    def _recompute_statistics(self, flat):
+        """Mean of the statistics of the training data's batches."""
+        weights = split(self.network, flat)
+        sums, total = [0.0] * len(weights.norms), 0
+        for batch in self._batches_of(self._rows):
+            share = self._share(batch)
+            if share is None or not has_variance(share):
+                continue
+            traces = forward(self.network, weights, self._X[batch], share)
+            for i in range(len(sums)):
+                sums[i] = sums[i] + len(batch) * traces[i].statistics
+            total += len(batch)
+        if total:
+            for norm, value in zip(weights.norms, sums, strict=True):
+                norm[1:] = value / total
+
+    def watch(self, X, y, sample_weight=None, rows=None, score=None):
+        if rows is not None:
+            X, y = X[rows], y[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
+        self._watched = X, y, sample_weight, score
+
+    def validate(self):
+        X, y, sample_weight, score = self._watched
+        weights = split(self.network, self.evaluated())
+        with np.errstate(all="ignore"):
+            raw = forward(self.network, weights, X)[-1].outputs
+            values = row_losses(self.network, raw, y)[0]
+            mean = np.average(values, weights=sample_weight)
+        loss = float(mean) * reported(self.network)
+        predicted = link(self.network, raw)
+        if score is None or not np.isfinite(predicted).all():
+            return loss, np.nan
+        if score == "r2":
+            with np.errstate(all="ignore"):
+                return loss, r2_score(y, predicted, sample_weight=sample_weight)
+        if score == "accuracy":
+            predicted = raw.argmax(axis=1)
+            y = y[:, 0] if y.shape[1] == 1 else y.argmax(axis=1)
+        else:
+            predicted, y = raw > 0, y > 0.5
+        return loss, accuracy_score(y, predicted, sample_weight=sample_weight)
+
+    # the loss of a batch and its gradient
+
+    def _batches_of(self, rows):
+        size = self._settings.batch_size
+        return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+    def _weights_of(self, rows):
+        return np.ones(len(rows)) if self._weight is None else self._weight[rows]
+
+    def _share(self, rows):
+        """Weights of some rows, divided by their sum; None if that is 0."""
+        weight = self._weights_of(rows)
+        return weight / weight.sum() if weight.any() else None
+
+    def batch(self, flat, rows, draws=None, dropout=1.0, scale=1.0):
+        """Loss of a batch, its gradient, and what the forward pass left.
+
+        Parameters
+        ----------
+        flat : ndarray
+            The parameters.
+        rows : ndarray of int64
+            Not all of weight 0.
+        draws : Draws, default=None
+            None to leave out mixup, noise and dropout.
+        dropout : float, default=1.0
+            Factor of the rates of dropout.
+        scale : float, default=1.0
+            Factor of the loss without penalties, in the value alone.
+        """
+        network, dtype = self.network, self.network.dtype
+        weights, share = split(network, flat), self._share(rows)
+        X, y, weight = self._X[rows], self._y[rows], self._weights_of(rows)
+        targets, factors = [(y, weight)], None
+        if draws is not None:
+            X, targets = self._augment(X, y, weight, draws, dropout)
+            rates = [rate * dropout for rate in self._settings.dropout]
+            factors = hidden_dropout(draws, rates, dtype) if any(rates) else None
+        traces = forward(network, weights, X, share, factors)
+        loss, of_raw = 0.0, 0.0
+        for target, of_rows in targets:
+            losses, slope = row_losses(network, traces[-1].outputs, target)
+            loss += losses @ of_rows
+            of_raw = of_raw + slope * of_rows[:, None].astype(dtype)
+        gradients = backward(network, weights, traces, of_raw, share)
+        penalty = self._add_penalty(weights, gradients)
+        gradient = np.concatenate([a.ravel() for part in gradients for a in part])
+        total = weight.sum()
+        return (
+            float(scale * loss + penalty) / total,
+            (gradient / total).astype(dtype),
+            traces,
+        )
+
+    def _augment(self, X, y, weight, draws, dropout):
+        """Mixup, then noise, then dropout of the features.
+
+        Returns
+        -------
+        X : ndarray
+        targets : list of (ndarray of shape (n, n_targets), ndarray of shape (n,))
+            The loss of a row is the weighted sum of that of its own target and of its
+            partner's in mixup.
+        """
+        settings, dtype = self._settings, self.network.dtype
+        targets = [(y, weight)]
+        if settings.mixup or settings.input_noise:
+            X = X if isinstance(X, np.ndarray) else X.toarray()
+        if settings.mixup and len(X) > 1:
+            own, partner = draws.mixup(settings.mixup, len(X))
+            X = (own * X + (1 - own) * X[partner]).astype(dtype)
+            targets = [
+                (y, own * weight),
+                (y[partner], (1 - own) * weight[partner]),
+            ]
+        if settings.input_noise:
+            X = X + draws.noise(settings.input_noise, X.shape).astype(dtype)
+        return drop_inputs(draws, settings.input_dropout * dropout, X), targets
+
+    def _add_penalty(self, weights, gradients):
+        """Penalty of the weights; its gradient is added to `gradients`."""
+        alpha, l1, penalty = self._settings.alpha, self._settings.l1, 0.0
+        for coef, gradient in zip(weights.coefs, gradients.coefs, strict=True):
+            gradient += alpha * coef + l1 * np.sign(coef)
+            exact = coef.astype(np.float64)
+            penalty += 0.5 * alpha * np.sum(exact**2) + l1 * np.sum(np.abs(exact))
+        return penalty
+
+    def loss_and_gradient(self, flat):
+        flat = np.asarray(flat, dtype=self.network.dtype)
+        with np.errstate(all="ignore"):
+            return self.batch(flat, self._rows)[:2]
+
+    # a step of the optimizer
+
+    def _hyper(self, momentum):
+        """The optimizer's parameters by name."""
+        hyper = dict(zip(self.solver.parameters, self._settings.hyper, strict=True))
+        name = optimizers.MOMENTUM.get(self.solver.name, "beta_1")
+        if name in hyper:
+            hyper[name] *= momentum
+        return hyper
+
+    def _clip(self, gradient):
+        settings = self._settings
+        norm = np.linalg.norm(gradient.astype(np.float64))
+        if norm > settings.clip_norm:
+            gradient = (gradient * (settings.clip_norm / norm)).astype(gradient.dtype)
+        return np.clip(gradient, -settings.clip_value, settings.clip_value)
+
+    def _update(self, gradient, rate, decay, momentum):
+        """Move all trained parameters, and shorten long columns."""
+        settings, progress, solver = self._settings, self.progress, self.solver
+        progress.step += 1
+        hyper = self._hyper(momentum)
+        rate = progress.learning_rate * rate
+        decay = settings.weight_decay * decay
+        if solver.name not in optimizers.DECOUPLED:
+            decay = 0.0
+        self._squared_rates += rate**2
+        if solver.name == "schedule_free":
+            hyper["share"] = rate**2 / self._squared_rates if rate else 0.0
+        update = optimizers.OPTIMIZERS[solver.name]
+        flats = self.flat, self._clip(gradient), *self._slots
+        parts = [trained(split(self.network, flat)) for flat in flats]
+        for (name, i, w), (_, _, g), *others in zip(*parts, strict=True):
+            slots = [slot for _, _, slot in others]
+            of_layer = rate * self._factor(i)
+            is_hidden = 0 < i < len(self.network.layers) - 1
+            if solver.name == "muon" and name == "coef" and is_hidden:
+                new, new_slots = optimizers.muon(w, g, slots, of_layer, decay, hyper)
+            else:
+                shrunk = w * (1 - of_layer * decay) if name == "coef" else w
+                new, new_slots = update(
+                    shrunk, g, slots, progress.step, of_layer, hyper
+                )
+            w[...] = new
+            for slot, value in zip(slots, new_slots, strict=True):
+                slot[...] = value
+            if name == "coef" and np.isfinite(settings.max_norm):
+                norm = np.linalg.norm(w.astype(np.float64), axis=0)
+                w *= settings.max_norm / np.maximum(norm, settings.max_norm)
+
+    def _factor(self, i):
+        factors = self._settings.learning_rate_factors
+        return factors[i] if len(factors) else 1.0
+
+    def _move_statistics(self, traces, n_rows):
+        """Running statistics go towards those of a batch."""
+        share = RUNNING * n_rows / min(self._settings.batch_size, len(self._rows))
+        norms = split(self.network, self.flat).norms
+        for trace, norm in zip(traces, norms, strict=False):
+            if trace.statistics is not None:
+                norm[1:] += share * (trace.statistics - norm[1:])
+
+    def _learn(self, rows, position):
+        """A training step with some rows; returns their loss."""
+        settings = self._settings
+        row = np.ones(5)
+        if settings.plan is not None:
+            row = settings.plan(self._batches, 1)[0]
+        rate, decay, momentum, dropout, average = row
+        self._batches += 1
+        if self._share(rows) is None:
+            return np.nan
+        draws = Draws(settings.seed, self.progress.step, position)
+        loss, gradient, traces = self.batch(
+            self.flat, rows, draws, dropout, reported(self.network)
+        )
+        self._update(gradient, rate, decay, momentum)
+        self._move_statistics(traces, len(rows))
+        if settings.average:
+            self._averaged += average * (self.flat - self._averaged)
+        return loss
+
+    # epochs
+
+    def _epoch(self):
+        """Losses of the batches of an epoch, NaN where nothing had weight; the mean."""
+        settings, rows = self._settings, self._rows
+        if settings.shuffle:
+            rows = rows[shuffled(len(rows), settings.seed, self.progress.epoch)]
+        losses, position = [], 0
+        with np.errstate(all="ignore"):
+            for batch in self._batches_of(rows):
+                losses.append(self._learn(batch, position))
+                position += len(batch)
+        sizes = [len(batch) for batch in self._batches_of(rows)]
+        seen = [self._share(batch) is not None for batch in self._batches_of(rows)]
+        return losses, np.dot(np.where(seen, losses, 0.0), sizes) / len(rows)
+
+    def _monitor(self, loss):
+        """scikit-learn's rule: stop, or go on with a fifth of the learning rate.
+
+        "plateau" lowers it each time half of the epochs before the stop have passed.
+        """
+        settings, progress = self._settings, self.progress
+        better = loss <= progress.best_loss - settings.tol
+        progress.no_improvement = 0 if better else progress.no_improvement + 1
+        progress.best_loss = min(progress.best_loss, loss)
+        if (
+            settings.schedule == "plateau"
+            and 0 < progress.no_improvement <= settings.n_iter_no_change
+            and progress.no_improvement % max(1, settings.n_iter_no_change // 2) == 0
+        ):
+            progress.learning_rate *= settings.learning_rate_decay
+        if progress.no_improvement > settings.n_iter_no_change:
+            if settings.schedule == "adaptive" and progress.learning_rate > 1e-6:
+                progress.learning_rate /= 5.0
+                progress.no_improvement = 0
+            else:
+                progress.stopped = 1
+
+    def train(self, max_epochs):
+        progress = self.progress
+        curves = {"loss": [], "learning_rate": []}
+        if progress.epoch < max_epochs and not progress.stopped:
+            rate = progress.learning_rate
+            batch_losses, loss = self._epoch()
+            if self.keep_batch_losses:
+                curves["batch_loss"] = batch_losses
+            if np.isfinite(loss) and np.isfinite(self.flat).all():
+                self._end_epoch(loss)
+                curves["loss"].append(loss)
+                curves["learning_rate"].append(rate)
+            else:
+                progress.stopped = 2
+        return {name: np.array(values) for name, values in curves.items()}
+
+    def _end_epoch(self, loss):
+        settings, progress = self._settings, self.progress
+        progress.epoch += 1
+        progress.t += len(self._rows)
+        if settings.schedule == "invscaling":
+            scale = (progress.t + 1) ** settings.power_t
+            progress.learning_rate = settings.learning_rate_init / scale
+        if settings.monitor_loss:
+            self._monitor(loss)
+
+
+def trained(weights):
+    """The trained arrays, each after what it is and the number of its layer."""
+    parts = [("coef", weights.coefs), ("intercept", weights.intercepts)]
+    parts.append(("scale", [norm[:1] for norm in weights.norms]))
+    return [(name, i, array) for name, part in parts for i, array in enumerate(part)]

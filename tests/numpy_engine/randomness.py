@@ -1,0 +1,108 @@
+"""The random numbers of training, on whole arrays.
+
+Every number is a hash of where it is used: of the seed, the optimizer's step, the
+purpose, the row and the column.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from scipy.special import betaincinv, ndtri
+
+GAMMA = 0x9E3779B97F4A7C15
+#: What a number is for; hidden layer i, from 0, has the purpose FIRST_LAYER + i.
+INPUT_DROPOUT, NOISE, MIXUP, FIRST_LAYER = range(4)
+
+
+def mix(x):
+    """Splitmix64's finaliser of an array of uint64."""
+    x = np.asarray(x, dtype=np.uint64)
+    with np.errstate(over="ignore"):
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return x ^ (x >> np.uint64(31))
+
+
+def stream(seed, number):
+    """Start of stream `number`, an integer or an array of them."""
+    with np.errstate(over="ignore"):
+        number = np.asarray(number).astype(np.uint64)
+        number = mix(number * np.uint64(GAMMA) + np.uint64(GAMMA))
+        return mix(np.uint64(seed) + number)
+
+
+def below(start, element, bound):
+    """Number of a stream in [0, bound), for one element or an array of them."""
+    with np.errstate(over="ignore"):
+        element = np.asarray(element).astype(np.uint64)
+        high = mix(start + element * np.uint64(GAMMA)) >> np.uint64(32)
+        return ((high * np.asarray(bound).astype(np.uint64)) >> np.uint64(32)).astype(
+            np.int64
+        )
+
+
+def shuffled(n, seed, epoch):
+    """Order of `n` rows in an epoch, by Fisher and Yates."""
+    order = np.arange(n)
+    last = np.arange(1, n)
+    others = below(stream(seed, epoch), last, last + 1)
+    for i in reversed(range(1, n)):
+        j = others[i - 1]
+        order[i], order[j] = order[j], order[i]
+    return order
+
+
+def bits(base, position, shape):
+    """32 random bits for every row, from `position` on, and column."""
+    keys = stream(base, position + np.arange(shape[0]))
+    low = keys.astype(np.uint32)[:, None]
+    high = (keys >> np.uint64(32)).astype(np.uint32)[:, None]
+    x = np.arange(shape[1]).astype(np.uint32) * np.uint32(0x9E3779B9) + low
+    x ^= x >> np.uint32(16)
+    x *= np.uint32(0x7FEB352D)
+    x ^= high
+    x ^= x >> np.uint32(15)
+    x *= np.uint32(0x846CA68B)
+    x ^= x >> np.uint32(16)
+    return x
+
+
+@lru_cache
+def beta_quantiles(a):
+    """Middles of 1024 parts of equal probability of Beta(a, a)."""
+    return betaincinv(a, a, (np.arange(1024) + 0.5) / 1024)
+
+
+class Draws:
+    """The random numbers of one batch.
+
+    Parameters
+    ----------
+    seed, step : int
+        Of the fit, and the optimizer's steps before this batch.
+    position : int
+        Rows of this epoch before the batch.
+    """
+
+    def __init__(self, seed, step, position):
+        self._start = stream(seed, step)
+        self._position = position
+
+    def _bits(self, purpose, shape):
+        return bits(stream(self._start, purpose), self._position, shape)
+
+    def dropout(self, purpose, rate, shape, dtype):
+        """Factors of every element: 0, or 1 / (1 - rate) where it is kept."""
+        kept = self._bits(purpose, shape) >= np.floor(rate * 2.0**32)
+        return kept.astype(dtype) * np.dtype(dtype).type(1 / (1 - rate))
+
+    def noise(self, deviation, shape):
+        """Normal numbers."""
+        return deviation * ndtri((self._bits(NOISE, shape) + 0.5) / 2.0**32)
+
+    def mixup(self, a, n_rows):
+        """Share of the row itself, of Beta(a, a), and the number of its partner."""
+        start = stream(self._start, MIXUP)
+        shift = 1 + below(start, 0, n_rows - 1)
+        partner = (np.arange(n_rows) + shift) % n_rows
+        return beta_quantiles(a)[below(start, 1, 1024)], partner
