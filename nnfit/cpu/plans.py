@@ -187,8 +187,8 @@ def forward_plan(network, target, n_rows, builder, reads_rows, n_targets):
 def load_training(network, solver):
     """Load the kernels of a training on rows, some of them compiled side by side.
 
-    Once for all trainings of such a network: looking whether all are there takes as
-    long as the rest of a `partial_fit` on a few rows of a small network.
+    Once for all trainings of such a network: to look whether all are there takes 13 of
+    the 32 microseconds of a new engine.
 
     Parameters
     ----------
