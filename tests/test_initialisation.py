@@ -18,7 +18,7 @@ from nnfit.functions.losses import LOSSES
 from nnfit.network import INITIALIZATIONS, Network, initial_weights
 from nnfit.network import initialisation as module
 from nnfit.training import device
-from tests import numpy_engine
+from tests.numpy_engine.functions import activate
 
 DIGITS, LABELS = load_digits(return_X_y=True)
 DIGITS = DIGITS / 16.0
@@ -55,7 +55,7 @@ def weighted_inputs(network, weights, X):
             if layer.normalization == "batch":
                 mean, variance = norm[1], norm[2]
             u = norm[0] * (z - mean) / np.sqrt(variance + 1e-5)
-        a = numpy_engine.activate(layer.activation, u + intercept)[0]
+        a = activate(layer.activation, u + intercept)[0]
     return found
 
 
@@ -218,11 +218,13 @@ def test_a_signal_gets_lost_with_lecun_and_relu():
 @pytest.mark.parametrize("sparse", [False, True])
 @pytest.mark.parametrize(
     ("normalization", "residual"),
-    [(None, False), (None, True)],
+    [(None, False), ("layer", False), ("batch", False), (None, True), ("batch", True)],
 )
 def test_data_driven_products_have_the_deviation_1(
     any_engine, normalization, residual, sparse
 ):
+    if any_engine == "compiled" and normalization is not None:
+        pytest.skip("The compiled engine does not normalise yet.")
     X = DIGITS[:200]
     network = describe(
         [64, 20, 20, 10, 3], "silu", normalization=normalization, residual=residual
