@@ -49,7 +49,7 @@ class Engine:
         n_slots = 0 if solver is None else solver.slots
         self._slots = np.zeros((n_slots, len(self.flat)), dtype=network.dtype)
         self._averaged = self.flat.copy()
-        self._squared_rates = 0.0
+        self._squared_rates = self._largest_rate = 0.0
         self.keep_batch_losses = False
         self.progress = SimpleNamespace(
             epoch=0,
@@ -254,10 +254,15 @@ class Engine:
     def _hyper(self, momentum):
         """The optimizer's parameters by name."""
         hyper = dict(zip(self.solver.parameters, self._settings.hyper, strict=True))
-        name = optimizers.MOMENTUM.get(self.solver.name, "beta_1")
-        if name in hyper:
-            hyper[name] *= momentum
+        if self.solver.name in optimizers.MOMENTUM:
+            hyper[optimizers.MOMENTUM[self.solver.name]] *= momentum
         return hyper
+
+    def _share_of_step(self, rate):
+        """Share of this step in schedule-free AdamW's average."""
+        self._largest_rate = max(rate, self._largest_rate)
+        self._squared_rates += self._largest_rate**2
+        return self._largest_rate**2 / self._squared_rates if self._squared_rates else 0
 
     def _clip(self, gradient):
         settings = self._settings
@@ -273,26 +278,18 @@ class Engine:
         hyper = self._hyper(momentum)
         rate = progress.learning_rate * rate
         decay = settings.weight_decay * decay
-        if solver.name not in optimizers.DECOUPLED:
-            decay = 0.0
-        self._squared_rates += rate**2
-        if solver.name == "schedule_free":
-            hyper["share"] = rate**2 / self._squared_rates if rate else 0.0
-        update = optimizers.OPTIMIZERS[solver.name]
+        hyper["share"] = self._share_of_step(rate)
         flats = self.flat, self._clip(gradient), *self._slots
         parts = [trained(split(self.network, flat)) for flat in flats]
         for (name, i, w), (_, _, g), *others in zip(*parts, strict=True):
             slots = [slot for _, _, slot in others]
             of_layer = rate * self._factor(i)
+            hyper["shrink"] = of_layer * decay if name == "coef" else 0.0
             is_hidden = 0 < i < len(self.network.layers) - 1
+            update = optimizers.OPTIMIZERS[solver.name]
             if solver.name == "muon" and name == "coef" and is_hidden:
-                new, new_slots = optimizers.muon(w, g, slots, of_layer, decay, hyper)
-            else:
-                shrunk = w * (1 - of_layer * decay) if name == "coef" else w
-                new, new_slots = update(
-                    shrunk, g, slots, progress.step, of_layer, hyper
-                )
-            w[...] = new
+                update = optimizers.muon
+            w[...], new_slots = update(w, g, slots, progress.step, of_layer, hyper)
             for slot, value in zip(slots, new_slots, strict=True):
                 slot[...] = value
             if name == "coef" and np.isfinite(settings.max_norm):

@@ -1,8 +1,8 @@
 """Optimizers on whole arrays.
 
 ``update(w, g, slots, step, rate, hyper) -> (w, slots)``; `step` counts from 1 and
-`hyper` maps the names of the estimator's parameters to their values. Decoupled
-weight decay has been applied to `w` already.
+`hyper` maps the names of the estimator's parameters to their values. Its item
+``shrink`` is the rate times the decoupled weight decay of `w`, 0 for biases.
 """
 
 import numpy as np
@@ -31,6 +31,10 @@ def _adam(w, g, slots, step, rate, hyper):
     return w - rate * m / (np.sqrt(v) + hyper["epsilon"]), [m, v]
 
 
+def _adamw(w, g, slots, step, rate, hyper):
+    return _adam(w * (1 - hyper["shrink"]), g, slots, step, rate, hyper)
+
+
 def _nadam(w, g, slots, step, rate, hyper):
     beta_1 = hyper["beta_1"]
     m, v = _moments(g, slots, hyper)
@@ -49,16 +53,21 @@ def _rmsprop(w, g, slots, step, rate, hyper):
 def _lion(w, g, slots, step, rate, hyper):
     beta_1, beta_2 = hyper["beta_1"], hyper["beta_2"]
     direction = np.sign(beta_1 * slots[0] + (1 - beta_1) * g)
+    w = w * (1 - hyper["shrink"])
     return w - rate * direction, [beta_2 * slots[0] + (1 - beta_2) * g]
 
 
 def _schedule_free(w, g, slots, step, rate, hyper):
-    """`w` is y, where the gradient is taken; the slots are z and v."""
+    """`w` is y, where the gradient is taken; the slots are z and v.
+
+    The item ``share`` of `hyper` is that of z in the average x.
+    """
     z, v = slots
     beta_1, beta_2, share = hyper["beta_1"], hyper["beta_2"], hyper["share"]
     x = schedule_free_average(w, z, hyper)
     v = beta_2 * v + (1 - beta_2) * g**2
     z = z - rate * g / (np.sqrt(v / (1 - beta_2**step)) + hyper["epsilon"])
+    z = z - hyper["shrink"] * w
     x = (1 - share) * x + share * z
     return (1 - beta_1) * z + beta_1 * x, [z, v]
 
@@ -80,27 +89,36 @@ def orthogonalised(u):
     return x.T if tall else x
 
 
-def muon(w, g, slots, rate, decay, hyper):
-    """Muon's step of a whole matrix, weight decay included."""
+def muon(w, g, slots, step, rate, hyper):
+    """Muon's step of a whole matrix."""
     mu = hyper["momentum"]
     momentum = mu * slots[0] + (1 - mu) * g
     direction = orthogonalised((1 - mu) * g + mu * momentum)
     scale = 0.2 * np.sqrt(max(w.shape))
-    return w * (1 - rate * decay) - rate * scale * direction, [momentum, slots[1]]
+    w = w * (1 - hyper["shrink"])
+    return w - rate * scale * direction, [momentum, slots[1]]
 
 
 OPTIMIZERS = {
     "sgd": _sgd,
     "sgd_nesterov": _nesterov,
     "adam": _adam,
-    "adamw": _adam,
+    "adamw": _adamw,
     "nadam": _nadam,
     "rmsprop": _rmsprop,
     "lion": _lion,
     "schedule_free": _schedule_free,
-    "muon": _adam,  # of all but the hidden matrices
+    "muon": _adamw,  # of all but the hidden matrices
 }
 #: Those whose weight decay does not go through the gradient.
 DECOUPLED = {"adamw", "lion", "schedule_free", "muon"}
 #: What the schedule of momentum multiplies.
-MOMENTUM = {"sgd": "momentum", "sgd_nesterov": "momentum", "muon": "momentum"}
+MOMENTUM = {
+    "sgd": "momentum",
+    "sgd_nesterov": "momentum",
+    "muon": "momentum",
+    "adam": "beta_1",
+    "adamw": "beta_1",
+    "nadam": "beta_1",
+    "lion": "beta_1",
+}
