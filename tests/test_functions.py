@@ -298,60 +298,6 @@ def apply_nan(name):
     return out[0]
 
 
-# ------------------------------------------------------------------ optimizers
-
-
-def sgd(w, gradients, learning_rate, momentum, nesterov=False):
-    velocity = np.zeros_like(w)
-    for g in gradients:
-        velocity = momentum * velocity - learning_rate * g
-        step = momentum * velocity - learning_rate * g if nesterov else velocity
-        w = w + step
-    return w
-
-
-def adam(w, gradients, learning_rate, beta_1, beta_2, epsilon):
-    m, v = np.zeros_like(w), np.zeros_like(w)
-    for t, g in enumerate(gradients, start=1):
-        m = beta_1 * m + (1 - beta_1) * g
-        v = beta_2 * v + (1 - beta_2) * g**2
-        rate = learning_rate * np.sqrt(1 - beta_2**t) / (1 - beta_1**t)
-        w = w - rate * m / (np.sqrt(v) + epsilon)
-    return w
-
-
-@pytest.mark.parametrize(
-    ("name", "hyper", "expected"),
-    [
-        ("sgd", (0.9,), sgd),
-        ("sgd", (0.0,), sgd),
-        ("sgd_nesterov", (0.9,), lambda *args: sgd(*args, nesterov=True)),
-        ("adam", (0.9, 0.999, 1e-8), adam),
-        ("adam", (0.0, 0.0, 1e-3), adam),
-        ("adamw", (0.8, 0.99, 1e-8), adam),
-    ],
-)
-def test_optimizer_replays_the_formulas(name, hyper, expected):
-    row = OPTIMIZERS[name]
-    assert len(row.parameters) == len(hyper)
-    rng = np.random.default_rng(0)
-    start = rng.normal(size=5)
-    gradients = rng.normal(size=(50, 5))
-    result = []
-    for w, column in zip(start.tolist(), gradients.T.tolist(), strict=True):
-        state, memory = [0.0] * row.slots, [0.0] * 4
-        for step, g in enumerate(column, start=1):
-            h = row.prepare(step, 0.01, hyper, memory)
-            assert len(h) == 8
-            w, *state = row.update(w, g, *state, h)
-        result.append(w)
-    np.testing.assert_allclose(result, expected(start, gradients, 0.01, *hyper), 1e-10)
-
-
-def test_optimizer_cases_cover_the_registry():
-    assert set(OPTIMIZERS) == {"sgd", "sgd_nesterov", "adam", "adamw"}
-
-
 # ----------------------------------------------------------------------- maths
 
 

@@ -16,6 +16,7 @@ import scipy.sparse
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor, compiling, information, warming
 from nnfit.__main__ import main
+from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -120,7 +121,7 @@ def test_warmup_has_what_estimators_load(monkeypatch):
                 MLPRegressor(activation=name, **settings).fit(X, y).predict(X)
             for name in losses:
                 MLPRegressor(loss=name, **settings).fit(X, y).predict(X)
-            for name in ("adam", "adamw", "sgd", "lbfgs"):
+            for name in (*STOCHASTIC_SOLVERS, "lbfgs"):
                 model = MLPClassifier(solver=name, **settings).fit(X, classes)
                 model.predict_proba(X)
             model = MLPClassifier(solver="sgd", nesterovs_momentum=False, **settings)
@@ -138,7 +139,7 @@ warnings.simplefilter("ignore")  # two epochs do not converge
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 4))
 y = np.abs(X[:, 0]) + 0.1
-for solver in ("adam", "adamw", "sgd", "lbfgs"):
+for solver in ("adam", "lion", "sgd", "lbfgs"):
     for activation in ("relu", "tanh", "gelu"):
         model = MLPClassifier((5,), activation=activation, solver=solver, max_iter=2)
         model.fit(X, np.arange(60) % 3).predict_proba(X)

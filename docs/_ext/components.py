@@ -97,7 +97,7 @@ def describe_solvers():
         yield from [selected + (", the default" if public == default else ""), ""]
         yield from formula(row.formula)
         own = ["learning_rate_init", *row.parameters]
-        if name == "adamw":
+        if row.decoupled:
             own.append("weight_decay")
         listed = ", ".join(parameter(each, CLASSIFIER) for each in own)
         yield from [f"* Parameters: {listed}"]

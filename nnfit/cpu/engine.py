@@ -212,6 +212,10 @@ class Engine:
     def set_weights(self, weights):
         """Copy weights into the engine."""
         self._layout.pack(weights, self.flat)
+        if self.solver is not None:
+            for slot, at_weights in zip(self._state, self.solver.start, strict=False):
+                if at_weights:
+                    slot[...] = self.flat
 
     def get_weights(self, flat=None):
         """Return `Weights` of new arrays, those in training or those of a snapshot."""

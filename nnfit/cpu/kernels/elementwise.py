@@ -96,7 +96,8 @@ def optimizer(target, name, dtype):
     """Kernels ``update`` and ``prepare`` of an optimizer.
 
     ``update(w, g, s0, s1, n, rates, l2, decay)`` adds ``l2 * w`` to the gradient
-    and multiplies the weights by ``decay`` before it applies the optimizer.
+    and multiplies the weights by ``decay`` before it applies the optimizer, which does
+    the latter itself if its row says so.
     """
     return _optimizer(OPTIMIZERS[name], dtype)
 
@@ -119,16 +120,17 @@ def _optimizer(row, dtype):
     pointer = pointer_type(dtype)
     function = specialise(row.update, dtype, IMPLEMENTATIONS[dtype])
     rates_of_step = specialise(row.prepare, "float64", IMPLEMENTATIONS["float64"])
-    slots = row.slots
+    slots, decays = row.slots, row.decays
+    one = scalar(1.0)
 
     def update(w, g, s0, s1, n, rates, l2, decay):
         h = (
             rates[0], rates[1], rates[2], rates[3],
-            rates[4], rates[5], rates[6], rates[7],
+            rates[4], rates[5], rates[6], one - decay if decays else rates[7],
         )  # fmt: skip
         for i in range(n):
             gradient = g[i] + l2 * w[i]
-            decayed = w[i] * decay
+            decayed = w[i] if decays else w[i] * decay
             if slots == 0:
                 w[i] = function(decayed, gradient, h)
             elif slots == 1:
