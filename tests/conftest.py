@@ -29,6 +29,12 @@ def any_engine(request, monkeypatch):
 
 
 @pytest.fixture
+def naive_engine(monkeypatch):
+    """Run a test on the NumPy engine alone."""
+    use_numpy_engine(monkeypatch)
+
+
+@pytest.fixture
 def cache(tmp_path, monkeypatch):
     """An empty cache in a process that has loaded nothing; returns its folder."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))

@@ -214,9 +214,9 @@ def test_targets_in_y_val():
 @ignore_convergence
 def test_continuing_with_another_shape():
     model = MLPRegressor(warm_start=True, **QUICK).fit(X, Y)
-    with pytest.raises(ValueError, match="hidden_layer_sizes or the number of outputs"):
+    with pytest.raises(ValueError, match="residual or the number of outputs"):
         model.set_params(hidden_layer_sizes=(6,)).fit(X, Y)
-    with pytest.raises(ValueError, match="hidden_layer_sizes or the number of outputs"):
+    with pytest.raises(ValueError, match="residual or the number of outputs"):
         model.set_params(hidden_layer_sizes=(5,)).fit(X, X)
     with pytest.raises(ValueError, match="X has 2 features"):
         model.fit(X[:, :2], Y)

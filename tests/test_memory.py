@@ -60,3 +60,32 @@ def test_the_check_counts_the_batch_that_a_fit_makes(density, limit, monkeypatch
     monkeypatch.setattr(memory, "available_memory", lambda: peak / 2)
     with pytest.raises(MemoryError, match="available memory"):
         model.fit(X, y)
+
+
+COUNTED = {
+    "average": {"ema_decay": 0.9},
+    "best weights": {"early_stopping": True},
+    "gradient": {"clip_norm": 1.0},
+    "normalised": {"normalization": "batch"},
+    "residual": {"residual": True},
+    "projection": {"residual": True, "hidden_layer_sizes": (300, 299)},
+}
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_check_counts_what_features_keep(name, monkeypatch):
+    """With them a fit is refused where it is not without."""
+    X, y = np.ones((400, 5), np.float32), np.arange(400.0)
+    model = MLPRegressor(hidden_layer_sizes=(300, 300), max_iter=1)
+    needed = []
+
+    def training_memory(*arguments):
+        needed.append(exact(*arguments))
+        return 2**62
+
+    exact = memory.training_memory
+    monkeypatch.setattr(memory, "training_memory", training_memory)
+    for parameters in ({}, COUNTED[name]):
+        with pytest.raises(MemoryError):
+            model.set_params(**parameters).fit(X, y)
+    assert needed[1] > 1.05 * needed[0]

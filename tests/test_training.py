@@ -433,7 +433,7 @@ def test_interrupted_between_calls(monkeypatch, early_stopping, after):
     calls = []
     original = engine.Engine.train
 
-    def train(self, max_epochs):
+    def train(self, max_epochs, seconds):
         calls.append(max_epochs)
         if len(calls) > after:
             raise KeyboardInterrupt

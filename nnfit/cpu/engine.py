@@ -4,6 +4,7 @@ It fills the tables (`nnfit.cpu.tables`) and calls compiled code for about a ten
 of a second at a time, so that Ctrl-C and time limits are seen.
 """
 
+import math
 import sys
 import time
 from contextlib import closing
@@ -222,17 +223,21 @@ class Engine:
         return self._layout.unpack(self.flat if flat is None else flat)
 
     def get_state(self):
-        """Optimizer moments without padding, (slots, size)."""
+        """What the optimizer has gathered, as a dict of arrays.
+
+        Its moments are without padding, (slots, size).
+        """
         size = self._layout.vector_size
-        state = np.empty((len(self._state), size), self._layout.dtype)
-        for slot, values in zip(self._state, state, strict=True):
+        moments = np.empty((len(self._state), size), self._layout.dtype)
+        for slot, values in zip(self._state, moments, strict=True):
             self._layout.flatten(slot, values)
-        return state
+        return {"moments": moments, "memory": self._memory.copy()}
 
     def set_state(self, state):
-        """Set the optimizer moments that `get_state` returned."""
-        for slot, values in zip(self._state, state, strict=True):
+        """Set what `get_state` returned."""
+        for slot, values in zip(self._state, state["moments"], strict=True):
             self._layout.unflatten(values, slot)
+        self._memory[...] = state["memory"]
 
     # ------------------------------------------------------------------ data
 
@@ -356,13 +361,15 @@ class Engine:
 
     # -------------------------------------------------------------- training
 
-    def train(self, max_epochs):
+    def train(self, max_epochs, seconds=math.inf):
         """Train for about a tenth of a second.
 
         Parameters
         ----------
         max_epochs : int
             Ends at the latest when `progress.epoch` reaches it.
+        seconds : float, default=inf
+            Most that it shall take; a batch may take longer.
 
         Returns
         -------
@@ -373,7 +380,7 @@ class Engine:
         """
         ints = self._tables.ints
         ints[at.MAX_EPOCHS] = max_epochs
-        self._run()
+        self._run(most_seconds=seconds)
         if not np.isfinite(self.flat).all():
             self.progress.stopped = at.DIVERGED
         finished = int(ints[at.FINISHED])
@@ -391,11 +398,12 @@ class Engine:
         per_epoch = -(-int(ints[at.N_ROWS]) // int(ints[at.BATCH_SIZE]))
         return max(1, min(int(seconds / batch), (MAX_CURVE - 1) * per_epoch))
 
-    def _run(self, max_batches=None):
+    def _run(self, max_batches=None, most_seconds=math.inf):
         """Call the compiled training loop; for so many batches, or some time."""
         tables, pace = self._tables, self._pace
         ints, kernel = tables.ints, tables.kernel
         several, seconds = pace.plan()
+        seconds = min(seconds, most_seconds)
         n_threads = self._team.start() if several else 1
         ints[at.N_THREADS] = n_threads
         ints[at.MAX_BATCHES] = max_batches or self._batches_in(seconds)
@@ -493,8 +501,12 @@ class Engine:
             self.network, self.flat, X, y, sample_weight, rows, score
         )
 
+    def evaluated(self):
+        """The parameters that count, in the engine's layout."""
+        return self.flat
+
     def validate(self):
-        """Look at the validation data with the current weights, in one pass.
+        """Look at the validation data with the weights that count, in one pass.
 
         Returns
         -------

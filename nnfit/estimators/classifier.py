@@ -271,6 +271,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             left out in later ones.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data, evaluated after the epoch and recorded in ``history_``.
+            Needed with ``early_stopping=True``: once ``n_iter_no_change`` calls have
+            not raised the score by ``tol``, the best weights of all calls are
+            restored, ``stopped_`` is True, and further calls train no more until
+            `fit` or ``early_stopping=False``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None

@@ -12,14 +12,17 @@ from sklearn.utils import check_random_state
 
 from nnfit import __version__
 from nnfit.estimators import resuming
-from nnfit.estimators.parameters import CONSTRAINTS, SGD_SCHEDULES, STOCHASTIC_SOLVERS
+from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
+from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.validation import (
     check_activations,
     check_fitted,
-    check_hidden_layer_sizes,
+    check_groups,
     check_weights,
     check_X,
     check_X_y,
+    hidden_sizes,
 )
 from nnfit.estimators.watching import given_validation, split_validation
 from nnfit.functions.losses import LOSSES
@@ -27,13 +30,9 @@ from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights, initial_weights
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
-from nnfit.training.loop import Settings, configure, train
+from nnfit.training.loop import configure, train
 from nnfit.training.memory import check_memory
 from nnfit.training.threads import operations_per_row, reserve_threads
-
-#: Rows of a block of L-BFGS's sum over all data: as fast as larger ones, and their
-#: activations stay in the cache.
-LBFGS_BLOCK = 1024
 
 
 def store_arguments(estimator, arguments):
@@ -141,7 +140,7 @@ class BaseMLP(BaseEstimator, ABC):
             If the network does not fit into memory.
         """
         given = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, given)
+        return self._fit(X, y, sample_weight, given, groups=groups)
 
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
@@ -150,18 +149,32 @@ class BaseMLP(BaseEstimator, ABC):
             self._train(X, y, sample_weight, given, incremental, **kw)
         return self
 
-    def _train(self, X, y, sample_weight, given, incremental, classes=None):
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+    def _train(
+        self, X, y, sample_weight, given, incremental, classes=None, groups=None
+    ):
+        is_given = any(item is not None for item in given)
+        if self.early_stopping and incremental and not is_given:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True without X_val and "
+                "y_val. Pass them, or set early_stopping=False."
+            )
+        splits = self.early_stopping and self.solver != "lbfgs" and not is_given
+        optimizer = self._optimizer()
+        check_combinations(self, optimizer, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
         X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
         sample_weight = check_weights(sample_weight, X)
+        groups = check_groups(groups, X)
+        if incremental and self.early_stopping and getattr(self, "stopped_", False):
+            self.n_iter_ = 0
+            return
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         network = self._describe(X.shape[1], target, dtype)
-        check_memory(network, self._n_slots(), self._batch_rows(X.shape[0]), X)
+        n_arrays = n_copies(self, optimizer)
+        check_memory(network, n_arrays, batch_rows(self, X.shape[0]), X)
 
         random_state = check_random_state(self.random_state)
         data_driven = first_pass and self.initialization == "data_driven"
@@ -177,19 +190,22 @@ class BaseMLP(BaseEstimator, ABC):
             self.t_ = 0
 
         rows, validation = None, None
-        if any(item is not None for item in given):
+        if is_given:
             validation = given_validation(self, given, dtype, target.shape[1])
-        elif self.early_stopping and self.solver != "lbfgs":
+        elif splits:
             data = (X, y, target, sample_weight, loss_weight)
-            rows, validation = split_validation(self, data, random_state)
+            rows, validation = split_validation(self, data, groups, random_state)
         if data_driven:
             predict = device.load_engine().predict
             weights = initial_weights(
                 network, random_state, "data_driven", X, rows, predict
             )
         n_rows = X.shape[0] if rows is None else len(rows)
+        check_batch_rows(self, batch_rows(self, n_rows), n_rows)
         seed = resuming.shuffle_seed(self, random_state)
-        settings = self._settings(n_rows, seed, incremental)
+        settings = training_settings(
+            self, network, optimizer, n_rows, seed, incremental
+        )
         # A row passes forward, backward and into the gradient.
         operations = 3 * operations_per_row(network, X)
         with (
@@ -201,7 +217,7 @@ class BaseMLP(BaseEstimator, ABC):
             closing(
                 device.load_engine().Engine(
                     network,
-                    self._optimizer(),
+                    optimizer,
                     n_threads=n_threads,
                     choose=self.n_jobs is None,
                 )
@@ -217,12 +233,18 @@ class BaseMLP(BaseEstimator, ABC):
         return "float64" if self.solver == "lbfgs" else "float32"
 
     def _describe(self, n_features, target, dtype):
-        sizes = check_hidden_layer_sizes(self.hidden_layer_sizes)
+        sizes = hidden_sizes(self)
         activations = check_activations(self.activation, len(sizes))
         loss, loss_parameters = self._loss_row()
         sizes = [n_features, *sizes, self._count_outputs(target)]
         return _network(
-            tuple(sizes), tuple(activations), loss, tuple(loss_parameters), dtype
+            tuple(sizes),
+            tuple(activations),
+            loss,
+            tuple(loss_parameters),
+            dtype,
+            self.normalization,
+            bool(self.residual),
         )
 
     def _starting_weights(self, network, random_state, first_pass):
@@ -230,14 +252,18 @@ class BaseMLP(BaseEstimator, ABC):
         if first_pass:
             return initial_weights(network, random_state, self.initialization)
         shapes = [(layer.n_in, layer.n_out) for layer in network.layers]
-        fitted = [np.shape(coef) for coef in self.coefs_]
+        shapes += [
+            (layer.n_norms, layer.n_out) for layer in network.layers if layer.n_norms
+        ]
+        fitted = [np.shape(array) for array in (*self.coefs_, *self.norms_)]
         if shapes != fitted:
             raise ValueError(
                 f"Cannot continue to train a network whose weights have the shapes "
-                f"{fitted} as one with {shapes}: hidden_layer_sizes or the number of "
-                "outputs in y have changed. Start a new one with warm_start=False."
+                f"{fitted} as one with {shapes}: hidden_layer_sizes, normalization, "
+                "residual or the number of outputs in y have changed. Start a new one "
+                "with warm_start=False."
             )
-        return self._weights()
+        return resuming.training_weights(self)
 
     def _weights(self):
         return Weights(self.coefs_, self.intercepts_, self.norms_)
@@ -248,76 +274,41 @@ class BaseMLP(BaseEstimator, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
-    def _rule(self):
-        """Schedule that depends on the course of the training."""
-        of_sgd = self.solver == "sgd" and self.learning_rate in SGD_SCHEDULES
-        return self.learning_rate if of_sgd else "constant"
-
-    def _n_slots(self):
-        # L-BFGS keeps ten pairs of vectors.
-        return 20 if self.solver == "lbfgs" else self._optimizer().slots
-
-    def _batch_rows(self, n_samples):
-        if self.solver == "lbfgs":
-            return min(LBFGS_BLOCK, n_samples)
-        if self.batch_size == "auto":
-            return min(200, n_samples)
-        return min(int(self.batch_size), n_samples)
-
-    def _settings(self, n_rows, seed, incremental):
-        if (
-            self.batch_size != "auto"
-            and self.batch_size > n_rows
-            and self.solver != "lbfgs"
-        ):
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than "
-                "sample size. It is going to be clipped"
-            )
-        optimizer = self._optimizer()
-        names = () if optimizer is None else optimizer.parameters
-        return Settings(
-            batch_size=self._batch_rows(n_rows),
-            shuffle=bool(self.shuffle),
-            seed=seed,
-            alpha=float(self.alpha),
-            weight_decay=float(self.weight_decay) if self.solver == "adamw" else 0.0,
-            learning_rate_init=float(self.learning_rate_init),
-            learning_rate=self._rule(),
-            power_t=float(self.power_t),
-            hyper=tuple(float(getattr(self, name)) for name in names),
-            tol=float(self.tol),
-            n_iter_no_change=self.n_iter_no_change,
-            max_iter=1 if incremental else int(self.max_iter),
-            early_stopping=self.early_stopping and self.solver != "lbfgs",
-            incremental=incremental,
-            verbose=bool(self.verbose),
-        )
-
     def _run(self, engine, settings, validation, n_rows):
         """Train, then set the attributes that tell what came out."""
-        record = resuming.start_record(self)
+        record = resuming.start_record(self, settings.incremental)
         if self.solver == "lbfgs":
             configure(engine, settings, monitor_loss=False)
             loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
+            weights = engine.get_weights()
         else:
             record.watch(settings.early_stopping)
+            best_score = record.best_validation_score
             monitor = validation is None and not settings.verbose
             configure(engine, settings, monitor_loss=monitor)
             resuming.resume(self, engine, settings, record)
-            train(engine, settings, record, validation)
+            flat = train(engine, settings, record, validation)
+            weights = None if flat is None else engine.get_weights(flat)
+            restored = settings.early_stopping
+            if settings.early_stopping and settings.incremental:
+                restored = engine.progress.stopped > 0
+                improved = record.best_validation_score > best_score
+                weights = resuming.best_of_calls(self, weights, improved, restored)
             loss = record.loss_curve[-1] if record.loss_curve else np.nan
             self.loss_curve_ = record.loss_curve
             self.best_loss_ = record.best_loss
             self.validation_scores_ = record.validation_scores
             self.best_validation_score_ = record.best_validation_score
             self.t_ += record.n_iter * n_rows
-            resuming.remember(self, engine, settings, record)
+            n_batches = record.n_iter * -(-n_rows // settings.batch_size)
+            resuming.remember(
+                self, engine, settings, record, n_batches, weights, restored
+            )
         self.loss_ = loss
         self.n_iter_ = record.n_iter
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
-        self.coefs_, self.intercepts_, self.norms_ = engine.get_weights()
+        self.coefs_, self.intercepts_, self.norms_ = weights
 
     # Predicting --------------------------------------------------------------
 
@@ -340,7 +331,12 @@ class BaseMLP(BaseEstimator, ABC):
         activations = tuple(check_activations(self.activation, len(coefs) - 1))
         # Any loss with the fitted link will do: predictions need no more of it.
         loss = next(row for row in LOSSES.values() if row.link == self._link)
-        network = _network(sizes, activations, loss, (), dtype)
+        normalization = {0: None, 1: "layer", 3: "batch"}[
+            len(weights.norms[0]) if weights.norms else 0
+        ]
+        network = _network(
+            sizes, activations, loss, (), dtype, normalization, bool(self.residual)
+        )
         operations = X.shape[0] * operations_per_row(network, X)
         with reserve_threads(self.n_jobs, operations, operations) as n_threads:
             return device.load_engine().predict(
@@ -381,6 +377,8 @@ class BaseMLP(BaseEstimator, ABC):
 
 
 @lru_cache(maxsize=64)
-def _network(sizes, activations, loss, loss_parameters, dtype):
+def _network(sizes, activations, loss, loss_parameters, dtype, normalization, residual):
     """A description; the same one for the same arguments, for engines look it up."""
-    return Network.dense(sizes, activations, loss, loss_parameters, dtype)
+    return Network.dense(
+        sizes, activations, loss, loss_parameters, dtype, normalization, residual
+    )

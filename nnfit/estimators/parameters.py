@@ -16,21 +16,14 @@ from sklearn.utils._param_validation import Interval, Options, StrOptions
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import INITIALIZATIONS
+from nnfit.training.schedules import SCHEDULES
 
 # Nesterov's momentum is a parameter of "sgd".
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "sgd_nesterov")
 #: Schedules of scikit-learn, which act with "sgd" alone.
 SGD_SCHEDULES = ("constant", "invscaling", "adaptive")
 #: Schedules that depend on nothing but the progress of the training.
-PROGRESS_SCHEDULES = (
-    "cosine",
-    "cosine_restarts",
-    "one_cycle",
-    "step",
-    "exponential",
-    "coslog4",
-    "flat_cosine",
-)
+PROGRESS_SCHEDULES = tuple(name for name in SCHEDULES if name != "constant")
 
 
 class Group(NamedTuple):
@@ -164,12 +157,12 @@ clip_norm : float or None, default=None
 clip_value : float or None, default=None
     Largest absolute value of a component of the gradient, after `clip_norm`.
 learning_rate_factors : array-like of shape (n_hidden_layers + 1,) or None, default=None
-    Factor of the learning rate for the weights and intercepts of each layer, the
-    last one included; a layer with 0 stays as it is.
+    Factor of the learning rate of each layer, the last one included; a layer with
+    0 stays as it is.
 """,
 )
 
-SCHEDULES = Group(
+RATES = Group(
     {
         "learning_rate": [
             StrOptions({*SGD_SCHEDULES, *PROGRESS_SCHEDULES, "plateau"}),
@@ -193,9 +186,9 @@ learning_rate : str or callable, default="constant"
     For every solver but 'lbfgs': 'cosine', 'cosine_restarts', 'one_cycle', 'step',
     'exponential', 'coslog4', 'flat_cosine', or a function of your own,
     ``f(progress) -> factor`` of `learning_rate_init`, where progress goes from 0 to 1
-    in `max_iter` epochs; and 'plateau', which multiplies the rate by
-    `learning_rate_decay` after each ``max(1, n_iter_no_change // 2)`` epochs without
-    improvement.
+    in `max_iter` epochs, and a call of `partial_fit` is one of these; and 'plateau',
+    which multiplies the rate by `learning_rate_decay` after each
+    ``max(1, n_iter_no_change // 2)`` epochs without improvement.
 power_t : float, default=0.5
     Exponent of the schedule "invscaling".
 warmup : float, default=0.0
@@ -277,7 +270,8 @@ tol : float, default=1e-4
 n_iter_no_change : int or np.inf, default=10
     Epochs without improvement after which training stops.
 max_time : float or None, default=None
-    Seconds after which a call of `fit` ends with a warning and the weights reached.
+    Seconds of training after which a call of `fit` ends with a warning and the
+    weights reached; the best ones with early stopping. Compiling does not count.
 validation_fraction : float, default=0.1
     The part of the training data set aside for early stopping, in (0, 1).
 """,
@@ -299,8 +293,9 @@ COMPUTATION = Group(
 verbose : bool or int, default=False
     Whether to print loss and validation score of every epoch.
 warm_start : bool, default=False
-    Whether `fit` goes on from the previous one: weights, optimizer state,
-    schedule and curves. The state is then pickled with the estimator.
+    Whether `fit` goes on from the previous one: weights, optimizer state, curves and
+    the learning rates "invscaling", "adaptive" and "plateau"; schedules of the
+    progress begin anew. The state is then pickled with the estimator.
 n_members : int, default=1
     Number of networks that are trained from different random numbers and whose
     predictions are averaged.
@@ -318,7 +313,7 @@ n_jobs : int or None, default=None
 """,
 )
 
-GROUPS = (ARCHITECTURE, SOLVER, SCHEDULES, REGULARISATION, STOPPING, COMPUTATION)
+GROUPS = (ARCHITECTURE, SOLVER, RATES, REGULARISATION, STOPPING, COMPUTATION)
 
 CONSTRAINTS: dict = {
     name: constraint
@@ -364,4 +359,7 @@ n_threads_ : int
     Largest number of threads that worked together in the last call.
 n_outputs_ : int
     Number of units of the last layer.
+stopped_ : bool
+    Whether early stopping has ended the training by `partial_fit`. Set by calls of it
+    with `early_stopping`, removed by `fit`.
 """

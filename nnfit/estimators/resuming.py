@@ -4,21 +4,29 @@ What is needed beside weights and curves is the dict ``_training_state`` of plai
 numbers and arrays. A fit always leaves it, as scikit-learn's leaves its optimizer;
 it is pickled only where more training is to be expected, since moments are twice
 the size of the weights.
+
+Weights that are averaged are not those that training goes on from, which are then kept
+there too, with a digest that tells whether the user has edited the others since.
 """
 
+import hashlib
+import math
 from contextlib import contextmanager
 
 import numpy as np
 
+from nnfit.network import Weights
 from nnfit.training.history import Record, empty_history
 
 STATE = "_training_state"
+#: What belongs to weights in training that are not those of the estimator.
+OF_AVERAGE = ("raw", "digest", "optimizer", "step", "averaged")
 CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
 
 
 def forget(estimator):
     """Remove what an earlier fit left, before a fit that starts anew."""
-    for name in (STATE, "history_", *CURVES):
+    for name in (STATE, "history_", "stopped_", *CURVES):
         vars(estimator).pop(name, None)
 
 
@@ -39,11 +47,14 @@ def unchanged_on_error(estimator):
         raise
 
 
-def start_record(estimator):
+def start_record(estimator, incremental):
     """The estimator's curves, to be extended in place.
 
     Copies would make a million calls of ``partial_fit`` quadratic.
     """
+    in_calls = incremental and estimator.early_stopping
+    if not in_calls:
+        vars(estimator).pop("stopped_", None)
     if not hasattr(estimator, "history_"):
         return Record()
     record = Record(history=estimator.history_ or empty_history())
@@ -54,6 +65,12 @@ def start_record(estimator):
         record.best_validation_score = estimator.best_validation_score_
     state = vars(estimator).get(STATE, {})
     record.no_improvement = state.get("no_improvement", 0)
+    # The patience of calls of `partial_fit` begins with the first of them and ends with
+    # the next fit, and so do their best weights.
+    if in_calls != ("best" in state):
+        record.no_improvement = 0
+        if not in_calls and record.validation_scores is not None:
+            record.best_validation_score = -math.inf
     return record
 
 
@@ -61,7 +78,6 @@ def shuffle_seed(estimator, random_state):
     """Seed of the epochs' orders: the fitted one, or a new one."""
     state = vars(estimator).setdefault(STATE, {})
     if "seed" not in state:
-        # A new dict: the one before the fit must stay as it is if the fit fails.
         seed = int(random_state.randint(0, 2**64, dtype=np.uint64))
         vars(estimator)[STATE] = {**state, "seed": seed}
     return vars(estimator)[STATE]["seed"]
@@ -83,6 +99,49 @@ def split_random_state(estimator, random_state):
     return random_state
 
 
+def training_weights(estimator):
+    """Weights to go on from.
+
+    Those in training, unless the averaged ones have been edited or another solver is to
+    go on; then the former average and its optimizer are forgotten.
+    """
+    weights = Weights(estimator.coefs_, estimator.intercepts_, estimator.norms_)
+    state = vars(estimator).get(STATE, {})
+    if "raw" not in state:
+        return weights
+    if state["solver"] == estimator.solver and state["digest"] == _digest(weights):
+        return Weights(*state["raw"])
+    vars(estimator)[STATE] = _without(state, *OF_AVERAGE)
+    return weights
+
+
+def _without(state, *names):
+    """A new dict: the one before the fit must stay as it is if the fit fails."""
+    return {name: value for name, value in state.items() if name not in names}
+
+
+def _copied(weights):
+    """Copies of all arrays, in plain lists."""
+    return tuple([np.array(array) for array in arrays] for arrays in weights)
+
+
+def _digest(weights):
+    digest = hashlib.blake2b(digest_size=16)
+    for arrays in weights:
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
+
+
+def begin_of_plan(estimator, incremental):
+    """Progress at which the schedules begin, and steps averaged before."""
+    state = vars(estimator).get(STATE, {})
+    return {
+        "begin": state.get("progress", 0.0) if incremental else 0.0,
+        "averaged": state.get("averaged", 0),
+    }
+
+
 def resume(estimator, engine, settings, record):
     """Put a configured engine where the last training ended."""
     progress = engine.progress
@@ -91,32 +150,89 @@ def resume(estimator, engine, settings, record):
     if record.best_loss is not None:
         progress.best_loss = record.best_loss
     state = vars(estimator).get(STATE, {})
-    if "moments" not in state:
+    if "epoch" not in state:
         return
     progress.epoch = state["epoch"]
-    if state["solver"] == estimator.solver:
-        engine.set_state(state["moments"].astype(engine.flat.dtype, copy=False))
+    if state["solver"] == estimator.solver and "optimizer" in state:
+        engine.set_state(state["optimizer"])
         progress.step = state["step"]
         schedule = (settings.learning_rate, settings.learning_rate_init)
         if (state["schedule"], state["learning_rate_init"]) == schedule:
             progress.learning_rate = state["learning_rate"]
 
 
-def remember(estimator, engine, settings, record):
-    """Keep what :func:`resume` needs."""
-    progress = engine.progress
-    vars(estimator)[STATE] = {
-        **vars(estimator).get(STATE, {}),
+def best_of_calls(estimator, weights, improved, stopped):
+    """Weights after a call of `partial_fit` with early stopping.
+
+    The best ones are kept from call to call, and restored when training stops.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        As it was before the call.
+    weights : Weights or None
+        None if they are not finite, so that training has stopped.
+    improved : bool
+        Whether they are the best so far.
+    stopped : bool
+
+    Returns
+    -------
+    Weights
+    """
+    state = vars(estimator)[STATE]
+    best = state.get("best")
+    if improved or (best is None and not hasattr(estimator, "coefs_")):
+        best = _copied(weights)
+    elif best is None:  # of a fit before
+        best = _copied(
+            Weights(estimator.coefs_, estimator.intercepts_, estimator.norms_)
+        )
+    vars(estimator)[STATE] = {**state, "best": best}
+    estimator.stopped_ = stopped
+    return Weights(*_copied(best)) if stopped else weights
+
+
+def remember(estimator, engine, settings, record, n_batches, weights, restored):
+    """Keep what :func:`resume` needs.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    engine : Engine
+    settings : Settings
+    record : Record
+    n_batches : int
+        Of this call.
+    weights : Weights
+        Those that count.
+    restored : bool
+        Whether they are those of an earlier epoch.
+    """
+    progress, plan = engine.progress, settings.plan
+    state = _without(vars(estimator).get(STATE, {}), *OF_AVERAGE)
+    if not (settings.incremental and settings.early_stopping):
+        state = _without(state, "best")
+    state |= {
         "solver": estimator.solver,
-        "moments": engine.get_state(),
-        "step": int(progress.step),
         "epoch": int(progress.epoch),
         "learning_rate": float(progress.learning_rate),
         "learning_rate_init": settings.learning_rate_init,
         "schedule": settings.learning_rate,
         "no_improvement": int(record.no_improvement),
+        "progress": plan.progress_after(n_batches) if settings.incremental else 0.0,
         "pickle": bool(estimator.warm_start or settings.incremental),
     }
+    # An average, and its optimizer, belong to the weights in training at its time.
+    if not (settings.averages and restored):
+        state |= {"optimizer": engine.get_state(), "step": int(progress.step)}
+        if settings.averages:
+            state |= {
+                "raw": tuple(engine.get_weights()),
+                "digest": _digest(weights),
+                "averaged": plan.averaged_after(n_batches),
+            }
+    vars(estimator)[STATE] = state
 
 
 def without_optimizer_state(state):

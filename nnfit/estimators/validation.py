@@ -1,6 +1,7 @@
 """Checking and converting what the user passes, at the one boundary."""
 
 import math
+from numbers import Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -173,6 +174,21 @@ def check_weights(sample_weight, X, name="sample_weight"):
     return check_some_weight(weights, name)
 
 
+def check_groups(groups, X):
+    """Groups of the rows as a vector, or None."""
+    if groups is None:
+        return None
+    groups = column_or_1d(
+        check_array(groups, input_name="groups", ensure_2d=False, dtype=None), warn=True
+    )
+    if len(groups) != X.shape[0]:
+        raise ValueError(
+            f"groups must name the group of each of the {X.shape[0]} samples, got "
+            f"{len(groups)} of them."
+        )
+    return groups
+
+
 def check_some_weight(weights, name):
     """Refuse weights that are all zero, which leave nothing to train on."""
     # scikit-learn 1.9 refuses them by itself, 1.7 does not.
@@ -194,6 +210,66 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
     if any(size <= 0 for size in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return [int(size) for size in sizes]
+
+
+def hidden_sizes(estimator):
+    """Units of every hidden layer: as listed, or drawn by number, width and taper."""
+    if estimator.n_layers is None:
+        return check_hidden_layer_sizes(estimator.hidden_layer_sizes)
+    width, taper = estimator.layer_width, float(estimator.taper)
+    try:
+        return [max(1, round(width * taper**i)) for i in range(estimator.n_layers)]
+    except OverflowError:
+        raise ValueError(
+            f"taper={taper:g} must keep the sizes of n_layers={estimator.n_layers} "
+            "layers finite, got more units than there are numbers. Lower taper or "
+            "n_layers."
+        ) from None
+
+
+def check_dropout(dropout, n_hidden):
+    """One rate for every hidden layer, as a tuple.
+
+    Parameters
+    ----------
+    dropout : float or array-like of float
+    n_hidden : int
+
+    Returns
+    -------
+    tuple of float
+        Empty if all are 0.
+    """
+    if isinstance(dropout, Real):
+        rates = (float(dropout),) * n_hidden
+    else:
+        rates = _numbers("dropout", dropout, "hidden layer", n_hidden, "a rate or ")
+        if not all(0 <= rate < 1 for rate in rates):
+            raise ValueError(f"dropout must hold rates in [0, 1), got {dropout!r}.")
+    return rates if any(rates) else ()
+
+
+def check_learning_rate_factors(factors, n_layers):
+    """One factor for every layer, as a tuple; empty for None."""
+    if factors is None:
+        return ()
+    name = "learning_rate_factors"
+    checked = _numbers(name, factors, "layer, the last one included", n_layers)
+    if not all(0 <= factor < math.inf for factor in checked):
+        raise ValueError(f"{name} must be finite and at least 0, got {factors!r}.")
+    return checked
+
+
+def _numbers(name, values, of_what, expected, alternative=""):
+    """A list of numbers of one parameter, as a tuple of floats."""
+    wanted = f"{name} must be {alternative}a list of one number per {of_what}"
+    try:
+        numbers = tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ValueError(f"{wanted}, got {values!r}.") from None
+    if len(numbers) != expected:
+        raise ValueError(f"{wanted}, {expected} here, got {len(numbers)}: {values!r}.")
+    return numbers
 
 
 def check_activations(activation, n_hidden):

@@ -5,7 +5,7 @@ from sklearn.metrics import check_scoring
 from nnfit.estimators import resuming
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.training.loop import Validation
-from nnfit.training.splits import validation_split
+from nnfit.training.splits import group_split, validation_split
 
 
 def given_validation(estimator, given, dtype, n_columns):
@@ -42,7 +42,7 @@ def given_validation(estimator, given, dtype, n_columns):
     return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
 
 
-def split_validation(estimator, data, random_state):
+def split_validation(estimator, data, groups, random_state):
     """Set rows aside by ``validation_fraction``.
 
     Parameters
@@ -50,6 +50,7 @@ def split_validation(estimator, data, random_state):
     estimator : BaseMLP
     data : tuple
         X, y, encoded targets, weights of the score and of the loss (or None).
+    groups : ndarray of shape (n_samples,) or None
     random_state : numpy.random.RandomState
 
     Returns
@@ -59,12 +60,14 @@ def split_validation(estimator, data, random_state):
         The other rows; copied only for a scorer of scikit-learn's.
     """
     _, _, target, sample_weight, _ = data
-    train_rows, validation_rows = validation_split(
-        len(target),
-        estimator.validation_fraction,
-        resuming.split_random_state(estimator, random_state),
-        estimator._stratify(target),
-    )
+    fraction = estimator.validation_fraction
+    random_state = resuming.split_random_state(estimator, random_state)
+    if groups is not None:
+        split = group_split(groups, fraction, random_state)
+    else:
+        labels = estimator._stratify(target)
+        split = validation_split(len(target), fraction, random_state, labels)
+    train_rows, validation_rows = split
     if sample_weight is not None:
         parts = {"training": train_rows, "validation": validation_rows}
         for part, rows in parts.items():
@@ -98,7 +101,8 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
     def score(engine):
-        view.coefs_, view.intercepts_, view.norms_ = engine.get_weights()
+        arrays = engine.get_weights(engine.evaluated())
+        view.coefs_, view.intercepts_, view.norms_ = arrays
         return scorer(view, X, y, **weights)
 
     return score

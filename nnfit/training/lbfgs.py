@@ -6,10 +6,15 @@ import warnings
 
 import numpy as np
 import scipy.optimize
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 from threadpoolctl import threadpool_limits
 
-from nnfit.training.loop import INTERRUPTED, NON_FINITE, SCALING_ADVICE
+from nnfit.training.loop import INTERRUPTED, NON_FINITE, OUT_OF_TIME, SCALING_ADVICE
+
+
+class _OutOfTime(Exception):
+    """Ends SciPy's minimisation."""
 
 
 def train_lbfgs(engine, settings, max_fun, record, validation=None):
@@ -20,7 +25,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     engine : Engine
         Configured, with weights and data set. Leaves with the weights found.
     settings : Settings
-        Of which ``max_iter``, ``tol`` and ``verbose`` are used.
+        Of which ``max_iter``, ``max_time``, ``tol`` and ``verbose`` are used.
     max_fun : int
         Largest number of evaluations of the loss.
     record : Record
@@ -38,12 +43,18 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     ValueError
         If the weights found are not finite.
     """
-    started = time.perf_counter() - record.seconds
+    now = time.perf_counter()
+    started, deadline = now - record.seconds, now + settings.max_time
     dtype = engine.flat.dtype
     latest = scipy.optimize.OptimizeResult(x=engine.flat.copy(), fun=math.nan)
 
     def loss_and_gradient(flat):
+        # Not before the first evaluation, which tells the loss of the first weights.
+        if time.perf_counter() > deadline and not math.isnan(latest.fun):
+            raise _OutOfTime
         loss, gradient = engine.loss_and_gradient(flat.astype(dtype, copy=False))
+        if math.isnan(latest.fun):
+            latest.fun = float(loss)
         # SciPy works in float64 whatever the network computes in.
         return float(loss), np.asarray(gradient, dtype=np.float64)
 
@@ -79,6 +90,10 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
         record.n_iter = _check_optimize_result("lbfgs", result, settings.max_iter)
     except KeyboardInterrupt:
         warnings.warn(INTERRUPTED)
+        result = latest
+    except _OutOfTime:
+        done = (settings.max_time, record.n_iter)
+        warnings.warn(OUT_OF_TIME % done, ConvergenceWarning)
         result = latest
     engine.flat[...] = result.x
     if not np.isfinite(engine.flat).all():

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from nnfit.functions.stopping import adaptive, update_no_improvement
+from nnfit.functions.stopping import adaptive, plateau, update_no_improvement
+from nnfit.training.schedules import Plan
 from nnfit.training.stopping import update_no_improvement_score
 
 NOT_CONVERGED = (
@@ -18,6 +19,10 @@ NOT_CONVERGED = (
     "reached and the optimization hasn't converged yet."
 )
 INTERRUPTED = "Training interrupted by user."
+OUT_OF_TIME = (
+    "Training ended after max_time=%g seconds and %d finished iterations, and the "
+    "optimization hasn't converged yet."
+)
 NON_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large "
     "values and need to be preprocessed."
@@ -33,8 +38,11 @@ class Settings:
     """How to train; every number has the estimator parameter's name and meaning.
 
     ``hyper`` holds the solver's own parameters in the order of its registry row,
-    ``max_iter`` counts the epochs of this call, ``incremental`` is true in
-    ``partial_fit``.
+    ``learning_rate`` is a schedule that the engine changes after an epoch, ``plan``
+    holds those of the progress. ``averages`` is true if the weights that count are an
+    average of those in training. ``max_iter`` counts the epochs of this call,
+    ``incremental`` is true in ``partial_fit``. Limits are infinite and lists empty
+    where there are none.
     """
 
     batch_size: int
@@ -49,6 +57,19 @@ class Settings:
     tol: float
     n_iter_no_change: float
     max_iter: int
+    plan: Plan
+    averages: bool = False
+    l1: float = 0.0
+    clip_norm: float = math.inf
+    clip_value: float = math.inf
+    max_norm: float = math.inf
+    dropout: tuple[float, ...] = ()
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    mixup: float = 0.0
+    learning_rate_factors: tuple[float, ...] = ()
+    learning_rate_decay: float = 0.1
+    max_time: float = math.inf
     early_stopping: bool = False
     incremental: bool = False
     verbose: bool = False
@@ -63,8 +84,8 @@ class Validation:
     X, y, sample_weight, rows
         See the engine's ``set_data``.
     score : {"loss", "accuracy", "multilabel_accuracy", "r2"} or callable
-        Computed by the engine, or a function of the engine that scores the current
-        weights.
+        Computed by the engine, or a function of the engine that scores the weights
+        that count.
     """
 
     X: Any
@@ -80,17 +101,39 @@ class Validation:
         engine.watch(self.X, self.y, self.sample_weight, self.rows, score)
 
     def evaluate(self, engine):
-        """Loss and score of the current weights."""
+        """Loss and score of the weights that count."""
         loss, score = engine.validate()
         if callable(self.score):
             score = float(self.score(engine))
         return loss, -loss if self.score == "loss" else score
 
 
+_DEFAULTS = {
+    "l1": 0.0,
+    "clip_norm": math.inf,
+    "clip_value": math.inf,
+    "max_norm": math.inf,
+    "dropout": (),
+    "input_dropout": 0.0,
+    "input_noise": 0.0,
+    "mixup": 0.0,
+    "learning_rate_factors": (),
+    "average": False,
+    "plan": None,
+}
+
+
 def configure(engine, settings, monitor_loss):
     """Hand the settings to the engine."""
     # inf is allowed; an engine counts with integers.
     patience = int(min(settings.n_iter_no_change, 2**62))
+    others = {
+        name: getattr(settings, name)
+        for name in _DEFAULTS
+        if name not in ("average", "plan")
+    }
+    others["average"] = settings.plan.averages
+    others["plan"] = None if settings.plan.is_constant else settings.plan
     engine.configure(
         batch_size=settings.batch_size,
         shuffle=settings.shuffle,
@@ -104,21 +147,28 @@ def configure(engine, settings, monitor_loss):
         tol=settings.tol,
         n_iter_no_change=patience,
         monitor_loss=monitor_loss,
+        learning_rate_decay=settings.learning_rate_decay,
+        **{name: value for name, value in others.items() if value != _DEFAULTS[name]},
     )
 
 
 def train(engine, settings, record, validation=None):
-    """Train until a stopping rule, ``max_iter`` or the user ends it.
+    """Train until a stopping rule, `max_iter`, `max_time` or the user ends it.
 
     Parameters
     ----------
     engine : Engine
-        Configured, with weights and data set. Leaves with the weights to keep:
-        the best ones with early stopping, else the last.
+        Configured, with weights and data set.
     settings : Settings
     record : Record
         Extended in place.
     validation : Validation or None
+
+    Returns
+    -------
+    weights : ndarray
+        In the engine's layout: with early stopping of a fit the best ones, else the
+        last that count. None if `partial_fit` with early stopping diverged.
 
     Raises
     ------
@@ -131,10 +181,10 @@ def train(engine, settings, record, validation=None):
         loop.run()
     except KeyboardInterrupt:
         warnings.warn(INTERRUPTED)
-    if settings.early_stopping:
-        engine.flat[...] = loop.best_weights
-    if not np.isfinite(engine.flat).all():
+    weights = loop.weights()
+    if weights is not None and not np.isfinite(weights).all():
         raise ValueError(divergence_message(settings))
+    return weights
 
 
 def divergence_message(settings):
@@ -154,7 +204,9 @@ class _Loop:
         self.record = record
         self.validation = validation
         self.best_weights = engine.flat.copy() if settings.early_stopping else None
-        self.started = time.perf_counter() - record.seconds
+        now = time.perf_counter()
+        self.started = now - record.seconds
+        self.deadline = now + settings.max_time
         if validation is not None:
             validation.begin(engine)
         # Only where somebody looks at every epoch does Python take part in it.
@@ -165,17 +217,31 @@ class _Loop:
         progress = self.engine.progress
         last_epoch = progress.epoch + self.settings.max_iter
         clock = self.record.seconds
-        while progress.epoch < last_epoch and not progress.stopped:
+        left = self.settings.max_time
+        while progress.epoch < last_epoch and not progress.stopped and left > 0:
             target = progress.epoch + 1 if self.stepwise else last_epoch
-            done = self.engine.train(target)
+            done = self.engine.train(target, left)
             now = time.perf_counter() - self.started
             self._add_epochs(done, clock, now)
             if len(done["loss"]):
                 clock = now
+            left = self.deadline - time.perf_counter()
         if progress.stopped == 2:
             self._diverged()
-        elif progress.epoch >= last_epoch and not progress.stopped:
-            self._not_converged()
+        elif not progress.stopped:
+            self._not_converged(progress.epoch < last_epoch)
+
+    def weights(self):
+        """Those to keep, in the engine's layout."""
+        diverged = self.engine.progress.stopped == 2
+        if self.settings.early_stopping:
+            if self.settings.incremental and diverged:
+                return None
+            # Where no epoch was scored, the best ones are none that were trained.
+            scored = self.record.best_validation_score > -math.inf
+            if diverged or (scored and not self.settings.incremental):
+                return self.best_weights
+        return self.engine.evaluated()
 
     def _add_epochs(self, done, clock, now):
         """Record the finished epochs of one engine call, and apply the rules."""
@@ -212,14 +278,21 @@ class _Loop:
                 )
             )
             if record.best_validation_score > best:
-                self.best_weights = self.engine.flat.copy()
+                self.best_weights = self.engine.evaluated().copy()
         else:
             record.best_loss, record.no_improvement = update_no_improvement(
                 loss, record.best_loss, record.no_improvement, settings.tol
             )
+        progress = self.engine.progress
+        if settings.learning_rate == "plateau":
+            progress.learning_rate = plateau(
+                progress.learning_rate,
+                record.no_improvement,
+                settings.n_iter_no_change,
+                settings.learning_rate_decay,
+            )
         if record.no_improvement > settings.n_iter_no_change:
             self._stop_or_slow_down()
-        progress = self.engine.progress
         progress.no_improvement = record.no_improvement
         if record.best_loss is not None:
             progress.best_loss = record.best_loss
@@ -247,18 +320,25 @@ class _Loop:
 
     def _diverged(self):
         """Loss or weights are no longer finite: end with the best weights, or fail."""
-        if not self.settings.early_stopping:
-            raise ValueError(divergence_message(self.settings))
+        record, settings = self.record, self.settings
+        # `fit` can restore the weights it began with.
+        scored = not settings.incremental or record.best_validation_score > -math.inf
+        if not (settings.early_stopping and scored):
+            raise ValueError(divergence_message(settings))
         rate = self.engine.progress.learning_rate
         seconds = time.perf_counter() - self.started
-        self.record.add_epoch(math.nan, rate, seconds, math.nan, math.nan)
-        self.record.validation_scores.append(math.nan)
+        record.add_epoch(math.nan, rate, seconds, math.nan, math.nan)
+        record.validation_scores.append(math.nan)
         warnings.warn(
-            f"Training diverged in epoch {self.record.n_iter} and the best weights "
-            f"before it were restored. {divergence_message(self.settings)}",
+            f"Training diverged in epoch {record.n_iter} and the best weights "
+            f"before it were restored. {divergence_message(settings)}",
             ConvergenceWarning,
         )
 
-    def _not_converged(self):
-        if not self.settings.incremental:
-            warnings.warn(NOT_CONVERGED % self.settings.max_iter, ConvergenceWarning)
+    def _not_converged(self, out_of_time):
+        settings = self.settings
+        if out_of_time:
+            done = (settings.max_time, self.record.n_iter)
+            warnings.warn(OUT_OF_TIME % done, ConvergenceWarning)
+        elif not settings.incremental:
+            warnings.warn(NOT_CONVERGED % settings.max_iter, ConvergenceWarning)

@@ -32,7 +32,8 @@ def training_memory(network, n_slots, batch_size, X):
     ----------
     network : Network
     n_slots : int
-        Arrays of optimizer state.
+        Arrays as large as the parameters: state of the optimizer, averages, best
+        weights.
     batch_size : int
         Rows that go through the network together.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
@@ -42,10 +43,11 @@ def training_memory(network, n_slots, batch_size, X):
     int
     """
     # Weights, their transpose and their copy in the estimator, beside the state. Of
-    # a batch value and gradient per unit, and a copy of both.
+    # a batch value and gradient per unit, and a copy of both; of layers that keep what
+    # comes before the activation also that, normalised, and its gradient.
     item = ITEM_SIZE[network.dtype]
-    units = sum(layer.n_out for layer in network.layers)
-    numbers = network.n_parameters * (3 + n_slots) + 4 * batch_size * units
+    units = sum(layer.n_out * (8 if layer.is_staged else 4) for layer in network.layers)
+    numbers = network.n_parameters * (3 + n_slots) + batch_size * units
     if is_sparse(X):  # its entries by column, each with its row
         entries = entries_of_batch(X, batch_size)
         inputs = entries * (item + 8) + (network.n_features + 2) * 8

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+from sklearn.model_selection import GroupShuffleSplit
 from sklearn.utils.extmath import _approximate_mode
 
 
@@ -34,18 +35,66 @@ def validation_split(n_samples, validation_fraction, random_state, stratify=None
     """
     n_validation = math.ceil(validation_fraction * n_samples)
     n_train = n_samples - n_validation
-    if n_validation < 2 or n_train < 1:
-        size, change = ("small", "Increase") if n_train else ("large", "Decrease")
-        raise ValueError(
-            f"The validation set is too {size}. {change} 'validation_fraction' "
-            "or increase the size of your dataset. Got "
-            f"validation_fraction={validation_fraction} of {n_samples} samples, "
-            "expected at least 2 validation samples and 1 training sample."
-        )
+    _check_sizes(n_train, n_validation, validation_fraction, f"{n_samples} samples")
     if stratify is None:
         order = random_state.permutation(n_samples)
         return order[n_validation:], order[:n_validation]
     return _stratified_split(stratify, n_train, n_validation, random_state)
+
+
+def group_split(groups, validation_fraction, random_state):
+    """Split row numbers so that no group has rows in both parts.
+
+    The groups are those that scikit-learn's ``GroupShuffleSplit`` takes.
+
+    Parameters
+    ----------
+    groups : ndarray of shape (n_samples,)
+    validation_fraction : float
+        Of the groups, rounded up.
+    random_state : numpy.random.RandomState
+
+    Returns
+    -------
+    train_rows, validation_rows : ndarray of int64
+        Both in increasing order.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than two groups, none for training, or fewer than two
+        validation rows.
+    """
+    n_groups = len(np.unique(groups))
+    if n_groups < 2:
+        raise ValueError(
+            "groups must hold at least 2 different groups, of which one can be set "
+            f"aside for validation, got {n_groups}. Pass X_val and y_val, or leave out "
+            "groups."
+        )
+    of_what = f"{n_groups} groups"
+    n_validation = math.ceil(validation_fraction * n_groups)
+    # A group has a row at least, so that this is not the last word on a single one.
+    _check_sizes(
+        n_groups - n_validation, 2 * n_validation, validation_fraction, of_what
+    )
+    split = GroupShuffleSplit(
+        n_splits=1, test_size=validation_fraction, random_state=random_state
+    )
+    ((train, validation),) = split.split(groups, groups=groups)
+    _check_sizes(len(train), len(validation), validation_fraction, of_what)
+    return train, validation
+
+
+def _check_sizes(n_train, n_validation, validation_fraction, of_what):
+    if n_validation < 2 or n_train < 1:
+        size, change = ("small", "Increase") if n_train > 0 else ("large", "Decrease")
+        raise ValueError(
+            f"The validation set is too {size}. {change} 'validation_fraction' "
+            "or increase the size of your dataset. Got "
+            f"validation_fraction={validation_fraction} of {of_what}, "
+            "expected at least 2 validation samples and 1 training sample."
+        )
 
 
 def _stratified_split(labels, n_train, n_validation, random_state):

@@ -78,10 +78,17 @@ class Engine:
         return split(self.network, (self.flat if flat is None else flat).copy())
 
     def get_state(self):
-        return self._slots.copy()
+        return {
+            "moments": self._slots.copy(),
+            "memory": np.array([self._squared_rates]),
+            "average": self._averaged.copy() if self._settings.average else None,
+        }
 
     def set_state(self, state):
-        self._slots[...] = state
+        self._slots[...] = state["moments"]
+        (self._squared_rates,) = state["memory"]
+        if state["average"] is not None:
+            self._averaged[...] = state["average"]
 
     # data and settings
 
@@ -366,7 +373,7 @@ class Engine:
             else:
                 progress.stopped = 1
 
-    def train(self, max_epochs):
+    def train(self, max_epochs, seconds=np.inf):
         progress = self.progress
         curves = {"loss": [], "learning_rate": []}
         if progress.epoch < max_epochs and not progress.stopped:

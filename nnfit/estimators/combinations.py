@@ -1,0 +1,130 @@
+"""Parameters that fit each for itself and not together, refused before training."""
+
+import numpy as np
+
+from nnfit.estimators.parameters import SGD_SCHEDULES
+
+#: What acts on the steps of mini-batches, which 'lbfgs' does not take.
+OF_STEPS = (
+    "dropout",
+    "input_dropout",
+    "mixup",
+    "input_noise",
+    "l1",
+    "max_norm",
+    "clip_norm",
+    "clip_value",
+    "ema_decay",
+    "swa",
+    "warmup",
+    "learning_rate_factors",
+    "weight_decay_schedule",
+    "dropout_schedule",
+    "momentum_schedule",
+)
+
+
+def check_combinations(estimator, optimizer, has_validation):
+    """Refuse parameters that cannot act together.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    optimizer : Optimizer or None
+        None stands for L-BFGS.
+    has_validation : bool
+        Whether there are validation data, given or split off.
+
+    Raises
+    ------
+    ValueError
+        That says what to change.
+    """
+    if optimizer is None:
+        _check_lbfgs(estimator)
+    else:
+        _check_averages(estimator)
+        _check_schedules(estimator, optimizer)
+    if getattr(estimator, "temperature_scaling", False) and not has_validation:
+        raise ValueError(
+            "temperature_scaling=True needs validation data, got none. Pass X_val and "
+            "y_val, or let a solver other than 'lbfgs' set a part of the training data "
+            "aside in fit with early_stopping=True."
+        )
+
+
+def _check_lbfgs(estimator):
+    for name in OF_STEPS:
+        value = getattr(estimator, name)
+        if _is_on(value):
+            raise ValueError(
+                f"{name} acts on the steps of mini-batches, got {name}={value!r} with "
+                "solver='lbfgs', which takes none. Choose another solver or leave "
+                f"{name} at its default."
+            )
+    learning_rate = estimator.learning_rate
+    if callable(learning_rate) or learning_rate not in SGD_SCHEDULES:
+        raise ValueError(
+            "solver='lbfgs' has no learning rate, got learning_rate="
+            f"{learning_rate!r}. Choose another solver or learning_rate='constant'."
+        )
+    if estimator.normalization == "batch":
+        raise ValueError(
+            "normalization='batch' needs mini-batches, got solver='lbfgs'. Choose "
+            "another solver or normalization='layer'."
+        )
+
+
+def _is_on(value):
+    """Whether a parameter, or one number in it, is neither None nor 0."""
+    if value is None or isinstance(value, str) or callable(value):
+        return value is not None
+    return bool(np.any(np.asarray(value, dtype=object) != 0))
+
+
+def _check_averages(estimator):
+    if estimator.ema_decay is not None and estimator.swa is not None:
+        raise ValueError(
+            "ema_decay and swa are two ways to average the weights, got "
+            f"ema_decay={estimator.ema_decay!r} and swa={estimator.swa!r}. Set one of "
+            "them to None."
+        )
+    if estimator.solver != "schedule_free":
+        return
+    for name in ("ema_decay", "swa"):
+        value = getattr(estimator, name)
+        if value is not None:
+            raise ValueError(
+                "solver='schedule_free' averages the weights by itself, got "
+                f"{name}={value!r}. Set {name}=None or choose another solver."
+            )
+    if estimator.beta_1 == 0:
+        raise ValueError(
+            "solver='schedule_free' needs beta_1 > 0, the share of the averaged "
+            "weights in those it trains, got 0. Its usual value is 0.9."
+        )
+
+
+def _check_schedules(estimator, optimizer):
+    if estimator.weight_decay_schedule is not None and not optimizer.decoupled:
+        raise ValueError(
+            "weight_decay_schedule needs a solver that decays weights, 'adamw', "
+            f"'lion', 'schedule_free' or 'muon', got solver={estimator.solver!r}. "
+            "Choose one of them or set weight_decay_schedule=None."
+        )
+    if estimator.momentum_schedule is not None and optimizer.momentum is None:
+        raise ValueError(
+            "momentum_schedule needs a solver with a momentum or beta_1, got "
+            f"solver={estimator.solver!r}. Choose another solver or set "
+            "momentum_schedule=None."
+        )
+
+
+def check_batch_rows(estimator, batch_rows, n_rows):
+    """Refuse batch normalisation over single rows."""
+    if estimator.normalization == "batch" and batch_rows < 2:
+        raise ValueError(
+            "normalization='batch' needs batches of at least 2 rows, got "
+            f"batch_size={estimator.batch_size!r} and n_samples={n_rows} to train on. "
+            "Raise batch_size, give more samples or choose normalization='layer'."
+        )

@@ -1,0 +1,137 @@
+"""From an estimator's parameters to the settings of a training."""
+
+import math
+import warnings
+
+from nnfit.estimators import resuming
+from nnfit.estimators.validation import check_dropout, check_learning_rate_factors
+from nnfit.training.loop import Settings
+from nnfit.training.schedules import Plan
+
+#: Rows of a block of L-BFGS's sum over all data: as fast as larger ones, and their
+#: activations stay in the cache.
+LBFGS_BLOCK = 1024
+
+
+def batch_rows(estimator, n_samples):
+    """Rows that go through the network together."""
+    if estimator.solver == "lbfgs":
+        return min(LBFGS_BLOCK, n_samples)
+    if estimator.batch_size == "auto":
+        return min(200, n_samples)
+    return min(int(estimator.batch_size), n_samples)
+
+
+def n_copies(estimator, optimizer):
+    """Arrays as large as the parameters that a training has beside them.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    optimizer : Optimizer or None
+
+    Returns
+    -------
+    int
+    """
+    if optimizer is None:
+        return 20  # L-BFGS keeps ten pairs of vectors
+    averages = estimator.ema_decay is not None or estimator.swa is not None
+    averages = averages or optimizer.average is not None
+    # A step that looks at the whole gradient before it updates keeps it.
+    whole = estimator.clip_norm is not None or optimizer.matrices
+    # Of an average there are itself, what is evaluated, and the weights in training
+    # that are kept beside it; best weights are a copy.
+    return optimizer.slots + 3 * averages + whole + bool(estimator.early_stopping)
+
+
+def training_settings(estimator, network, optimizer, n_rows, seed, incremental):
+    """How to train.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    network : Network
+    optimizer : Optimizer or None
+        None stands for L-BFGS.
+    n_rows : int
+        Rows to train on.
+    seed : int
+        Of the orders of the rows and of all else that is drawn in training.
+    incremental : bool
+        Whether it is a call of `partial_fit`.
+
+    Returns
+    -------
+    Settings
+    """
+    size = estimator.batch_size
+    if optimizer is not None and size != "auto" and size > n_rows:
+        warnings.warn(
+            "Got `batch_size` less than 1 or larger than "
+            "sample size. It is going to be clipped"
+        )
+    names = () if optimizer is None else optimizer.parameters
+    decays = optimizer is not None and optimizer.decoupled
+    n_layers = len(network.layers)
+    plan = _plan(estimator, n_rows, incremental)
+    return Settings(
+        batch_size=batch_rows(estimator, n_rows),
+        shuffle=bool(estimator.shuffle),
+        seed=seed,
+        alpha=float(estimator.alpha),
+        weight_decay=float(estimator.weight_decay) if decays else 0.0,
+        learning_rate_init=float(estimator.learning_rate_init),
+        learning_rate=_rule(estimator),
+        power_t=float(estimator.power_t),
+        hyper=tuple(float(getattr(estimator, name)) for name in names),
+        tol=float(estimator.tol),
+        n_iter_no_change=estimator.n_iter_no_change,
+        max_iter=1 if incremental else int(estimator.max_iter),
+        plan=plan,
+        averages=plan.averages or (optimizer is not None and bool(optimizer.average)),
+        l1=float(estimator.l1),
+        clip_norm=_limit(estimator.clip_norm),
+        clip_value=_limit(estimator.clip_value),
+        max_norm=_limit(estimator.max_norm),
+        dropout=check_dropout(estimator.dropout, n_layers - 1),
+        input_dropout=float(estimator.input_dropout),
+        input_noise=float(estimator.input_noise),
+        mixup=float(estimator.mixup),
+        learning_rate_factors=check_learning_rate_factors(
+            estimator.learning_rate_factors, n_layers
+        ),
+        learning_rate_decay=float(estimator.learning_rate_decay),
+        max_time=math.inf if incremental else _limit(estimator.max_time),
+        early_stopping=estimator.early_stopping and optimizer is not None,
+        incremental=incremental,
+        verbose=bool(estimator.verbose),
+    )
+
+
+def _limit(value):
+    return math.inf if value is None else float(value)
+
+
+def _rule(estimator):
+    """Learning rate that changes after an epoch."""
+    rule = estimator.learning_rate
+    of_sgd = estimator.solver == "sgd" and rule in ("invscaling", "adaptive")
+    return rule if of_sgd or rule == "plateau" else "constant"
+
+
+def _plan(estimator, n_rows, incremental):
+    per_epoch = -(-n_rows // batch_rows(estimator, n_rows))
+    return Plan(
+        int(estimator.max_iter) * per_epoch,
+        learning_rate=estimator.learning_rate,
+        warmup=float(estimator.warmup),
+        learning_rate_decay=float(estimator.learning_rate_decay),
+        learning_rate_cycles=int(estimator.learning_rate_cycles),
+        weight_decay_schedule=estimator.weight_decay_schedule,
+        momentum_schedule=estimator.momentum_schedule,
+        dropout_schedule=estimator.dropout_schedule,
+        ema_decay=estimator.ema_decay,
+        swa=estimator.swa,
+        **resuming.begin_of_plan(estimator, incremental),
+    )
