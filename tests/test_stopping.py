@@ -85,10 +85,10 @@ def test_groups_without_a_split_change_nothing():
 @pytest.mark.parametrize(
     ("groups", "message"),
     [
-        (np.arange(149), "each of the 150 samples, got 149"),
+        (np.arange(149), r"each of the 150 samples, got the shape \(149,\)"),
         (np.zeros(150), "at least 2 different groups, .* got 1. Pass X_val"),
         (np.full(150, np.nan), "Input groups contains NaN"),
-        (np.zeros((150, 2)), "should be a 1d array"),
+        (np.zeros((150, 2)), r"each of the 150 samples, got the shape \(150, 2\)"),
         (np.arange(150) > 0, "validation set is too (small|large).*=0.5 of 2 groups"),
     ],
 )

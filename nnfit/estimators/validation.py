@@ -178,15 +178,13 @@ def check_groups(groups, X):
     """Groups of the rows as a vector, or None."""
     if groups is None:
         return None
-    groups = column_or_1d(
-        check_array(groups, input_name="groups", ensure_2d=False, dtype=None), warn=True
-    )
-    if len(groups) != X.shape[0]:
+    groups = check_array(groups, input_name="groups", ensure_2d=False, dtype=None)
+    if groups.shape not in ((X.shape[0],), (X.shape[0], 1)):
         raise ValueError(
-            f"groups must name the group of each of the {X.shape[0]} samples, got "
-            f"{len(groups)} of them."
+            f"groups must hold the group of each of the {X.shape[0]} samples, got the "
+            f"shape {groups.shape}."
         )
-    return groups
+    return groups.ravel()
 
 
 def check_some_weight(weights, name):
