@@ -276,6 +276,15 @@ def layout_of(network, target):
     return Layout(network, target)
 
 
+def muon_work(target, dtype, n_in, n_out):
+    """Elements of the work area of `nnfit.cpu.kernels.muon`, an int."""
+    lanes, panel = target.lanes(dtype), target.panel(dtype)
+    width, padded = (-(-n // lanes) * lanes for n in (n_out, min(n_in, n_out)))
+    size = max(max(n_in, n_out) * padded, n_in * width)
+    n_strips = -(-width // panel) * -(-n_in // target.strip(dtype))
+    return 2 * size + 2 * min(n_in, n_out) * padded + 3 * panel + n_strips
+
+
 def address(array):
     """Where the elements of an array begin; 0 for None."""
     return 0 if array is None else array.__array_interface__["data"][0]

@@ -18,6 +18,8 @@ WEIGHTS = f"{__name__}.row_major:weights"
 SPARSE = f"{__name__}.sparse:build"
 #: In place of an optimizer, for a gradient alone.
 GRADIENT_SUM = f"{__name__}.elementwise:gradient_sum"
+#: Muon's update of one matrix.
+MUON = f"{__name__}.muon:muon"
 #: These take the name of a row of their registry before the dtype.
 OPTIMIZER = f"{__name__}.elementwise:optimizer"
 LOSS = f"{__name__}.elementwise:loss"
@@ -27,6 +29,7 @@ ACTIVATION = f"{__name__}.elementwise:activation"
 #: Rough seconds that each takes, the slow ones first.
 COSTS = {
     TRAINING: 1.6,
+    MUON: 1.3,
     ROWS: 1.0,
     SPARSE: 0.7,
     PREDICTION_OF_FEW: 0.5,

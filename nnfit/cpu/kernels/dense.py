@@ -26,7 +26,7 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.cpu.kernels.tile import make_tile
+from nnfit.cpu.kernels.tile import make_panel_tile
 
 Dense = namedtuple(
     "Dense",
@@ -61,18 +61,10 @@ def make_dense(target, dtype):
     copy_slot = make_copy(dtype, slot)
     copy_panel = make_copy(dtype, panel)
     copy_lanes = make_copy(dtype, lanes)
-    tile_2 = make_tile(target, dtype, 2)
-    tile_1 = make_tile(target, dtype, 1)
+    tile = make_panel_tile(target, dtype)
     activate = caller(
         nb.void, pointer, pointer, nb.int64, nb.int64, nb.int64
     )  # z, value, rows, columns, stride
-
-    @helper
-    def tile(k, rows, a, ar, ak, b, width, bk, c, cr, start, sr, scale, xr):
-        if width == panel:
-            tile_2(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
-        else:
-            tile_1(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
 
     @helper
     def z_of(layer):

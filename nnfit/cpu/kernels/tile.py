@@ -18,7 +18,7 @@ from llvmlite import ir
 from numba.core import types as nb
 from numba.extending import intrinsic
 
-from nnfit.cpu.kernels.lowering import scalar_type
+from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import pointer_type
 
 _INT64 = ir.IntType(64)
@@ -60,6 +60,25 @@ def make_tile(target, dtype, vectors):
             return context.get_dummy_value()
 
         return signature, codegen
+
+    return tile
+
+
+def make_panel_tile(target, dtype):
+    """Make the tile of a panel, which is two vectors wide, or the last one of one.
+
+    Its arguments are those of `make_tile`'s, with the panel's columns after `b`.
+    """
+    panel = target.panel(dtype)
+    tile_2 = make_tile(target, dtype, 2)
+    tile_1 = make_tile(target, dtype, 1)
+
+    @helper
+    def tile(k, rows, a, ar, ak, b, columns, bk, c, cr, start, sr, scale, xr):
+        if columns == panel:
+            tile_2(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
+        else:
+            tile_1(k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr)
 
     return tile
 
