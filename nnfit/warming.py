@@ -71,7 +71,8 @@ def builtin_kernels(dtypes):
         kernels.OPTIMIZER: OPTIMIZERS,
         kernels.LOSS: LOSSES,
         kernels.LINK: [name for name in LINKS if name != "identity"],
-        kernels.ACTIVATION: [name for name in ACTIVATIONS if name != "identity"],
+        kernels.ACTIVATION: ACTIVATIONS,
+        kernels.NORMALIZATION: kernels.NORMALIZATIONS,
     }
     builders = [(builder,) for builder in kernels.OF_DTYPE]
     builders += [(builder, name) for builder in by_name for name in by_name[builder]]

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import plans
+from nnfit.cpu import plans, training_plans
 from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
@@ -249,7 +249,7 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
     results = []
     for largest in (plans.LARGE_WEIGHTS, 0):
         monkeypatch.setattr(plans, "LARGE_WEIGHTS", largest)
-        plans.training_plan.cache_clear()
+        training_plans.training_plan.cache_clear()
         plans.forward_plan.cache_clear()
         engine = make_engine(cpu, network, (X, y), batch_size=300)
         losses = train(engine, 2)
@@ -258,7 +258,7 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
         assert engine._tables.ints[cpu.at.ROW_BLOCK] == (96 if largest else 256)
     for one, other in zip(*results, strict=True):
         assert np.array_equal(one, other)
-    plans.training_plan.cache_clear()
+    training_plans.training_plan.cache_clear()
     plans.forward_plan.cache_clear()
 
 
@@ -354,7 +354,7 @@ def test_every_epoch_has_an_order_of_its_own():
     orders = []
     for epoch in range(1, 4):
         engine.train(epoch)
-        orders.append(engine._order.copy())  # already of the epoch that follows
+        orders.append(engine._tables.order.copy())  # already of the epoch that follows
     assert all(np.array_equal(np.sort(order), np.arange(200)) for order in orders)
     assert not np.array_equal(orders[0], orders[1])
     assert not np.array_equal(orders[1], orders[2])
@@ -367,7 +367,7 @@ def test_shuffling_is_uniform():
     counts = np.zeros(10)
     for epoch in range(1, 2001):
         engine.train(epoch)
-        counts[np.flatnonzero(engine._order == 0)] += 1
+        counts[np.flatnonzero(engine._tables.order == 0)] += 1
     assert ((counts - 200.0) ** 2 / 200.0).sum() < 33.7  # p = 1e-4
 
 

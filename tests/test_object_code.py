@@ -466,5 +466,8 @@ def test_the_engine_for_another_processor(kernel, other):
     windows = {"SwitchToThread", "QueryPerformanceCounter"}
     used = {name.lstrip("_") for name in undefined} & (system | windows)
     needed = windows if "windows" in target.triple else system
-    waits = kernel in (kernels.TRAINING, kernels.MUON)
+    waits = {
+        kernels.TRAINING, kernels.BATCH_PASS, kernels.WHOLE_UPDATE, kernels.MUON
+    }  # fmt: skip
+    assert used == (needed if kernel in waits else set())
     assert used == (needed if waits else set())

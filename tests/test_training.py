@@ -18,7 +18,7 @@ from sklearn.model_selection import train_test_split
 
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor
-from nnfit.cpu import plans
+from nnfit.cpu import training_plans
 from nnfit.functions.stopping import update_no_improvement
 from nnfit.training import device
 from nnfit.training.splits import validation_split
@@ -286,11 +286,11 @@ def test_later_calls_of_partial_fit_are_checked(data, message):
 
 def test_later_calls_of_partial_fit_make_no_plan():
     model = MLPClassifier((7,)).partial_fit(X, Y, classes=[0, 1, 2])
-    before = plans.training_plan.cache_info().misses
+    before = training_plans.training_plan.cache_info().misses
     for _ in range(5):
         model.partial_fit(X, Y)
     clone(model).partial_fit(X, Y, classes=[0, 1, 2])
-    assert plans.training_plan.cache_info().misses == before
+    assert training_plans.training_plan.cache_info().misses == before
 
 
 @pytest.mark.parametrize("through_pickle", [False, True])

@@ -94,6 +94,17 @@ def test_a_new_row_is_warmed(kind, registry, monkeypatch):
     assert new == (f"nnfit.cpu.kernels.elementwise:{kind}", "new", "float32")
 
 
+#: What each needs a kernel for that no other fit loads.
+TRAINING = (
+    {"activation": "identity", "dropout": 0.5, "input_noise": 0.1},
+    {"clip_norm": 1.0},
+    {"solver": "muon", "hidden_layer_sizes": (4, 4)},
+    {"normalization": "batch"},
+    {"normalization": "layer"},
+    {"residual": True},
+)
+
+
 def test_warmup_has_what_estimators_load(monkeypatch):
     """And nothing else: every kernel of both lists."""
     loaded, load = set(), compiling.load
@@ -128,6 +139,8 @@ def test_warmup_has_what_estimators_load(monkeypatch):
             model.fit(X, np.eye(3)[classes]).predict_proba(X)  # three labels a row
             MLPRegressor(**settings).fit(sparse, y).predict(sparse)
             MLPRegressor(early_stopping=True, **settings).fit(X, y).predict(X[:1])
+            for changes in TRAINING:
+                MLPRegressor(**{**settings, **changes}).fit(X, y).predict(X)
     assert loaded == set(warming.builtin_kernels(warming.DTYPES))
 
 

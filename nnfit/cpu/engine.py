@@ -16,17 +16,12 @@ from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import PREDICTION_OF_FEW
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
-from nnfit.cpu.plans import load_training, training_plan
-from nnfit.cpu.sparsity import entries_of_batch, is_sparse
-from nnfit.cpu.tables import (
-    INT64,
-    POINTER,
-    Evaluation,
-    Forward,
-    Tables,
-    loss_scale,
-)
+from nnfit.cpu.settings import EngineSettings
+from nnfit.cpu.sparsity import is_sparse
+from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
 from nnfit.cpu.team import Team
+from nnfit.cpu.training_plans import load_training
+from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
 #: another process takes 3 ms; a wait that is no such thing lasts microseconds.
@@ -40,18 +35,9 @@ FEW_ROWS = 16
 #: Parts of a prediction for each thread, and the rows of one at least; there are no
 #: more threads than such parts.
 PARTS, MIN_PART = 8, 96
-#: Epochs of one call; longer curves are returned in several calls.
-MAX_CURVE = 8192
-
-_SCHEDULES = {
-    "constant": at.CONSTANT,
-    "invscaling": at.INVSCALING,
-    "adaptive": at.ADAPTIVE,
-    "plateau": at.PLATEAU,
-}
 
 
-def predict(network, weights, X, *, raw=False, n_threads=1):
+def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
     """Predict with a fitted network; thread-safe, since nothing is kept.
 
     Parameters
@@ -63,13 +49,16 @@ def predict(network, weights, X, *, raw=False, n_threads=1):
     raw : bool, default=False
         Return raw predictions, before the inverse link.
     n_threads : int, default=1
+    dropout : tuple, default=None
+        Rates of the hidden layers, rate of the input, seed and number of a pass: drop
+        units at random, as a batch of training would.
 
     Returns
     -------
     prediction : ndarray of shape (n_samples, n_outputs)
     """
     n_rows, is_dense = X.shape[0], not is_sparse(X)
-    if n_rows <= FEW_ROWS and is_dense:
+    if n_rows <= FEW_ROWS and is_dense and dropout is None:
         tables = Forward(
             network, None, n_rows, reads_rows=True, builder=PREDICTION_OF_FEW
         )
@@ -79,6 +68,9 @@ def predict(network, weights, X, *, raw=False, n_threads=1):
     layout.pack(weights, flat)
     n_threads = max(1, min(n_threads, -(-n_rows // MIN_PART)))
     tables = [Forward(network, flat, n_rows, is_dense) for _ in range(n_threads)]
+    if dropout is not None:
+        for forward in tables:
+            forward.drop(*dropout)
     if n_threads == 1:
         return tables[0].predict(X, raw)
     return _predict_together(tables, X, raw)
@@ -196,17 +188,19 @@ class Engine:
         self.progress = Progress(self)
         self._seconds_per_batch = None
         self._is_ordered = False
-        self._state = [
-            aligned_zeros(self._layout.size, network.dtype)
-            for _ in range(1 if solver is None else solver.slots)
-        ]
-        self._memory = np.zeros(at.N_MEMORY)  # of the optimizer
+        n_slots = 1 if solver is None else solver.slots
+        self._state = [self._like_flat() for _ in range(n_slots)]
+        self._memory = None  # numbers of the optimizer, by parity of the step
+        self._average = None
+        self._batches = 0  # done with these settings
         self.keep_batch_losses = False
         self._watch = None
-        self._order = None  # of the rows in this epoch
         self._tables = None
         self._settings = None
         self._data = None
+
+    def _like_flat(self):
+        return aligned_zeros(self._layout.size, self.network.dtype)
 
     # --------------------------------------------------------------- weights
 
@@ -217,6 +211,11 @@ class Engine:
             for slot, at_weights in zip(self._state, self.solver.start, strict=False):
                 if at_weights:
                     slot[...] = self.flat
+
+    def set_evaluated(self, weights):
+        """Go on with an average of weights, where the settings ask for one."""
+        if self._average is not None:
+            self._layout.pack(weights, self._average)
 
     def get_weights(self, flat=None):
         """Return `Weights` of new arrays, those in training or those of a snapshot."""
@@ -259,105 +258,30 @@ class Engine:
         self._data = (X, y, sample_weight, rows)
         self._set_up()
 
-    def configure(
-        self,
-        batch_size,
-        shuffle,
-        seed,
-        alpha,
-        weight_decay,
-        learning_rate_init,
-        schedule,
-        power_t,
-        hyper,
-        tol,
-        n_iter_no_change,
-        monitor_loss,
-        learning_rate_decay=0.1,
-    ):
-        """Set how to train; names and meanings are the estimators'."""
-        self._settings = dict(
-            ints={
-                at.BATCH_SIZE: batch_size,
-                at.SHUFFLE: shuffle,
-                at.SEED: np.uint64(seed).astype(np.int64),
-                at.SCHEDULE: _SCHEDULES[schedule],
-                at.MONITOR: monitor_loss,
-                at.N_ITER_NO_CHANGE: n_iter_no_change,
-            },
-            floats={
-                at.ALPHA: alpha,
-                at.WEIGHT_DECAY: weight_decay,
-                at.LEARNING_RATE_INIT: learning_rate_init,
-                at.POWER_T: power_t,
-                at.LEARNING_RATE_DECAY: learning_rate_decay,
-                at.TOL: tol,
-            },
-            hyper=np.array((*hyper, 0.0), np.float64),
-        )
+    def configure(self, **settings):
+        """Set how to train, see `nnfit.cpu.settings.EngineSettings`."""
+        self._settings = EngineSettings(**settings)
+        self._batches = 0
         self._set_up()
 
     def _set_up(self):
         """Build the tables once both data and settings are known."""
         if self._data is None or self._settings is None:
             return
-        X, y, sample_weight, rows = self._data
         settings, before = self._settings, self._tables
-        n_rows = X.shape[0] if rows is None else len(rows)
-        batch = min(settings["ints"][at.BATCH_SIZE], n_rows)
-        plan = training_plan(
-            self.network, self.solver, self._target, batch, y.shape[1],
-            self._team.size, is_sparse(X),
+        n_rows = len(settings.learning_rate_factors) or 1
+        if self._memory is None or self._memory.shape[1] != n_rows:
+            self._memory = np.zeros((2, n_rows, at.N_MEMORY))
+        if settings.average and self._average is None:
+            self._average = self.flat.copy()
+        tables = TrainingTables(
+            self.network, self.solver, self._target, settings, self._data, self.flat,
+            self._average if settings.average else None, self._state, self._memory,
+            self._team.size,
         )  # fmt: skip
-        tables = Tables(plan, self.flat)
-        ints, floats = tables.ints, tables.floats
-        for index, value in settings["ints"].items():
-            ints[index] = value
-        for index, value in settings["floats"].items():
-            floats[index] = value
-        floats[at.LEARNING_RATE] = settings["floats"][at.LEARNING_RATE_INIT]
-        floats[at.BEST_LOSS] = np.inf
-        floats[at.LOSS_SCALE] = loss_scale(self.network)
-        ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
-        ints[at.HYPER] = tables.keep(settings["hyper"])
-        ints[at.MEMORY] = tables.keep(self._memory)
-        tables._kept.append(tables.set_X(X))
-        ints[at.Y] = tables.keep(y)
-        ints[at.SAMPLE_WEIGHT] = tables.keep(sample_weight)
-        ints[at.ROWS] = tables.keep(rows)
-        if settings["ints"][at.SHUFFLE] or rows is not None:
-            self._order = np.empty(n_rows, np.int64)
-            ints[at.ORDER] = address(self._order)
-        tables.shared = aligned_zeros((self._team.size + 1) * at.TEAM_LINE, np.int64)
-        ints[at.TEAM] = address(tables.shared)
-        ints[at.PATIENCE] = int(PATIENCE / CLOCK_TICK)
-        tables.curves = np.empty((2, MAX_CURVE))
-        ints[at.LOSS_CURVE] = address(tables.curves[0])
-        ints[at.RATE_CURVE] = address(tables.curves[1])
-        # An optimizer with fewer slots gets an address that it does not use.
-        slots = [*self._state, self.flat, self.flat]
-        ints[at.STATE_0], ints[at.STATE_1] = address(slots[0]), address(slots[1])
-        if ints[at.SPARSE]:
-            self._add_columns(tables, X, batch)
         if before is not None:
-            self._carry_over(before, tables)
+            tables.carry_over(before)
         self._tables, self._is_ordered = tables, False
-
-    @staticmethod
-    def _carry_over(before, tables):
-        for index in (at.EPOCH, at.STEP, at.SAMPLES, at.NO_IMPROVEMENT):
-            tables.ints[index] = before.ints[index]
-        for index in (at.LEARNING_RATE, at.BEST_LOSS):
-            tables.floats[index] = before.floats[index]
-
-    @staticmethod
-    def _add_columns(tables, X, batch):
-        """Buffers for a sparse batch sorted by columns; the largest there can be."""
-        n_entries = entries_of_batch(X, batch)
-        ints = tables.ints
-        ints[at.COLUMN_STARTS] = tables.buffer(X.shape[1] + 2, np.int64)
-        ints[at.COLUMN_ROWS] = tables.buffer(n_entries, np.int64)
-        ints[at.COLUMN_VALUES] = tables.buffer(n_entries)
 
     # -------------------------------------------------------------- training
 
@@ -408,9 +332,9 @@ class Engine:
         ints[at.N_THREADS] = n_threads
         ints[at.MAX_BATCHES] = max_batches or self._batches_in(seconds)
         ints[at.BATCHES] = ints[at.FINISHED] = ints[at.BATCH_CURVE] = 0
+        tables.set_plan(self._settings.plan, self._batches, int(ints[at.MAX_BATCHES]))
         if self.keep_batch_losses:
-            tables.batch_losses = np.empty(int(ints[at.MAX_BATCHES]))
-            ints[at.BATCH_CURVE] = address(tables.batch_losses)
+            tables.keep_batch_losses(int(ints[at.MAX_BATCHES]))
         started = time.perf_counter()
         table, floats = address(ints), address(tables.floats)
         if not self._is_ordered:
@@ -418,6 +342,7 @@ class Engine:
         kernel.function("refresh", None, POINTER, POINTER)(table, floats)
         self._train_on(n_threads)
         batches = max(1, int(ints[at.BATCHES]))
+        self._batches += int(ints[at.BATCHES])
         self._seconds_per_batch = (time.perf_counter() - started) / batches
         gave_up = several and bool(tables.shared[at.ALONE_FROM])
         pace.record(several, self._seconds_per_batch, gave_up)
@@ -471,7 +396,7 @@ class Engine:
             if sample_weight is None
             else float(sample_weight.sum())
         )
-        alpha, floats[at.ALPHA] = self._settings["floats"][at.ALPHA], 0.0
+        alpha, floats[at.ALPHA] = self._settings.alpha, 0.0
         floats[at.LOSS_SCALE] = 1.0  # the loss whose gradient this is
         floats[at.WEIGHT_SUM], floats[at.EPOCH_LOSS] = total, 0.0
         ints[at.WHOLE], ints[at.MONITOR] = 1, 0
@@ -488,6 +413,36 @@ class Engine:
 
     # ------------------------------------------------------------ evaluation
 
+    def evaluated(self):
+        """Parameters that count: those in training, or their average.
+
+        Returns
+        -------
+        flat : ndarray
+            `flat` itself, or always the same other array, which this method brings up
+            to date. With batch normalisation an average has statistics of its own, from
+            passes over the training data.
+        """
+        solver = self.solver
+        if solver is not None and solver.average is not None:
+            if self._average is None:
+                self._average = self._like_flat()
+            hyper = self._settings.hyper
+            self._average[...] = solver.average(self.flat, *self._state, hyper)
+        elif self._settings is None or not self._settings.average:
+            return self.flat
+        if self.network.normalization == "batch":
+            self._find_statistics(self._average)
+        return self._average
+
+    def _find_statistics(self, flat):
+        """Set the statistics in parameters to the mean of those of all batches."""
+        in_training = self.flat.copy()
+        self.flat[...] = flat
+        self._tables.collect_statistics()
+        flat[...] = self.flat
+        self.flat[...] = in_training
+
     def watch(self, X, y, sample_weight=None, rows=None, score=None):
         """Point the engine to validation data; nothing is copied.
 
@@ -498,12 +453,8 @@ class Engine:
         score : {"accuracy", "multilabel_accuracy", "r2"}, default=None
         """
         self._watch = Evaluation(
-            self.network, self.flat, X, y, sample_weight, rows, score
+            self.network, self.evaluated(), X, y, sample_weight, rows, score
         )
-
-    def evaluated(self):
-        """The parameters that count, in the engine's layout."""
-        return self.flat
 
     def validate(self):
         """Look at the validation data with the weights that count, in one pass.
@@ -515,4 +466,5 @@ class Engine:
         score : float
             NaN if `watch` was given none, or a prediction is not finite.
         """
+        self.evaluated()
         return self._watch.run()

@@ -48,10 +48,35 @@ PENALTY = next(_number)  # float64 (2, n_units): sums of squared weights
 N_UNITS = next(_number)
 SCRATCH = next(_number)  # one block a thread
 SCRATCH_STRIDE = next(_number)
-RATES = next(_number)  # (2, 8) scalars of an optimizer step, by step parity
+RATES = next(_number)  # (2, n_rate_rows, N_RATES) scalars of a step, by step parity
+N_RATE_ROWS = next(_number)  # 1, or one for each layer
+LAYER_RATES = next(_number)  # float64 (n_rate_rows,): factors of the learning rate
+MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY), likewise: an optimizer's
+MOMENTUM = next(
+    _number
+)  # which of HYPER the schedule of the momentum multiplies, or -1
+GRADIENT = next(_number)  # flat, where a step needs all gradients before it updates
+MATRIX_WORK = next(_number)  # of an optimizer of whole matrices
+GRADIENT_SQUARES = next(_number)  # float64 (n_units,): their sums of squares
+AVERAGE = next(_number)  # flat: running average of the parameters, or 0
+DROPOUT_RATES = next(_number)  # float64 (2, n_layers): hidden layers' and the input's,
+# as given and as they are now
+AUGMENTATION = next(_number)  # float64: noise of the inputs, weight of the batch
+BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of mixup
+PARTNER_Y = next(
+    _number
+)  # with mixup, of the rows that are mixed in: (batch, n_targets)
+PARTNER_WEIGHT = next(_number)  # (batch,), times the partner's share
+OWN_WEIGHT = next(_number)  # (batch,): BATCH_WEIGHT times the row's own share
+PARTNER_GRADIENT = next(_number)  # (block, stride of the output)
+PARTNER_LOSS = next(_number)  # float64 (block,)
 
-N_RATES = 8  # scalars of one step
-N_MEMORY = 4  # of an optimizer
+N_MEMORY = 4  # numbers that an optimizer carries from step to step
+N_QUANTILES = 1024
+NOISE, BATCH_WEIGHT_SUM, N_AUGMENTATION = range(3)
+#: Scalars of one step: eight of the optimizer, the factor of decoupled decay, the rate
+#: of the average, and for whole matrices learning rate and momentum.
+DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 16
 
 # ------------------------------------------------------------ its functions
 SCORE = next(_number)  # of an evaluation; one of the four below
@@ -64,8 +89,15 @@ LOSS_PARAMETERS = next(_number)
 LINK_KERNEL = next(_number)
 UPDATE_KERNEL = next(_number)
 PREPARE_KERNEL = next(_number)
-HYPER = next(_number)  # float64, parameters of the optimizer
-MEMORY = next(_number)  # float64 (4,), what it carries from step to step
+HYPER = next(_number)  # float64, parameters of the optimizer, as they are now
+PASS_BATCH = next(_number)  # in place of PASS_ROWS where layers need the whole batch
+UPDATE_WHOLE = next(_number)  # in place of the fused update, or 0
+MATRIX_KERNEL = next(_number)  # of an optimizer that updates matrices as a whole
+PENALISE_KERNEL = next(_number)  # of a gradient before the update, or 0
+CLIP_KERNEL = next(_number)
+AUGMENT_KERNEL = next(_number)  # of the inputs, or 0
+MIXED_LOSS_KERNEL = next(_number)  # loss of mixed rows, or 0
+DROPOUT_KERNEL = next(_number)
 
 NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 
@@ -79,6 +111,8 @@ N_ITER_NO_CHANGE = next(_number)
 MAX_EPOCHS = next(_number)
 MAX_BATCHES = next(_number)  # of one call
 WHOLE = next(_number)  # 1: batches are parts of one sum (L-BFGS)
+RUNNING_STATISTICS = next(_number)  # 1: batch normalisation uses the running ones
+COLLECTING = next(_number)  # 1: a pass for the running statistics alone
 
 CONSTANT, INVSCALING, ADAPTIVE, PLATEAU = range(4)
 
@@ -94,10 +128,13 @@ FINISHED = next(_number)  # epochs finished in this call
 LOSS_CURVE = next(_number)  # float64 addresses, an entry a finished epoch
 RATE_CURVE = next(_number)
 BATCH_CURVE = next(_number)  # float64, the loss of each batch of this call, or 0
+PLAN = next(_number)  # float64 (batches + 1, N_PLANNED): what schedules say, or 0
 TEAM = next(_number)  # address of what threads share, below
 PATIENCE = next(_number)  # ticks of waiting after which fewer threads may be better
 
 RUNNING, CONVERGED, DIVERGED = range(3)
+#: Columns of the plan: factors of four numbers, and the rate of the average.
+PLAN_RATE, PLAN_DECAY, PLAN_MOMENTUM, PLAN_DROPOUT, PLAN_AVERAGE, N_PLANNED = range(6)
 
 HEADER = next(_number)
 
@@ -131,21 +168,52 @@ GRADIENT_PANELS = next(_number)  # gradient by z, (panels, batch, columns), or 0
 COEF = next(_number)  # (n_in, n_out), C-contiguous: weights outside of the engine
 INTERCEPT = next(_number)  # (n_out,)
 OUTER_NORMS = next(_number)  # (n_norms, n_out)
-NORMS = next(_number)  # (n_norms, width): scale, running mean and variance
+NORMS = next(_number)  # (n_norms, norm stride): scale, running mean and variance
+NORM_STRIDE = next(_number)
 N_NORMS = next(_number)  # 0 for a layer without normalisation, 1 or 3
+# of a normalised or residual layer, whose z is kept:
+NORMALISE = next(_number)  # address of its kernel, from z to what is activated; else 0
+NORMALISE_BACK = next(_number)  # address: gradient by z from that by what is activated
+Z = next(_number)  # (batch, stride)
+NORMED = next(_number)  # (batch, stride): z normalised, before the scale
+SPREAD = next(_number)  # (batch,) or (N_STATISTICS, width), see the kernels
+START = next(_number)  # (batch, start stride), what z starts from; 0 for zeros
+START_STRIDE = next(_number)
+RESULT = next(_number)  # (batch, result stride): gradient by the outputs
+RESULT_STRIDE = next(_number)
+RESULT_WIDTH = next(_number)
+GRADIENT_BY_Z = next(_number)  # (batch, stride): SLOPE of a plain layer
+SKIPPED = next(_number)  # gradient by z that comes past the next layer, or 0
+SKIPPED_STRIDE = next(_number)
+PASSES_Z = next(_number)  # 1: z follows the activation, for a projection
+MATRIX = next(_number)  # 1: its weights are updated as a whole
 LAYER = next(_number)
+
+#: A batch whose rows but one have no weight, up to rounding, has no variance.
+SMALLEST_SPREAD = 1e-7
+#: Statistics of a batch: mean, 1 / root of the variance, and two sums of gradients.
+MEAN, INVERSE, SUM, SUM_NORMED, N_STATISTICS = range(5)
 
 # ------------------------------------------------------------------- floats
 _number = count()
 ALPHA = next(_number)
+L1 = next(_number)
+CLIP_NORM = next(_number)  # these three inf where they are not used
+CLIP_VALUE = next(_number)
+MAX_NORM = next(_number)
+MOMENTUM_GIVEN = next(_number)
 WEIGHT_DECAY = next(_number)
 LEARNING_RATE_INIT = next(_number)
 POWER_T = next(_number)
 LEARNING_RATE_DECAY = next(_number)
 TOL = next(_number)
-LEARNING_RATE = next(_number)
+LEARNING_RATE = next(_number)  # before the plan
+RATE_NOW = next(_number)  # of the batch that comes next
 BEST_LOSS = next(_number)
 EPOCH_LOSS = next(_number)  # sum so far
 WEIGHT_SUM = next(_number)  # of this batch; of all rows if WHOLE
+WEIGHT_SPREAD = next(
+    _number
+)  # 1 - sum of squares of the batch's weights over their sum
 LOSS_SCALE = next(_number)  # reported loss is this times the sum over outputs
 FLOATS = next(_number)

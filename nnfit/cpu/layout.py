@@ -93,12 +93,14 @@ class Layout:
             for layer, width in zip(network.layers, widths, strict=True)
         ]
         norms = self._offsets(sizes, start=biases[-1])
+        skips = [layer.skip for layer in network.layers[1:]] + [None]
         self.layers = [
             LayerLayout(
                 layer.n_in,
                 layer.n_out,
                 width,
-                self._stride(width),
+                # Behind the activation lies z, where a projection reads both.
+                self._stride(width + layer.n_out * (skips[i] == "projection")),
                 weights[i],
                 biases[i],
                 norms[i],

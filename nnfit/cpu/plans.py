@@ -23,12 +23,6 @@ ROW_BLOCK = 96
 #: The same where the weights of a layer are too many for the second-level cache and
 #: are read from memory for every block (two layers of 2048: 95 to 90 ms a batch).
 LARGE_ROW_BLOCK, LARGE_WEIGHTS = 256, 1 << 20
-#: Inputs and units of a layer from which the weight gradient reads copies made for
-#: it: each is read once a panel or tile, so that with fewer the copying costs more
-#: (5 % of an epoch with 64 and 100) than it saves (17 % of that product with 784
-#: and 512).
-PACK_FROM = 128
-
 #: What a number in a plan is: itself, or an offset in the work space or in the
 #: parameters.
 NUMBER, WORK, PARAMETERS = range(3)
@@ -102,23 +96,63 @@ class Plan:
 
     def _lay_out_layers(self):
         layout, ints = self.layout, self.ints
-        output, input_stride = None, layout.input_stride
+        before, input_stride = None, layout.input_stride
         layers = zip(layout.rows, layout.layers, self.network.layers, strict=True)
         for row, layer, description in layers:
-            self.kinds[row + at.WEIGHTS] = self.kinds[row + at.BIAS] = PARAMETERS
-            if output is not None:
-                ints[row + at.INPUT] = ints[output]
-                self.kinds[row + at.INPUT] = WORK
+            for index in (at.WEIGHTS, at.BIAS, at.NORMS):
+                self.kinds[row + index] = PARAMETERS
+            if before is not None:
+                self.same(row + at.INPUT, before + at.OUTPUT)
             ints[row + at.INPUT_STRIDE] = input_stride
-            output, input_stride = row + at.OUTPUT, layer.stride
-            self.buffer(output, self.n_rows * layer.stride)
+            self.buffer(row + at.OUTPUT, self.n_rows * layer.stride)
             self.buffer(row + at.SLOPE, self.n_rows * layer.stride)
-            activation = description.activation
-            if activation is not ACTIVATIONS["identity"]:
-                self.row_function(
-                    row + at.ACTIVATION, kernels.ACTIVATION, ACTIVATIONS, activation,
-                    "activate",
-                )  # fmt: skip
+            if description.is_staged:
+                self._keep_z(row, layer, description, before)
+            # An identity stores no slope, which the way back of a kept z multiplies.
+            if description.activation is not ACTIVATIONS["identity"] or (
+                description.is_staged
+            ):
+                self._activate(row, description.activation)
+            before, input_stride = row, layer.stride
+
+    def activate_all(self):
+        """Call the activation of every hidden layer, an identity's too."""
+        identity = ACTIVATIONS["identity"]
+        for row, layer in zip(self.layout.rows, self.network.layers[:-1], strict=False):
+            if layer.activation is identity:
+                self._activate(row, identity)
+
+    def _activate(self, row, activation):
+        index = row + at.ACTIVATION
+        self.row_function(
+            index, kernels.ACTIVATION, ACTIVATIONS, activation, "activate"
+        )
+
+    def _keep_z(self, row, layer, description, before):
+        """Reserve what a normalised or residual layer keeps on the way forward."""
+        kind, size = description.normalization or "none", self.n_rows * layer.stride
+        kernel = compiling.load(kernels.NORMALIZATION, kind, self.network.dtype)
+        self.function(row + at.NORMALISE, kernel, "normalise")
+        self.function(row + at.NORMALISE_BACK, kernel, "back")
+        self.buffer(row + at.Z, size)
+        if kind != "none":
+            self.buffer(row + at.NORMED, size)
+            statistics = (
+                self.n_rows if kind == "layer" else at.N_STATISTICS * layer.width
+            )
+            self.buffer(row + at.SPREAD, statistics)
+        self.ints[row + at.NORM_STRIDE] = layer.width
+        if description.skip == "identity":
+            self.same(row + at.START, before + at.Z)
+            self.ints[row + at.START_STRIDE] = self.ints[before + at.STRIDE]
+        if description.skip == "projection":
+            self.ints[before + at.PASSES_Z] = 1
+
+    def same(self, index, other, elements=0):
+        """Make number `index` the address that `other` is, or some elements on."""
+        item = self.layout.dtype.itemsize
+        self.ints[index] = self.ints[other] + elements * item
+        self.kinds[index] = self.kinds[other]
 
     def buffer(self, index, size, dtype=None):
         """Reserve `size` elements; their address will be number `index`."""
@@ -181,80 +215,3 @@ def forward_plan(network, target, n_rows, builder, reads_rows, n_targets):
         plan.add_loss(n_targets)
         plan.buffer(at.PREDICTIONS, n_rows * network.n_outputs)
     return plan
-
-
-@lru_cache(maxsize=64)
-def load_training(network, solver):
-    """Load the kernels of a training on rows, some of them compiled side by side.
-
-    Once for all trainings of such a network: to look whether all are there takes 13 of
-    the 32 microseconds of a new engine.
-
-    Parameters
-    ----------
-    network : nnfit.network.description.Network
-    solver : nnfit.functions.optimizers.Optimizer or None
-    """
-    wanted = [(kernels.TRAINING,), (kernels.ROWS,), (kernels.WEIGHTS,)]
-    wanted.append(
-        (kernels.GRADIENT_SUM,) if solver is None else (kernels.OPTIMIZER, solver.name)
-    )
-    if LOSSES.get(network.loss.name) is network.loss:  # not one of the user's
-        wanted.append((kernels.LOSS, network.loss.name))
-    rows = {layer.activation for layer in network.layers}
-    wanted += [
-        (kernels.ACTIVATION, name)
-        for name, row in ACTIVATIONS.items()
-        if row in rows and name != "identity"
-    ]
-    compiling.load_all([(*kernel, network.dtype) for kernel in wanted])
-
-
-@lru_cache(maxsize=64)
-def training_plan(network, solver, target, batch, n_targets, n_threads, is_sparse):
-    """Plan of training on batches of so many rows.
-
-    Parameters
-    ----------
-    solver : nnfit.functions.optimizers.Optimizer or None
-        None for gradients only.
-    """
-    plan = Plan(network, target, batch, kernels.TRAINING)
-    if not is_sparse:
-        plan.read_rows()
-    plan.add_loss(n_targets)
-    _add_solver(plan, solver)
-    _add_work_space(plan, target, n_threads, is_sparse)
-    return plan
-
-
-def _add_solver(plan, solver):
-    dtype = plan.network.dtype
-    if solver is None:
-        kernel = compiling.load(kernels.GRADIENT_SUM, dtype)
-    else:
-        kernel = compiling.load(kernels.OPTIMIZER, solver.name, dtype)
-    plan.function(at.UPDATE_KERNEL, kernel, "update")
-    plan.function(at.PREPARE_KERNEL, kernel, "prepare")
-
-
-def _add_work_space(plan, target, n_threads, is_sparse):
-    ints, layout, batch = plan.ints, plan.layout, plan.n_rows
-    dtype = plan.network.dtype
-    widest = max(layer.width for layer in layout.layers)
-    stride = max(target.strip(dtype) * target.panel(dtype), widest)
-    ints[at.SCRATCH_STRIDE] = stride = -(-stride // 16) * 16
-    plan.buffer(at.SCRATCH, n_threads * stride)
-    plan.buffer(at.PENALTY, 2 * layout.n_units, np.float64)
-    plan.buffer(at.RATES, 2 * at.N_RATES)
-    plan.constants(at.ONE, (1.0,))
-    lanes, slot = target.lanes(dtype), target.tile_slot(dtype)
-    for index, (row, layer) in enumerate(zip(layout.rows, layout.layers, strict=True)):
-        tiles = -(-layer.n_in // target.tile_rows)
-        packed = layer.n_in >= PACK_FROM and layer.n_out >= PACK_FROM
-        if packed and not (index == 0 and is_sparse):
-            plan.buffer(row + at.INPUT_TILES, tiles * batch * slot)
-            plan.buffer(row + at.GRADIENT_PANELS, layer.width * batch)
-        if index > 0:
-            height = -(-layer.n_in // lanes) * lanes
-            plan.buffer(row + at.TRANSPOSED, height * layer.n_out)

@@ -13,7 +13,7 @@ import scipy.sparse
 from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import EVALUATION, PREDICTION, SPARSE
+from nnfit.cpu.kernels import AUGMENTATION, DROPOUT, EVALUATION, PREDICTION, SPARSE
 from nnfit.cpu.layout import address, aligned_zeros
 from nnfit.cpu.plans import forward_plan, row_block, row_kernel
 from nnfit.cpu.sparsity import is_sparse
@@ -33,7 +33,7 @@ class Tables:
 
     def __init__(self, plan, flat):
         self.network, self.layout, self.kernel = plan.network, plan.layout, plan.kernel
-        self._plan = plan
+        self._plan, self.flat = plan, flat
         work = aligned_zeros(plan.size, np.uint8)
         self._kept = [work, flat]  # whatever an address in the tables points to
         bases = np.array([0, address(work), address(flat)])
@@ -56,10 +56,21 @@ class Tables:
     def buffer(self, size, dtype=None):
         return self.keep(aligned_zeros(size, dtype or self.layout.dtype))
 
-    def set_X(self, X):
+    def set_dropout(self, rates, input_rate):
+        """Set the rates of hidden layers, or of none, and of the input."""
+        network = self.network
+        given = np.zeros((2, len(network.layers)))
+        given[:, : len(rates)] = rates
+        given[:, -1] = input_rate
+        self.ints[at.DROPOUT_RATES] = self.keep(given)
+        if any(rates):
+            kernel = compiling.load(DROPOUT, network.dtype)
+            self.ints[at.DROPOUT_KERNEL] = kernel.address("drop")
+
+    def set_X(self, X, on_entries=None):
         """Point the tables to a matrix; returns what must be kept alive."""
         ints = self.ints
-        ints[at.SPARSE] = is_sparse(X)
+        ints[at.SPARSE] = is_sparse(X) if on_entries is None else on_entries
         if ints[at.SPARSE]:
             kernel = compiling.load(SPARSE, self.network.dtype)
             ints[at.SPARSE_FORWARD] = kernel.address("forward")
@@ -108,6 +119,7 @@ class Forward(Tables):
             network, targets.host(), n_rows, builder, reads_rows, n_targets
         )
         super().__init__(plan, flat)
+        self.ints[at.RUNNING_STATISTICS] = 1
 
     def predict(self, X, raw=False):
         """See `nnfit.cpu.engine.predict`; with the parameters in `flat`."""
@@ -124,9 +136,13 @@ class Forward(Tables):
 
     def predict_few(self, weights, X, raw=False):
         """`predict`, with the weights where they are and all rows at once."""
-        out = self.empty_output(X.shape[0])
+        out, ints = self.empty_output(X.shape[0]), self.ints
         kept = self.point_to_input(X, raw)
-        weights = self.layout.point_to(self.ints, weights)
+        weights = self.layout.point_to(ints, weights)
+        for row, layer in zip(self.layout.rows, self.layout.layers, strict=True):
+            ints[row + at.BIAS] = ints[row + at.INTERCEPT]
+            ints[row + at.NORMS] = ints[row + at.OUTER_NORMS]
+            ints[row + at.NORM_STRIDE] = layer.n_out
         function = self.kernel.function("predict_few", None, POINTER, POINTER, INT64)
         function(address(self.ints), address(out), X.shape[0])
         del kept, weights
@@ -139,7 +155,26 @@ class Forward(Tables):
     def point_to_input(self, X, raw):
         """Point the tables to X; returns what must be kept alive."""
         self.ints[at.LINK_KERNEL] = 0 if raw else self._plan.link
-        return self.set_X(X)
+        return self.set_X(X, False if self.ints[at.AUGMENT_KERNEL] else None)
+
+    def drop(self, rates, input_rate, seed, step):
+        """Predict with units dropped at random, as a batch of training would.
+
+        Parameters
+        ----------
+        rates : tuple of float
+            One for each hidden layer, or none.
+        input_rate : float
+        seed, step : int
+            Of the random numbers.
+        """
+        ints = self.ints
+        ints[at.SEED], ints[at.STEP] = np.uint64(seed).astype(np.int64), step
+        self.set_dropout(rates, input_rate)
+        if input_rate:
+            kernel = compiling.load(AUGMENTATION, self.network.dtype)
+            ints[at.AUGMENT_KERNEL] = kernel.address("augment")
+            ints[at.AUGMENTATION] = self.keep(np.zeros(at.N_AUGMENTATION))
 
 
 #: Default validation scores that are computed with the loss.

@@ -11,6 +11,9 @@ Shapes of a layer with `n_in` inputs and `n_out` units, for a block of rows:
     W^T     panels of rows of W, for the way back
 
 Padded columns of W and biases are zero and stay zero: so are their gradients.
+
+Of a normalised or residual layer z is kept, in a buffer of its own, and what is
+activated is computed from it (`nnfit.cpu.kernels.normalization`).
 """
 
 from collections import namedtuple
@@ -18,7 +21,7 @@ from collections import namedtuple
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import (
     caller,
     make_copy,
@@ -30,8 +33,8 @@ from nnfit.cpu.kernels.tile import make_panel_tile
 
 Dense = namedtuple(
     "Dense",
-    "z_of activate_rows forward backward pack_rows gradient_columns strip_gradient "
-    "bias_gradient transpose",
+    "z_of activate_rows product backward scale_slopes pack_rows gradient_columns "
+    "strip_gradient bias_gradient transpose",
 )
 
 #: Rows of the batch that a gradient tile sums before the next tile begins: a panel
@@ -53,6 +56,7 @@ def make_dense(target, dtype):
         Helpers for compiled code.
     """
     pointer = pointer_type(dtype)
+    zero = scalar_type(dtype)(0.0)
     as_floats = pointer_from_address(dtype)
     rows_of_tile = target.tile_rows
     panel = target.panel(dtype)
@@ -68,12 +72,14 @@ def make_dense(target, dtype):
 
     @helper
     def z_of(layer):
-        """Address of the buffer that z is written to."""
+        """Address of the buffer that the product is written to."""
+        if layer[at.NORMALISE] != 0:
+            return layer[at.Z]
         return layer[at.OUTPUT] if layer[at.ACTIVATION] == 0 else layer[at.SLOPE]
 
     @helper
     def activate_rows(layer, row, rows):
-        """output = activation(z) and slope, for rows whose z is computed."""
+        """output = activation and slope, of what lies where slopes belong."""
         if layer[at.ACTIVATION] == 0:
             return
         width, stride = layer[at.WIDTH], layer[at.STRIDE]
@@ -84,13 +90,19 @@ def make_dense(target, dtype):
         activate(layer[at.ACTIVATION], (z, output, rows, width, stride))
 
     @helper
-    def forward(layer, inputs, input_stride, row, rows):
-        """output[row:row+rows] = activation(inputs W + b); slope likewise."""
+    def product(layer, inputs, input_stride, row, rows):
+        """z[row:row+rows] = inputs W + what it starts from."""
         n_in, width, stride = layer[at.N_IN], layer[at.WIDTH], layer[at.STRIDE]
         weights = as_floats(layer[at.WEIGHTS])
-        bias = as_floats(layer[at.BIAS])
         z = offset(as_floats(z_of(layer)), row * stride)
         null = as_floats(0)
+        start, start_stride = as_floats(layer[at.BIAS]), 0
+        if layer[at.NORMALISE] != 0:
+            start, start_stride = null, 0
+            if layer[at.START] != 0:
+                start_stride = layer[at.START_STRIDE]
+                start = offset(as_floats(layer[at.START]), row * start_stride)
+        given = layer[at.NORMALISE] == 0 or layer[at.START] != 0
         for column in range(0, width, panel):
             columns = min(panel, width - column)
             for r in range(0, rows, rows_of_tile):
@@ -99,24 +111,24 @@ def make_dense(target, dtype):
                     offset(inputs, r * input_stride), input_stride, 1,
                     offset(weights, column * n_in), columns, columns,
                     offset(z, r * stride + column), stride,
-                    offset(bias, column), 0, null, 0,
+                    offset(start, r * start_stride + column) if given else null,
+                    start_stride, null, 0,
                 )  # fmt: skip
-        activate_rows(layer, row, rows)
 
     @helper
     def backward(layer, before, row, rows):
-        """Gradient by z of the layer `before` from that of `layer`.
+        """Gradient by the outputs of the layer `before` from that by z of `layer`.
 
-        slope_before[row:row+rows] *= gradient W^T, where the slope of an identity
-        is not stored and counts as one.
+        Of a plain layer, slope_before[row:row+rows] *= gradient W^T: at once the
+        gradient by z, where the slope of an identity is not stored and counts as one.
         """
         n_out, stride = layer[at.N_OUT], layer[at.STRIDE]
-        gradient = offset(as_floats(layer[at.SLOPE]), row * stride)
+        gradient = offset(as_floats(layer[at.GRADIENT_BY_Z]), row * stride)
         transposed = as_floats(layer[at.TRANSPOSED])
-        width, stride_before = before[at.WIDTH], before[at.STRIDE]
-        result = offset(as_floats(before[at.SLOPE]), row * stride_before)
+        width, stride_before = before[at.RESULT_WIDTH], before[at.RESULT_STRIDE]
+        result = offset(as_floats(before[at.RESULT]), row * stride_before)
         null = as_floats(0)
-        scaled = before[at.ACTIVATION] != 0
+        scaled = before[at.ACTIVATION] != 0 and before[at.NORMALISE] == 0
         for column in range(0, width, panel):
             columns = min(panel, width - column)
             for r in range(0, rows, rows_of_tile):
@@ -128,6 +140,19 @@ def make_dense(target, dtype):
                     c, stride_before,
                     null, 0, c if scaled else null, stride_before,
                 )  # fmt: skip
+
+    @helper
+    def scale_slopes(layer, row, rows):
+        """slope *= gradient by the outputs, of a layer whose z is kept."""
+        stride, between = layer[at.STRIDE], layer[at.RESULT_STRIDE]
+        slopes = offset(as_floats(layer[at.SLOPE]), row * stride)
+        results = offset(as_floats(layer[at.RESULT]), row * between)
+        for r in range(rows):
+            slope, result = offset(slopes, r * stride), offset(results, r * between)
+            for j in range(layer[at.N_OUT]):
+                slope[j] *= result[j]
+            for j in range(layer[at.N_OUT], layer[at.WIDTH]):
+                slope[j] = zero
 
     @helper
     def pack_rows(layer, batch, row, rows):
@@ -156,7 +181,7 @@ def make_dense(target, dtype):
     @helper
     def pack_gradients(layer, batch, row, rows):
         width, stride = layer[at.WIDTH], layer[at.STRIDE]
-        by_z = offset(as_floats(layer[at.SLOPE]), row * stride)
+        by_z = offset(as_floats(layer[at.GRADIENT_BY_Z]), row * stride)
         panels = as_floats(layer[at.GRADIENT_PANELS])
         for column in range(0, width, panel):
             columns = min(panel, width - column)
@@ -175,7 +200,7 @@ def make_dense(target, dtype):
             panels = as_floats(layer[at.GRADIENT_PANELS])
             columns = min(panel, layer[at.WIDTH] - column)
             return offset(panels, column * batch), columns
-        return offset(as_floats(layer[at.SLOPE]), column), layer[at.STRIDE]
+        return offset(as_floats(layer[at.GRADIENT_BY_Z]), column), layer[at.STRIDE]
 
     @helper
     def strip_gradient(layer, batch, column, first, rows, gradient):
@@ -209,12 +234,14 @@ def make_dense(target, dtype):
 
     @helper
     def bias_gradient(table, layer, batch, gradient):
-        """gradient = 1^T by_z, the sum over the batch, (width,)."""
+        """Sum over the batch of the gradient by what the bias is added to, (width,)."""
         width = layer[at.WIDTH]
         null = as_floats(0)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
             by_z, b_k = gradient_columns(layer, batch, column)
+            if layer[at.NORMALISE] != 0:
+                by_z, b_k = offset(as_floats(layer[at.SLOPE]), column), layer[at.STRIDE]
             tile(
                 batch, 1, as_floats(table[at.ONE]), 0, 0, by_z, columns, b_k,
                 offset(gradient, column), 0, null, 0, null, 0,
@@ -242,6 +269,6 @@ def make_dense(target, dtype):
             begin += count
 
     return Dense(
-        z_of, activate_rows, forward, backward, pack_rows, gradient_columns,
-        strip_gradient, bias_gradient, transpose,
+        z_of, activate_rows, product, backward, scale_slopes, pack_rows,
+        gradient_columns, strip_gradient, bias_gradient, transpose,
     )  # fmt: skip

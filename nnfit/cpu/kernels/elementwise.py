@@ -6,7 +6,6 @@ costs its own compilation and none of the engine's.
 
 from numba.core import types as nb
 
-from nnfit.cpu.fields import N_RATES
 from nnfit.cpu.kernels.lowering import scalar_type, specialise
 from nnfit.cpu.kernels.memory import FLOAT64_POINTER, offset, pointer_type
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
@@ -115,6 +114,34 @@ def gradient_sum(target, dtype):
     return _optimizer(row, dtype)
 
 
+def penalty(target, dtype):
+    """Kernels ``penalise(g, w, n, l2, l1)`` and ``clip(g, n, factor, limit)``.
+
+    The first adds the derivative of ``l2 / 2 * w**2 + l1 * abs(w)`` to a gradient, that
+    of the absolute value being 0 at 0; the second multiplies it by `factor` and cuts
+    what is beyond `limit`.
+    """
+    scalar = scalar_type(dtype)
+    pointer = pointer_type(dtype)
+    zero = scalar(0.0)
+
+    def penalise(g, w, n, l2, l1):
+        for i in range(n):
+            sign = l1 if w[i] > zero else (-l1 if w[i] < zero else zero)
+            g[i] += l2 * w[i] + sign
+
+    def clip(g, n, factor, limit):
+        for i in range(n):
+            value = g[i] * factor
+            value = limit if value > limit else value
+            g[i] = -limit if value < -limit else value
+
+    return {
+        "penalise": (penalise, nb.void(pointer, pointer, nb.int64, scalar, scalar)),
+        "clip": (clip, nb.void(pointer, nb.int64, scalar, scalar)),
+    }
+
+
 def _optimizer(row, dtype):
     scalar = scalar_type(dtype)
     pointer = pointer_type(dtype)
@@ -140,7 +167,7 @@ def _optimizer(row, dtype):
 
     def prepare(step, learning_rate, hyper, memory, rates):
         h = rates_of_step(nb.float64(step), learning_rate, hyper, memory)
-        for i in range(N_RATES):
+        for i in range(8):
             rates[i] = h[i]
 
     return {

@@ -18,6 +18,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.dense import make_dense
+from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.memory import (
     FLOAT64_POINTER,
@@ -27,11 +28,9 @@ from nnfit.cpu.kernels.memory import (
     layer_at,
     offset,
     pointer_from_address,
-    pointer_type,
 )
 from nnfit.cpu.kernels.progress import make_progress
-from nnfit.cpu.kernels.rows import make_rows
-from nnfit.cpu.kernels.strips import make_strips
+from nnfit.cpu.kernels.strips import FUSED, make_strips
 from nnfit.cpu.kernels.threads import make_team
 
 #: ``forward_rows(table, position, row, rows)``
@@ -40,6 +39,21 @@ FORWARD_ROWS = (INT64_POINTER, nb.int64, nb.int64, nb.int64)
 EVALUATE_ROWS = (INT64_POINTER, nb.int64, nb.int64, nb.int64, nb.float64)
 #: ``pass_rows(table, position, batch, begin, end, weight_sum)``
 PASS_ROWS = (INT64_POINTER, nb.int64, nb.int64, nb.int64, nb.int64, nb.float64)
+#: ``pass_batch(table, position, batch, begin, end, weight_sum, spread, momentum,
+#: thread, n_threads, passed)``, which returns the number of barriers passed
+PASS_BATCH = (
+    INT64_POINTER, nb.int64, nb.int64, nb.int64, nb.int64, nb.float64, nb.float64,
+    nb.float64, nb.int64, nb.int64, nb.int64,
+)  # fmt: skip
+#: ``update_whole(table, floats, thread, n_threads, batch, step, weight_sum, passed)``,
+#: likewise
+UPDATE_WHOLE = (
+    INT64_POINTER, FLOAT64_POINTER, nb.int64, nb.int64, nb.int64, nb.int64, nb.float64,
+    nb.int64,
+)  # fmt: skip
+#: Part of the way from the running statistics of batch normalisation to those of a
+#: batch, as in PyTorch; less for a last batch of fewer rows.
+STATISTICS_MOMENTUM = 0.1
 
 
 def rows(target, dtype):
@@ -56,64 +70,24 @@ def rows(target, dtype):
         Of `forward_rows`, `evaluate_rows` and `pass_rows`, which the table has the
         addresses of.
     """
-    pointer = pointer_type(dtype)
-    as_floats = pointer_from_address(dtype)
-    as_doubles = pointer_from_address("float64")
     dense = make_dense(target, dtype)
-    rows_of = make_rows(dtype)
-    lose = caller(
-        nb.void, pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER,
-        pointer, nb.int64, nb.int64, pointer,
-    )  # fmt: skip
-    sparse_forward = caller(
-        nb.void, INT64_POINTER, INT64_POINTER, nb.int64, nb.int64, nb.int64
-    )
+    layers = make_layers(target, dtype, dense)
     # By their address here as well: inlined, LLVM would work on each of them twice.
     call_forward = caller(nb.void, *FORWARD_ROWS)
     call_evaluate = caller(nb.void, *EVALUATE_ROWS)
 
     def forward_rows(table, position, row, rows):
         """All layers for a block of rows of the batch at `position`."""
-        first = layer_at(table, 0)
-        if table[at.SPARSE] != 0:
-            sparse_forward(
-                table[at.SPARSE_FORWARD], (table, first, position, row, rows)
-            )
-        else:
-            rows_of.gather(table, first, first[at.N_IN], position, row, rows)
-        for index in range(table[at.SPARSE], table[at.N_LAYERS]):
-            layer = layer_at(table, index)
-            stride = layer[at.INPUT_STRIDE]
-            inputs = offset(as_floats(layer[at.INPUT]), row * stride)
-            dense.forward(layer, inputs, stride, row, rows)
-
-    @helper
-    def compute_loss(table, row, rows):
-        """Losses of a block of rows; the gradient goes where it is propagated."""
-        last = layer_at(table, table[at.N_LAYERS] - 1)
-        start = row * last[at.STRIDE]
-        n_targets = table[at.N_TARGETS]
-        lose(
-            table[at.LOSS_KERNEL],
-            (
-                offset(as_floats(last[at.OUTPUT]), start),
-                last[at.STRIDE],
-                offset(as_floats(table[at.BATCH_Y]), row * n_targets),
-                n_targets,
-                offset(as_floats(last[at.SLOPE]), start),
-                offset(as_doubles(table[at.ROW_LOSS]), row),
-                offset(as_floats(table[at.BATCH_WEIGHT]), row),
-                rows,
-                table[at.N_OUTPUTS],
-                as_floats(table[at.LOSS_PARAMETERS]),
-            ),
-        )
+        layers.gather(table, position, row, rows)
+        for index in range(table[at.N_LAYERS]):
+            layers.product(table, index, position, row, rows)
+            layers.finish(table, index, position, row, rows)
 
     def evaluate_rows(table, position, row, rows, weight_sum):
         """Forward pass and losses of a block of rows."""
-        rows_of.gather_targets(table, position, row, rows, weight_sum)
+        layers.gather_targets(table, position, row, rows, weight_sum)
         call_forward(table[at.FORWARD_ROWS], (table, position, row, rows))
-        compute_loss(table, row, rows)
+        layers.lose(table, position, row, rows)
 
     def pass_rows(table, position, batch, begin, end, weight_sum):
         """Phase 1 for rows begin to end of the batch at `position`."""
@@ -124,9 +98,11 @@ def rows(target, dtype):
                 table[at.EVALUATE_ROWS], (table, position, row, rows, weight_sum)
             )
             for index in range(table[at.N_LAYERS] - 1, 0, -1):
-                dense.backward(
-                    layer_at(table, index), layer_at(table, index - 1), row, rows
-                )
+                before = layer_at(table, index - 1)
+                dense.backward(layer_at(table, index), before, row, rows)
+                if before[at.NORMALISE] != 0:
+                    dense.scale_slopes(before, row, rows)
+                    layers.back(table, before, row, rows)
             for index in range(table[at.N_LAYERS]):
                 dense.pack_rows(layer_at(table, index), batch, row, rows)
 
@@ -158,6 +134,8 @@ def training(target, dtype):
     team = make_team(target)
     rows_of_tile = target.tile_rows
     pass_rows = caller(nb.void, *PASS_ROWS)
+    pass_batch = caller(nb.int64, *PASS_BATCH)
+    update_whole = caller(nb.int64, *UPDATE_WHOLE)
     sort_batch = caller(nb.void, INT64_POINTER, INT64_POINTER, nb.int64, nb.int64)
 
     @helper
@@ -188,15 +166,26 @@ def training(target, dtype):
             position = table[at.CURSOR]
             batch = min(table[at.BATCH_SIZE], table[at.N_ROWS] - position)
             weight_sum = floats[at.WEIGHT_SUM]
-            learning_rate = floats[at.LEARNING_RATE]
+            spread = floats[at.WEIGHT_SPREAD]
             step = table[at.STEP]
             if weight_sum > 0.0:
                 begin = slice_begin(batch, thread, n_threads)
                 end = slice_begin(batch, thread + 1, n_threads)
-                pass_rows(
-                    table[at.PASS_ROWS],
-                    (table, position, batch, begin, end, weight_sum),
-                )
+                if table[at.PASS_BATCH] == 0:
+                    pass_rows(
+                        table[at.PASS_ROWS],
+                        (table, position, batch, begin, end, weight_sum),
+                    )
+                else:
+                    full = nb.float64(table[at.BATCH_SIZE])
+                    passed = pass_batch(
+                        table[at.PASS_BATCH],
+                        (
+                            table, position, batch, begin, end, weight_sum, spread,
+                            STATISTICS_MOMENTUM * nb.float64(batch) / full, thread,
+                            n_threads, passed,
+                        ),
+                    )  # fmt: skip
                 if thread == 0 and table[at.SPARSE] != 0:
                     sort_batch(
                         table[at.SPARSE_SORT_BATCH],
@@ -208,10 +197,19 @@ def training(target, dtype):
             if thread == 0:
                 progress.finish_batch(table, floats, batch)
             if weight_sum > 0.0:
-                strips.update(
-                    table, floats, thread, n_threads, batch, step, learning_rate,
-                    weight_sum,
-                )  # fmt: skip
+                if table[at.UPDATE_WHOLE] == 0:
+                    strips.update(
+                        table, floats, thread, n_threads, batch, step, weight_sum,
+                        FUSED,
+                    )  # fmt: skip
+                else:
+                    passed = update_whole(
+                        table[at.UPDATE_WHOLE],
+                        (
+                            table, floats, thread, n_threads, batch, step, weight_sum,
+                            passed,
+                        ),
+                    )  # fmt: skip
             passed = team.wait_for_all(shared, thread, n_threads, passed, not ends)
             team.watch(shared, thread, n_threads, number, table[at.PATIENCE])
 
@@ -220,7 +218,7 @@ def training(target, dtype):
 
     def refresh(table, floats):
         """Everything derived from what may be set between two calls."""
-        strips.derive(table)
+        strips.derive(table, floats)
         progress.prepare_batch(table, floats)
 
     threads = nb.void(INT64_POINTER, FLOAT64_POINTER, nb.int64)

@@ -9,6 +9,7 @@ from numba.core import types as nb
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.dense import make_dense
 from nnfit.cpu.kernels.engine import EVALUATE_ROWS, FORWARD_ROWS
+from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.memory import (
     FLOAT64_POINTER,
@@ -19,7 +20,7 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.cpu.kernels.row_major import make_forward
+from nnfit.cpu.kernels.row_major import make_product
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.scores import make_scores
 
@@ -52,16 +53,17 @@ def prediction_of_few(target, dtype):
     dtype : {"float32", "float64"}
     """
     pointer = pointer_type(dtype)
-    forward = make_forward(target, dtype, make_dense(target, dtype))
-    rows_of = make_rows(dtype)
+    dense = make_dense(target, dtype)
+    product = make_product(target, dtype, dense)
+    layers = make_layers(target, dtype, dense)
     write_predictions = make_write_predictions(dtype)
 
     def predict_few(table, out, rows):
         """`predict` of all rows at once, with weights that are not packed."""
-        first = layer_at(table, 0)
-        rows_of.gather(table, first, first[at.N_IN], 0, 0, rows)
+        layers.gather(table, 0, 0, rows)
         for index in range(table[at.N_LAYERS]):
-            forward(layer_at(table, index), rows)
+            product(layer_at(table, index), rows)
+            layers.finish(table, index, 0, 0, rows)
         write_predictions(table, rows, out)
 
     signature = nb.void(INT64_POINTER, pointer, nb.int64)

@@ -11,7 +11,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import random
-from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import (
     FLOAT64_POINTER,
     caller,
@@ -25,9 +25,14 @@ Progress = namedtuple("Progress", "begin_epoch finish_batch prepare_batch")
 
 
 @helper
-def rates_offset(step):
-    """Where the scalars of a step lie; two sets, to prepare one in advance."""
-    return (step % 2) * at.N_RATES
+def rates_offset(table, step, index):
+    """Where the scalars of a step lie; two sets, to prepare one in advance.
+
+    Layers share them, unless they have learning rates of their own.
+    """
+    n_rows = table[at.N_RATE_ROWS]
+    row = index if n_rows > 1 else 0
+    return ((step % 2) * n_rows + row) * at.N_RATES
 
 
 def make_progress(dtype):
@@ -36,6 +41,7 @@ def make_progress(dtype):
     as_doubles = pointer_from_address("float64")
     as_int64 = pointer_from_address("int64")
     pointer = pointer_type(dtype)
+    scalar = scalar_type(dtype)
     prepare_rates = caller(
         nb.void, nb.int64, nb.float64, FLOAT64_POINTER, FLOAT64_POINTER, pointer
     )
@@ -61,34 +67,82 @@ def make_progress(dtype):
             random.shuffle(order, n, table[at.SEED], table[at.EPOCH])
 
     @helper
-    def prepare_batch(table, floats):
-        """Weight sum and optimizer scalars of the batch that comes next."""
-        if table[at.WHOLE] == 0:
-            count = min(table[at.BATCH_SIZE], table[at.N_ROWS] - table[at.CURSOR])
-            weight_sum = nb.float64(count)
-            if table[at.SAMPLE_WEIGHT] != 0:
-                weights = as_doubles(table[at.SAMPLE_WEIGHT])
-                ordered = table[at.ORDER] != 0
-                order = as_int64(table[at.ORDER])
-                weight_sum = 0.0
-                for i in range(table[at.CURSOR], table[at.CURSOR] + count):
-                    weight_sum += weights[order[i] if ordered else i]
-            floats[at.WEIGHT_SUM] = weight_sum
-        step = table[at.STEP]
+    def weigh_batch(table, floats):
+        """Sum and spread of the weights of the batch that comes next."""
+        count = min(table[at.BATCH_SIZE], table[at.N_ROWS] - table[at.CURSOR])
+        weight_sum = squares = nb.float64(count)
+        if table[at.SAMPLE_WEIGHT] != 0:
+            weights = as_doubles(table[at.SAMPLE_WEIGHT])
+            ordered = table[at.ORDER] != 0
+            order = as_int64(table[at.ORDER])
+            weight_sum = squares = 0.0
+            for i in range(table[at.CURSOR], table[at.CURSOR] + count):
+                weight = weights[order[i] if ordered else i]
+                weight_sum += weight
+                squares += weight * weight
+        floats[at.WEIGHT_SUM] = weight_sum
+        floats[at.WEIGHT_SPREAD] = 1.0 - squares / (weight_sum * weight_sum)
+        if table[at.AUGMENTATION] != 0:
+            as_doubles(table[at.AUGMENTATION])[at.BATCH_WEIGHT_SUM] = weight_sum
+
+    @helper
+    def planned(table, column):
+        """What the schedules say of the batch that comes next."""
+        if table[at.PLAN] == 0:
+            return 0.0 if column == at.PLAN_AVERAGE else 1.0
+        return as_doubles(table[at.PLAN])[table[at.BATCHES] * at.N_PLANNED + column]
+
+    @helper
+    def prepare_dropout(table):
+        """Rates of the batch that comes next, behind those given."""
+        rates = as_doubles(table[at.DROPOUT_RATES])
+        n, factor = table[at.N_LAYERS], planned(table, at.PLAN_DROPOUT)
+        # The input's, which augmentation reads, lies behind the hidden layers' n - 1.
+        for i in range(n):
+            rates[n + i] = rates[i] * factor
+
+    @helper
+    def prepare_layer(table, floats, index):
+        """Optimizer scalars of the step that comes next."""
+        step, n_rows = table[at.STEP], table[at.N_RATE_ROWS]
+        factor = as_doubles(table[at.LAYER_RATES])[index] if n_rows > 1 else 1.0
+        learning_rate = floats[at.RATE_NOW] * factor
+        rates = offset(as_floats(table[at.RATES]), rates_offset(table, step, index))
+        # From the numbers after the last step to those after this one: the same,
+        # however often a step is prepared.
+        memory = as_doubles(table[at.MEMORY])
+        before = offset(memory, ((step % 2) * n_rows + index) * at.N_MEMORY)
+        after = offset(memory, (((step + 1) % 2) * n_rows + index) * at.N_MEMORY)
+        for i in range(at.N_MEMORY):
+            after[i] = before[i]
+        hyper = as_doubles(table[at.HYPER])
         prepare_rates(
-            table[at.PREPARE_KERNEL],
-            (
-                step + 1,
-                floats[at.LEARNING_RATE],
-                as_doubles(table[at.HYPER]),
-                as_doubles(table[at.MEMORY]),
-                offset(as_floats(table[at.RATES]), rates_offset(step)),
-            ),
+            table[at.PREPARE_KERNEL], (step + 1, learning_rate, hyper, after, rates)
         )
+        decay = floats[at.WEIGHT_DECAY] * planned(table, at.PLAN_DECAY)
+        rates[at.DECAY] = scalar(1.0 - learning_rate * decay)
+        rates[at.AVERAGE_RATE] = scalar(planned(table, at.PLAN_AVERAGE))
+        rates[at.MATRIX_RATE] = scalar(learning_rate)
+        if table[at.MOMENTUM] >= 0:
+            rates[at.MATRIX_MOMENTUM] = scalar(hyper[table[at.MOMENTUM]])
+
+    @helper
+    def prepare_batch(table, floats):
+        """Weight sum and scalars of the batch that comes next."""
+        if table[at.WHOLE] == 0:
+            weigh_batch(table, floats)
+        if table[at.DROPOUT_RATES] != 0:
+            prepare_dropout(table)
+        if table[at.MOMENTUM] >= 0:
+            momentum = floats[at.MOMENTUM_GIVEN] * planned(table, at.PLAN_MOMENTUM)
+            as_doubles(table[at.HYPER])[table[at.MOMENTUM]] = momentum
+        floats[at.RATE_NOW] = floats[at.LEARNING_RATE] * planned(table, at.PLAN_RATE)
+        for index in range(table[at.N_RATE_ROWS]):
+            prepare_layer(table, floats, index)
 
     @helper
     def batch_loss(table, floats, batch):
-        """Loss of a batch: rows in order, then the L2 penalty of its weights.
+        """Loss of a batch: rows in order, then the penalties of its weights.
 
         The penalty was summed, weights strip by strip, when they were last
         updated; both sums have an order without the number of threads in it.
@@ -99,11 +153,11 @@ def make_progress(dtype):
             loss += rows[r]
         loss *= floats[at.LOSS_SCALE]
         n_units = table[at.N_UNITS]
-        squares = offset(as_doubles(table[at.PENALTY]), (table[at.STEP] % 2) * n_units)
+        parts = offset(as_doubles(table[at.PENALTY]), (table[at.STEP] % 2) * n_units)
         penalty = 0.0
         for unit in range(n_units):
-            penalty += squares[unit]
-        return loss + 0.5 * floats[at.ALPHA] * penalty / floats[at.WEIGHT_SUM]
+            penalty += parts[unit]
+        return loss + penalty / floats[at.WEIGHT_SUM]
 
     @helper
     def finish_epoch(table, floats):
@@ -112,7 +166,7 @@ def make_progress(dtype):
         loss = floats[at.EPOCH_LOSS] / n
         finished = table[at.FINISHED]
         as_doubles(table[at.LOSS_CURVE])[finished] = loss
-        as_doubles(table[at.RATE_CURVE])[finished] = floats[at.LEARNING_RATE]
+        as_doubles(table[at.RATE_CURVE])[finished] = floats[at.RATE_NOW]
         table[at.FINISHED] = finished + 1
         table[at.EPOCH] += 1
         table[at.SAMPLES] += n

@@ -12,6 +12,12 @@ _GAMMA = np.uint64(0x9E3779B97F4A7C15)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _30, _27, _31, _32 = (np.uint64(n) for n in (30, 27, 31, 32))
+_LOW = np.uint64(0xFFFFFFFF)
+_STEP, _THIRD, _FOURTH = (np.uint32(n) for n in (0x9E3779B9, 0x7FEB352D, 0x846CA68B))
+_15, _16 = np.uint32(15), np.uint32(16)
+
+#: What a stream of random numbers of a step is for; those of hidden layers follow.
+INPUT_DROPOUT, INPUT_NOISE, MIXUP, HIDDEN_DROPOUT = range(4)
 
 
 @helper
@@ -37,6 +43,37 @@ def below(start, element, bound):
     """
     bits = mix(start + np.uint64(element) * _GAMMA) >> _32
     return np.int64((bits * np.uint64(bound)) >> _32)
+
+
+@helper
+def stream_of(seed, step, purpose):
+    """Start of the stream of one purpose in one step."""
+    return stream(np.int64(stream(seed, step)), purpose)
+
+
+@helper
+def low_word(key):
+    """The low 32 bits of a row's key."""
+    return np.uint32(key & _LOW)
+
+
+@helper
+def high_word(key):
+    """The high 32 bits of a row's key."""
+    return np.uint32(key >> _32)
+
+
+@helper
+def bits(low, high, element):
+    """32 random bits of an element, from the two words of its row's key.
+
+    The finaliser of murmur3 with the constants of lowbias32 (Wellons 2018), the second
+    word in its middle: 32 bits wide, so that a vector holds twice as many.
+    """
+    x = np.uint32(np.uint32(element) * _STEP + low)
+    x = np.uint32(np.uint32((x ^ (x >> _16)) * _THIRD) ^ high)
+    x = np.uint32((x ^ (x >> _15)) * _FOURTH)
+    return np.uint32(x ^ (x >> _16))
 
 
 @helper

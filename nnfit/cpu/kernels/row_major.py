@@ -18,8 +18,8 @@ from nnfit.cpu.kernels.memory import (
 from nnfit.cpu.kernels.tile import make_multiply_add
 
 
-def make_forward(target, dtype, dense):
-    """Make ``forward(layer, rows)`` on row-major weights, for a processor.
+def make_product(target, dtype, dense):
+    """Make ``product(layer, rows)`` on row-major weights, for a processor.
 
     Parameters
     ----------
@@ -29,10 +29,11 @@ def make_forward(target, dtype, dense):
 
     Returns
     -------
-    forward : numba dispatcher
+    product : numba dispatcher
     """
     as_floats = pointer_from_address(dtype)
     multiply_add = make_multiply_add(target, dtype)
+    zero = scalar_type(dtype)(0.0)
 
     @helper
     def add_four(z, n_out, inputs, weights):
@@ -52,16 +53,22 @@ def make_forward(target, dtype, dense):
             z[j] = multiply_add(x, weights[j], z[j])
 
     @helper
-    def forward(layer, rows):
-        """output[:rows] = activation(inputs W + b), with the bits of `dense`."""
+    def product(layer, rows):
+        """z[:rows] = inputs W + what it starts from, with the bits of `dense`."""
         n_in, n_out, stride = layer[at.N_IN], layer[at.N_OUT], layer[at.STRIDE]
         input_stride = layer[at.INPUT_STRIDE]
         inputs = as_floats(layer[at.INPUT])
         weights, bias = as_floats(layer[at.COEF]), as_floats(layer[at.INTERCEPT])
         z = as_floats(dense.z_of(layer))
+        plain = layer[at.NORMALISE] == 0
         for r in range(rows):
+            if plain:
+                start = bias
+            else:
+                start = offset(as_floats(layer[at.START]), r * layer[at.START_STRIDE])
             for j in range(n_out):
-                z[r * stride + j] = bias[j]
+                empty = not plain and layer[at.START] == 0
+                z[r * stride + j] = zero if empty else start[j]
         fours = n_in // 4 * 4
         for k in range(0, fours, 4):
             for r in range(rows):
@@ -79,9 +86,8 @@ def make_forward(target, dtype, dense):
                     inputs[r * input_stride + k],
                     offset(weights, k * n_out),
                 )
-        dense.activate_rows(layer, 0, rows)
 
-    return forward
+    return product
 
 
 def weights(target, dtype):

@@ -8,7 +8,7 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import offset, pointer_from_address
 
-Rows = namedtuple("Rows", "gather gather_targets row_number weight entries")
+Rows = namedtuple("Rows", "gather gather_targets add_row row_number weight entries")
 
 
 def make_rows(dtype):
@@ -74,6 +74,26 @@ def make_rows(dtype):
             copy_sparse(values, as_int64(table[at.INDICES]), begin, end, goal, n)
 
     @helper
+    def add_sparse(values, indices, begin, end, factor, goal):
+        for k in range(begin, end):
+            goal[indices[k]] += factor * values[k]
+
+    @helper
+    def add_row(table, row, factor, goal, n):
+        """goal += factor * row of the data, without writing out a sparse one."""
+        values = as_floats(table[at.X])
+        if table[at.X_KIND] == at.DENSE:
+            source = offset(values, row * table[at.X_STRIDE])
+            for j in range(n):
+                goal[j] += factor * source[j]
+            return
+        begin, end = entries(table, row)
+        if table[at.X_KIND] == at.CSR_INT32:
+            add_sparse(values, as_int32(table[at.INDICES]), begin, end, factor, goal)
+        else:
+            add_sparse(values, as_int64(table[at.INDICES]), begin, end, factor, goal)
+
+    @helper
     def gather(table, first, n_features, position, row, rows):
         """Copy rows of X into the input buffer of the first layer.
 
@@ -113,4 +133,4 @@ def make_rows(dtype):
                 goal[r * n_targets + j] = y[number * n_targets + j]
             weights[r] = scalar(weight(table, number) / weight_sum)
 
-    return Rows(gather, gather_targets, row_number, weight, entries)
+    return Rows(gather, gather_targets, add_row, row_number, weight, entries)

@@ -61,15 +61,17 @@ def build(target, dtype):
     def forward_row(layer, indices, values, count, z):
         n_in, width = layer[at.N_IN], layer[at.WIDTH]
         weights, bias = as_floats(layer[at.WEIGHTS]), as_floats(layer[at.BIAS])
+        plain = layer[at.NORMALISE] == 0
+        null = as_floats(0)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
             weighted_sum(
                 count, indices, values, offset(weights, column * n_in), columns,
-                columns, offset(z, column), offset(bias, column),
+                columns, offset(z, column), offset(bias, column) if plain else null,
             )  # fmt: skip
 
     def forward(table, layer, position, row, rows):
-        """Output and slope of rows of the batch at `position`, from X itself."""
+        """z of rows of the batch at `position`, from X itself."""
         stride = layer[at.STRIDE]
         z = as_floats(dense.z_of(layer))
         values = as_floats(table[at.X])
@@ -83,7 +85,6 @@ def build(target, dtype):
             else:
                 columns_64 = offset(as_int64(table[at.INDICES]), begin)
                 forward_row(layer, columns_64, here, end - begin, line)
-        dense.activate_rows(layer, row, rows)
 
     @helper
     def column_of(table, k):

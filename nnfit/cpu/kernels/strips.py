@@ -27,7 +27,11 @@ from nnfit.cpu.kernels.progress import rates_offset
 # of one row, two thirds of a tile of six, hence four rows of weights.
 UPDATE_COST, TRANSPOSE_COST, BIAS_ROWS = 20, 30, 4
 
-Strips = namedtuple("Strips", "update derive")
+#: Parts of an update: gradient and update of each strip at once, or, where a step needs
+#: all gradients first, one after the other.
+FUSED, GRADIENTS, APPLICATION = range(3)
+
+Strips = namedtuple("Strips", "update derive panels_of strips_of_panel derive_strip")
 
 
 def make_strips(target, dtype, dense):
@@ -54,11 +58,13 @@ def make_strips(target, dtype, dense):
     call_update = caller(
         nb.void, pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
     )
+    call_penalise = caller(nb.void, pointer, pointer, nb.int64, scalar, scalar)
+    call_clip = caller(nb.void, pointer, nb.int64, scalar, scalar)
     sparse_gradient = caller(
         nb.void, INT64_POINTER, INT64_POINTER, nb.int64, nb.int64, nb.int64, nb.int64,
         pointer,
     )  # fmt: skip
-    one, zero = scalar(1.0), scalar(0.0)
+    zero, one = scalar(0.0), scalar(1.0)
 
     @helper
     def strips_of_panel(layer):
@@ -69,36 +75,79 @@ def make_strips(target, dtype, dense):
         return (layer[at.WIDTH] + panel - 1) // panel
 
     @helper
-    def derive_strip(table, layer, unit, column, first, rows, parity):
-        """What follows from a strip's new weights: penalty, transposed copy."""
-        columns = min(panel, layer[at.WIDTH] - column)
-        weights = offset(
-            as_floats(layer[at.WEIGHTS]), column * layer[at.N_IN] + first * columns
-        )
-        squares = as_doubles(table[at.PENALTY])
-        squares[parity * table[at.N_UNITS] + unit] = sum_of_squares(
-            weights, rows * columns
-        )
-        if layer[at.TRANSPOSED] != 0:
-            dense.transpose(layer, column, first, rows)
+    def parameter_at(address, table, other):
+        """Where in another flat array lies what a parameter's address is for."""
+        return as_floats(other + (address - table[at.PARAMETERS]))
 
     @helper
-    def apply(table, weights, gradient, n, rates, l2, decay):
-        """Update n parameters that lie at `weights` with their optimizer state."""
-        distance = (weights - table[at.PARAMETERS]) // item
+    def follow(table, address, n, rate):
+        """Move the running average towards n parameters."""
+        average = parameter_at(address, table, table[at.AVERAGE])
+        values = as_floats(address)
+        if rate >= one:
+            for i in range(n):
+                average[i] = values[i]
+        else:
+            for i in range(n):
+                average[i] += rate * (values[i] - average[i])
+
+    @helper
+    def settle(table, address, n, rate):
+        """What follows from n new parameters, wherever they belong."""
+        if table[at.AVERAGE] != 0 and rate > zero:
+            follow(table, address, n, rate)
+
+    @helper
+    def derive_strip(table, floats, layer, unit, column, first, rows, parity, rate):
+        """Penalty, transposed copy and average of a strip's new weights."""
+        columns = min(panel, layer[at.WIDTH] - column)
+        address = layer[at.WEIGHTS] + item * (column * layer[at.N_IN] + first * columns)
+        weights, n = as_floats(address), rows * columns
+        penalty = 0.5 * floats[at.ALPHA] * nb.float64(sum_of_squares(weights, n))
+        if floats[at.L1] > 0.0:
+            penalty += floats[at.L1] * nb.float64(sum_of_sizes(weights, n))
+        penalties = as_doubles(table[at.PENALTY])
+        penalties[parity * table[at.N_UNITS] + unit] = penalty
+        if layer[at.TRANSPOSED] != 0:
+            dense.transpose(layer, column, first, rows)
+        settle(table, address, n, rate)
+
+    @helper
+    def apply(table, address, gradient, n, rates, l2, decay):
+        """Update n parameters at an address with their optimizer state."""
         call_update(
             table[at.UPDATE_KERNEL],
             (
-                as_floats(weights),
+                as_floats(address),
                 gradient,
-                offset(as_floats(table[at.STATE_0]), distance),
-                offset(as_floats(table[at.STATE_1]), distance),
+                parameter_at(address, table, table[at.STATE_0]),
+                parameter_at(address, table, table[at.STATE_1]),
                 n,
                 rates,
                 l2,
                 decay,
             ),
         )
+
+    @helper
+    def penalise(table, floats, address, gradient, n, weight_sum):
+        """Add the derivative of the penalties of n weights to their gradient."""
+        call_penalise(
+            table[at.PENALISE_KERNEL],
+            (
+                gradient,
+                as_floats(address),
+                n,
+                scalar(floats[at.ALPHA] / weight_sum),
+                scalar(floats[at.L1] / weight_sum),
+            ),
+        )
+
+    @helper
+    def clip(table, floats, gradient, n, factor):
+        """Multiply n gradients by the factor of all, then bound each."""
+        limit = scalar(floats[at.CLIP_VALUE])
+        call_clip(table[at.CLIP_KERNEL], (gradient, n, scalar(factor), limit))
 
     @helper
     def gradient_of(table, layer, index, batch, column, first, rows, gradient):
@@ -130,23 +179,103 @@ def make_strips(target, dtype, dense):
         return total
 
     @helper
+    def scale_gradient(layer, batch, gradient):
+        """Sum over the batch of the gradient by u times z normalised, (width,)."""
+        width, stride = layer[at.WIDTH], layer[at.STRIDE]
+        for j in range(width):
+            gradient[j] = zero
+        for r in range(batch):
+            by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
+            normed = offset(as_floats(layer[at.NORMED]), r * stride)
+            for j in range(layer[at.N_OUT]):
+                gradient[j] += by_u[j] * normed[j]
+
+    @helper
+    def step_of(table, floats, layer, address, gradient, n, rates, weight_sum, part,
+                factor):  # fmt: skip
+        """Update n parameters by their gradient; weights have penalties and decay."""
+        is_weight = weight_sum > 0.0
+        l2 = scalar(floats[at.ALPHA] / weight_sum) if is_weight else zero
+        decay = rates[at.DECAY] if is_weight else one
+        if table[at.PENALISE_KERNEL] != 0:
+            if part == FUSED and is_weight:
+                penalise(table, floats, address, gradient, n, weight_sum)
+            clip(table, floats, gradient, n, factor)
+            l2 = zero
+        if layer[at.MATRIX] == 0 or not is_weight:
+            apply(table, address, gradient, n, rates, l2, decay)
+
+    @helper
+    def gradient_at(table, address, scratch, part):
+        """Where the gradient of the parameters at an address goes, or is."""
+        if part == FUSED:
+            return scratch
+        return parameter_at(address, table, table[at.GRADIENT])
+
+    @helper
+    def weights_step(table, floats, layer, index, unit, batch, column, first, rows,
+                     scratch, rates, weight_sum, parity, part, factor):  # fmt: skip
+        """One strip's part of an update."""
+        columns = min(panel, layer[at.WIDTH] - column)
+        address = layer[at.WEIGHTS] + item * (column * layer[at.N_IN] + first * columns)
+        n = rows * columns
+        gradient = gradient_at(table, address, scratch, part)
+        if part != APPLICATION:
+            gradient_of(table, layer, index, batch, column, first, rows, gradient)
+        if part == GRADIENTS:
+            penalise(table, floats, address, gradient, n, weight_sum)
+            squares = as_doubles(table[at.GRADIENT_SQUARES])
+            squares[unit] = nb.float64(sum_of_squares(gradient, n))
+            return
+        step_of(
+            table, floats, layer, address, gradient, n, rates, weight_sum, part, factor
+        )
+        if part == FUSED:
+            derive_strip(
+                table, floats, layer, unit, column, first, rows, parity,
+                rates[at.AVERAGE_RATE],
+            )  # fmt: skip
+
+    @helper
+    def vectors_step(table, floats, layer, unit, batch, scratch, rates, part, factor):
+        """The part of an update of a layer's biases and of its scale."""
+        width, squares = layer[at.WIDTH], 0.0
+        for number in range(2 if layer[at.N_NORMS] > 0 else 1):
+            address = layer[at.BIAS] if number == 0 else layer[at.NORMS]
+            gradient = gradient_at(table, address, scratch, part)
+            if part != APPLICATION:
+                if number == 0:
+                    dense.bias_gradient(table, layer, batch, gradient)
+                else:
+                    scale_gradient(layer, batch, gradient)
+            if part == GRADIENTS:
+                squares += nb.float64(sum_of_squares(gradient, width))
+            else:
+                step_of(
+                    table, floats, layer, address, gradient, width, rates, 0.0, part,
+                    factor,
+                )  # fmt: skip
+                settle(table, address, width, rates[at.AVERAGE_RATE])
+        if part == GRADIENTS:
+            as_doubles(table[at.GRADIENT_SQUARES])[unit] = squares
+
+    @helper
     def update(
-        table, floats, thread, n_threads, batch, step, learning_rate, weight_sum
+        table, floats, thread, n_threads, batch, step, weight_sum, part, factor=1.0
     ):
-        """Phase 2 of a batch for one thread."""
+        """Phase 2 of a batch for one thread, or a part of it."""
         total = cost_of_all(table, batch)
         begin = total * thread // n_threads
         end = total * (thread + 1) // n_threads
-        rates = offset(as_floats(table[at.RATES]), rates_offset(step))
-        l2 = scalar(floats[at.ALPHA] / weight_sum)
-        decay = scalar(1.0 - learning_rate * floats[at.WEIGHT_DECAY])
-        gradient = offset(
+        scratch = offset(
             as_floats(table[at.SCRATCH]), thread * table[at.SCRATCH_STRIDE]
         )
+        parity = (step + 1) % 2
         unit = cost = 0  # of the strips before
         for index in range(table[at.N_LAYERS]):
             layer = layer_at(table, index)
             n_in, width = layer[at.N_IN], layer[at.WIDTH]
+            rates = offset(as_floats(table[at.RATES]), rates_offset(table, step, index))
             n_strips = strips_of_panel(layer)
             cost_of_one = cost_of_weight(table, index, batch)
             for p in range(panels_of(layer)):
@@ -156,28 +285,22 @@ def make_strips(target, dtype, dense):
                     first = strip * rows_of_strip
                     rows = min(rows_of_strip, n_in - first)
                     if begin <= cost < end:
-                        gradient_of(
-                            table, layer, index, batch, column, first, rows, gradient
-                        )
-                        weights = layer[at.WEIGHTS] + item * (
-                            column * n_in + first * columns
-                        )
-                        n = rows * columns
-                        apply(table, weights, gradient, n, rates, l2, decay)
-                        derive_strip(
-                            table, layer, unit + strip, column, first, rows,
-                            (step + 1) % 2,
+                        weights_step(
+                            table, floats, layer, index, unit + strip, batch, column,
+                            first, rows, scratch, rates, weight_sum, parity, part,
+                            factor,
                         )  # fmt: skip
                     cost += rows * columns * cost_of_one
                 unit += n_strips
             if begin <= cost < end:
-                dense.bias_gradient(table, layer, batch, gradient)
-                apply(table, layer[at.BIAS], gradient, width, rates, zero, one)
+                vectors_step(
+                    table, floats, layer, unit, batch, scratch, rates, part, factor
+                )
             unit += 1
             cost += BIAS_ROWS * width * cost_of_one
 
     @helper
-    def derive(table):
+    def derive(table, floats):
         """Penalty and transposed copies of all weights."""
         unit = 0
         for index in range(table[at.N_LAYERS]):
@@ -188,13 +311,13 @@ def make_strips(target, dtype, dense):
                     first = strip * rows_of_strip
                     rows = min(rows_of_strip, n_in - first)
                     derive_strip(
-                        table, layer, unit + strip, p * panel, first, rows,
-                        table[at.STEP] % 2,
+                        table, floats, layer, unit + strip, p * panel, first, rows,
+                        table[at.STEP] % 2, zero,
                     )  # fmt: skip
                 unit += n_strips
             unit += 1
 
-    return Strips(update, derive)
+    return Strips(update, derive, panels_of, strips_of_panel, derive_strip)
 
 
 @sum_helper
@@ -203,4 +326,13 @@ def sum_of_squares(values, n):
     total = values[0] * values[0]
     for i in range(1, n):
         total += values[i] * values[i]
+    return total
+
+
+@sum_helper
+def sum_of_sizes(values, n):
+    """Likewise, of absolute values."""
+    total = abs(values[0])
+    for i in range(1, n):
+        total += abs(values[i])
     return total

@@ -1,0 +1,168 @@
+"""Phase 2 where a step needs more of the gradient than a strip of it.
+
+    gradients of all strips, and their squares            | barrier
+    factor of clip_norm; update of all but whole matrices | barrier
+    whole matrices, one after the other                   | barriers
+    columns bounded by max_norm; what follows from the new weights
+
+Sums are over strips, added in their order by every thread alike.
+"""
+
+import math
+
+from numba.core import types as nb
+
+from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.dense import make_dense
+from nnfit.cpu.kernels.engine import UPDATE_WHOLE
+from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.memory import (
+    INT64_POINTER,
+    caller,
+    layer_at,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
+from nnfit.cpu.kernels.progress import rates_offset
+from nnfit.cpu.kernels.strips import APPLICATION, GRADIENTS, make_strips
+from nnfit.cpu.kernels.threads import make_team
+
+
+def matrix_arguments(dtype):
+    """Of the kernel of an optimizer of whole matrices: see `nnfit.cpu.kernels.muon`."""
+    pointer = pointer_type(dtype)
+    return (
+        pointer, pointer, pointer, pointer, nb.int64, nb.int64, nb.int64, nb.float64,
+        nb.float64, nb.float64, INT64_POINTER, nb.int64, nb.int64, nb.int64,
+    )  # fmt: skip
+
+
+def whole_update(target, dtype):
+    """Entry point ``update_whole`` for a processor and a precision.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    dtype : {"float32", "float64"}
+    """
+    strips = make_strips(target, dtype, make_dense(target, dtype))
+    team = make_team(target)
+    as_int64 = pointer_from_address("int64")
+    as_floats = pointer_from_address(dtype)
+    as_doubles = pointer_from_address("float64")
+    scalar = scalar_type(dtype)
+    item = 4 if dtype == "float32" else 8
+    panel = target.panel(dtype)
+    rows_of_strip = target.strip(dtype)
+    call_matrix = caller(nb.int64, *matrix_arguments(dtype))
+
+    @helper
+    def clip_factor(table, floats):
+        """What all gradients are multiplied by, at most 1."""
+        if math.isinf(floats[at.CLIP_NORM]):
+            return 1.0
+        squares = as_doubles(table[at.GRADIENT_SQUARES])
+        total = 0.0
+        for unit in range(table[at.N_UNITS]):
+            total += squares[unit]
+        norm = math.sqrt(total)
+        return floats[at.CLIP_NORM] / norm if norm > floats[at.CLIP_NORM] else 1.0
+
+    @helper
+    def elsewhere(table, address, other):
+        return as_floats(other + (address - table[at.PARAMETERS]))
+
+    @helper
+    def update_matrices(table, step, thread, n_threads, passed):
+        """The layers whose weights are updated as a whole, by all threads together."""
+        shared = as_int64(table[at.TEAM])
+        for index in range(table[at.N_LAYERS]):
+            layer = layer_at(table, index)
+            if layer[at.MATRIX] == 0:
+                continue
+            rates = offset(as_floats(table[at.RATES]), rates_offset(table, step, index))
+            address = layer[at.WEIGHTS]
+            passed = call_matrix(
+                table[at.MATRIX_KERNEL],
+                (
+                    as_floats(address),
+                    elsewhere(table, address, table[at.GRADIENT]),
+                    elsewhere(table, address, table[at.STATE_0]),
+                    as_floats(table[at.MATRIX_WORK]),
+                    layer[at.N_IN],
+                    layer[at.N_OUT],
+                    layer[at.WIDTH],
+                    nb.float64(rates[at.MATRIX_MOMENTUM]),
+                    nb.float64(rates[at.MATRIX_RATE]),
+                    nb.float64(rates[at.DECAY]),
+                    shared,
+                    thread,
+                    n_threads,
+                    passed,
+                ),
+            )
+            passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+        return passed
+
+    @helper
+    def bound_columns(floats, weights, n_in, columns):
+        """Scale the columns of a panel whose norm is too large."""
+        for j in range(columns):
+            total = 0.0
+            for i in range(n_in):
+                value = nb.float64(weights[i * columns + j])
+                total += value * value
+            norm = math.sqrt(total)
+            if norm > floats[at.MAX_NORM]:
+                factor = scalar(floats[at.MAX_NORM] / norm)
+                for i in range(n_in):
+                    weights[i * columns + j] *= factor
+
+    @helper
+    def finish_panel(table, floats, layer, p, unit, rates, parity):
+        n_in, column = layer[at.N_IN], p * panel
+        columns = min(panel, layer[at.WIDTH] - column)
+        if not math.isinf(floats[at.MAX_NORM]):
+            weights = as_floats(layer[at.WEIGHTS] + item * column * n_in)
+            bound_columns(floats, weights, n_in, columns)
+        for strip in range(strips.strips_of_panel(layer)):
+            first = strip * rows_of_strip
+            rows = min(rows_of_strip, n_in - first)
+            strips.derive_strip(
+                table, floats, layer, unit + strip, column, first, rows, parity,
+                rates[at.AVERAGE_RATE],
+            )  # fmt: skip
+
+    @helper
+    def finish(table, floats, thread, n_threads, step):
+        """Bounds, and what follows from new weights; panels go to threads in turn."""
+        unit = number = 0
+        for index in range(table[at.N_LAYERS]):
+            layer = layer_at(table, index)
+            rates = offset(as_floats(table[at.RATES]), rates_offset(table, step, index))
+            for p in range(strips.panels_of(layer)):
+                if number % n_threads == thread:
+                    finish_panel(table, floats, layer, p, unit, rates, (step + 1) % 2)
+                number += 1
+                unit += strips.strips_of_panel(layer)
+            unit += 1
+
+    def update_whole(table, floats, thread, n_threads, batch, step, weight_sum, passed):
+        """Phase 2 of a batch; returns how many barriers were passed."""
+        shared = as_int64(table[at.TEAM])
+        strips.update(
+            table, floats, thread, n_threads, batch, step, weight_sum, GRADIENTS, 1.0
+        )
+        passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+        strips.update(
+            table, floats, thread, n_threads, batch, step, weight_sum, APPLICATION,
+            clip_factor(table, floats),
+        )  # fmt: skip
+        passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+        if table[at.MATRIX_KERNEL] != 0:
+            passed = update_matrices(table, step, thread, n_threads, passed)
+        finish(table, floats, thread, n_threads, step)
+        return passed
+
+    return {"update_whole": (update_whole, nb.int64(*UPDATE_WHOLE))}

@@ -1,0 +1,148 @@
+"""The tables of a training: settings, data and buffers in one place."""
+
+import numpy as np
+
+from nnfit.cpu import fields as at
+from nnfit.cpu.layout import address, aligned_zeros
+from nnfit.cpu.sparsity import entries_of_batch, is_sparse
+from nnfit.cpu.tables import Tables, loss_scale
+from nnfit.cpu.training_plans import training_plan
+
+#: Epochs of one call; longer curves are returned in several calls.
+MAX_CURVE = 8192
+#: What a change of data or settings leaves as it is.
+PROGRESS = (at.EPOCH, at.STEP, at.SAMPLES, at.NO_IMPROVEMENT)
+
+
+class TrainingTables(Tables):
+    """Tables that the compiled training loop works on.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    solver : nnfit.functions.optimizers.Optimizer or None
+    target : nnfit.cpu.target.Target
+    settings : nnfit.cpu.settings.EngineSettings
+    data : tuple
+        X, y, sample weights or None, numbers of rows or None.
+    flat, average : ndarray
+        Parameters, and their running average or None.
+    state : list of ndarray
+        Slots of the optimizer.
+    memory : ndarray
+        Its numbers, (2, n_rate_rows, N_MEMORY).
+    n_threads : int
+
+    Attributes
+    ----------
+    order : ndarray of int64 or None
+        Of the rows in this epoch.
+    shared : ndarray of int64
+        What threads share.
+    curves : ndarray of shape (2, MAX_CURVE)
+        Losses and learning rates of the epochs of a call.
+    """
+
+    def __init__(
+        self, network, solver, target, settings, data, flat, average, state, memory,
+        n_threads,
+    ):  # fmt: skip
+        X, y, sample_weight, rows = data
+        self._weights = sample_weight, rows
+        features = settings.features(solver)
+        on_entries = is_sparse(X) and not features.augments
+        n_rows = X.shape[0] if rows is None else len(rows)
+        batch = min(settings.batch_size, n_rows)
+        plan = training_plan(
+            network, solver, target, batch, y.shape[1], n_threads, on_entries, features
+        )
+        super().__init__(plan, flat)
+        settings.fill(self, solver)
+        ints, floats = self.ints, self.floats
+        floats[at.BEST_LOSS] = np.inf
+        floats[at.LOSS_SCALE] = loss_scale(network)
+        ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
+        self._kept.append(self.set_X(X, on_entries))
+        if on_entries:
+            self._add_columns(X, batch)
+        ints[at.Y], ints[at.ROWS] = self.keep(y), self.keep(rows)
+        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight)
+        self.order = None
+        if settings.shuffle or rows is not None:
+            self.order = np.empty(n_rows, np.int64)
+            ints[at.ORDER] = address(self.order)
+        self._add_state(average, state, memory)
+        self.shared = aligned_zeros((n_threads + 1) * at.TEAM_LINE, np.int64)
+        ints[at.TEAM] = address(self.shared)
+        self.curves = np.empty((2, MAX_CURVE))
+        ints[at.LOSS_CURVE] = address(self.curves[0])
+        ints[at.RATE_CURVE] = address(self.curves[1])
+
+    def _add_state(self, average, state, memory):
+        ints = self.ints
+        ints[at.MEMORY], ints[at.AVERAGE] = self.keep(memory), self.keep(average)
+        # An optimizer with fewer slots gets an address that it does not use.
+        slots = [*state, self.flat, self.flat]
+        ints[at.STATE_0], ints[at.STATE_1] = address(slots[0]), address(slots[1])
+
+    def _add_columns(self, X, batch):
+        """Buffers for a sparse batch sorted by columns; the largest there can be."""
+        n_entries = entries_of_batch(X, batch)
+        ints = self.ints
+        ints[at.COLUMN_STARTS] = self.buffer(X.shape[1] + 2, np.int64)
+        ints[at.COLUMN_ROWS] = self.buffer(n_entries, np.int64)
+        ints[at.COLUMN_VALUES] = self.buffer(n_entries)
+
+    def carry_over(self, before):
+        """Take the progress of the tables before these."""
+        for index in PROGRESS:
+            self.ints[index] = before.ints[index]
+        for index in (at.LEARNING_RATE, at.BEST_LOSS):
+            self.floats[index] = before.floats[index]
+
+    def set_plan(self, plan, first_batch, count):
+        """Write down what the schedules say of the next batches."""
+        if plan is None:
+            return
+        # One more: the batch after the last one is prepared too.
+        self._planned = np.ascontiguousarray(plan(first_batch, count + 1), np.float64)
+        self.ints[at.PLAN] = address(self._planned)
+
+    def keep_batch_losses(self, count):
+        """Make room for the losses of the next batches."""
+        self.batch_losses = np.empty(count)
+        self.ints[at.BATCH_CURVE] = address(self.batch_losses)
+
+    def collect_statistics(self):
+        """Set running statistics to the mean over all batches, in order, by rows.
+
+        Nothing is dropped or changed at random, as in predictions.
+        """
+        ints = self.ints.copy()
+        ints[at.COLLECTING] = ints[at.N_THREADS] = 1
+        ints[at.DROPOUT_KERNEL] = ints[at.AUGMENT_KERNEL] = 0
+        ints[at.ORDER] = ints[at.ROWS]
+        function = self._plan.pass_batch
+        n_rows, size = int(ints[at.N_ROWS]), int(ints[at.BATCH_SIZE])
+        seen = 0
+        for position in range(0, n_rows, size):
+            batch = min(size, n_rows - position)
+            total, spread = self._weigh(position, batch)
+            if total == 0.0:
+                continue
+            if spread > at.SMALLEST_SPREAD:
+                seen += batch
+            function(
+                address(ints), position, batch, 0, batch, total, spread,
+                batch / max(seen, 1), 0, 1, 0,
+            )  # fmt: skip
+
+    def _weigh(self, position, batch):
+        """Sum of the weights of some rows, and 1 - the sum of their squared parts."""
+        weight, rows = self._weights
+        if weight is None:
+            return float(batch), 1.0 - 1.0 / batch
+        chosen = slice(position, position + batch)
+        weight = weight[chosen if rows is None else rows[chosen]]
+        total = float(weight.sum())
+        return total, 1.0 - float(weight @ weight) / total**2 if total else 0.0
