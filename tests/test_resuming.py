@@ -64,7 +64,7 @@ def assert_same(model, other):
 
 @pytest.mark.parametrize("name", CARRIED)
 @pytest.mark.parametrize("through_pickle", [False, True])
-def test_fits_in_parts_equal_one(naive_engine, name, through_pickle):
+def test_fits_in_parts_equal_one(any_engine, name, through_pickle):
     parameters = COMMON | CARRIED[name]
     long = MLPClassifier(max_iter=6, **parameters).fit(X, Y)
     warm = MLPClassifier(max_iter=2, warm_start=True, **parameters)
@@ -82,7 +82,7 @@ def test_fits_in_parts_equal_one(naive_engine, name, through_pickle):
 
 @pytest.mark.parametrize("name", OF_PROGRESS)
 @pytest.mark.parametrize("through_pickle", [False, True])
-def test_progress_goes_on_from_call_to_call(naive_engine, name, through_pickle):
+def test_progress_goes_on_from_call_to_call(any_engine, name, through_pickle):
     if through_pickle and name == "function":
         pytest.skip("a lambda cannot be pickled")
     parameters = {"max_iter": 5, **COMMON, **OF_PROGRESS[name]}
@@ -121,7 +121,7 @@ def test_progress_ends_at_one(parts, name):
 
 
 @pytest.mark.parametrize("name", ["cosine", "warmup", "swa"])
-def test_schedules_begin_anew_with_every_fit(naive_engine, name):
+def test_schedules_begin_anew_with_every_fit(any_engine, name):
     parameters = {"max_iter": 3, **COMMON, **OF_PROGRESS[name]}
     model = MLPClassifier(warm_start=True, **parameters).fit(X, Y)
     first = [coef.copy() for coef in model.coefs_]
@@ -132,7 +132,7 @@ def test_schedules_begin_anew_with_every_fit(naive_engine, name):
     assert model._training_state["progress"] == 0.0
 
 
-def test_averaged_weights_are_the_mean_of_all_steps(naive_engine):
+def test_averaged_weights_are_the_mean_of_all_steps(any_engine):
     """And are what predicts, is validated and is kept."""
     model = MLPRegressor(
         solver="sgd", momentum=0.0, swa=0.999, max_iter=4, **COMMON | {"batch_size": 50}
@@ -153,7 +153,7 @@ def test_averaged_weights_are_the_mean_of_all_steps(naive_engine):
 
 
 @pytest.mark.parametrize("name", AVERAGED)
-def test_early_stopping_keeps_averaged_weights(naive_engine, name):
+def test_early_stopping_keeps_averaged_weights(any_engine, name):
     scores = iter([0.1, 0.9, 0.5, 0.4, 0.3, 0.2])
     seen = []
 
@@ -174,7 +174,7 @@ def test_early_stopping_keeps_averaged_weights(naive_engine, name):
 
 
 @pytest.mark.parametrize("name", AVERAGED)
-def test_edited_weights_are_where_averaged_training_goes_on(naive_engine, name):
+def test_edited_weights_are_where_averaged_training_goes_on(any_engine, name):
     model = MLPClassifier(warm_start=True, max_iter=3, **COMMON | CARRIED[name])
     model.fit(X, Y)
     model.set_params(learning_rate_init=1e-30, max_iter=1)
@@ -193,7 +193,7 @@ def test_edited_weights_are_where_averaged_training_goes_on(naive_engine, name):
         assert_allclose(model.coefs_[0], before, atol=1e-6)
 
 
-def test_another_solver_goes_on_from_the_weights_that_count(naive_engine):
+def test_another_solver_goes_on_from_the_weights_that_count(any_engine):
     model = MLPClassifier(warm_start=True, max_iter=3, **COMMON, ema_decay=0.9)
     model.fit(X, Y)
     kept = model.coefs_[0].copy()
@@ -215,7 +215,7 @@ def test_another_solver_goes_on_from_the_weights_that_count(naive_engine):
     ],
     ids=str,
 )
-def test_another_network_cannot_go_on(naive_engine, changes):
+def test_another_network_cannot_go_on(any_engine, changes):
     model = MLPClassifier(warm_start=True, max_iter=1, **COMMON)
     model.set_params(hidden_layer_sizes=(6, 5)).fit(X, Y)
     message = "hidden_layer_sizes, normalization, residual or the number of outputs"

@@ -11,6 +11,14 @@ CONFIGURATIONS = [
     {"solver": "adamw"},
     {"solver": "lbfgs"},
     {"dtype": "float64"},
+    {"normalization": "layer", "residual": True, "dtype": "float64"},
+    {
+        "ema_decay": 0.9,
+        "learning_rate": "cosine",
+        "clip_norm": 1.0,
+        "max_norm": 5.0,
+        "l1": 1e-4,
+    },
 ]
 ESTIMATORS = [
     *(
@@ -22,6 +30,9 @@ ESTIMATORS = [
     MLPClassifier(class_weight="balanced", solver="lbfgs"),
     MLPRegressor(loss="poisson", learning_rate_init=0.01),
     MLPRegressor(loss="huber"),
+    MLPClassifier(
+        normalization="batch", dropout=0.1, input_noise=0.01, swa=0.5, solver="muon"
+    ),
 ]
 WEIGHTS_AS_REPEATS = {
     f"check_sample_weight_equivalence_on_{kind}_data": "mini-batches, float32"

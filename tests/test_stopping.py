@@ -254,7 +254,7 @@ def stopping_by(scores, **parameters):
 
 
 @pytest.mark.parametrize("averaged", [False, True])
-def test_partial_fit_stops_and_restores_the_best_weights(naive_engine, averaged):
+def test_partial_fit_stops_and_restores_the_best_weights(any_engine, averaged):
     more = {"ema_decay": 0.9} if averaged else {}
     model = stopping_by([0.5, 0.7, 0.6, 0.65, 0.7, 0.9], n_iter_no_change=2, **more)
     weights, stopped = [], []
@@ -277,7 +277,7 @@ def test_partial_fit_stops_and_restores_the_best_weights(naive_engine, averaged)
         assert_array_equal(other.coefs_[0], weights[k])
 
 
-def test_early_stopping_of_partial_fit_goes_through_a_pickle(naive_engine):
+def test_early_stopping_of_partial_fit_goes_through_a_pickle(any_engine):
     parameters = {"n_iter_no_change": 2, "ema_decay": 0.9, "max_iter": 20}
     parameters |= {"scoring": None, "learning_rate_init": 0.1, **QUICK}
     straight, pickled = (
@@ -296,7 +296,7 @@ def test_early_stopping_of_partial_fit_goes_through_a_pickle(naive_engine):
 
 
 @ignore_convergence
-def test_a_fit_starts_a_stopped_estimator_again(naive_engine):
+def test_a_fit_starts_a_stopped_estimator_again(any_engine):
     model = stopping_by([0.5] * 50, n_iter_no_change=1, max_iter=3)
     while not getattr(model, "stopped_", False):
         model.partial_fit(X, Y, classes=[0, 1, 2], **GIVEN)
@@ -310,7 +310,7 @@ def test_a_fit_starts_a_stopped_estimator_again(naive_engine):
 
 
 @ignore_convergence
-def test_partial_fit_after_a_fit_keeps_its_best_weights(naive_engine):
+def test_partial_fit_after_a_fit_keeps_its_best_weights(any_engine):
     model = stopping_by([0.9, 0.8, 0.1, 0.1, 0.1], n_iter_no_change=1, max_iter=2)
     model.fit(X, Y, **GIVEN)
     best = model.coefs_[0].copy()
@@ -320,7 +320,7 @@ def test_partial_fit_after_a_fit_keeps_its_best_weights(naive_engine):
     assert model.best_validation_score_ == 0.9
 
 
-def test_partial_fit_that_diverges_restores_the_best_weights(naive_engine):
+def test_partial_fit_that_diverges_restores_the_best_weights(any_engine):
     model = MLPRegressor(
         early_stopping=True,
         solver="sgd",

@@ -336,8 +336,8 @@ best_validation_score_ : float or None
     The largest of them. Not set by 'lbfgs'.
 history_ : dict of list
     Curves of equal length, one entry per epoch (iteration of 'lbfgs'): "loss",
-    "val_loss", "val_score" (NaN without validation data), "learning_rate" and
-    "seconds" of training until then.
+    "val_loss", "val_score" (NaN without validation data), "learning_rate" of the last
+    step, and "seconds" of training until then.
 t_ : int
     Rows seen in training.
 coefs_ : list of ndarray of shape (n_in, n_out)

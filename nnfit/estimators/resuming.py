@@ -105,7 +105,7 @@ def training_weights(estimator):
     Those in training, unless the averaged ones have been edited or another solver is to
     go on; then the former average and its optimizer are forgotten.
     """
-    weights = Weights(estimator.coefs_, estimator.intercepts_, estimator.norms_)
+    weights = estimator._weights()
     state = vars(estimator).get(STATE, {})
     if "raw" not in state:
         return weights
@@ -155,6 +155,8 @@ def resume(estimator, engine, settings, record):
     progress.epoch = state["epoch"]
     if state["solver"] == estimator.solver and "optimizer" in state:
         engine.set_state(state["optimizer"])
+        if "raw" in state:
+            engine.set_evaluated(estimator._weights())
         progress.step = state["step"]
         schedule = (settings.learning_rate, settings.learning_rate_init)
         if (state["schedule"], state["learning_rate_init"]) == schedule:
@@ -185,9 +187,7 @@ def best_of_calls(estimator, weights, improved, stopped):
     if improved or (best is None and not hasattr(estimator, "coefs_")):
         best = _copied(weights)
     elif best is None:  # of a fit before
-        best = _copied(
-            Weights(estimator.coefs_, estimator.intercepts_, estimator.norms_)
-        )
+        best = _copied(estimator._weights())
     vars(estimator)[STATE] = {**state, "best": best}
     estimator.stopped_ = stopped
     return Weights(*_copied(best)) if stopped else weights

@@ -108,32 +108,10 @@ class Validation:
         return loss, -loss if self.score == "loss" else score
 
 
-_DEFAULTS = {
-    "l1": 0.0,
-    "clip_norm": math.inf,
-    "clip_value": math.inf,
-    "max_norm": math.inf,
-    "dropout": (),
-    "input_dropout": 0.0,
-    "input_noise": 0.0,
-    "mixup": 0.0,
-    "learning_rate_factors": (),
-    "average": False,
-    "plan": None,
-}
-
-
 def configure(engine, settings, monitor_loss):
     """Hand the settings to the engine."""
     # inf is allowed; an engine counts with integers.
     patience = int(min(settings.n_iter_no_change, 2**62))
-    others = {
-        name: getattr(settings, name)
-        for name in _DEFAULTS
-        if name not in ("average", "plan")
-    }
-    others["average"] = settings.plan.averages
-    others["plan"] = None if settings.plan.is_constant else settings.plan
     engine.configure(
         batch_size=settings.batch_size,
         shuffle=settings.shuffle,
@@ -148,7 +126,17 @@ def configure(engine, settings, monitor_loss):
         n_iter_no_change=patience,
         monitor_loss=monitor_loss,
         learning_rate_decay=settings.learning_rate_decay,
-        **{name: value for name, value in others.items() if value != _DEFAULTS[name]},
+        l1=settings.l1,
+        clip_norm=settings.clip_norm,
+        clip_value=settings.clip_value,
+        max_norm=settings.max_norm,
+        dropout=settings.dropout,
+        input_dropout=settings.input_dropout,
+        input_noise=settings.input_noise,
+        mixup=settings.mixup,
+        learning_rate_factors=settings.learning_rate_factors,
+        average=settings.plan.averages,
+        plan=None if settings.plan.is_constant else settings.plan,
     )
 
 

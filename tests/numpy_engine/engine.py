@@ -74,6 +74,13 @@ class Engine:
         if self.solver is not None and self.solver.name == "schedule_free":
             self._slots[0] = self.flat
 
+    def set_evaluated(self, weights):
+        for mine, given in zip(
+            split(self.network, self._averaged), weights, strict=True
+        ):
+            for array, value in zip(mine, given, strict=True):
+                array[...] = value
+
     def get_weights(self, flat=None):
         return split(self.network, (self.flat if flat is None else flat).copy())
 
@@ -81,14 +88,11 @@ class Engine:
         return {
             "moments": self._slots.copy(),
             "memory": np.array([self._squared_rates]),
-            "average": self._averaged.copy() if self._settings.average else None,
         }
 
     def set_state(self, state):
         self._slots[...] = state["moments"]
         (self._squared_rates,) = state["memory"]
-        if state["average"] is not None:
-            self._averaged[...] = state["average"]
 
     # data and settings
 
@@ -323,6 +327,7 @@ class Engine:
             row = settings.plan(self._batches, 1)[0]
         rate, decay, momentum, dropout, average = row
         self._batches += 1
+        self._rate = self.progress.learning_rate * rate
         if self._share(rows) is None:
             return np.nan
         draws = Draws(settings.seed, self.progress.step, position)
@@ -377,14 +382,13 @@ class Engine:
         progress = self.progress
         curves = {"loss": [], "learning_rate": []}
         if progress.epoch < max_epochs and not progress.stopped:
-            rate = progress.learning_rate
             batch_losses, loss = self._epoch()
             if self.keep_batch_losses:
                 curves["batch_loss"] = batch_losses
             if np.isfinite(loss) and np.isfinite(self.flat).all():
-                self._end_epoch(loss)
                 curves["loss"].append(loss)
-                curves["learning_rate"].append(rate)
+                curves["learning_rate"].append(self._rate)
+                self._end_epoch(loss)
             else:
                 progress.stopped = 2
         return {name: np.array(values) for name, values in curves.items()}

@@ -82,9 +82,10 @@ def batch_pass(target, dtype):
         means = offset(running, layer[at.NORM_STRIDE])
         variances = offset(running, 2 * layer[at.NORM_STRIDE])
         part, unbiased = scalar(momentum), scalar(1.0 / spread)
+        rest = one - part  # of a part of 1 nothing is left, not even to rounding
         for j in range(begin, end):
-            means[j] += part * (mean[j] - means[j])
-            variances[j] += part * (variance[j] * unbiased - variances[j])
+            means[j] = rest * means[j] + part * mean[j]
+            variances[j] = rest * variances[j] + part * (variance[j] * unbiased)
 
     @helper
     def find_statistics(table, layer, batch, spread, momentum, thread, n_threads):
