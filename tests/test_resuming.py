@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.cpu.training_tables import TrainingTables
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Weights
 from tests.conftest import use_numpy_engine
@@ -223,3 +224,38 @@ def test_another_network_cannot_go_on(any_engine, changes):
         model.set_params(**changes).fit(X, Y)
     model.set_params(warm_start=False).fit(X, Y)
     assert np.isfinite(model.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("solver", ["adam", *AVERAGED[1:]])
+def test_rates_of_layers_may_come_and_go(any_engine, solver):
+    solver = solver.replace("-", "_")
+    model = MLPClassifier(solver=solver, warm_start=True, max_iter=2, **COMMON)
+    for factors in (None, [1.0, 0.0], None):
+        model.set_params(learning_rate_factors=factors)
+        before = getattr(model, "coefs_", [None, None])
+        model.fit(X, Y)
+        for k in (0, 1):
+            is_same = np.array_equal(model.coefs_[k], before[k])
+            assert is_same == (k == 1 and factors is not None)
+
+
+def test_statistics_of_an_average_are_found_once_an_epoch(monkeypatch):
+    """Although loss, score, a scorer and the best weights want them."""
+    calls = []
+    original = TrainingTables.collect_statistics
+
+    def collect_statistics(self):
+        calls.append(1)
+        return original(self)
+
+    monkeypatch.setattr(TrainingTables, "collect_statistics", collect_statistics)
+    model = MLPClassifier(
+        ema_decay=0.9,
+        normalization="batch",
+        early_stopping=True,
+        scoring="f1_macro",
+        max_iter=5,
+        **COMMON,
+    ).fit(X, Y)
+    assert model.n_iter_ == 5
+    assert len(calls) <= 6

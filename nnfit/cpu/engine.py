@@ -192,6 +192,7 @@ class Engine:
         self._state = [self._like_flat() for _ in range(n_slots)]
         self._memory = None  # numbers of the optimizer, by parity of the step
         self._average = None
+        self._statistics_at = None  # step at which those of the average were found
         self._batches = 0  # done with these settings
         self.keep_batch_losses = False
         self._watch = None
@@ -206,6 +207,7 @@ class Engine:
 
     def set_weights(self, weights):
         """Copy weights into the engine."""
+        self._statistics_at = None
         self._layout.pack(weights, self.flat)
         if self.solver is not None:
             for slot, at_weights in zip(self._state, self.solver.start, strict=False):
@@ -214,6 +216,7 @@ class Engine:
 
     def set_evaluated(self, weights):
         """Go on with an average of weights, where the settings ask for one."""
+        self._statistics_at = None
         if self._average is not None:
             self._layout.pack(weights, self._average)
 
@@ -236,7 +239,10 @@ class Engine:
         """Set what `get_state` returned."""
         for slot, values in zip(self._state, state["moments"], strict=True):
             self._layout.unflatten(values, slot)
-        self._memory[...] = state["memory"]
+        memory = state["memory"]
+        if memory.shape != self._memory.shape:  # layers had rates of their own, or have
+            memory = memory[:, :1]
+        self._memory[...] = memory
 
     # ------------------------------------------------------------------ data
 
@@ -269,6 +275,7 @@ class Engine:
         if self._data is None or self._settings is None:
             return
         settings, before = self._settings, self._tables
+        self._statistics_at = None
         n_rows = len(settings.learning_rate_factors) or 1
         if self._memory is None or self._memory.shape[1] != n_rows:
             self._memory = np.zeros((2, n_rows, at.N_MEMORY))
@@ -421,8 +428,11 @@ class Engine:
         flat : ndarray
             `flat` itself, or always the same other array, which this method brings up
             to date. With batch normalisation an average has statistics of its own, from
-            passes over the training data.
+            a pass over the training data that is made once a step.
         """
+        known = self._statistics_at
+        if known is not None and known == self.progress.step:
+            return self._average
         solver = self.solver
         if solver is not None and solver.average is not None:
             if self._average is None:
@@ -433,6 +443,7 @@ class Engine:
             return self.flat
         if self.network.normalization == "batch":
             self._find_statistics(self._average)
+            self._statistics_at = self.progress.step
         return self._average
 
     def _find_statistics(self, flat):
