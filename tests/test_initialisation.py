@@ -223,8 +223,6 @@ def test_a_signal_gets_lost_with_lecun_and_relu():
 def test_data_driven_products_have_the_deviation_1(
     any_engine, normalization, residual, sparse
 ):
-    if any_engine == "compiled" and normalization is not None:
-        pytest.skip("The compiled engine does not normalise yet.")
     X = DIGITS[:200]
     network = describe(
         [64, 20, 20, 10, 3], "silu", normalization=normalization, residual=residual

@@ -14,8 +14,10 @@ import scipy.sparse
 from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import cross_val_score
+from threadpoolctl import threadpool_info
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.blas import one_blas_thread
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import pace, team
 from nnfit.training import threads
@@ -542,6 +544,26 @@ def test_many_fits_at_once(n_jobs):
             np.testing.assert_array_equal(a, b)
     assert threads._taken == 0
     assert_no_threads_left(before)
+
+
+def _blas_threads():
+    return [
+        library["num_threads"]
+        for library in threadpool_info()
+        if library["user_api"] == "blas"
+    ]
+
+
+def test_the_limit_of_blas_ends_with_the_last_that_needs_it():
+    before = _blas_threads()
+    first, second = one_blas_thread(), one_blas_thread()
+    first.__enter__()
+    second.__enter__()
+    assert set(_blas_threads()) <= {1}
+    first.__exit__(None, None, None)
+    assert set(_blas_threads()) <= {1}
+    second.__exit__(None, None, None)
+    assert _blas_threads() == before
 
 
 def test_cross_validation_in_workers_scores_the_same():

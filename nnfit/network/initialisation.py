@@ -13,8 +13,8 @@ arXiv:1901.09321).
 from typing import NamedTuple
 
 import numpy as np
-from threadpoolctl import threadpool_limits
 
+from nnfit.blas import one_blas_thread
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import LOSSES
 from nnfit.network.description import Layer, Network, Weights
@@ -88,8 +88,7 @@ def orthogonal(place, random_state):
     start at zero.
     """
     shape = max(place.n_in, place.n_out), min(place.n_in, place.n_out)
-    # LAPACK's results differ in the last bit between one BLAS thread and two.
-    with threadpool_limits(limits=1, user_api="blas"):
+    with one_blas_thread():
         q, r = np.linalg.qr(random_state.standard_normal(shape))
     # Only with a positive diagonal of R is every orthogonal matrix as likely as any
     # other (Mezzadri 2007, arXiv:math-ph/0609050).

@@ -8,8 +8,9 @@ import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
-from threadpoolctl import threadpool_limits
 
+from nnfit.blas import one_blas_thread
+from nnfit.training.interruption import check_interruption
 from nnfit.training.loop import INTERRUPTED, NON_FINITE, OUT_OF_TIME, SCALING_ADVICE
 
 
@@ -50,8 +51,10 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
 
     def loss_and_gradient(flat):
         # Not before the first evaluation, which tells the loss of the first weights.
-        if time.perf_counter() > deadline and not math.isnan(latest.fun):
-            raise _OutOfTime
+        if not math.isnan(latest.fun):
+            check_interruption()
+            if time.perf_counter() > deadline:
+                raise _OutOfTime
         loss, gradient = engine.loss_and_gradient(flat.astype(dtype, copy=False))
         if math.isnan(latest.fun):
             latest.fun = float(loss)
@@ -72,9 +75,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     if validation is not None:
         validation.begin(engine)
     try:
-        # SciPy's vector products differ in the last bit between one BLAS thread
-        # and two; the result shall not depend on the machine's load.
-        with threadpool_limits(limits=1, user_api="blas"):
+        with one_blas_thread():  # of SciPy's vector products
             result = scipy.optimize.minimize(
                 loss_and_gradient,
                 engine.flat.astype(np.float64),

@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from nnfit.functions.stopping import adaptive, plateau, update_no_improvement
+from nnfit.training.interruption import check_interruption
 from nnfit.training.schedules import Plan
 from nnfit.training.stopping import update_no_improvement_score
 
@@ -214,6 +215,7 @@ class _Loop:
             if len(done["loss"]):
                 clock = now
             left = self.deadline - time.perf_counter()
+            check_interruption()
         if progress.stopped == 2:
             self._diverged()
         elif not progress.stopped:
