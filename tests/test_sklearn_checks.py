@@ -33,6 +33,9 @@ ESTIMATORS = [
     MLPClassifier(
         normalization="batch", dropout=0.1, input_noise=0.01, swa=0.5, solver="muon"
     ),
+    MLPClassifier(n_members=2, dtype="float64"),
+    MLPClassifier(n_members=2, solver="lbfgs"),
+    MLPRegressor(n_members=2, dtype="float64"),
 ]
 WEIGHTS_AS_REPEATS = {
     f"check_sample_weight_equivalence_on_{kind}_data": "mini-batches, float32"

@@ -4,14 +4,15 @@ from numbers import Real
 
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
-from scipy.special import expit, log_expit, softmax
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
+from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.probabilities import inside, pooled, probabilities
 from nnfit.estimators.targets import (
     BINARY,
     MULTICLASS,
@@ -26,7 +27,8 @@ from nnfit.estimators.targets import (
     encode_labels,
     find_classes,
 )
-from nnfit.estimators.validation import check_fitted, check_some_weight
+from nnfit.estimators.uncertainty import average, networks
+from nnfit.estimators.validation import check_some_weight
 from nnfit.functions.custom import custom_loss
 from nnfit.functions.losses import LOSSES
 
@@ -66,8 +68,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         negative loss; otherwise the name of a scikit-learn scorer or a function
         ``scorer(estimator, X, y)``.
     temperature_scaling : bool, default=False
-        Whether to divide the raw predictions by the number that gives the validation
-        data the smallest loss. Needs `X_val` or `early_stopping`.
+        Whether to divide the raw predictions by `temperature_`, the number that gives
+        the validation data the smallest log-loss (Guo et al. 2017). Needs `X_val` or
+        `early_stopping`, and some hundred validation rows. Predicted classes stay.
 
     Attributes
     ----------
@@ -77,6 +80,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     out_activation_ : str
         Inverse link: 'softmax' for several classes, else
         'logistic'.
+    temperature_ : float
+        What raw predictions are divided by, only with `temperature_scaling`. Between
+        0.05 and 1000.
 
     See Also
     --------
@@ -302,9 +308,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             For two classes one number per row, the logarithm of the odds of
-            ``classes_[1]``; else one column per class or label.
+            ``classes_[1]``; else one column per class or label. Of an ensemble the
+            logarithms of the mean probabilities (odds for labels).
         """
-        raw = self._predict_outputs(X, raw=True)
+        raw = self._raw(self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
     def predict(self, X):
@@ -321,7 +328,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Class labels. For multilabel targets 0 and 1 per label, sparse if the
             training targets were.
         """
-        raw = self._predict_outputs(X, raw=True)
+        raw = self._raw(self._check_rows(X))
         labels = decode(raw, self.classes_, self._target_kind)
         sparse = self._sparse_target and self._target_kind == MULTILABEL
         return csr_matrix(labels) if sparse else labels
@@ -341,36 +348,71 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return np.log(self.predict_proba(X))
 
-    def predict_proba(self, X):
+    def predict_proba(self, X, n_passes=None, return_std=False):
         """Predict probabilities.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to predict.
+        n_passes : int or None, default=None
+            Number of predictions with dropout switched on as in training, whose mean
+            is returned (Monte Carlo dropout). None stands for one without dropout.
+        return_std : bool, default=False
+            Whether to return the standard deviation too, over the passes and over the
+            members of an ensemble.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_classes)
+        mean : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`, between 0 and 1 exclusively. Rows sum to 1,
             except for multilabel targets, where each column is the probability of
             a label.
+        std : ndarray of shape (n_samples, n_classes)
+            Only with `return_std`.
         """
-        check_fitted(self)
-        if self._target_kind == MULTICLASS and self.out_activation_ == "logistic":
-            log_odds = log_expit(self._predict_outputs(X, raw=True))
-            probability = softmax(log_odds, axis=1)  # the share in their sum
-        elif self._target_kind == BINARY:
-            # 1 - p would cancel: its smallest value beside 0 is 6e-8 in float32.
-            raw = self._predict_outputs(X, raw=True)
-            probability = expit(np.hstack([-raw, raw]))
-        else:
-            probability = self._predict_outputs(X, raw=False)
-        # Finite raw predictions stand for probabilities between 0 and 1. Where these
-        # round to 0 or 1 the next number inside keeps logarithms finite.
-        one = probability.dtype.type(1)
-        tiny = np.finfo(probability.dtype).tiny
-        return np.clip(probability, tiny, np.nextafter(one, 0 * one))
+        X = self._check_rows(X)
+
+        def predict(network, dropout):
+            return network._probabilities(X, dropout, self.n_jobs)
+
+        return average(self, n_passes, return_std, predict)
+
+    def _raw(self, X):
+        """Raw predictions, divided by the temperature; of an ensemble as one."""
+        raws = [
+            network._outputs(X, True, n_jobs=self.n_jobs) / network._temperature(X)
+            for network in networks(self)
+        ]
+        if len(raws) == 1:
+            return raws[0]
+        return pooled(raws, self._target_kind, self._link)
+
+    def _probabilities(self, X, dropout, n_jobs):
+        """Probabilities that a single network predicts."""
+        scaled = hasattr(self, "temperature_")
+        by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
+        if (self._target_kind, self._link) in by_engine and not scaled:
+            return inside(self._outputs(X, False, dropout, n_jobs))
+        raw = self._outputs(X, True, dropout, n_jobs) / self._temperature(X)
+        return inside(probabilities(raw, self._target_kind, self._link))
+
+    def _temperature(self, X):
+        return X.dtype.type(getattr(self, "temperature_", 1.0))
+
+    def _calibrate(self, validation):
+        vars(self).pop("temperature_", None)
+        if not self.temperature_scaling:
+            return
+        X, weight = validation.X, validation.sample_weight
+        target, rows = validation.y, validation.rows
+        if rows is not None:
+            X, target = X[rows], target[rows]
+            weight = None if weight is None else weight[rows]
+        raw = self._outputs(X, True, n_jobs=self.n_jobs)
+        self.temperature_ = find_temperature(
+            raw, target, weight, self._target_kind, self._link
+        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

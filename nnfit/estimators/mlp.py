@@ -13,8 +13,10 @@ from sklearn.utils import check_random_state
 from nnfit import __version__
 from nnfit.estimators import resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
+from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import (
     check_activations,
     check_fitted,
@@ -146,7 +148,10 @@ class BaseMLP(BaseEstimator, ABC):
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
         with resuming.unchanged_on_error(self):
-            self._train(X, y, sample_weight, given, incremental, **kw)
+            if self.warm_start or incremental:
+                check_continuation(self)
+            train = train_members if self.n_members > 1 else type(self)._train
+            train(self, X, y, sample_weight, given, incremental, **kw)
         return self
 
     def _train(
@@ -180,11 +185,7 @@ class BaseMLP(BaseEstimator, ABC):
         data_driven = first_pass and self.initialization == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass)
-        self.n_outputs_ = network.n_outputs
-        self.n_layers_ = len(network.layers) + 1
-        self._link = network.loss.link
-        # Quantiles are sorted raw predictions.
-        self.out_activation_ = "identity" if self._link == "sorted" else self._link
+        self._set_structure(network)
         if first_pass:
             resuming.forget(self)
             self.t_ = 0
@@ -226,6 +227,19 @@ class BaseMLP(BaseEstimator, ABC):
             engine.set_weights(weights)
             engine.set_data(X, target, loss_weight, rows)
             self._run(engine, settings, validation, n_rows)
+        self._seed = seed
+        self._calibrate(validation)
+
+    def _set_structure(self, network):
+        """Set the attributes that tell of the network."""
+        self.n_outputs_ = network.n_outputs
+        self.n_layers_ = len(network.layers) + 1
+        self._link = network.loss.link
+        # Quantiles are sorted raw predictions.
+        self.out_activation_ = "identity" if self._link == "sorted" else self._link
+
+    def _calibrate(self, validation):
+        """Set what is learnt from validation data after training."""
 
     def _compute_dtype(self):
         if self.dtype is not None:
@@ -312,16 +326,20 @@ class BaseMLP(BaseEstimator, ABC):
 
     # Predicting --------------------------------------------------------------
 
-    def _predict_outputs(self, X, raw):
-        """Outputs of the network, before the inverse link if ``raw``.
+    def _check_rows(self, X):
+        """Rows to predict, as the engine takes them."""
+        check_fitted(self)
+        is_double = networks(self)[0].coefs_[0].dtype == np.float64
+        return check_X(self, X, "float64" if is_double else "float32")
+
+    def _outputs(self, X, raw, dropout=None, n_jobs=None):
+        """Outputs of a single network, before the inverse link if `raw`.
 
         Everything is local, so that any number of threads may predict at once.
+        `dropout` is what the engine's ``predict`` takes.
         """
-        check_fitted(self)
         weights = self._weights()
-        coefs = weights.coefs
-        dtype = "float64" if coefs[0].dtype == np.float64 else "float32"
-        X = check_X(self, X, dtype)
+        coefs, dtype = weights.coefs, X.dtype.name
         sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
         if X.shape[1] != sizes[0]:
             raise ValueError(
@@ -338,9 +356,14 @@ class BaseMLP(BaseEstimator, ABC):
             sizes, activations, loss, (), dtype, normalization, bool(self.residual)
         )
         operations = X.shape[0] * operations_per_row(network, X)
-        with reserve_threads(self.n_jobs, operations, operations) as n_threads:
+        with reserve_threads(n_jobs, operations, operations) as n_threads:
             return device.load_engine().predict(
-                network, weights, X, raw=raw, n_threads=n_threads
+                network,
+                weights,
+                X,
+                raw=raw,
+                n_threads=n_threads,
+                dropout=dropout,
             )
 
     # scikit-learn's conventions ----------------------------------------------

@@ -297,8 +297,10 @@ warm_start : bool, default=False
     the learning rates "invscaling", "adaptive" and "plateau"; schedules of the
     progress begin anew. The state is then pickled with the estimator.
 n_members : int, default=1
-    Number of networks that are trained from different random numbers and whose
-    predictions are averaged.
+    Number of networks, an ensemble if there are several. They are trained side by side
+    on the threads, from different random numbers, and their probabilities (in
+    regression: predictions) are averaged. Each is an estimator of its own, which sets
+    its own rows aside for early stopping; `max_time` is for all of them.
 dtype : {"float32", "float64"} or None, default=None
     Type of computation, weights and predictions. None stands for float32 with
     mini-batches and float64 with 'lbfgs'.
@@ -323,8 +325,11 @@ CONSTRAINTS: dict = {
 
 #: Attributes of a fitted estimator, in the order of their text in the docstrings.
 ATTRIBUTES = """
+members_ : list of estimators
+    The networks of an ensemble, only with `n_members` above 1. Weights, curves,
+    `history_`, scores, `t_` and the temperature then belong to them alone.
 loss_ : float
-    Loss of the last epoch, with the penalty.
+    Loss of the last epoch, with the penalty; of an ensemble the mean.
 best_loss_ : float or None
     Smallest loss of an epoch; None with early stopping. Not set by 'lbfgs'.
 loss_curve_ : list of float
@@ -352,7 +357,7 @@ n_features_in_ : int
 feature_names_in_ : ndarray of shape (`n_features_in_`,)
     Names of the features, if `X` was a table with names that are strings.
 n_iter_ : int
-    Epochs (iterations of 'lbfgs') of the last call.
+    Epochs (iterations of 'lbfgs') of the last call; of an ensemble the largest number.
 n_layers_ : int
     Number of layers, those of input and output included.
 n_threads_ : int

@@ -10,6 +10,7 @@ from sklearn.utils.metaestimators import available_if
 
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.custom import custom_loss
 from nnfit.functions.losses import LOSSES
@@ -237,21 +238,34 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
-    def predict(self, X):
+    def predict(self, X, n_passes=None, return_std=False):
         """Predict targets.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to predict.
+        n_passes : int or None, default=None
+            Number of predictions with dropout switched on as in training, whose mean
+            is returned (Monte Carlo dropout). None stands for one without dropout.
+        return_std : bool, default=False
+            Whether to return the standard deviation too, over the passes and over the
+            members of an ensemble.
 
         Returns
         -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             One column per target, or per level of several quantiles.
+        std : ndarray, like `mean`
+            Only with `return_std`.
         """
-        predictions = self._predict_outputs(X, raw=False)
-        return predictions[:, 0] if predictions.shape[1] == 1 else predictions
+        X = self._check_rows(X)
+
+        def outputs(network, dropout):
+            columns = network._outputs(X, False, dropout, self.n_jobs)
+            return columns[:, 0] if columns.shape[1] == 1 else columns
+
+        return average(self, n_passes, return_std, outputs)
 
     def score(self, X, y, sample_weight=None):
         """Coefficient of determination, or its likeness for quantiles.

@@ -22,11 +22,13 @@ STATE = "_training_state"
 #: What belongs to weights in training that are not those of the estimator.
 OF_AVERAGE = ("raw", "digest", "optimizer", "step", "averaged")
 CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
+#: What is predicted with, by one network or by an ensemble.
+FITTED = ("coefs_", "intercepts_", "norms_", "temperature_", "t_", "members_")
 
 
 def forget(estimator):
     """Remove what an earlier fit left, before a fit that starts anew."""
-    for name in (STATE, "history_", "stopped_", *CURVES):
+    for name in (STATE, "history_", "stopped_", *CURVES, *FITTED):
         vars(estimator).pop(name, None)
 
 

@@ -28,8 +28,8 @@ def check_fitted(estimator):
 
     `check_is_fitted` asks for the estimator's tags, which takes 20 microseconds.
     """
-    if not hasattr(estimator, "coefs_"):
-        check_is_fitted(estimator, "coefs_")
+    if not hasattr(estimator, "coefs_") and not hasattr(estimator, "members_"):
+        check_is_fitted(estimator, ["coefs_", "members_"], all_or_any=any)
 
 
 def check_X(estimator, X, dtype):

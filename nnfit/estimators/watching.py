@@ -97,7 +97,8 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))
     view.__dict__.update(vars(estimator))
-    view.__dict__.pop("feature_names_in_", None)
+    for name in ("feature_names_in_", "temperature_"):  # nor is it calibrated yet
+        view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
     def score(engine):

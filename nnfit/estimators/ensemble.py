@@ -1,0 +1,198 @@
+"""Deep ensembles: several networks, trained side by side, that predict together.
+
+Lakshminarayanan, Pritzel and Blundell (2017), "Simple and scalable predictive
+uncertainty estimation using deep ensembles", arXiv:1612.01474: the networks differ in
+their random numbers alone, and their probabilities are averaged.
+
+A member is an estimator with one network and trains in a thread of its own, which
+compiled code lets run beside the others. No member depends on another, so that results
+do not depend on the number of threads.
+"""
+
+import contextvars
+import threading
+import warnings
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import ExitStack
+
+import numpy as np
+from sklearn import config_context, get_config
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+
+from nnfit.estimators import resuming
+from nnfit.estimators.settings import batch_rows
+from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
+from nnfit.training.interruption import interrupted_by
+from nnfit.training.loop import INTERRUPTED
+from nnfit.training.threads import STEP_OPERATIONS, operations_per_row, reserve_threads
+
+
+def train_members(
+    estimator, X, y, sample_weight, given, incremental, classes=None, groups=None
+):
+    """Fit the members of an ensemble and set the attributes of the whole.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        With ``n_members`` above 1.
+    X, y, sample_weight, groups
+        See `BaseMLP.fit`.
+    given : tuple
+        X_val, y_val, sample_weight_val.
+    incremental : bool
+        Whether it is a call of `partial_fit`.
+    classes : array-like or None
+        Of the first call of `partial_fit`.
+    """
+    first_pass = not hasattr(estimator, "members_") or not (
+        estimator.warm_start or incremental
+    )
+    dtype = estimator._compute_dtype()
+    # Members get what the checks have made of the data, and check it at little cost.
+    X, y = check_X_y(estimator, X, y, dtype, first_pass, estimator._y_numeric)
+    sample_weight = check_weights(sample_weight, X)
+    if any(item is not None for item in given[:2]):
+        validation = check_validation_data(
+            estimator, *given[:2], dtype, estimator._y_numeric
+        )
+        given = (*validation, given[2])
+    known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
+    target = estimator._encode(known, dtype)
+    network = estimator._describe(X.shape[1], target, dtype)
+    estimator._set_structure(network)
+    if first_pass:
+        resuming.forget(estimator)
+
+    n_members = estimator.n_members
+    operations = 3 * operations_per_row(network, X)
+    step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
+    epochs = 1 if incremental else int(estimator.max_iter)
+    total = n_members * X.shape[0] * epochs * operations
+    with reserve_threads(estimator.n_jobs, n_members * step, total) as n_threads:
+        at_once = min(n_threads, n_members)
+        parameters = {
+            **estimator.get_params(deep=False),
+            "n_members": 1,
+            "n_jobs": n_threads // at_once,
+        }
+        if estimator.max_time is not None:  # members train one after another
+            parameters["max_time"] = estimator.max_time / -(-n_members // at_once)
+        keywords = {"incremental": incremental, "groups": groups}
+        if classes is not None:
+            keywords["classes"] = classes
+
+        def train(member):
+            own = {**parameters, "random_state": member.random_state}
+            member.set_params(**own)._fit(X, y, sample_weight, given, **keywords)
+
+        members = _side_by_side(train, _members(estimator, first_pass), at_once)
+    for member in members:
+        member.n_jobs = estimator.n_jobs
+    estimator.members_ = members
+    estimator.loss_ = float(np.mean([member.loss_ for member in members]))
+    estimator.n_iter_ = max(member.n_iter_ for member in members)
+    estimator.n_threads_ = at_once * max(member.n_threads_ for member in members)
+    if any(hasattr(member, "stopped_") for member in members):
+        stopped = [getattr(member, "stopped_", False) for member in members]
+        estimator.stopped_ = all(stopped)
+
+
+def check_continuation(estimator):
+    """Refuse to go on with an ensemble as one network, or the other way round.
+
+    Raises
+    ------
+    ValueError
+        If `n_members` has become 1, or is not 1 any more, or has become smaller.
+    """
+    fitted = len(getattr(estimator, "members_", "1"))
+    is_ensemble = hasattr(estimator, "members_")
+    if not is_ensemble and not hasattr(estimator, "coefs_"):
+        return
+    if is_ensemble != (estimator.n_members > 1) or fitted > estimator.n_members:
+        raise ValueError(
+            f"Cannot continue to train {fitted} network{'s' * is_ensemble} with "
+            f"n_members={estimator.n_members}: an ensemble can grow, and not become "
+            "smaller or begin with a single network. Start a new one with "
+            "warm_start=False."
+        )
+
+
+def _members(estimator, first_pass):
+    """The members to train: those there are if training goes on, and new ones."""
+    members = [] if first_pass else list(estimator.members_)
+    random_state = check_random_state(estimator.random_state)
+    # Drawn for all: an ensemble that has grown is one that was as large from the start.
+    seeds = random_state.randint(np.iinfo(np.int32).max, size=estimator.n_members)
+    for seed in seeds[len(members) :].tolist():
+        member = clone(estimator)
+        member.random_state = seed
+        members.append(member)
+    return members
+
+
+def _side_by_side(train, members, at_once):
+    """Train all members, as many at once as there are threads for.
+
+    Parameters
+    ----------
+    train : callable
+        Takes a member.
+    members : list of BaseMLP
+    at_once : int
+
+    Returns
+    -------
+    list of BaseMLP
+        Those that are fitted: all, unless the user interrupts the first fit.
+    """
+    interrupted, config, futures = threading.Event(), get_config(), []
+
+    def work(member):
+        interrupted_by.set(interrupted)
+        with config_context(**config):  # each thread has its own
+            train(member)
+
+    with ExitStack() as stack:
+        for member in members:
+            stack.enter_context(resuming.unchanged_on_error(member))
+        # Also for one thread: this one it is that Ctrl-C reaches.
+        with ThreadPoolExecutor(at_once, "nnfit-member") as pool:
+            try:
+                for member in members:
+                    # With what belongs to this context, such as np.errstate.
+                    run = contextvars.copy_context().run
+                    futures.append(pool.submit(run, work, member))
+                _wait(futures)
+            except BaseException as error:
+                interrupted.set()
+                pool.shutdown(cancel_futures=True)
+                if not isinstance(error, KeyboardInterrupt):
+                    raise
+                _raise_errors(futures)
+        fitted = [member for member in members if hasattr(member, "coefs_")]
+        if not fitted:
+            raise KeyboardInterrupt
+    if len(fitted) < len(members):
+        warnings.warn(
+            f"{INTERRUPTED} Of n_members={len(members)} it has trained {len(fitted)}; "
+            "fit again with warm_start=True to add the others."
+        )
+    return fitted
+
+
+def _wait(futures):
+    """Wait until all have ended, or one has failed, whose error is raised."""
+    running = futures
+    while running:
+        # In Windows Ctrl-C does not end a wait without a time limit.
+        done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
+        _raise_errors(done)
+
+
+def _raise_errors(futures):
+    for future in futures:
+        if not future.cancelled():
+            future.result()
