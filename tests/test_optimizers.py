@@ -87,6 +87,20 @@ def lion(w, gradients, rates, decay, beta_1, beta_2):
     return w
 
 
+def schedule_free(w, gradients, rates, decay, beta_1, beta_2, epsilon):
+    x = z = w
+    v, weights = 0.0, []
+    for t, (g, rate) in enumerate(zip(gradients, rates, strict=True), start=1):
+        y = (1 - beta_1) * z + beta_1 * x
+        v = beta_2 * v + (1 - beta_2) * g**2
+        v_hat = v / (1 - beta_2**t)
+        z = z - rate * decay * y - rate * g / (np.sqrt(v_hat) + epsilon)
+        weights.append(max(rates[:t]) ** 2)
+        share = weights[-1] / sum(weights) if weights[-1] > 0 else 1.0
+        x = (1 - share) * x + share * z
+    return x
+
+
 def muon(w, gradients, rates, decay, momentum, **hyper):
     return adamw(w, gradients, rates, decay, **hyper)
 
@@ -94,7 +108,7 @@ def muon(w, gradients, rates, decay, momentum, **hyper):
 EXPECTED = {
     function.__name__: function
     for function in (
-        sgd, sgd_nesterov, adam, adamw, nadam, rmsprop, lion, muon,
+        sgd, sgd_nesterov, adam, adamw, nadam, rmsprop, lion, schedule_free, muon,
     )
 }  # fmt: skip
 #: Rates that rise from 0, fall, and rise again.
@@ -188,6 +202,15 @@ def test_optimizers_without_memory_of_gradients(name):
     np.testing.assert_allclose(result, expected, rtol=1e-11, atol=1e-12)
 
 
+def test_schedule_free_averages_alike_at_a_constant_rate():
+    # The share of step t is 1 / t: x is the mean of all z.
+    row = OPTIMIZERS["schedule_free"]
+    memory = [0.0] * 4
+    for step in range(1, 100):
+        _, share, *_ = row.prepare(float(step), 0.01, (0.9, 0.999, 1e-8), memory)
+        assert share == pytest.approx(1 / step, rel=1e-12)
+
+
 @pytest.mark.parametrize("row", OPTIMIZERS.values(), ids=lambda row: row.name)
 def test_no_gradient_hides_a_divergence(row):
     h = row.prepare(1.0, 0.01, tuple(hyper_of(row).values()), [0.0] * 4)
@@ -246,7 +269,7 @@ def test_compiled_optimizer(row, dtype):
     np.testing.assert_allclose(result, expected, rtol=tolerance, atol=tolerance)
 
 
-@pytest.mark.parametrize("name", ["adam", "adamw"])
+@pytest.mark.parametrize("name", ["adam", "schedule_free"])
 def test_penalty_is_part_of_the_gradient(name):
     row = OPTIMIZERS[name]
     kernel = compiling.load(kernels.OPTIMIZER, name, "float64")

@@ -37,6 +37,15 @@ SOLVERS = {
         {"epsilon": 1e-14, "weight_decay": 0.1},
         lambda groups: torch.optim.AdamW(groups, lr=0.01, eps=1e-14),
     ),
+    # So large a decay makes the momentum of every step beta_1.
+    "nadam": (
+        {},
+        lambda groups: torch.optim.NAdam(groups, lr=0.01, momentum_decay=1e9),
+    ),
+    "rmsprop": (
+        {"rho": 0.95},
+        lambda groups: torch.optim.RMSprop(groups, lr=0.01, alpha=0.95),
+    ),
 }
 LOSSES = {
     "squared_error": lambda raw, y: 0.5 * torch.nn.functional.mse_loss(raw[:, 0], y),

@@ -150,6 +150,36 @@ def lion(w, g, m, h):
     return w - h[0] * sign, h[3] * m + h[4] * g
 
 
+def prepare_schedule_free(step, learning_rate, hyper, memory):
+    beta_1 = hyper[0]
+    beta_2 = hyper[1]
+    # Of the steps before this one, which may be prepared several times: the largest
+    # rate, and the sum of the squares of what was the largest at each step.
+    if step > memory[3]:
+        memory[0] = memory[2]
+        memory[1] += memory[2] * memory[2]
+    largest = learning_rate if learning_rate > memory[0] else memory[0]
+    memory[2] = largest
+    memory[3] = step
+    weight = largest * largest
+    # All rates were 0 if this one is: nothing has moved.
+    share = weight / (memory[1] + weight) if weight > 0.0 else 0.0
+    of_step = 1.0 - beta_1 * (1.0 - share)
+    of_root = 1.0 / sqrt(-expm1(step * log(beta_2)))
+    return learning_rate, share, of_step, beta_2, 1.0 - beta_2, of_root, hyper[2], 0.0
+
+
+def schedule_free(y, g, z, v, h):
+    v = h[3] * v + h[4] * (g * g)
+    step = h[0] * g / (h[5] * sqrt(v) + h[6]) + h[7] * y
+    # What the three sequences of the paper come to without x.
+    return y + h[1] * (z - y) - h[2] * step, z - step, v
+
+
+def schedule_free_average(y, z, v, hyper):
+    return (y - (1.0 - hyper[0]) * z) / hyper[0]
+
+
 OPTIMIZERS: dict[str, Optimizer] = {
     row.name: row
     for row in (
@@ -212,9 +242,9 @@ OPTIMIZERS: dict[str, Optimizer] = {
             prepare=prepare_nadam,
             parameters=("beta_1", "beta_2", "epsilon"),
             formula=r"m, v \text{ as Adam's}, \quad"
-            r" w \leftarrow w - \eta \left( \frac{\beta_1 m}{1 - \beta_1^{t+1}}"
-            r" + \frac{(1 - \beta_1) g}{1 - \beta_1^t} \right) \Big/"
-            r" \left( \sqrt{\frac{v}{1 - \beta_2^t}} + \epsilon \right)",
+            r" w \leftarrow w - \eta \frac{\beta_1 m / (1 - \beta_1^{t+1})"
+            r" + (1 - \beta_1) g / (1 - \beta_1^t)}"
+            r"{\sqrt{v / (1 - \beta_2^t)} + \epsilon}",
             reference='Dozat (2016), "Incorporating Nesterov momentum into Adam", ICLR '
             "workshop; beta_1 is the same at every step.",
         ),
@@ -246,6 +276,26 @@ OPTIMIZERS: dict[str, Optimizer] = {
             'algorithms", NeurIPS, arXiv:2302.06675.',
         ),
         Optimizer(
+            name="schedule_free",
+            slots=2,
+            start=(True, False),
+            decoupled=True,
+            decays=True,
+            average=schedule_free_average,
+            update=schedule_free,
+            prepare=prepare_schedule_free,
+            parameters=("beta_1", "beta_2", "epsilon"),
+            formula=r"y = (1 - \beta_1) z + \beta_1 x, \quad"
+            r" v \leftarrow \beta_2 v + (1 - \beta_2) g(y)^2, \quad"
+            r" z \leftarrow z - \eta \left("
+            r" \frac{g(y)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}"
+            r" + \lambda y \right), \quad x \leftarrow (1 - c) x + c z, \quad"
+            r" c = \frac{\eta_\text{max}^2}{\sum \eta_\text{max}^2},"
+            r" \text{ the largest } \eta \text{ so far}",
+            reference='Defazio et al. (2024), "The road less scheduled", NeurIPS, '
+            "arXiv:2405.15682. Trains y, evaluates and predicts with x.",
+        ),
+        Optimizer(
             name="muon",
             slots=2,
             momentum="momentum",
@@ -256,11 +306,14 @@ OPTIMIZERS: dict[str, Optimizer] = {
             parameters=("beta_1", "beta_2", "epsilon", "momentum"),
             formula=r"M \leftarrow \mu M + (1 - \mu) G, \quad"
             r" X = \operatorname{orth}((1 - \mu) G + \mu M), \quad"
-            r" W \leftarrow (1 - \eta \lambda) W - \eta s X"
+            r" W \leftarrow (1 - \eta \lambda) W"
+            r" - 0.2 \sqrt{\max(n_\text{in}, n_\text{out})} \, \eta X"
             r" \text{ between hidden layers, AdamW for the rest}",
             reference='Jordan et al. (2024), "Muon: an optimizer for hidden layers in '
-            'neural networks", https://kellerjordan.github.io/posts/muon; orth by five '
-            "steps of Newton and Schulz.",
+            'neural networks", https://kellerjordan.github.io/posts/muon, whose five '
+            'steps of Newton and Schulz are orth; Liu et al. (2025), "Muon is scalable '
+            'for LLM training", arXiv:2502.16982, for the factor, with which one rate '
+            "serves all weights.",
         ),
     )
 }
