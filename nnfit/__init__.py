@@ -2,13 +2,22 @@
 
 __version__ = "0.1.0"
 
-__all__ = ["MLPClassifier", "MLPRegressor", "__version__", "warmup"]
+__all__ = [
+    "LearningRateDisplay",
+    "MLPClassifier",
+    "MLPRegressor",
+    "__version__",
+    "find_learning_rate",
+    "warmup",
+]
 
 # Where each exported name lives. They are imported on first use, so that
 # `import nnfit` itself loads neither scikit-learn nor SciPy.
 _EXPORTS = {
+    "LearningRateDisplay": "nnfit.estimators.range_test",
     "MLPClassifier": "nnfit.estimators.classifier",
     "MLPRegressor": "nnfit.estimators.regressor",
+    "find_learning_rate": "nnfit.estimators.range_test",
     "warmup": "nnfit.warming",
 }
 
