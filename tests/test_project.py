@@ -19,6 +19,7 @@ from nnfit.__main__ import main
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.training.schedules import SCHEDULES
 
 # Of matplotlib with a newer pyparsing than it knew.
 pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated.* use '")
@@ -88,7 +89,12 @@ def test_named_files_exist(page):
 )
 @pytest.mark.parametrize(
     "kind, registry",
-    [("activations", ACTIVATIONS), ("losses", LOSSES), ("solvers", OPTIMIZERS)],
+    [
+        ("activations", ACTIVATIONS),
+        ("losses", LOSSES),
+        ("solvers", OPTIMIZERS),
+        ("schedules", SCHEDULES),
+    ],
 )
 def test_components_page_has_every_row(monkeypatch, kind, registry):
     monkeypatch.syspath_prepend(ROOT / "docs" / "_ext")

@@ -1,8 +1,9 @@
-"""The directive ``nnfit-components``: reference text from nnfit's own registries.
+"""The directives ``nnfit-components`` and ``nnfit-formula``: nnfit's own registries.
 
-``.. nnfit-components:: activations`` (or ``losses``, ``solvers``) writes a section
-for every row of the registry: what selects it, its formula, the parameters it reads
-with their defaults, and its reference. Nothing is written twice, so the page cannot
+``.. nnfit-components:: activations`` (or ``losses``, ``solvers``, ``schedules``) writes
+a section for every row of the registry: what selects it, its formula, the parameters it
+reads with their defaults, and its reference. ``.. nnfit-formula:: solvers adam`` writes
+the formula and the reference of one row. Nothing is written twice, so the pages cannot
 fall behind the code.
 """
 
@@ -14,6 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 
 import nnfit
 from nnfit.functions import activations, losses, optimizers
+from nnfit.training import schedules
 
 CLASSIFIER = inspect.signature(nnfit.MLPClassifier).parameters
 REGRESSOR = inspect.signature(nnfit.MLPRegressor).parameters
@@ -106,10 +108,28 @@ def describe_solvers():
         yield from [row.reference, ""]
 
 
+def describe_schedules():
+    default = CLASSIFIER["learning_rate"].default
+    for name, row in schedules.SCHEDULES.items():
+        yield from heading(name)
+        selected = f'``learning_rate="{name}"``'
+        yield from [selected + (", the default" if name == default else ""), ""]
+        yield from formula(row.formula)
+        if row.parameters:
+            listed = ", ".join(parameter(each, CLASSIFIER) for each in row.parameters)
+            yield from [f"* Parameters: {listed}", ""]
+        yield from [row.reference, ""]
+
+
 DESCRIBE = {
     "activations": (activations, describe_activations),
     "losses": (losses, describe_losses),
     "solvers": (optimizers, describe_solvers),
+    "schedules": (schedules, describe_schedules),
+}
+FORMULAS = {
+    "solvers": (optimizers, optimizers.OPTIMIZERS),
+    "schedules": (schedules, schedules.SCHEDULES),
 }
 
 
@@ -126,6 +146,20 @@ class Components(SphinxDirective):
         return self.parse_text_to_nodes(text, allow_section_headings=True)
 
 
+class Formula(SphinxDirective):
+    """Formula and reference of one row of a registry."""
+
+    required_arguments = 2
+
+    def run(self):
+        module, registry = FORMULAS[directives.choice(self.arguments[0], FORMULAS)]
+        self.env.note_dependency(module.__file__)
+        row = registry[self.arguments[1]]
+        text = "\n".join([*formula(row.formula), row.reference])
+        return self.parse_text_to_nodes(text)
+
+
 def setup(app):
     app.add_directive("nnfit-components", Components)
+    app.add_directive("nnfit-formula", Formula)
     return {"parallel_read_safe": True}
