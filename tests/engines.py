@@ -8,7 +8,6 @@ from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights
 from tests import numpy_engine
-from tests.numpy_engine.optimizers import DECOUPLED
 
 HYPER = {
     "momentum": 0.9,
@@ -88,7 +87,7 @@ def make_engine(
         shuffle=False,
         seed=7,
         alpha=1e-2,
-        weight_decay=0.1 if solver in DECOUPLED else 0.0,
+        weight_decay=0.1 if row is not None and row.decoupled else 0.0,
         learning_rate_init=1e-2,
         schedule="constant",
         power_t=0.5,
@@ -115,9 +114,9 @@ def evaluate(engine, X, y, sample_weight=None, rows=None, score=None):
     return engine.validate()
 
 
-def flat_weights(engine):
-    """All weights as one vector without padding."""
-    arrays = [array for part in engine.get_weights() for array in part]
+def flat_weights(engine, flat=None):
+    """All weights, or those of a snapshot, as one vector without padding."""
+    arrays = [array for part in engine.get_weights(flat) for array in part]
     return np.concatenate([array.ravel() for array in arrays])
 
 
@@ -138,17 +137,17 @@ def assert_same_training(network, data, rtol, atol, epochs=3, **options):
     for module in (cpu, numpy_engine):
         engine = make_engine(module, network, data, **options)
         engine.keep_batch_losses = True
-        losses, batch_losses = [], []
+        curves = {"loss": [], "batch_loss": [], "learning_rate": []}
         while engine.progress.epoch < epochs and not engine.progress.stopped:
-            curves = engine.train(epochs)
-            losses.extend(curves["loss"])
-            batch_losses.extend(curves["batch_loss"])
+            for name, values in engine.train(epochs).items():
+                curves[name].extend(values)
         weights = engine.get_weights()
         results.append(
             {
-                "losses": losses,
-                "losses of batches": batch_losses,
+                **curves,
                 "weights": flat_weights(engine),
+                "moments": engine.get_state()["moments"],
+                "evaluated": flat_weights(engine, engine.evaluated()),
                 "predictions": module.predict(network, weights, data[0]),
                 "validation": evaluate(engine, *data),
             }

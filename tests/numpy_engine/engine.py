@@ -87,12 +87,12 @@ class Engine:
     def get_state(self):
         return {
             "moments": self._slots.copy(),
-            "memory": np.array([self._squared_rates]),
+            "memory": np.array([self._squared_rates, self._largest_rate]),
         }
 
     def set_state(self, state):
         self._slots[...] = state["moments"]
-        (self._squared_rates,) = state["memory"]
+        self._squared_rates, self._largest_rate = state["memory"]
 
     # data and settings
 
@@ -287,7 +287,6 @@ class Engine:
         settings, progress, solver = self._settings, self.progress, self.solver
         progress.step += 1
         hyper = self._hyper(momentum)
-        rate = progress.learning_rate * rate
         decay = settings.weight_decay * decay
         hyper["share"] = self._share_of_step(rate)
         flats = self.flat, self._clip(gradient), *self._slots
@@ -322,10 +321,10 @@ class Engine:
     def _learn(self, rows, position):
         """A training step with some rows; returns their loss."""
         settings = self._settings
-        row = np.ones(5)
+        planned = np.ones(5)
         if settings.plan is not None:
-            row = settings.plan(self._batches, 1)[0]
-        rate, decay, momentum, dropout, average = row
+            planned = settings.plan(self._batches, 1)[0]
+        rate, decay, momentum, dropout, average = planned
         self._batches += 1
         self._rate = self.progress.learning_rate * rate
         if self._share(rows) is None:
@@ -334,7 +333,7 @@ class Engine:
         loss, gradient, traces = self.batch(
             self.flat, rows, draws, dropout, reported(self.network)
         )
-        self._update(gradient, rate, decay, momentum)
+        self._update(gradient, self._rate, decay, momentum)
         self._move_statistics(traces, len(rows))
         if settings.average:
             self._averaged += average * (self.flat - self._averaged)
@@ -387,7 +386,7 @@ class Engine:
                 curves["batch_loss"] = batch_losses
             if np.isfinite(loss) and np.isfinite(self.flat).all():
                 curves["loss"].append(loss)
-                curves["learning_rate"].append(self._rate)
+                curves["learning_rate"].append(self._rate)  # of the last batch
                 self._end_epoch(loss)
             else:
                 progress.stopped = 2

@@ -110,8 +110,6 @@ OPTIMIZERS = {
     "schedule_free": _schedule_free,
     "muon": _adamw,  # of all but the hidden matrices
 }
-#: Those whose weight decay does not go through the gradient.
-DECOUPLED = {"adamw", "lion", "schedule_free", "muon"}
 #: What the schedule of momentum multiplies.
 MOMENTUM = {
     "sgd": "momentum",

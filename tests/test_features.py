@@ -1,0 +1,150 @@
+"""Every feature of training: against the naive engine, and bits against bits."""
+
+import numpy as np
+import pytest
+import scipy.sparse
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from nnfit.cpu import engine as cpu
+from nnfit.cpu.target import CPU_VARIABLE
+from tests.engines import (
+    TIGHT,
+    assert_same_training,
+    make_data,
+    make_engine,
+    make_network,
+    train,
+)
+from tests.features import FEATURES, rounding, structured
+
+
+def weights_of(n_rows):
+    """Weights of rows of which some, and a whole batch, are 0."""
+    weight = np.random.default_rng(3).integers(0, 3, size=n_rows).astype(np.float64)
+    weight[32:64] = 0.0
+    weight[64:] = 1.0
+    return weight
+
+
+# --------------------------------------------------- against the naive engine
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_feature_trains_as_the_reference(name, dtype):
+    network, options = structured(name, dtype)
+    data = make_data(network, 70)
+    assert_same_training(
+        network, data, **rounding(name, dtype), **options, shuffle=True
+    )
+
+
+@pytest.mark.parametrize("n_rows", [65, 71])
+@pytest.mark.parametrize("name", FEATURES)
+def test_weights_and_a_small_last_batch_train_as_the_reference(name, n_rows):
+    """A last batch of one row; before it, one without any weight."""
+    network, options = structured(name)
+    data = (*make_data(network, n_rows), weights_of(n_rows))
+    assert_same_training(network, data, **rounding(name), **options)
+
+
+@pytest.mark.parametrize("density", [0.05, 0.4])
+@pytest.mark.parametrize("name", FEATURES)
+def test_sparse_rows_train_as_the_reference(name, density):
+    network, options = structured(name, sizes=(60, 14, 14, 6, 3))
+    X, y = make_data(network, 65)
+    X[np.random.default_rng(0).uniform(size=X.shape) > density] = 0.0
+    data = scipy.sparse.csr_array(X), y
+    assert_same_training(network, data, **rounding(name), **options)
+
+
+SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 48, 49, 97]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    sizes=st.lists(SIZES, min_size=2, max_size=6),
+    repeat=st.booleans(),
+    n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257])),
+    batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257])),
+    dtype=st.sampled_from(["float32", "float64"]),
+    normalization=st.sampled_from([None, "layer", "batch"]),
+    residual=st.booleans(),
+    drops=st.booleans(),
+    plain=st.booleans(),
+)
+def test_any_staged_shape_trains_as_the_reference(
+    sizes, repeat, n_rows, batch_size, dtype, normalization, residual, drops, plain
+):
+    tolerance = dict(rtol=2e-3, atol=2e-4) if dtype == "float32" else TIGHT
+    if normalization is not None:
+        # Each layer may divide by sqrt(1e-5) what two units or rows differ by, which
+        # leaves no digit in float32 where there are only two.
+        tolerance = dict(rtol=1e-2, atol=1e-3)
+        if dtype == "float64":
+            tolerance = dict(rtol=1e-6, atol=1e-8)
+        else:
+            sizes = [sizes[0], *(size + 12 for size in sizes[1:-1]), sizes[-1]]
+            batch_size = batch_size + 12
+    if repeat:  # blocks of equal width
+        sizes = [sizes[0], *np.repeat(sizes[1:-1], 2), sizes[-1]]
+    network = make_network(
+        sizes, "tanh", dtype=dtype, normalization=normalization, residual=residual
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CPU_VARIABLE, "plain" if plain else "host")
+        assert_same_training(
+            network,
+            make_data(network, n_rows),
+            epochs=1,
+            solver="sgd",
+            batch_size=min(batch_size, n_rows),
+            learning_rate_init=1e-4,  # so that 300 steps do not amplify rounding
+            dropout=(0.5,) * (len(sizes) - 2) if drops else (),
+            **tolerance,
+        )
+
+
+# --------------------------------------------- the same bits whatever the path
+
+
+def results_of(engine):
+    """All that a training leaves, as one list of arrays."""
+    parts = engine.get_weights(), engine.get_weights(engine.evaluated())
+    arrays = [array for weights in parts for part in weights for array in part]
+    return [*arrays, *engine.get_state().values()]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", FEATURES)
+def test_no_feature_depends_on_the_number_of_threads(name, dtype):
+    network, options = structured(name, dtype, sizes=(30, 70, 70, 41, 3))
+    X, y = make_data(network, 150)
+    weight = np.random.default_rng(3).uniform(size=150)
+    results = []
+    for n_threads in (1, 2, 3, 4, 7):
+        engine = make_engine(
+            cpu, network, (X, y, weight), n_threads=n_threads, shuffle=True,
+            batch_size=64, **options,
+        )  # fmt: skip
+        losses = train(engine, 3)
+        engine.close()
+        results.append([losses, *results_of(engine)])
+    for other in results[1:]:
+        for one, many in zip(results[0], other, strict=True):
+            assert np.array_equal(one, many)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_short_calls_of_any_feature_train_as_long_ones(name, monkeypatch):
+    network, options = structured(name)
+    data = make_data(network, 90)
+    long, short = (
+        make_engine(cpu, network, data, shuffle=True, batch_size=20, **options)
+        for _ in range(2)
+    )
+    monkeypatch.setattr(short, "_batches_in", lambda seconds: 2)
+    assert np.array_equal(train(short, 6), train(long, 6))
+    for one, other in zip(results_of(short), results_of(long), strict=True):
+        assert np.array_equal(one, other)
