@@ -439,6 +439,8 @@ class Engine:
                 self._average = self._like_flat()
             hyper = self._settings.hyper
             self._average[...] = solver.average(self.flat, *self._state, hyper)
+            for part in self._layout.statistics():
+                self._average[part] = self.flat[part]
         elif self._settings is None or not self._settings.average:
             return self.flat
         if self.network.normalization == "batch":

@@ -163,6 +163,13 @@ class Layout:
             return (lines + 1) * line
         return width
 
+    def statistics(self):
+        """Slices of the flat parameters that no optimizer changes."""
+        for layer in self.layers:
+            if layer.n_norms > 1:
+                start = layer.norms + layer.width
+                yield slice(start, start + (layer.n_norms - 1) * layer.width)
+
     def pack(self, weights, flat):
         """Write weights into flat parameters, and zeros into the padding.
 

@@ -75,7 +75,10 @@ def whole_update(target, dtype):
 
     @helper
     def update_matrices(table, step, thread, n_threads, passed):
-        """The layers whose weights are updated as a whole, by all threads together."""
+        """Layers whose weights are updated as a whole, by all threads together.
+
+        The kernel ends with a barrier.
+        """
         shared = as_int64(table[at.TEAM])
         for index in range(table[at.N_LAYERS]):
             layer = layer_at(table, index)
@@ -102,7 +105,6 @@ def whole_update(target, dtype):
                     passed,
                 ),
             )
-            passed = team.wait_for_all(shared, thread, n_threads, passed, True)
         return passed
 
     @helper
