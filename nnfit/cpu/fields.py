@@ -58,7 +58,7 @@ MOMENTUM = next(
 GRADIENT = next(_number)  # flat, where a step needs all gradients before it updates
 MATRIX_WORK = next(_number)  # of an optimizer of whole matrices
 GRADIENT_SQUARES = next(_number)  # float64 (n_units,): their sums of squares
-AVERAGE = next(_number)  # flat: running average of the parameters, or 0
+AVERAGE = next(_number)  # flat: running average of the parameters
 DROPOUT_RATES = next(_number)  # float64 (2, n_layers): hidden layers' and the input's,
 # as given and as they are now
 AUGMENTATION = next(_number)  # float64: noise of the inputs, weight of the batch
@@ -95,6 +95,8 @@ UPDATE_WHOLE = next(_number)  # in place of the fused update, or 0
 MATRIX_KERNEL = next(_number)  # of an optimizer that updates matrices as a whole
 PENALISE_KERNEL = next(_number)  # of a gradient before the update, or 0
 CLIP_KERNEL = next(_number)
+SIZE_KERNEL = next(_number)
+AVERAGE_KERNEL = next(_number)  # or 0
 AUGMENT_KERNEL = next(_number)  # of the inputs, or 0
 MIXED_LOSS_KERNEL = next(_number)  # loss of mixed rows, or 0
 DROPOUT_KERNEL = next(_number)
@@ -174,6 +176,9 @@ N_NORMS = next(_number)  # 0 for a layer without normalisation, 1 or 3
 # of a normalised or residual layer, whose z is kept:
 NORMALISE = next(_number)  # address of its kernel, from z to what is activated; else 0
 NORMALISE_BACK = next(_number)  # address: gradient by z from that by what is activated
+SCALE_SLOPES = next(_number)  # address: slope times gradient by the outputs
+SCALE_GRADIENT = next(_number)  # address
+PASS_Z = next(_number)  # address: z follows the activation, for a projection; else 0
 Z = next(_number)  # (batch, stride)
 NORMED = next(_number)  # (batch, stride): z normalised, before the scale
 SPREAD = next(_number)  # (batch,) or (N_STATISTICS, width), see the kernels
@@ -185,7 +190,6 @@ RESULT_WIDTH = next(_number)
 GRADIENT_BY_Z = next(_number)  # (batch, stride): SLOPE of a plain layer
 SKIPPED = next(_number)  # gradient by z that comes past the next layer, or 0
 SKIPPED_STRIDE = next(_number)
-PASSES_Z = next(_number)  # 1: z follows the activation, for a projection
 MATRIX = next(_number)  # 1: its weights are updated as a whole
 LAYER = next(_number)
 

@@ -134,6 +134,8 @@ class Plan:
         kernel = compiling.load(kernels.NORMALIZATION, kind, self.network.dtype)
         self.function(row + at.NORMALISE, kernel, "normalise")
         self.function(row + at.NORMALISE_BACK, kernel, "back")
+        self.function(row + at.SCALE_SLOPES, kernel, "scale_slopes")
+        self.function(row + at.SCALE_GRADIENT, kernel, "scale_gradient")
         self.buffer(row + at.Z, size)
         if kind != "none":
             self.buffer(row + at.NORMED, size)
@@ -146,7 +148,7 @@ class Plan:
             self.same(row + at.START, before + at.Z)
             self.ints[row + at.START_STRIDE] = self.ints[before + at.STRIDE]
         if description.skip == "projection":
-            self.ints[before + at.PASSES_Z] = 1
+            self.function(before + at.PASS_Z, kernel, "pass_z")
 
     def same(self, index, other, elements=0):
         """Make number `index` the address that `other` is, or some elements on."""

@@ -93,6 +93,7 @@ def _add_features(plan, target, n_targets, features):
         kernels.PENALTY: features.penalises,
         kernels.WHOLE_UPDATE: features.updates_whole,
         kernels.DROPOUT: features.drops,
+        kernels.AVERAGE: features.averages,
     }
     compiling.load_all([(name, dtype) for name, wanted in needed.items() if wanted])
     if features.augments:
@@ -109,6 +110,10 @@ def _add_features(plan, target, n_targets, features):
         kernel = compiling.load(kernels.PENALTY, dtype)
         plan.function(at.PENALISE_KERNEL, kernel, "penalise")
         plan.function(at.CLIP_KERNEL, kernel, "clip")
+        plan.function(at.SIZE_KERNEL, kernel, "size")
+    if features.averages:
+        kernel = compiling.load(kernels.AVERAGE, dtype)
+        plan.function(at.AVERAGE_KERNEL, kernel, "average")
     if features.drops:
         # What is dropped has no slope either, which an identity does not store.
         plan.activate_all()

@@ -22,6 +22,7 @@ BATCH_PASS = f"{__name__}.batch_pass:batch_pass"
 WHOLE_UPDATE = f"{__name__}.whole_update:whole_update"
 #: Penalties and bounds of gradients that the optimizers do not have themselves.
 PENALTY = f"{__name__}.elementwise:penalty"
+AVERAGE = f"{__name__}.elementwise:average"
 DROPOUT = f"{__name__}.dropout:dropout"
 AUGMENTATION = f"{__name__}.augmentation:augmentation"
 #: In place of an optimizer, for a gradient alone.
@@ -55,6 +56,7 @@ COSTS = {
     GRADIENT_SUM: 0.2,
     PENALTY: 0.15,
     DROPOUT: 0.15,
+    AVERAGE: 0.1,
     ACTIVATION: 0.1,
     PREDICTION: 0.1,
     LINK: 0.1,

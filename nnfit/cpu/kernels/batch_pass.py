@@ -141,7 +141,7 @@ def batch_pass(target, dtype):
         for index in range(n_layers - 1, 0, -1):
             before = layer_at(table, index - 1)
             dense.backward(layer_at(table, index), before, begin, rows)
-            dense.scale_slopes(before, begin, rows)
+            layers.scale_slopes(table, before, begin, rows)
             passed = team.wait_for_all(shared, thread, n_threads, passed, True)
             find_sums(before, batch, spread, thread, n_threads)
             passed = team.wait_for_all(shared, thread, n_threads, passed, True)

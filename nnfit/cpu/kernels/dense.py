@@ -21,7 +21,7 @@ from collections import namedtuple
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.memory import (
     caller,
     make_copy,
@@ -33,7 +33,7 @@ from nnfit.cpu.kernels.tile import make_panel_tile
 
 Dense = namedtuple(
     "Dense",
-    "z_of activate_rows product backward scale_slopes pack_rows gradient_columns "
+    "z_of activate_rows product backward pack_rows gradient_columns "
     "strip_gradient bias_gradient transpose",
 )
 
@@ -56,7 +56,6 @@ def make_dense(target, dtype):
         Helpers for compiled code.
     """
     pointer = pointer_type(dtype)
-    zero = scalar_type(dtype)(0.0)
     as_floats = pointer_from_address(dtype)
     rows_of_tile = target.tile_rows
     panel = target.panel(dtype)
@@ -140,19 +139,6 @@ def make_dense(target, dtype):
                     c, stride_before,
                     null, 0, c if scaled else null, stride_before,
                 )  # fmt: skip
-
-    @helper
-    def scale_slopes(layer, row, rows):
-        """slope *= gradient by the outputs, of a layer whose z is kept."""
-        stride, between = layer[at.STRIDE], layer[at.RESULT_STRIDE]
-        slopes = offset(as_floats(layer[at.SLOPE]), row * stride)
-        results = offset(as_floats(layer[at.RESULT]), row * between)
-        for r in range(rows):
-            slope, result = offset(slopes, r * stride), offset(results, r * between)
-            for j in range(layer[at.N_OUT]):
-                slope[j] *= result[j]
-            for j in range(layer[at.N_OUT], layer[at.WIDTH]):
-                slope[j] = zero
 
     @helper
     def pack_rows(layer, batch, row, rows):
@@ -269,6 +255,6 @@ def make_dense(target, dtype):
             begin += count
 
     return Dense(
-        z_of, activate_rows, product, backward, scale_slopes, pack_rows,
+        z_of, activate_rows, product, backward, pack_rows,
         gradient_columns, strip_gradient, bias_gradient, transpose,
     )  # fmt: skip

@@ -11,11 +11,11 @@ from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import scalar_type
 from nnfit.cpu.kernels.memory import offset, pointer_type
 
-#: ``drop(value, slope, stride, rows, units, stream, row, rate)``
+#: ``drop(value, slope, stride, rows, units, seed, step, index, row, rate)``
 DROP = {
     dtype: (
         pointer_type(dtype), pointer_type(dtype), nb.int64, nb.int64, nb.int64,
-        nb.int64, nb.int64, nb.float64,
+        nb.int64, nb.int64, nb.int64, nb.int64, nb.float64,
     )
     for dtype in ("float32", "float64")
 }  # fmt: skip
@@ -32,11 +32,12 @@ def dropout(target, dtype):
     scalar = scalar_type(dtype)
     zero = scalar(0.0)
 
-    def drop(value, slope, stride, rows, units, stream, row, rate):
+    def drop(value, slope, stride, rows, units, seed, step, index, row, rate):
         limit = np.uint32(np.uint64(rate * 4294967296.0))
         kept = scalar(1.0 / (1.0 - rate))
+        stream = random.stream_of(seed, step, random.HIDDEN_DROPOUT + index)
         for r in range(rows):
-            key = random.stream(stream, row + r)
+            key = random.stream(nb.int64(stream), row + r)
             low, high = random.low_word(key), random.high_word(key)
             values = offset(value, r * stride)
             slopes = offset(slope, r * stride)

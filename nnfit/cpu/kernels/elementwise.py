@@ -6,12 +6,32 @@ costs its own compilation and none of the engine's.
 
 from numba.core import types as nb
 
-from nnfit.cpu.kernels.lowering import scalar_type, specialise
+from nnfit.cpu.kernels.lowering import (
+    helper,
+    scalar_type,
+    specialise,
+    sum_helper,
+)
 from nnfit.cpu.kernels.memory import FLOAT64_POINTER, offset, pointer_type
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS, Optimizer
+
+DTYPES = ("float32", "float64")
+#: Arguments of the kernels of `penalty` and `average`, by dtype.
+PENALISE = {
+    dtype: (*2 * [pointer_type(dtype)], nb.int64, *3 * [scalar_type(dtype)])
+    for dtype in DTYPES
+}
+CLIP = {
+    dtype: (pointer_type(dtype), nb.int64, *2 * [scalar_type(dtype)])
+    for dtype in DTYPES
+}
+AVERAGE = {
+    dtype: (*2 * [pointer_type(dtype)], nb.int64, scalar_type(dtype))
+    for dtype in DTYPES
+}
 
 
 def activation(target, name, dtype, function=None):
@@ -115,31 +135,60 @@ def gradient_sum(target, dtype):
 
 
 def penalty(target, dtype):
-    """Kernels ``penalise(g, w, n, l2, l1)`` and ``clip(g, n, factor, limit)``.
+    """Kernels that change a gradient before the optimizer sees it.
 
-    The first adds the derivative of ``l2 / 2 * w**2 + l1 * abs(w)`` to a gradient, that
-    of the absolute value being 0 at 0; the second multiplies it by `factor` and cuts
-    what is beyond `limit`.
+    ``penalise(g, w, n, l2, l1, limit)`` adds the derivative of ``l2 / 2 * w**2 + l1 *
+    abs(w)``, that of the absolute value being 0 at 0, and cuts what is beyond the
+    limit; ``clip(g, n, factor, limit)`` multiplies and cuts; ``size(w, n)`` is the sum
+    of absolute values.
     """
     scalar = scalar_type(dtype)
-    pointer = pointer_type(dtype)
     zero = scalar(0.0)
 
-    def penalise(g, w, n, l2, l1):
+    @helper
+    def bounded(value, limit):
+        value = limit if value > limit else value
+        return -limit if value < -limit else value
+
+    @sum_helper
+    def total(w, n):
+        result = abs(w[0])
+        for i in range(1, n):
+            result += abs(w[i])
+        return result
+
+    def penalise(g, w, n, l2, l1, limit):
         for i in range(n):
             sign = l1 if w[i] > zero else (-l1 if w[i] < zero else zero)
-            g[i] += l2 * w[i] + sign
+            g[i] = bounded(g[i] + l2 * w[i] + sign, limit)
 
     def clip(g, n, factor, limit):
         for i in range(n):
-            value = g[i] * factor
-            value = limit if value > limit else value
-            g[i] = -limit if value < -limit else value
+            g[i] = bounded(g[i] * factor, limit)
+
+    def size(w, n):
+        return nb.float64(total(w, n))
 
     return {
-        "penalise": (penalise, nb.void(pointer, pointer, nb.int64, scalar, scalar)),
-        "clip": (clip, nb.void(pointer, nb.int64, scalar, scalar)),
+        "penalise": (penalise, nb.void(*PENALISE[dtype])),
+        "clip": (clip, nb.void(*CLIP[dtype])),
+        "size": (size, nb.float64(pointer_type(dtype), nb.int64)),
     }
+
+
+def average(target, dtype):
+    """Kernel ``average(a, w, n, rate)``: a running average follows the parameters."""
+    one = scalar_type(dtype)(1.0)
+
+    def follow(a, w, n, rate):
+        if rate >= one:
+            for i in range(n):
+                a[i] = w[i]
+        else:
+            for i in range(n):
+                a[i] += rate * (w[i] - a[i])
+
+    return {"average": (follow, nb.void(*AVERAGE[dtype]))}
 
 
 def _optimizer(row, dtype):

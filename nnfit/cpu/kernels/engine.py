@@ -30,7 +30,7 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
 )
 from nnfit.cpu.kernels.progress import make_progress
-from nnfit.cpu.kernels.strips import FUSED, make_strips
+from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import make_team
 
 #: ``forward_rows(table, position, row, rows)``
@@ -101,7 +101,7 @@ def rows(target, dtype):
                 before = layer_at(table, index - 1)
                 dense.backward(layer_at(table, index), before, row, rows)
                 if before[at.NORMALISE] != 0:
-                    dense.scale_slopes(before, row, rows)
+                    layers.scale_slopes(table, before, row, rows)
                     layers.back(table, before, row, rows)
             for index in range(table[at.N_LAYERS]):
                 dense.pack_rows(layer_at(table, index), batch, row, rows)
@@ -130,7 +130,7 @@ def training(target, dtype):
     as_int64 = pointer_from_address("int64")
     dense = make_dense(target, dtype)
     progress = make_progress(dtype)
-    strips = make_strips(target, dtype, dense)
+    strips, _ = make_strips(target, dtype, dense)
     team = make_team(target)
     rows_of_tile = target.tile_rows
     pass_rows = caller(nb.void, *PASS_ROWS)
@@ -199,9 +199,8 @@ def training(target, dtype):
             if weight_sum > 0.0:
                 if table[at.UPDATE_WHOLE] == 0:
                     strips.update(
-                        table, floats, thread, n_threads, batch, step, weight_sum,
-                        FUSED,
-                    )  # fmt: skip
+                        table, floats, thread, n_threads, batch, step, weight_sum, 1.0
+                    )
                 else:
                     passed = update_whole(
                         table[at.UPDATE_WHOLE],

@@ -9,7 +9,6 @@ from collections import namedtuple
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.dropout import DROP
 from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.memory import (
@@ -17,17 +16,17 @@ from nnfit.cpu.kernels.memory import (
     INT64_POINTER,
     caller,
     layer_at,
-    make_copy,
     offset,
     pointer_from_address,
     pointer_type,
 )
+from nnfit.cpu.kernels.normalization import NORMALISE
 from nnfit.cpu.kernels.rows import make_rows
 
-Layers = namedtuple("Layers", "gather gather_targets product finish lose back")
+Layers = namedtuple(
+    "Layers", "gather gather_targets product finish lose scale_slopes back"
+)
 
-#: ``normalise(table, layer, row, rows)``, and the way back
-NORMALISE = (INT64_POINTER, INT64_POINTER, nb.int64, nb.int64)
 #: ``augment(table, position, row, rows)`` and ``mixed_loss``, likewise
 AUGMENT = (INT64_POINTER, nb.int64, nb.int64, nb.int64)
 
@@ -57,8 +56,6 @@ def make_layers(target, dtype, dense):
     """
     as_floats = pointer_from_address(dtype)
     as_doubles = pointer_from_address("float64")
-    copy_vector = make_copy(dtype, target.lanes(dtype))
-    lanes = target.lanes(dtype)
     rows_of = make_rows(dtype)
     call_loss = caller(nb.void, *loss_arguments(dtype))
     call_normalise = caller(nb.void, *NORMALISE)
@@ -97,8 +94,6 @@ def make_layers(target, dtype, dense):
         if rate <= 0.0:
             return
         stride = layer[at.STRIDE]
-        seed, step = table[at.SEED], table[at.STEP]
-        stream = random.stream_of(seed, step, random.HIDDEN_DROPOUT + index)
         call_dropout(
             table[at.DROPOUT_KERNEL],
             (
@@ -107,21 +102,13 @@ def make_layers(target, dtype, dense):
                 stride,
                 rows,
                 layer[at.N_OUT],
-                nb.int64(stream),
+                table[at.SEED],
+                table[at.STEP],
+                index,
                 position + row,
                 rate,
             ),
         )
-
-    @helper
-    def pass_z(layer, row, rows):
-        """Copy z behind the activation, where a projection reads both."""
-        n_out, stride = layer[at.N_OUT], layer[at.STRIDE]
-        for r in range(row, row + rows):
-            goal = offset(as_floats(layer[at.OUTPUT]), r * stride)
-            z = offset(as_floats(layer[at.Z]), r * stride)
-            for j in range(0, n_out, lanes):
-                copy_vector(offset(goal, n_out + j), offset(z, j))
 
     @helper
     def finish(table, index, position, row, rows):
@@ -132,8 +119,8 @@ def make_layers(target, dtype, dense):
         dense.activate_rows(layer, row, rows)
         if table[at.DROPOUT_KERNEL] != 0 and index < table[at.N_LAYERS] - 1:
             drop(table, layer, index, position, row, rows)
-        if layer[at.PASSES_Z] != 0:
-            pass_z(layer, row, rows)
+        if layer[at.PASS_Z] != 0:
+            call_normalise(layer[at.PASS_Z], (table, layer, row, rows))
 
     @helper
     def lose(table, position, row, rows):
@@ -161,8 +148,15 @@ def make_layers(target, dtype, dense):
         )
 
     @helper
+    def scale_slopes(table, layer, row, rows):
+        """Gradient by what is activated, of a layer whose z is kept."""
+        call_normalise(layer[at.SCALE_SLOPES], (table, layer, row, rows))
+
+    @helper
     def back(table, layer, row, rows):
-        """Gradient by z of a layer whose z is kept, from that by what is activated."""
+        """Gradient by z from that."""
         call_normalise(layer[at.NORMALISE_BACK], (table, layer, row, rows))
 
-    return Layers(gather, rows_of.gather_targets, product, finish, lose, back)
+    return Layers(
+        gather, rows_of.gather_targets, product, finish, lose, scale_slopes, back
+    )

@@ -21,12 +21,25 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
-from nnfit.cpu.kernels.memory import INT64_POINTER, offset, pointer_from_address
+from nnfit.cpu.kernels.memory import (
+    INT64_POINTER,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
 from nnfit.network.description import EPSILON
+
+#: ``normalise(table, layer, row, rows)`` and the like
+NORMALISE = (INT64_POINTER, INT64_POINTER, nb.int64, nb.int64)
+#: ``scale_gradient(layer, batch, gradient)``, by dtype
+SCALE_GRADIENT = {
+    dtype: (INT64_POINTER, nb.int64, pointer_type(dtype))
+    for dtype in ("float32", "float64")
+}
 
 
 def normalization(target, name, dtype):
-    """Kernel ``normalise(table, layer, row, rows)`` and the way ``back``, likewise.
+    """Kernel ``normalise(table, layer, row, rows)``, and the others of such a layer.
 
     Parameters
     ----------
@@ -69,8 +82,43 @@ def normalization(target, name, dtype):
                 for j in range(n_out):
                     by_z[j] += skipped[j]
 
-    signature = nb.void(INT64_POINTER, INT64_POINTER, nb.int64, nb.int64)
-    return {"normalise": (normalise, signature), "back": (back, signature)}
+    def scale_slopes(table, layer, row, rows):
+        """slope *= gradient by the outputs: gradient by u."""
+        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
+        for r in range(row, row + rows):
+            slope = offset(as_floats(layer[at.SLOPE]), r * stride)
+            result = offset(as_floats(layer[at.RESULT]), r * layer[at.RESULT_STRIDE])
+            for j in range(n_out):
+                slope[j] *= result[j]
+            fill(slope, n_out, layer[at.WIDTH])
+
+    def pass_z(table, layer, row, rows):
+        """Copy z behind the activation, where a projection reads both."""
+        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
+        for r in range(row, row + rows):
+            goal = offset(as_floats(layer[at.OUTPUT]), r * stride + n_out)
+            z = offset(as_floats(layer[at.Z]), r * stride)
+            for j in range(n_out):
+                goal[j] = z[j]
+
+    def scale_gradient(layer, batch, gradient):
+        """Sum over the batch of the gradient by u times z normalised, (width,)."""
+        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
+        fill(gradient, 0, layer[at.WIDTH])
+        for r in range(batch):
+            by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
+            normed = offset(as_floats(layer[at.NORMED]), r * stride)
+            for j in range(n_out):
+                gradient[j] += by_u[j] * normed[j]
+
+    signature = nb.void(*NORMALISE)
+    return {
+        "normalise": (normalise, signature),
+        "back": (back, signature),
+        "scale_slopes": (scale_slopes, signature),
+        "pass_z": (pass_z, signature),
+        "scale_gradient": (scale_gradient, nb.void(*SCALE_GRADIENT[dtype])),
+    }
 
 
 @helper

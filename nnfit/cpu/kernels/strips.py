@@ -11,6 +11,7 @@ from collections import namedtuple
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.elementwise import AVERAGE, PENALISE
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
 from nnfit.cpu.kernels.memory import (
     INT64_POINTER,
@@ -20,6 +21,7 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
     pointer_type,
 )
+from nnfit.cpu.kernels.normalization import SCALE_GRADIENT
 from nnfit.cpu.kernels.progress import rates_offset
 
 # What a strip takes, in rows of the batch whose products take as long: Adam's update,
@@ -27,11 +29,11 @@ from nnfit.cpu.kernels.progress import rates_offset
 # of one row, two thirds of a tile of six, hence four rows of weights.
 UPDATE_COST, TRANSPOSE_COST, BIAS_ROWS = 20, 30, 4
 
-#: Parts of an update: gradient and update of each strip at once, or, where a step needs
-#: all gradients first, one after the other.
-FUSED, GRADIENTS, APPLICATION = range(3)
-
-Strips = namedtuple("Strips", "update derive panels_of strips_of_panel derive_strip")
+Strips = namedtuple(
+    "Strips",
+    "update derive panels_of strips_of_panel derive_strip apply penalise "
+    "gradient_of vector_gradient settle parameter_at",
+)
 
 
 def make_strips(target, dtype, dense):
@@ -47,6 +49,8 @@ def make_strips(target, dtype, dense):
     -------
     strips : Strips
         Helpers for compiled code.
+    make_walk : callable
+        ``make_walk(on_strip, on_vectors)`` makes another one like `Strips.update`.
     """
     scalar = scalar_type(dtype)
     item = 4 if dtype == "float32" else 8
@@ -58,8 +62,10 @@ def make_strips(target, dtype, dense):
     call_update = caller(
         nb.void, pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
     )
-    call_penalise = caller(nb.void, pointer, pointer, nb.int64, scalar, scalar)
-    call_clip = caller(nb.void, pointer, nb.int64, scalar, scalar)
+    call_penalise = caller(nb.void, *PENALISE[dtype])
+    call_size = caller(nb.float64, pointer, nb.int64)
+    call_average = caller(nb.void, *AVERAGE[dtype])
+    call_scale = caller(nb.void, *SCALE_GRADIENT[dtype])
     sparse_gradient = caller(
         nb.void, INT64_POINTER, INT64_POINTER, nb.int64, nb.int64, nb.int64, nb.int64,
         pointer,
@@ -80,22 +86,13 @@ def make_strips(target, dtype, dense):
         return as_floats(other + (address - table[at.PARAMETERS]))
 
     @helper
-    def follow(table, address, n, rate):
-        """Move the running average towards n parameters."""
-        average = parameter_at(address, table, table[at.AVERAGE])
-        values = as_floats(address)
-        if rate >= one:
-            for i in range(n):
-                average[i] = values[i]
-        else:
-            for i in range(n):
-                average[i] += rate * (values[i] - average[i])
-
-    @helper
     def settle(table, address, n, rate):
-        """What follows from n new parameters, wherever they belong."""
-        if table[at.AVERAGE] != 0 and rate > zero:
-            follow(table, address, n, rate)
+        """Move the running average, if there is one, towards n new parameters."""
+        if table[at.AVERAGE_KERNEL] != 0 and rate > zero:
+            average = parameter_at(address, table, table[at.AVERAGE])
+            call_average(
+                table[at.AVERAGE_KERNEL], (average, as_floats(address), n, rate)
+            )
 
     @helper
     def derive_strip(table, floats, layer, unit, column, first, rows, parity, rate):
@@ -105,7 +102,7 @@ def make_strips(target, dtype, dense):
         weights, n = as_floats(address), rows * columns
         penalty = 0.5 * floats[at.ALPHA] * nb.float64(sum_of_squares(weights, n))
         if floats[at.L1] > 0.0:
-            penalty += floats[at.L1] * nb.float64(sum_of_sizes(weights, n))
+            penalty += floats[at.L1] * call_size(table[at.SIZE_KERNEL], (weights, n))
         penalties = as_doubles(table[at.PENALTY])
         penalties[parity * table[at.N_UNITS] + unit] = penalty
         if layer[at.TRANSPOSED] != 0:
@@ -130,24 +127,18 @@ def make_strips(target, dtype, dense):
         )
 
     @helper
-    def penalise(table, floats, address, gradient, n, weight_sum):
-        """Add the derivative of the penalties of n weights to their gradient."""
-        call_penalise(
-            table[at.PENALISE_KERNEL],
-            (
-                gradient,
-                as_floats(address),
-                n,
-                scalar(floats[at.ALPHA] / weight_sum),
-                scalar(floats[at.L1] / weight_sum),
-            ),
-        )
+    def penalise(table, floats, address, gradient, n, weight_sum, limit):
+        """Add what the penalties of n weights give to their gradient, and bound it.
 
-    @helper
-    def clip(table, floats, gradient, n, factor):
-        """Multiply n gradients by the factor of all, then bound each."""
-        limit = scalar(floats[at.CLIP_VALUE])
-        call_clip(table[at.CLIP_KERNEL], (gradient, n, scalar(factor), limit))
+        A weight sum of 0 stands for parameters that have no penalty.
+        """
+        l2 = l1 = zero
+        if weight_sum > 0.0:
+            l2 = scalar(floats[at.ALPHA] / weight_sum)
+            l1 = scalar(floats[at.L1] / weight_sum)
+        weights = as_floats(address)
+        arguments = (gradient, weights, n, l2, l1, scalar(limit))
+        call_penalise(table[at.PENALISE_KERNEL], arguments)
 
     @helper
     def gradient_of(table, layer, index, batch, column, first, rows, gradient):
@@ -179,125 +170,89 @@ def make_strips(target, dtype, dense):
         return total
 
     @helper
-    def scale_gradient(layer, batch, gradient):
-        """Sum over the batch of the gradient by u times z normalised, (width,)."""
-        width, stride = layer[at.WIDTH], layer[at.STRIDE]
-        for j in range(width):
-            gradient[j] = zero
-        for r in range(batch):
-            by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
-            normed = offset(as_floats(layer[at.NORMED]), r * stride)
-            for j in range(layer[at.N_OUT]):
-                gradient[j] += by_u[j] * normed[j]
+    def vector_gradient(table, layer, batch, number, gradient):
+        """Gradient of a layer's biases or, as number 1, of its scale."""
+        if number == 0:
+            dense.bias_gradient(table, layer, batch, gradient)
+        else:
+            call_scale(layer[at.SCALE_GRADIENT], (layer, batch, gradient))
 
     @helper
-    def step_of(table, floats, layer, address, gradient, n, rates, weight_sum, part,
-                factor):  # fmt: skip
-        """Update n parameters by their gradient; weights have penalties and decay."""
-        is_weight = weight_sum > 0.0
-        l2 = scalar(floats[at.ALPHA] / weight_sum) if is_weight else zero
-        decay = rates[at.DECAY] if is_weight else one
-        if table[at.PENALISE_KERNEL] != 0:
-            if part == FUSED and is_weight:
-                penalise(table, floats, address, gradient, n, weight_sum)
-            clip(table, floats, gradient, n, factor)
-            l2 = zero
-        if layer[at.MATRIX] == 0 or not is_weight:
-            apply(table, address, gradient, n, rates, l2, decay)
-
-    @helper
-    def gradient_at(table, address, scratch, part):
-        """Where the gradient of the parameters at an address goes, or is."""
-        if part == FUSED:
-            return scratch
-        return parameter_at(address, table, table[at.GRADIENT])
-
-    @helper
-    def weights_step(table, floats, layer, index, unit, batch, column, first, rows,
-                     scratch, rates, weight_sum, parity, part, factor):  # fmt: skip
-        """One strip's part of an update."""
+    def fused_strip(
+        table, floats, layer, index, unit, batch, column, first, rows, scratch, rates,
+        weight_sum, parity, factor,
+    ):  # fmt: skip
+        """Gradient of a strip over the batch and its update."""
         columns = min(panel, layer[at.WIDTH] - column)
         address = layer[at.WEIGHTS] + item * (column * layer[at.N_IN] + first * columns)
-        n = rows * columns
-        gradient = gradient_at(table, address, scratch, part)
-        if part != APPLICATION:
-            gradient_of(table, layer, index, batch, column, first, rows, gradient)
-        if part == GRADIENTS:
-            penalise(table, floats, address, gradient, n, weight_sum)
-            squares = as_doubles(table[at.GRADIENT_SQUARES])
-            squares[unit] = nb.float64(sum_of_squares(gradient, n))
-            return
-        step_of(
-            table, floats, layer, address, gradient, n, rates, weight_sum, part, factor
-        )
-        if part == FUSED:
-            derive_strip(
-                table, floats, layer, unit, column, first, rows, parity,
-                rates[at.AVERAGE_RATE],
-            )  # fmt: skip
+        n, l2 = rows * columns, scalar(floats[at.ALPHA] / weight_sum)
+        gradient_of(table, layer, index, batch, column, first, rows, scratch)
+        if table[at.PENALISE_KERNEL] != 0:
+            limit = floats[at.CLIP_VALUE]
+            penalise(table, floats, address, scratch, n, weight_sum, limit)
+            l2 = zero
+        apply(table, address, scratch, n, rates, l2, rates[at.DECAY])
+        derive_strip(
+            table, floats, layer, unit, column, first, rows, parity,
+            rates[at.AVERAGE_RATE],
+        )  # fmt: skip
 
     @helper
-    def vectors_step(table, floats, layer, unit, batch, scratch, rates, part, factor):
-        """The part of an update of a layer's biases and of its scale."""
-        width, squares = layer[at.WIDTH], 0.0
+    def fused_vectors(table, floats, layer, unit, batch, scratch, rates, factor):
+        """Gradient of a layer's biases and scale, and their update."""
+        width = layer[at.WIDTH]
         for number in range(2 if layer[at.N_NORMS] > 0 else 1):
             address = layer[at.BIAS] if number == 0 else layer[at.NORMS]
-            gradient = gradient_at(table, address, scratch, part)
-            if part != APPLICATION:
-                if number == 0:
-                    dense.bias_gradient(table, layer, batch, gradient)
-                else:
-                    scale_gradient(layer, batch, gradient)
-            if part == GRADIENTS:
-                squares += nb.float64(sum_of_squares(gradient, width))
-            else:
-                step_of(
-                    table, floats, layer, address, gradient, width, rates, 0.0, part,
-                    factor,
-                )  # fmt: skip
-                settle(table, address, width, rates[at.AVERAGE_RATE])
-        if part == GRADIENTS:
-            as_doubles(table[at.GRADIENT_SQUARES])[unit] = squares
+            vector_gradient(table, layer, batch, number, scratch)
+            if table[at.PENALISE_KERNEL] != 0:
+                limit = floats[at.CLIP_VALUE]
+                penalise(table, floats, address, scratch, width, 0.0, limit)
+            apply(table, address, scratch, width, rates, zero, one)
+            settle(table, address, width, rates[at.AVERAGE_RATE])
 
-    @helper
-    def update(
-        table, floats, thread, n_threads, batch, step, weight_sum, part, factor=1.0
-    ):
-        """Phase 2 of a batch for one thread, or a part of it."""
-        total = cost_of_all(table, batch)
-        begin = total * thread // n_threads
-        end = total * (thread + 1) // n_threads
-        scratch = offset(
-            as_floats(table[at.SCRATCH]), thread * table[at.SCRATCH_STRIDE]
-        )
-        parity = (step + 1) % 2
-        unit = cost = 0  # of the strips before
-        for index in range(table[at.N_LAYERS]):
-            layer = layer_at(table, index)
-            n_in, width = layer[at.N_IN], layer[at.WIDTH]
-            rates = offset(as_floats(table[at.RATES]), rates_offset(table, step, index))
-            n_strips = strips_of_panel(layer)
-            cost_of_one = cost_of_weight(table, index, batch)
-            for p in range(panels_of(layer)):
-                column = p * panel
-                columns = min(panel, width - column)
-                for strip in range(n_strips):
-                    first = strip * rows_of_strip
-                    rows = min(rows_of_strip, n_in - first)
-                    if begin <= cost < end:
-                        weights_step(
-                            table, floats, layer, index, unit + strip, batch, column,
-                            first, rows, scratch, rates, weight_sum, parity, part,
-                            factor,
-                        )  # fmt: skip
-                    cost += rows * columns * cost_of_one
-                unit += n_strips
-            if begin <= cost < end:
-                vectors_step(
-                    table, floats, layer, unit, batch, scratch, rates, part, factor
+    def make_walk(on_strip, on_vectors):
+        """Make what visits the strips and the vectors of a thread, in order."""
+
+        @helper
+        def walk(table, floats, thread, n_threads, batch, step, weight_sum, factor):
+            total = cost_of_all(table, batch)
+            begin = total * thread // n_threads
+            end = total * (thread + 1) // n_threads
+            scratch = offset(
+                as_floats(table[at.SCRATCH]), thread * table[at.SCRATCH_STRIDE]
+            )
+            parity = (step + 1) % 2
+            unit = cost = 0  # of the strips before
+            for index in range(table[at.N_LAYERS]):
+                layer = layer_at(table, index)
+                n_in, width = layer[at.N_IN], layer[at.WIDTH]
+                rates = offset(
+                    as_floats(table[at.RATES]), rates_offset(table, step, index)
                 )
-            unit += 1
-            cost += BIAS_ROWS * width * cost_of_one
+                n_strips = strips_of_panel(layer)
+                cost_of_one = cost_of_weight(table, index, batch)
+                for p in range(panels_of(layer)):
+                    column = p * panel
+                    columns = min(panel, width - column)
+                    for strip in range(n_strips):
+                        first = strip * rows_of_strip
+                        rows = min(rows_of_strip, n_in - first)
+                        if begin <= cost < end:
+                            on_strip(
+                                table, floats, layer, index, unit + strip, batch,
+                                column, first, rows, scratch, rates, weight_sum,
+                                parity, factor,
+                            )  # fmt: skip
+                        cost += rows * columns * cost_of_one
+                    unit += n_strips
+                if begin <= cost < end:
+                    on_vectors(
+                        table, floats, layer, unit, batch, scratch, rates, factor
+                    )
+                unit += 1
+                cost += BIAS_ROWS * width * cost_of_one
+
+        return walk
 
     @helper
     def derive(table, floats):
@@ -317,7 +272,12 @@ def make_strips(target, dtype, dense):
                 unit += n_strips
             unit += 1
 
-    return Strips(update, derive, panels_of, strips_of_panel, derive_strip)
+    strips = Strips(
+        make_walk(fused_strip, fused_vectors), derive, panels_of,
+        strips_of_panel, derive_strip, apply, penalise, gradient_of, vector_gradient,
+        settle, parameter_at,
+    )  # fmt: skip
+    return strips, make_walk
 
 
 @sum_helper
@@ -326,13 +286,4 @@ def sum_of_squares(values, n):
     total = values[0] * values[0]
     for i in range(1, n):
         total += values[i] * values[i]
-    return total
-
-
-@sum_helper
-def sum_of_sizes(values, n):
-    """Likewise, of absolute values."""
-    total = abs(values[0])
-    for i in range(1, n):
-        total += abs(values[i])
     return total

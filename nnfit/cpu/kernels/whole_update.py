@@ -14,6 +14,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.dense import make_dense
+from nnfit.cpu.kernels.elementwise import CLIP
 from nnfit.cpu.kernels.engine import UPDATE_WHOLE
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import (
@@ -25,7 +26,7 @@ from nnfit.cpu.kernels.memory import (
     pointer_type,
 )
 from nnfit.cpu.kernels.progress import rates_offset
-from nnfit.cpu.kernels.strips import APPLICATION, GRADIENTS, make_strips
+from nnfit.cpu.kernels.strips import make_strips, sum_of_squares
 from nnfit.cpu.kernels.threads import make_team
 
 
@@ -46,16 +47,80 @@ def whole_update(target, dtype):
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
     """
-    strips = make_strips(target, dtype, make_dense(target, dtype))
+    strips, make_walk = make_strips(target, dtype, make_dense(target, dtype))
     team = make_team(target)
     as_int64 = pointer_from_address("int64")
     as_floats = pointer_from_address(dtype)
     as_doubles = pointer_from_address("float64")
     scalar = scalar_type(dtype)
+    zero, one = scalar(0.0), scalar(1.0)
     item = 4 if dtype == "float32" else 8
     panel = target.panel(dtype)
     rows_of_strip = target.strip(dtype)
+    call_clip = caller(nb.void, *CLIP[dtype])
     call_matrix = caller(nb.int64, *matrix_arguments(dtype))
+
+    @helper
+    def gradient_at(table, address):
+        return strips.parameter_at(address, table, table[at.GRADIENT])
+
+    @helper
+    def find_strip(
+        table, floats, layer, index, unit, batch, column, first, rows, scratch, rates,
+        weight_sum, parity, factor,
+    ):  # fmt: skip
+        """Gradient of a strip over the batch, with that of the penalties."""
+        columns = min(panel, layer[at.WIDTH] - column)
+        address = layer[at.WEIGHTS] + item * (column * layer[at.N_IN] + first * columns)
+        gradient, n = gradient_at(table, address), rows * columns
+        strips.gradient_of(table, layer, index, batch, column, first, rows, gradient)
+        strips.penalise(table, floats, address, gradient, n, weight_sum, math.inf)
+        squares = as_doubles(table[at.GRADIENT_SQUARES])
+        squares[unit] = nb.float64(sum_of_squares(gradient, n))
+
+    @helper
+    def find_vectors(table, floats, layer, unit, batch, scratch, rates, factor):
+        """Gradient of a layer's biases and scale."""
+        squares = 0.0
+        for number in range(2 if layer[at.N_NORMS] > 0 else 1):
+            address = layer[at.BIAS] if number == 0 else layer[at.NORMS]
+            gradient = gradient_at(table, address)
+            strips.vector_gradient(table, layer, batch, number, gradient)
+            squares += nb.float64(sum_of_squares(gradient, layer[at.WIDTH]))
+        as_doubles(table[at.GRADIENT_SQUARES])[unit] = squares
+
+    @helper
+    def clip(table, floats, gradient, n, factor):
+        """Multiply n gradients by the factor of all, then bound each."""
+        limit = scalar(floats[at.CLIP_VALUE])
+        call_clip(table[at.CLIP_KERNEL], (gradient, n, scalar(factor), limit))
+
+    @helper
+    def update_strip(
+        table, floats, layer, index, unit, batch, column, first, rows, scratch, rates,
+        weight_sum, parity, factor,
+    ):  # fmt: skip
+        """Update of a strip whose gradient is known, unless a matrix waits for it."""
+        columns = min(panel, layer[at.WIDTH] - column)
+        address = layer[at.WEIGHTS] + item * (column * layer[at.N_IN] + first * columns)
+        gradient, n = gradient_at(table, address), rows * columns
+        clip(table, floats, gradient, n, factor)
+        if layer[at.MATRIX] == 0:
+            strips.apply(table, address, gradient, n, rates, zero, rates[at.DECAY])
+
+    @helper
+    def update_vectors(table, floats, layer, unit, batch, scratch, rates, factor):
+        """Update of a layer's biases and scale."""
+        width = layer[at.WIDTH]
+        for number in range(2 if layer[at.N_NORMS] > 0 else 1):
+            address = layer[at.BIAS] if number == 0 else layer[at.NORMS]
+            gradient = gradient_at(table, address)
+            clip(table, floats, gradient, width, factor)
+            strips.apply(table, address, gradient, width, rates, zero, one)
+            strips.settle(table, address, width, rates[at.AVERAGE_RATE])
+
+    find_gradients = make_walk(find_strip, find_vectors)
+    update_all = make_walk(update_strip, update_vectors)
 
     @helper
     def clip_factor(table, floats):
@@ -68,10 +133,6 @@ def whole_update(target, dtype):
             total += squares[unit]
         norm = math.sqrt(total)
         return floats[at.CLIP_NORM] / norm if norm > floats[at.CLIP_NORM] else 1.0
-
-    @helper
-    def elsewhere(table, address, other):
-        return as_floats(other + (address - table[at.PARAMETERS]))
 
     @helper
     def update_matrices(table, step, thread, n_threads, passed):
@@ -90,8 +151,8 @@ def whole_update(target, dtype):
                 table[at.MATRIX_KERNEL],
                 (
                     as_floats(address),
-                    elsewhere(table, address, table[at.GRADIENT]),
-                    elsewhere(table, address, table[at.STATE_0]),
+                    gradient_at(table, address),
+                    strips.parameter_at(address, table, table[at.STATE_0]),
                     as_floats(table[at.MATRIX_WORK]),
                     layer[at.N_IN],
                     layer[at.N_OUT],
@@ -153,14 +214,10 @@ def whole_update(target, dtype):
     def update_whole(table, floats, thread, n_threads, batch, step, weight_sum, passed):
         """Phase 2 of a batch; returns how many barriers were passed."""
         shared = as_int64(table[at.TEAM])
-        strips.update(
-            table, floats, thread, n_threads, batch, step, weight_sum, GRADIENTS, 1.0
-        )
+        find_gradients(table, floats, thread, n_threads, batch, step, weight_sum, 1.0)
         passed = team.wait_for_all(shared, thread, n_threads, passed, True)
-        strips.update(
-            table, floats, thread, n_threads, batch, step, weight_sum, APPLICATION,
-            clip_factor(table, floats),
-        )  # fmt: skip
+        factor = clip_factor(table, floats)
+        update_all(table, floats, thread, n_threads, batch, step, weight_sum, factor)
         passed = team.wait_for_all(shared, thread, n_threads, passed, True)
         if table[at.MATRIX_KERNEL] != 0:
             passed = update_matrices(table, step, thread, n_threads, passed)
