@@ -97,7 +97,7 @@ def test_a_new_row_is_warmed(kind, registry, monkeypatch):
 #: What each needs a kernel for that no other fit loads.
 TRAINING = (
     {"activation": "identity", "dropout": 0.5, "input_noise": 0.1},
-    {"clip_norm": 1.0},
+    {"clip_norm": 1.0, "ema_decay": 0.9},
     {"solver": "muon", "hidden_layer_sizes": (4, 4)},
     {"normalization": "batch"},
     {"normalization": "layer"},
