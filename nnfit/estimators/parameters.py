@@ -249,8 +249,9 @@ ema_decay : float or None, default=None
     Decay, in (0, 1), of an exponential moving average of the weights over the steps,
     which takes the place of the last weights.
 swa : float or None, default=None
-    The last part of the training, in (0, 1), over whose steps the weights are
-    averaged; the average takes the place of the last weights.
+    The last part of `max_iter` epochs, in (0, 1), over whose steps the weights are
+    averaged; the average takes the place of the last weights. Training that stops
+    before has none.
 """,
 )
 
