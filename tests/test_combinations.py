@@ -8,7 +8,6 @@ from sklearn.datasets import load_iris
 from sklearn.utils._param_validation import InvalidParameterError
 
 from nnfit import MLPClassifier, MLPRegressor
-from nnfit.functions.optimizers import OPTIMIZERS
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -159,7 +158,6 @@ def test_parameters_that_do_not_fit_together(naive_engine, parameters, message):
         assert set(vars(model)) == set(model.get_params())
 
 
-@pytest.mark.skipif("schedule_free" not in OPTIMIZERS, reason="not there yet")
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [

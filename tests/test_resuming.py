@@ -13,7 +13,6 @@ from sklearn.datasets import load_iris
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu.training_tables import TrainingTables
-from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Weights
 from tests.conftest import use_numpy_engine
 from tests.test_training import assert_plain
@@ -35,13 +34,13 @@ CARRIED = {
     "ema": {"ema_decay": 0.9},
     "sgd with ema": {"solver": "sgd", "ema_decay": 0.8},
     "ema of normalised": {"ema_decay": 0.9, "normalization": "batch"},
+    "schedule-free": {"solver": "schedule_free"},
+    "schedule-free normalised": {"solver": "schedule_free", "normalization": "batch"},
     "batch normalisation": {"normalization": "batch"},
     "dropout": {"dropout": 0.3, "input_noise": 0.1},
     "mixup": {"mixup": 0.5},
 }
-if "schedule_free" in OPTIMIZERS:
-    CARRIED["schedule-free"] = {"solver": "schedule_free"}
-AVERAGED = [name for name in CARRIED if name in ("ema", "schedule-free")]
+AVERAGED = ["ema", "schedule-free"]
 #: Those in which progress matters.
 OF_PROGRESS = {
     "cosine": {"learning_rate": "cosine"},
@@ -188,10 +187,7 @@ def test_edited_weights_are_where_averaged_training_goes_on(any_engine, name):
     model.set_params(learning_rate_init=0.01, max_iter=3).fit(X, Y)
     before = model.coefs_[0].copy()
     model.set_params(learning_rate_init=1e-30, max_iter=1).fit(X, Y)
-    if name == "ema":
-        assert np.abs(model.coefs_[0] - before).max() > 1e-5
-    else:
-        assert_allclose(model.coefs_[0], before, atol=1e-6)
+    assert np.abs(model.coefs_[0] - before).max() > 1e-5
 
 
 def test_another_solver_goes_on_from_the_weights_that_count(any_engine):
@@ -226,17 +222,20 @@ def test_another_network_cannot_go_on(any_engine, changes):
     assert np.isfinite(model.predict_proba(X)).all()
 
 
-@pytest.mark.parametrize("solver", ["adam", *AVERAGED[1:]])
+@pytest.mark.parametrize("solver", ["adam", "schedule_free"])
 def test_rates_of_layers_may_come_and_go(any_engine, solver):
-    solver = solver.replace("-", "_")
     model = MLPClassifier(solver=solver, warm_start=True, max_iter=2, **COMMON)
     for factors in (None, [1.0, 0.0], None):
         model.set_params(learning_rate_factors=factors)
         before = getattr(model, "coefs_", [None, None])
         model.fit(X, Y)
         for k in (0, 1):
-            is_same = np.array_equal(model.coefs_[k], before[k])
-            assert is_same == (k == 1 and factors is not None)
+            if k == 1 and factors is not None:
+                # The average of a layer goes on to where its weights have stopped.
+                if solver == "adam":
+                    assert_array_equal(model.coefs_[k], before[k])
+            elif before[k] is not None:
+                assert np.abs(model.coefs_[k] - before[k]).max() > 1e-4
 
 
 def test_statistics_of_an_average_are_found_once_an_epoch(monkeypatch):
