@@ -183,6 +183,13 @@ def test_equal_bits_beside_other_work(busy_machine):
 # ------------------------------------------------- fewer threads in between
 
 
+def test_threads_wait_before_they_leave_one_alone():
+    network = make_network((12, 20, 3))
+    engine = make_engine(cpu, network, make_data(network, 50), n_threads=2)
+    seconds = engine._tables.ints[cpu.at.PATIENCE] * cpu.CLOCK_TICK
+    assert seconds == pytest.approx(cpu.PATIENCE)
+
+
 @pytest.fixture
 def impatient(monkeypatch):
     """Nearly every call on several threads ends on one."""

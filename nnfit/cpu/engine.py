@@ -286,6 +286,7 @@ class Engine:
             self._average if settings.average else None, self._state, self._memory,
             self._team.size,
         )  # fmt: skip
+        tables.ints[at.PATIENCE] = int(PATIENCE / CLOCK_TICK)
         if before is not None:
             tables.carry_over(before)
         self._tables, self._is_ordered = tables, False
