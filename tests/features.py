@@ -34,6 +34,7 @@ DROPOUT = dict(dropout=(0.3, 0.0, 0.6))
 AUGMENTATION = dict(input_dropout=0.2, input_noise=0.3, mixup=0.4)
 BATCH, LAYER = dict(normalization="batch"), dict(normalization="layer")
 CLIPPED = dict(clip_norm=0.05, clip_value=0.01, max_norm=0.7, l1=0.01)
+FACTORS = (0.1, 2.0, 0.0, 1.0)
 PLANNED = dict(plan=plan, average=True)
 
 #: One at a time.
@@ -49,14 +50,10 @@ SINGLE = {
     "clip_norm": dict(clip_norm=0.1),
     "clip_value": dict(clip_value=0.01),
     "max_norm": dict(max_norm=0.8),
-    "learning_rate_factors": dict(learning_rate_factors=(0.1, 2.0, 0.0, 1.0)),
+    "learning_rate_factors": dict(learning_rate_factors=FACTORS),
     "plan": dict(plan=plan),
     "average": PLANNED,
-    **{
-        name: dict(solver=name)
-        for name in OPTIMIZERS
-        if name not in ("sgd", "adam", "muon")
-    },
+    **{name: dict(solver=name) for name in OPTIMIZERS if name not in ("sgd", "adam")},
 }
 #: Several at a time, in particular those that meet in one kernel.
 COMBINED = {
@@ -68,8 +65,12 @@ COMBINED = {
     "penalty and clipping": CLIPPED,
     "batch normalisation, dropout, average": dict(BATCH, **DROPOUT, **PLANNED),
     "batch normalisation, augmentation": dict(BATCH, **AUGMENTATION),
+    "batch normalisation, schedule-free": dict(BATCH, solver="schedule_free"),
+    "residual, muon": dict(LAYER, residual=True, solver="muon", plan=plan),
+    "clipping, muon": dict(CLIPPED, solver="muon", learning_rate_factors=FACTORS),
+    "clipping, schedule-free": dict(CLIPPED, solver="schedule_free", plan=plan),
     "factors, plan, decay": dict(
-        solver="adamw", plan=plan, learning_rate_factors=(0.1, 2.0, 0.0, 1.0)
+        solver="adamw", plan=plan, learning_rate_factors=FACTORS
     ),
     "everything, layer normalisation": dict(
         LAYER, residual=True, solver="lion", **DROPOUT, **AUGMENTATION, **CLIPPED,
@@ -77,7 +78,7 @@ COMBINED = {
     ),
     "everything, batch normalisation": dict(
         BATCH, residual=True, solver="nadam", **DROPOUT, **AUGMENTATION, **CLIPPED,
-        **PLANNED, learning_rate_factors=(0.1, 2.0, 0.5, 1.0),
+        **PLANNED, learning_rate_factors=FACTORS,
     ),
 }  # fmt: skip
 FEATURES = {**SINGLE, **COMBINED}

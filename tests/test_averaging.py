@@ -6,6 +6,7 @@ import pytest
 from nnfit.cpu import engine as cpu
 from tests import numpy_engine
 from tests.engines import (
+    TIGHT,
     evaluate,
     flat_weights,
     make_data,
@@ -59,7 +60,7 @@ def test_an_average_is_that_of_the_steps(module, dtype):
 
 @MODULES
 def test_looking_at_the_average_changes_nothing(module):
-    for options in (PLANNED,):
+    for options in (PLANNED, {"solver": "schedule_free"}):
         network = make_network((5, 7, 2), "tanh", normalization="batch")
         data = make_data(network, 70)
         looked, alone = (
@@ -77,7 +78,7 @@ def test_looking_at_the_average_changes_nothing(module):
 
 
 @MODULES
-@pytest.mark.parametrize("options", [{}, PLANNED], ids=str)
+@pytest.mark.parametrize("options", [{}, PLANNED, {"solver": "schedule_free"}], ids=str)
 @pytest.mark.parametrize("normalization", [None, "layer", "batch"])
 def test_validation_looks_at_what_counts(module, options, normalization):
     network = make_network((5, 7, 2), "tanh", normalization=normalization)
@@ -94,7 +95,7 @@ def test_validation_looks_at_what_counts(module, options, normalization):
 
 @MODULES
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("options", [PLANNED], ids=str)
+@pytest.mark.parametrize("options", [PLANNED, {"solver": "schedule_free"}], ids=str)
 def test_statistics_of_an_average_are_those_of_the_data(module, options, weighted):
     network = make_network((5, 7, 2), "tanh", normalization="batch")
     X, y = make_data(network, 65)
@@ -117,3 +118,20 @@ def test_statistics_of_an_average_are_those_of_the_data(module, options, weighte
     np.testing.assert_allclose(
         weights.norms[0][1:], np.mean(expected, axis=0), rtol=1e-9
     )
+
+
+@MODULES
+def test_schedule_free_evaluates_the_mean_of_z(module):
+    """At a constant rate the average weighs all steps alike."""
+    network = make_network((5, 7, 2), "tanh")
+    data = make_data(network, 30)
+    engine = make_engine(module, network, data, "schedule_free", batch_size=30)
+    z = []
+    for epoch in range(1, 6):
+        train(engine, epoch)
+        z.append(engine.get_state()["moments"][0])
+    averaged = flat_weights(engine, engine.evaluated())
+    np.testing.assert_allclose(averaged, np.mean(z, axis=0), **TIGHT)
+    beta_1 = 0.9
+    expected = (1 - beta_1) * z[-1] + beta_1 * averaged
+    np.testing.assert_allclose(flat_weights(engine), expected, **TIGHT)

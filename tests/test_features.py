@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnfit.cpu import engine as cpu
+from nnfit.cpu import pace
 from nnfit.cpu.target import CPU_VARIABLE
 from tests.engines import (
     TIGHT,
@@ -134,6 +135,24 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
     for other in results[1:]:
         for one, many in zip(results[0], other, strict=True):
             assert np.array_equal(one, many)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
+    """Without patience, calls that begin on several threads end on one."""
+    monkeypatch.setattr(cpu, "PATIENCE", 0.0)
+    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)  # several threads in every call
+    network, options = structured(name, "float32")
+    data = make_data(network, 200)
+    results = []
+    for n_threads in (1, 9):
+        engine = make_engine(cpu, network, data, n_threads=n_threads, **options)
+        losses = train(engine, 40)
+        engine.close()
+        assert engine.threads_used == n_threads
+        results.append([losses, *results_of(engine)])
+    for one, many in zip(*results, strict=True):
+        assert np.array_equal(one, many)
 
 
 @pytest.mark.parametrize("name", FEATURES)
