@@ -16,6 +16,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "numpydoc",
+    "sphinx_gallery.gen_gallery",
     "components",
     "mathml",
     "peers",
@@ -28,6 +29,22 @@ autosummary_generate = True
 html_math_renderer = "mathml"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
+
+# Building runs the examples, and an error in one is an error of the build; with
+# -D plot_gallery=0 it only shows them.
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "examples",
+    "filename_pattern": r"\.py$",
+    "within_subsection_order": "gallery.position",
+    "capture_repr": (),
+    "download_all_examples": False,
+    "notebook_extensions": set(),
+    "show_signature": False,
+    # Pages are the same whenever they are built.
+    "min_reported_time": 1e9,
+    "write_computation_times": False,
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = f"nnfit {version}"
@@ -44,14 +61,13 @@ html_sidebars = {
     for page in (
         "installation",
         "components",
-        "examples",
         "architecture",
         "compile_time",
         "performance",
     )
 }
 html_static_path = ["_static"]
-html_css_files = ["formulas.css"]
+html_css_files = ["formulas.css", "gallery.css"]
 html_show_sourcelink = False
 
 

@@ -1,5 +1,11 @@
-"""A network in a pipeline: scaled features, a score, and a small search."""
+"""
+First fit
+=========
 
+A network in a pipeline: scaled features, a score, and a small search.
+"""
+
+import matplotlib.pyplot as plt
 from sklearn.datasets import load_breast_cancer
 from sklearn.model_selection import GridSearchCV, train_test_split
 from sklearn.pipeline import make_pipeline
@@ -14,6 +20,17 @@ model = make_pipeline(StandardScaler(), MLPClassifier(max_iter=500, random_state
 model.fit(X_train, y_train)
 print(f"accuracy: {model.score(X_test, y_test):.3f}")
 print(f"epochs: {model[-1].n_iter_}, last loss: {model[-1].loss_:.4f}")
+
+# %%
+# ``loss_curve_`` has the loss of every epoch, ``history_`` this and more.
+
+figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")
+axes.semilogy(model[-1].loss_curve_)
+axes.set(xlabel="epoch", ylabel="training loss")
+plt.show()
+
+# %%
+# Every parameter is a plain argument, so searches work as with any estimator.
 
 search = GridSearchCV(
     model,

@@ -1,7 +1,14 @@
-"""An activation and a loss of one's own, in plain Python."""
+"""
+Functions of your own
+=====================
+
+An activation and a loss in plain Python. Each returns its value and its derivative.
+"""
 
 import math
 
+import matplotlib.pyplot as plt
+import numpy as np
 from sklearn.compose import TransformedTargetRegressor
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import cross_val_score
@@ -24,6 +31,19 @@ def log_cosh(raw_prediction, y):
     return value, math.tanh(r)
 
 
+z = np.linspace(-4, 4, 201)
+figure, (left, right) = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
+left.plot(z, [bent_identity(each) for each in z], label=["value", "slope"])
+left.set(title="bent_identity", xlabel="z")
+right.plot(z, [log_cosh(each, 0.0) for each in z], label=["value", "derivative"])
+right.set(title="log_cosh", xlabel="raw prediction - y")
+left.legend()
+right.legend()
+plt.show()
+
+# %%
+# They take the place of a name.
+
 X, y = load_diabetes(return_X_y=True)
 for activation, loss in (("relu", "squared_error"), (bent_identity, log_cosh)):
     net = MLPRegressor(
@@ -36,8 +56,10 @@ for activation, loss in (("relu", "squared_error"), (bent_identity, log_cosh)):
     names = ", ".join(getattr(f, "__name__", f) for f in (activation, loss))
     print(f"{names:30} R2 {scores.mean():.3f}")
 
+# %%
 # A slope that is not the derivative of the value is found before training.
+
 try:
     MLPRegressor(activation=lambda z: (z * z, z)).fit(X, y)
 except ValueError as error:
-    print(f"\nrefused: {error}")
+    print(f"refused: {error}")

@@ -1,8 +1,12 @@
-"""Prediction intervals: three quantiles from one network.
+"""
+Prediction intervals
+====================
 
-The noise grows from left to right; the interval has to follow it.
+Three quantiles from one network. The noise grows from left to right; the interval has
+to follow it.
 """
 
+import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -27,24 +31,22 @@ model = make_pipeline(
 )
 model.fit(X_train, y_train)
 
+# %%
+# Nine targets of ten should lie between the lowest quantile and the highest, and no
+# quantile above a higher one.
+
 low, median, high = model.predict(X_test).T
 inside = np.mean((low <= y_test) & (y_test <= high))
 print(f"share of pinball loss explained: {model.score(X_test, y_test):.3f}")
 print(f"inside the interval, wanted 0.90: {inside:.2f}")
 print(f"crossing quantiles: {np.sum((low > median) | (median > high))}")
 
-try:
-    from matplotlib.figure import Figure
-except ImportError:
-    print("For a picture: python -m pip install matplotlib")
-else:
-    grid = np.linspace(0, 10, 400)[:, None]
-    low, median, high = model.predict(grid).T
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    axes.scatter(X_test, y_test, s=4, alpha=0.4, color="grey", label="test data")
-    axes.plot(grid, median, label="median")
-    axes.fill_between(grid[:, 0], low, high, alpha=0.3, label="90 % interval")
-    axes.legend()
-    figure.savefig("prediction_intervals.png")
-    print("picture: prediction_intervals.png")
+# %%
+grid = np.linspace(0, 10, 400)[:, None]
+low, median, high = model.predict(grid).T
+figure, axes = plt.subplots(figsize=(6, 4), layout="constrained")
+axes.scatter(X_test, y_test, s=4, alpha=0.4, color="grey", label="test data")
+axes.plot(grid, median, label="median")
+axes.fill_between(grid[:, 0], low, high, alpha=0.3, label="90 % interval")
+axes.legend()
+plt.show()
