@@ -278,6 +278,10 @@ class Layout:
                 kept.append(norm)
         return kept
 
+    def use_in_place(self, table):
+        """Make what `point_to` wrote the weights that compiled code reads."""
+        table[self._inside] = table[self._outside]
+
 
 @lru_cache(maxsize=64)
 def layout_of(network, target):

@@ -73,7 +73,7 @@ class Plan:
     """
 
     def __init__(self, network, target, n_rows, builder):
-        self.network, self.n_rows = network, n_rows
+        self.network, self.n_rows, self.builder = network, n_rows, builder
         self.layout = layout = layout_of(network, target)
         self.kernel = compiling.load(builder, network.dtype, target=target)
         self.ints = layout.table.copy()
@@ -143,7 +143,8 @@ class Plan:
                 self.n_rows if kind == "layer" else at.N_STATISTICS * layer.width
             )
             self.buffer(row + at.SPREAD, statistics)
-        self.ints[row + at.NORM_STRIDE] = layer.width
+        in_place = self.builder == kernels.PREDICTION_OF_FEW
+        self.ints[row + at.NORM_STRIDE] = layer.n_out if in_place else layer.width
         if description.skip == "identity":
             self.same(row + at.START, before + at.Z)
             self.ints[row + at.START_STRIDE] = self.ints[before + at.STRIDE]

@@ -139,10 +139,7 @@ class Forward(Tables):
         out, ints = self.empty_output(X.shape[0]), self.ints
         kept = self.point_to_input(X, raw)
         weights = self.layout.point_to(ints, weights)
-        for row, layer in zip(self.layout.rows, self.layout.layers, strict=True):
-            ints[row + at.BIAS] = ints[row + at.INTERCEPT]
-            ints[row + at.NORMS] = ints[row + at.OUTER_NORMS]
-            ints[row + at.NORM_STRIDE] = layer.n_out
+        self.layout.use_in_place(ints)
         function = self.kernel.function("predict_few", None, POINTER, POINTER, INT64)
         function(address(self.ints), address(out), X.shape[0])
         del kept, weights
