@@ -72,7 +72,18 @@ SITUATIONS = {
     "early stopping": (classifier(early_stopping=True), (X, Y), {}),
     "validation": (classifier(scoring="neg_log_loss"), (X, Y), VALIDATION),
     "lbfgs": (classifier(solver="lbfgs"), (X, Y), {}),
-    "dropout": (classifier(dropout=0.2), (X, Y), {}),
+    "dropout": (classifier(dropout=0.2, initialization="data_driven"), (X, Y), {}),
+    "staged": (
+        classifier(
+            hidden_layer_sizes=(10, 10),
+            normalization="batch",
+            residual=True,
+            ema_decay=0.9,
+            learning_rate="one_cycle",
+        ),
+        (X, Y),
+        {},
+    ),
     "numbers": (regressor(), (X, X[:, 0]), {}),
     "columns": (regressor(early_stopping=True), (X, X[:, :2]), {}),
     "counts": (regressor(loss="poisson", solver="sgd"), (X, Y), {}),
@@ -399,7 +410,6 @@ def test_a_failed_fit_leaves_the_former_one():
 
 def interrupt(monkeypatch, at, solver="adam"):
     """Let Ctrl-C come when a member trains its epoch (iteration) number `at`."""
-    use_numpy_engine(monkeypatch)
     engine = device.load_engine().Engine
     name = "loss_and_gradient" if solver == "lbfgs" else "train"
     original, lock, calls = getattr(engine, name), threading.Lock(), []
@@ -419,6 +429,7 @@ def interrupt(monkeypatch, at, solver="adam"):
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("n_jobs", [1, 2])
 def test_interrupted(monkeypatch, n_jobs, solver):
+    use_numpy_engine(monkeypatch)
     with monkeypatch.context() as patch:
         interrupt(patch, 20, solver)
         model = classifier(max_iter=10**5, tol=0, n_jobs=n_jobs, solver=solver)
