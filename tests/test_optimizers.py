@@ -8,6 +8,8 @@ import pytest
 from nnfit import compiling
 from nnfit.cpu import kernels
 from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.training.schedules import Plan
+from tests.engines import TIGHT, assert_same_training, make_data, make_network
 
 STEPS, SIZE = 300, 37  # some vectors and a remainder
 DECAY = 0.3
@@ -288,3 +290,26 @@ def test_penalty_is_part_of_the_gradient(name):
         w = start[i] if row.decays else start[i] * 0.9
         expected = row.update(w, penalised, start[i], 0.0, h)
         np.testing.assert_allclose([a[i] for a in (arrays[0], *arrays[2:])], expected)
+
+
+# ------------------------------------------------------------------- in engines
+
+
+@pytest.mark.parametrize("row", OPTIMIZERS.values(), ids=lambda row: row.name)
+def test_optimizer_with_schedules_and_rates_of_layers(row):
+    network = make_network((7, 10, 8, 2), "tanh")
+    plan = Plan(
+        12,
+        learning_rate="one_cycle",
+        warmup=0.2,
+        weight_decay_schedule="flat_cosine",
+        momentum_schedule=row.momentum and "coslog4",
+    )
+    assert_same_training(
+        network,
+        make_data(network, 100),
+        solver=row.name,
+        plan=plan,
+        learning_rate_factors=(0.5, 2.0, 1.0),
+        **TIGHT,
+    )

@@ -123,9 +123,12 @@ SOLVER = Group(
         "learning_rate_factors": ["array-like", None],
     },
     """
-solver : {"lbfgs", "sgd", "adam", "adamw"}, default="adam"
+solver : str, default="adam"
     'sgd' is stochastic gradient descent with momentum, 'adam' the method of
-    Kingma and Ba, 'adamw' the same with `weight_decay` apart from the gradient.
+    Kingma and Ba, 'adamw' the same with `weight_decay` apart from the gradient,
+    'nadam' the same with Nesterov's momentum, 'rmsprop' without momentum. 'lion'
+    moves every weight by the learning rate, 'schedule_free' averages the weights of
+    AdamW, 'muon' updates the weights between hidden layers as whole matrices.
     'lbfgs', a quasi-Newton method on the whole data, is often the best for a few
     thousand rows or less.
 batch_size : int or "auto", default="auto"
@@ -140,13 +143,16 @@ random_state : int, RandomState instance or None, default=None
     Source of the initial weights, the validation split and the order of rows.
     An int gives the same result at every call, for any number of threads.
 momentum : float, default=0.9
-    Momentum of 'sgd', in [0, 1].
+    Momentum of 'sgd', in [0, 1], and of the matrices of 'muon'.
 nesterovs_momentum : bool, default=True
     Whether that momentum is Nesterov's.
 beta_1, beta_2 : float, default=0.9, 0.999
-    Decay rates of the first and second moments of 'adam' and 'adamw', in [0, 1).
+    Decay rates of the first and second moments of 'adam', 'adamw', 'nadam' and
+    'muon', in [0, 1). 'lion' weighs its momentum by the one to make a step and by
+    the other to keep it, best 0.99; for 'schedule_free' the first is the share of
+    the average in the weights where gradients are taken.
 epsilon : float, default=1e-8
-    Number that 'adam' and 'adamw' add to the root of the second moment.
+    Number that is added to the root of the second moment, where there is one.
 rho : float, default=0.9
     Decay rate of the second moment of 'rmsprop', in [0, 1).
 max_fun : int, default=15000
