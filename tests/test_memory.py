@@ -63,29 +63,40 @@ def test_the_check_counts_the_batch_that_a_fit_makes(density, limit, monkeypatch
 
 
 COUNTED = {
+    "plain": {},
     "average": {"ema_decay": 0.9},
     "best weights": {"early_stopping": True},
-    "gradient": {"clip_norm": 1.0},
-    "normalised": {"normalization": "batch"},
+    "clipped": {"clip_norm": 1.0},
+    "shortened": {"max_norm": 1.0},
+    "augmented": {"mixup": 0.2, "input_noise": 0.1, "input_dropout": 0.1},
+    "batch": {"normalization": "batch"},
+    "layer": {"normalization": "layer"},
     "residual": {"residual": True},
-    "projection": {"residual": True, "hidden_layer_sizes": (300, 299)},
+    "projection": {"residual": True, "hidden_layer_sizes": (400, 399)},
+    "muon": {"solver": "muon"},
+    "schedule-free": {"solver": "schedule_free"},
+    "lbfgs": {"solver": "lbfgs"},
 }
 
 
 @pytest.mark.parametrize("name", COUNTED)
 def test_the_check_counts_what_features_keep(name, monkeypatch):
-    """With them a fit is refused where it is not without."""
-    X, y = np.ones((400, 5), np.float32), np.arange(400.0)
-    model = MLPRegressor(hidden_layer_sizes=(300, 300), max_iter=1)
-    needed = []
+    counted = []
 
     def training_memory(*arguments):
-        needed.append(exact(*arguments))
-        return 2**62
+        counted.append(exact(*arguments))
+        return counted[-1]
 
     exact = memory.training_memory
     monkeypatch.setattr(memory, "training_memory", training_memory)
-    for parameters in ({}, COUNTED[name]):
-        with pytest.raises(MemoryError):
-            model.set_params(**parameters).fit(X, y)
-    assert needed[1] > 1.05 * needed[0]
+    rng = np.random.default_rng(0)
+    X, y = rng.standard_normal((400, 30)).astype(np.float32), rng.standard_normal(400)
+    model = MLPRegressor(
+        hidden_layer_sizes=(400, 400), batch_size=50, max_iter=1, n_jobs=1
+    )
+    model.set_params(**COUNTED[name]).fit(X, y)  # compiled
+    tracemalloc.start()
+    model.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0.8 * peak < counted[-1] < 1.6 * peak

@@ -35,14 +35,17 @@ def n_copies(estimator, optimizer):
     int
     """
     if optimizer is None:
-        return 20  # L-BFGS keeps ten pairs of vectors
+        return 40  # L-BFGS keeps ten pairs of vectors, which SciPy copies at the end
     averages = estimator.ema_decay is not None or estimator.swa is not None
     averages = averages or optimizer.average is not None
-    # A step that looks at the whole gradient before it updates keeps it.
-    whole = estimator.clip_norm is not None or optimizer.matrices
-    # Of an average there are itself, what is evaluated, and the weights in training
-    # that are kept beside it; best weights are a copy.
-    return optimizer.slots + 3 * averages + whole + bool(estimator.early_stopping)
+    clips = estimator.clip_norm is not None or estimator.max_norm is not None
+    return (
+        2 * optimizer.slots  # once in the estimator
+        + 3 * averages  # themselves, what is evaluated, and what training goes on from
+        + clips  # a gradient that is known before the update begins
+        + 5 * optimizer.matrices  # that, and the products of matrices
+        + bool(estimator.early_stopping)  # best weights
+    )
 
 
 def training_settings(estimator, network, optimizer, n_rows, seed, incremental):
