@@ -309,16 +309,29 @@ def _changes(schedule):
 
 def _call(name, function, progress, largest):
     """Factors from a function of the user's, one call for each progress."""
-    factors = np.empty(len(progress))
-    for i, t in enumerate(progress.tolist()):
-        value = function(t)
-        factor = np.asarray(value)
-        is_number = factor.ndim == 0 and factor.dtype.kind in "fiub"
-        if not (is_number and 0.0 <= factor <= largest and np.isfinite(factor)):
-            wanted = ">= 0" if math.isinf(largest) else f"in [0, {largest:g}]"
-            raise ValueError(
-                f"{name} must return a finite number {wanted} for each progress in "
-                f"[0, 1]: {function!r} returned {value!r} at {t:g}."
-            )
-        factors[i] = factor
-    return factors
+    values = [function(t) for t in progress.tolist()]
+    try:
+        factors = np.array(values)
+    except ValueError:  # of different lengths
+        factors = np.array(None)
+    if _are_factors(factors, progress.shape, largest):
+        return factors
+    value, t = next(
+        pair
+        for pair in zip(values, progress.tolist(), strict=True)
+        if not _are_factors(np.asarray(pair[0]), (), largest)
+    )
+    wanted = ">= 0" if math.isinf(largest) else f"in [0, {largest:g}]"
+    raise ValueError(
+        f"{name} must return a finite number {wanted} for each progress in [0, 1]: "
+        f"{function!r} returned {value!r} at {t:g}."
+    )
+
+
+def _are_factors(values, shape, largest):
+    """Whether values are so many numbers, finite, not negative and not too large."""
+    return (
+        values.shape == shape
+        and values.dtype.kind in "fiub"
+        and ((values >= 0.0) & (values <= largest) & (values < math.inf)).all()
+    )
