@@ -1,6 +1,7 @@
 """What tests share: the engine they run on, an empty cache."""
 
 import os
+import re
 
 import pytest
 from hypothesis import settings
@@ -18,6 +19,11 @@ if os.environ.get("CI"):
 def use_numpy_engine(patch):
     """Put the NumPy engine in the place of the compiled one."""
     patch.setattr(device, "load_engine", lambda: numpy_engine)
+
+
+def identify(value):
+    """Name of a parametrised test without addresses, the same in every process."""
+    return re.sub(r"<function (\S+) at 0x[0-9a-f]+>", r"\1", str(value))
 
 
 @pytest.fixture(params=["compiled", "numpy"])

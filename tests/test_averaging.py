@@ -5,6 +5,7 @@ import pytest
 
 from nnfit.cpu import engine as cpu
 from tests import numpy_engine
+from tests.conftest import identify
 from tests.engines import (
     TIGHT,
     evaluate,
@@ -78,7 +79,9 @@ def test_looking_at_the_average_changes_nothing(module):
 
 
 @MODULES
-@pytest.mark.parametrize("options", [{}, PLANNED, {"solver": "schedule_free"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, PLANNED, {"solver": "schedule_free"}], ids=identify
+)
 @pytest.mark.parametrize("normalization", [None, "layer", "batch"])
 def test_validation_looks_at_what_counts(module, options, normalization):
     network = make_network((5, 7, 2), "tanh", normalization=normalization)
@@ -95,7 +98,9 @@ def test_validation_looks_at_what_counts(module, options, normalization):
 
 @MODULES
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("options", [PLANNED, {"solver": "schedule_free"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [PLANNED, {"solver": "schedule_free"}], ids=identify
+)
 def test_statistics_of_an_average_are_those_of_the_data(module, options, weighted):
     network = make_network((5, 7, 2), "tanh", normalization="batch")
     X, y = make_data(network, 65)

@@ -8,6 +8,7 @@ from sklearn.datasets import load_iris
 from sklearn.utils._param_validation import InvalidParameterError
 
 from nnfit import MLPClassifier, MLPRegressor
+from tests.conftest import identify
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -148,7 +149,7 @@ def test_what_acts_with_lbfgs():
         ({"momentum_schedule": lambda t: 2.0}, r"momentum_schedule must .* in \[0, 1]"),
         ({"dropout_schedule": lambda t: 2.0}, r"dropout_schedule must .* in \[0, 1\]"),
     ],
-    ids=str,
+    ids=identify,
 )
 def test_parameters_that_do_not_fit_together(naive_engine, parameters, message):
     for estimator in (MLPClassifier, MLPRegressor):
