@@ -22,6 +22,7 @@ from sklearn.utils import check_random_state
 
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows
+from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.training.interruption import interrupted_by
 from nnfit.training.loop import INTERRUPTED
@@ -77,7 +78,7 @@ def train_members(
             "n_members": 1,
             "n_jobs": n_threads // at_once,
         }
-        if estimator.max_time is not None:  # members train one after another
+        if estimator.max_time is not None:  # some members train after others
             parameters["max_time"] = estimator.max_time / -(-n_members // at_once)
         keywords = {"incremental": incremental, "groups": groups}
         if classes is not None:
@@ -107,7 +108,7 @@ def check_continuation(estimator):
     ValueError
         If `n_members` has become 1, or is not 1 any more, or has become smaller.
     """
-    fitted = len(getattr(estimator, "members_", "1"))
+    fitted = len(networks(estimator))
     is_ensemble = hasattr(estimator, "members_")
     if not is_ensemble and not hasattr(estimator, "coefs_"):
         return
