@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import pace
 from nnfit.cpu.target import CPU_VARIABLE
+from tests import numpy_engine
 from tests.engines import (
     TIGHT,
     assert_same_training,
@@ -17,7 +18,7 @@ from tests.engines import (
     make_network,
     train,
 )
-from tests.features import FEATURES, rounding, structured
+from tests.features import FEATURES, plan, rounding, structured
 
 
 def weights_of(n_rows):
@@ -107,6 +108,41 @@ def test_any_staged_shape_trains_as_the_reference(
         )
 
 
+@settings(max_examples=60, deadline=None)
+@given(
+    name=st.sampled_from([n for n in FEATURES if FEATURES[n].get("solver") != "lion"]),
+    sizes=st.tuples(*5 * [SIZES]),
+    n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257])),
+    batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257])),
+    density=st.sampled_from([None, 0.02, 0.5]),
+    weighted=st.booleans(),
+    plain=st.booleans(),
+)
+def test_any_feature_trains_as_the_reference_in_any_shape(
+    name, sizes, n_rows, batch_size, density, weighted, plain
+):
+    """Without Lion, which makes a step of the rounding of a gradient of zero."""
+    network, options = structured(name, sizes=sizes, loss="squared_error")
+    rng = np.random.default_rng(0)
+    X, y = make_data(network, n_rows)
+    if density is not None:
+        X = scipy.sparse.csr_array(np.where(rng.uniform(size=X.shape) < density, X, 0))
+    weight = rng.integers(0, 3, size=n_rows).astype(np.float64)
+    weight[0] = 1.0
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(CPU_VARIABLE, "plain" if plain else "host")
+        assert_same_training(
+            network,
+            (X, y, weight) if weighted else (X, y),
+            rtol=1e-5,
+            atol=1e-7,
+            epochs=1,
+            batch_size=min(batch_size, n_rows),
+            learning_rate_init=1e-4,
+            **options,
+        )
+
+
 # --------------------------------------------- the same bits whatever the path
 
 
@@ -166,4 +202,27 @@ def test_short_calls_of_any_feature_train_as_long_ones(name, monkeypatch):
     monkeypatch.setattr(short, "_batches_in", lambda seconds: 2)
     assert np.array_equal(train(short, 6), train(long, 6))
     for one, other in zip(results_of(short), results_of(long), strict=True):
+        assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("module", [cpu, numpy_engine])
+def test_any_feature_goes_on_in_another_engine(module, name):
+    """As between calls of partial_fit."""
+    network, options = structured(name)
+    data = make_data(network, 90)
+    options |= dict(shuffle=True, batch_size=20)
+    whole = make_engine(module, network, data, **options)
+    losses = train(whole, 6)
+    first = make_engine(module, network, data, **options)
+    start = train(first, 3)
+    if "plan" in options:  # counts the batches of a fit
+        options["plan"] = lambda batch, count: plan(15 + batch, count)
+    second = make_engine(module, network, data, **options)
+    second.set_weights(first.get_weights())
+    second.set_state(first.get_state())
+    second.set_evaluated(first.get_weights(first.evaluated()))
+    second.progress.epoch, second.progress.step = 3, first.progress.step
+    assert np.array_equal([*start, *train(second, 6)], losses)
+    for one, other in zip(results_of(second), results_of(whole), strict=True):
         assert np.array_equal(one, other)

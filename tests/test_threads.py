@@ -62,6 +62,23 @@ CASES = {
     "poisson, tanh": MLPRegressor("poisson", (30,), "tanh"),
     "no hidden layer": MLPRegressor("squared_error", ()),
     "one batch": MLPClassifier((140, 150), batch_size=230),
+    "batch normalisation, dropout, average": MLPClassifier(
+        (40, 40), normalization="batch", residual=True, dropout=0.2, ema_decay=0.8
+    ),
+    "layer normalisation, augmentation, one cycle": MLPRegressor(
+        "squared_error",
+        (40, 20),
+        normalization="layer",
+        input_noise=0.1,
+        mixup=0.2,
+        learning_rate="one_cycle",
+    ),
+    "muon, clipping": MLPClassifier(
+        (40, 40, 20), solver="muon", clip_norm=0.1, max_norm=1.0
+    ),
+    "schedule-free, one rate a layer": MLPClassifier(
+        (40,), solver="schedule_free", learning_rate_factors=[0.5, 2.0]
+    ),
 }
 
 
@@ -173,9 +190,16 @@ def busy_machine():
 
 
 def test_equal_bits_beside_other_work(busy_machine):
-    estimators = [CASES["adam"], CASES["early stopping"], CASES["poisson, tanh"]]
+    names = (
+        "adam",
+        "early stopping",
+        "poisson, tanh",
+        "batch normalisation, dropout, average",
+        "muon, clipping",
+    )
+    estimators = [CASES[name] for name in names]
     expected = [fitted(estimator, 1) for estimator in estimators]
-    for repeat in range(80):
+    for repeat in range(48):
         for estimator, one in zip(estimators, expected, strict=True):
             assert_equal_bits(one, fitted(estimator, 2 + repeat % 4))
 
