@@ -1,13 +1,17 @@
 """Parameters that cannot act together, and lists of the wrong length or range."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.datasets import load_iris
 from sklearn.utils._param_validation import InvalidParameterError
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.estimators.validation import check_dropout, hidden_sizes
 from tests.conftest import identify
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -201,6 +205,29 @@ def test_sizes_by_number_and_width(naive_engine):
     assert [coef.shape[1] for coef in model.coefs_] == [2, 1, 1, 1, 1]
     model.set_params(n_layers=0).fit(X, Y)
     assert [coef.shape for coef in model.coefs_] == [(4, 1)]
+
+
+@given(
+    n_layers=st.integers(0, 30),
+    width=st.integers(1, 2000),
+    taper=st.floats(0.01, 3.0, exclude_min=True),
+)
+def test_any_number_width_and_taper(n_layers, width, taper):
+    model = MLPRegressor(n_layers=n_layers, layer_width=width, taper=taper)
+    sizes = hidden_sizes(model)
+    assert len(sizes) == n_layers
+    assert sizes[:1] == [width][:n_layers]
+    assert all(isinstance(size, int) and size >= 1 for size in sizes)
+    for size, following in pairwise(sizes):
+        # Each is rounded by itself, so that errors do not add up.
+        assert abs(following - max(1, size * taper)) <= 0.5 * (1 + taper) + 1e-9 * size
+
+
+@given(st.lists(st.floats(0.0, 0.99), max_size=5))
+def test_any_rates_of_dropout(rates):
+    for given_rates in (rates, tuple(rates), np.array(rates)):
+        checked = check_dropout(given_rates, len(rates))
+        assert checked == (tuple(rates) if any(rates) else ())
 
 
 def test_residual_network_without_hidden_layers(naive_engine):

@@ -6,6 +6,8 @@ import time
 import numpy as np
 import pytest
 import sklearn
+from hypothesis import given as drawn
+from hypothesis import strategies as st
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_iris
@@ -42,6 +44,23 @@ def test_groups_are_split_as_scikit_learn_splits_them(n_groups, fraction):
     assert_array_equal(ours[1], validation)
     assert not set(groups[train]) & set(groups[validation])
     assert len(train) + len(validation) == 150
+
+
+@drawn(
+    groups=st.lists(st.integers(0, 9), min_size=2, max_size=80),
+    fraction=st.floats(0.05, 0.95),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_any_groups_are_split_whole_or_refused(groups, fraction, seed):
+    groups = np.array(groups)
+    try:
+        train, validation = group_split(groups, fraction, np.random.RandomState(seed))
+    except ValueError as error:
+        assert "groups" in str(error)
+        return
+    assert sorted([*train, *validation]) == list(range(len(groups)))
+    assert not set(groups[train]) & set(groups[validation])
+    assert len(train) >= 1 and len(validation) >= 2
 
 
 @ignore_convergence
