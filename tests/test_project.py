@@ -1,6 +1,7 @@
 """The project around the library: metadata, README, documentation, demo."""
 
 import importlib.util
+import inspect
 import re
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from packaging.version import Version
 import nnfit
 from nnfit import demo
 from nnfit.__main__ import main
+from nnfit.estimators.parameters import REGULARISATION
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -103,6 +105,17 @@ def test_components_page_has_every_row(monkeypatch, kind, registry):
     for name, row in registry.items():
         assert name in lines
         assert f"   {row.formula}" in lines
+
+
+def test_ingredients_have_the_defaults_of_the_estimator():
+    page = (ROOT / "docs" / "user_guide" / "ingredients.rst").read_text()
+    told = dict(re.findall(r"``(\w+)=([^`\s,]+)``", page.split("Where to begin")[0]))
+    signature = inspect.signature(nnfit.MLPClassifier).parameters
+    assert told == {
+        name: f"{signature[name].default!r}".replace("'", '"') for name in told
+    }
+    new = set(REGULARISATION.constraints) | {"n_members", "clip_norm", "residual"}
+    assert new <= set(told)
 
 
 @pytest.fixture
