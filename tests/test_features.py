@@ -61,7 +61,16 @@ def test_sparse_rows_train_as_the_reference(name, density):
     assert_same_training(network, data, **rounding(name), **options)
 
 
-SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 48, 49, 97]))
+@pytest.mark.parametrize("name", FEATURES)
+def test_wide_layers_and_chosen_rows_train_as_the_reference(name):
+    """Layers whose inputs and gradients are copied for the products."""
+    network, options = structured(name, sizes=(150, 140, 140, 129, 3))
+    rows = np.random.default_rng(4).permutation(120)[:97].astype(np.int64)
+    data = (*make_data(network, 120), np.random.default_rng(3).uniform(size=120))
+    assert_same_training(network, data, **rounding(name), rows=rows, **options)
+
+
+SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 48, 49, 97, 130]))
 
 
 @settings(max_examples=40, deadline=None)
