@@ -470,4 +470,3 @@ def test_the_engine_for_another_processor(kernel, other):
         kernels.TRAINING, kernels.BATCH_PASS, kernels.WHOLE_UPDATE, kernels.MUON
     }  # fmt: skip
     assert used == (needed if kernel in waits else set())
-    assert used == (needed if waits else set())
