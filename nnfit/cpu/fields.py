@@ -44,39 +44,40 @@ COLUMN_ROWS = next(_number)  # int64 (entries,): row in the batch
 COLUMN_VALUES = next(_number)  # (entries,)
 BATCH_WEIGHT = next(_number)  # (batch,), divided by the batch's sum
 ROW_LOSS = next(_number)  # float64 (batch,)
-PENALTY = next(_number)  # float64 (2, n_units): sums of squared weights
-N_UNITS = next(_number)
 SCRATCH = next(_number)  # one block a thread
 SCRATCH_STRIDE = next(_number)
-RATES = next(_number)  # (2, n_rate_rows, N_RATES) scalars of a step, by step parity
+
+# ------------------------------------------------------------- its updates
+N_UNITS = next(_number)  # strips of weights, and vectors of layers
+PENALTY = next(_number)  # float64 (2, n_units): penalty of the weights, by step parity
+RATES = next(_number)  # (2, n_rate_rows, N_RATES): scalars of a step, by its parity
 N_RATE_ROWS = next(_number)  # 1, or one for each layer
 LAYER_RATES = next(_number)  # float64 (n_rate_rows,): factors of the learning rate
-MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY), likewise: an optimizer's
-MOMENTUM = next(
-    _number
-)  # which of HYPER the schedule of the momentum multiplies, or -1
+MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY): an optimizer's, likewise
+MOMENTUM = next(_number)  # which of HYPER a schedule multiplies, or -1
 GRADIENT = next(_number)  # flat, where a step needs all gradients before it updates
+GRADIENT_SQUARES = next(_number)  # float64 (n_units,): its sums of squares
 MATRIX_WORK = next(_number)  # of an optimizer of whole matrices
-GRADIENT_SQUARES = next(_number)  # float64 (n_units,): their sums of squares
 AVERAGE = next(_number)  # flat: running average of the parameters
-DROPOUT_RATES = next(_number)  # float64 (2, n_layers): hidden layers' and the input's,
-# as given and as they are now
-AUGMENTATION = next(_number)  # float64: noise of the inputs, weight of the batch
-BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of mixup
-PARTNER_Y = next(
-    _number
-)  # with mixup, of the rows that are mixed in: (batch, n_targets)
-PARTNER_WEIGHT = next(_number)  # (batch,), times the partner's share
-OWN_WEIGHT = next(_number)  # (batch,): BATCH_WEIGHT times the row's own share
-PARTNER_GRADIENT = next(_number)  # (block, stride of the output)
-PARTNER_LOSS = next(_number)  # float64 (block,)
 
 N_MEMORY = 4  # numbers that an optimizer carries from step to step
-N_QUANTILES = 1024
-NOISE, BATCH_WEIGHT_SUM, N_AUGMENTATION = range(3)
 #: Scalars of one step: eight of the optimizer, the factor of decoupled decay, the rate
 #: of the average, and for whole matrices learning rate and momentum.
 DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 16
+
+# ---------------------------------------------------------- what is random
+DROPOUT_RATES = next(_number)  # float64 (2, n_layers): given and now, the input's last
+AUGMENTATION = next(_number)  # float64 (N_AUGMENTATION,), see below
+BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of mixup
+PARTNER_Y = next(_number)  # (batch, n_targets), of the rows that are mixed in
+PARTNER_WEIGHT = next(_number)  # (batch,), times the partner's share
+OWN_WEIGHT = next(_number)  # (batch,): BATCH_WEIGHT times the row's own share
+PARTNER_GRADIENT = next(_number)  # (batch, stride of the output)
+PARTNER_LOSS = next(_number)  # float64 (batch,)
+
+N_QUANTILES = 1024
+#: Standard deviation of the inputs' noise, and the sum of the batch's weights.
+NOISE, BATCH_WEIGHT_SUM, N_AUGMENTATION = range(3)
 
 # ------------------------------------------------------------ its functions
 SCORE = next(_number)  # of an evaluation; one of the four below
@@ -216,8 +217,6 @@ RATE_NOW = next(_number)  # of the batch that comes next
 BEST_LOSS = next(_number)
 EPOCH_LOSS = next(_number)  # sum so far
 WEIGHT_SUM = next(_number)  # of this batch; of all rows if WHOLE
-WEIGHT_SPREAD = next(
-    _number
-)  # 1 - sum of squares of the batch's weights over their sum
+WEIGHT_SPREAD = next(_number)  # 1 - sum of squares of BATCH_WEIGHT
 LOSS_SCALE = next(_number)  # reported loss is this times the sum over outputs
 FLOATS = next(_number)

@@ -8,7 +8,10 @@ A batch has two phases with a barrier after each.
    over the whole batch and updates the strip at once, while both are in the
    first-level cache. Thread 0 also accounts for the batch.
 
-No sum has the number of threads in its order, so neither have the weights.
+Layers that are normalised over the batch have barriers within phase 1, and take it
+from `batch_pass`; steps that need the whole gradient have them within phase 2, and take
+it from `whole_update`. No sum has the number of threads in its order, so neither have
+the weights.
 
 The phases are kernels of their own. The second, with the loop around both, calls the
 first by its address, as predictions and evaluations do.
