@@ -30,19 +30,19 @@ PRODUCTS += ["32x10x32", "200x64x100", "256x54x256", "256x784x512"]
 
 
 def products(target, dtype):
-    """Kernel ``forward(layer, inputs, stride, rows, repeats)``."""
+    """Kernel ``forward(layer, inputs, stride, rows, repeats)``, products alone."""
     from numba.core import types as nb
 
     from nnfit.cpu.kernels.dense import make_dense
     from nnfit.cpu.kernels.memory import INT64_POINTER, offset, pointer_type
 
-    forward_block = make_dense(target, dtype).forward
+    product = make_dense(target, dtype).product
 
     def forward(layer, inputs, stride, rows, repeats):
         for _ in range(repeats):
             for row in range(0, rows, ROW_BLOCK):
                 count = min(ROW_BLOCK, rows - row)
-                forward_block(layer, offset(inputs, row * stride), stride, row, count)
+                product(layer, offset(inputs, row * stride), stride, row, count)
 
     arguments = (INT64_POINTER, pointer_type(dtype), nb.int64, nb.int64, nb.int64)
     return {"forward": (forward, nb.void(*arguments))}
