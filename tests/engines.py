@@ -3,6 +3,7 @@
 import numpy as np
 
 from nnfit.cpu import engine as cpu
+from nnfit.engine_settings import EngineSettings
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -96,7 +97,7 @@ def make_engine(
         n_iter_no_change=2**40,
         monitor_loss=False,
     )
-    engine.configure(**{**options, **changes})
+    engine.configure(EngineSettings(**{**options, **changes}))
     return engine
 
 

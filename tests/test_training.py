@@ -1,6 +1,5 @@
 """The training loop: validation, history, stopping, resuming, interruption."""
 
-import math
 import pickle
 import signal
 import threading
@@ -19,10 +18,8 @@ from sklearn.model_selection import train_test_split
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import training_plans
-from nnfit.functions.stopping import update_no_improvement
 from nnfit.training import device
 from nnfit.training.splits import validation_split
-from nnfit.training.stopping import update_no_improvement_score
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -173,16 +170,6 @@ def test_weights_of_validation_data():
 
 
 # stopping --------------------------------------------------------------------
-
-
-def test_update_rules():
-    assert update_no_improvement(1.0, math.inf, 3, 0.1) == (1.0, 0)
-    assert update_no_improvement(0.95, 1.0, 3, 0.1) == (0.95, 4)
-    assert update_no_improvement(2.0, 1.0, 3, 0.1) == (1.0, 4)
-    assert update_no_improvement_score(1.2, 1.0, 3, 0.1) == (1.2, 0)
-    assert update_no_improvement_score(1.05, 1.0, 3, 0.1) == (1.05, 4)
-    best, count = update_no_improvement_score(math.nan, 1.0, 3, 0.1)
-    assert (best, count) == (1.0, 0)
 
 
 @pytest.mark.parametrize("schedule", ["constant", "invscaling", "adaptive"])

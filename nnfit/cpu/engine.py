@@ -16,12 +16,12 @@ from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import PREDICTION_OF_FEW
 from nnfit.cpu.layout import address, aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
-from nnfit.cpu.settings import EngineSettings
 from nnfit.cpu.sparsity import is_sparse
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
 from nnfit.cpu.team import Team
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
+from nnfit.functions.stopping import DIVERGED, RUNNING
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
 #: another process takes 3 ms; a wait that is no such thing lasts microseconds.
@@ -264,9 +264,14 @@ class Engine:
         self._data = (X, y, sample_weight, rows)
         self._set_up()
 
-    def configure(self, **settings):
-        """Set how to train, see `nnfit.cpu.settings.EngineSettings`."""
-        self._settings = EngineSettings(**settings)
+    def configure(self, settings):
+        """Set how to train.
+
+        Parameters
+        ----------
+        settings : nnfit.engine_settings.EngineSettings
+        """
+        self._settings = settings
         self._batches = 0
         self._set_up()
 
@@ -314,7 +319,7 @@ class Engine:
         ints[at.MAX_EPOCHS] = max_epochs
         self._run(most_seconds=seconds)
         if not np.isfinite(self.flat).all():
-            self.progress.stopped = at.DIVERGED
+            self.progress.stopped = DIVERGED
         finished = int(ints[at.FINISHED])
         loss, rate = self._tables.curves[:, :finished].copy()
         curves = {"loss": loss, "learning_rate": rate}
@@ -355,7 +360,7 @@ class Engine:
         gave_up = several and bool(tables.shared[at.ALONE_FROM])
         pace.record(several, self._seconds_per_batch, gave_up)
         self.threads_used = max(self.threads_used, n_threads)
-        self._is_ordered = ints[at.STOPPED] == at.RUNNING
+        self._is_ordered = ints[at.STOPPED] == RUNNING
 
     def _train_on(self, n_threads):
         """Run the same compiled program on every thread."""
@@ -409,7 +414,7 @@ class Engine:
         floats[at.WEIGHT_SUM], floats[at.EPOCH_LOSS] = total, 0.0
         ints[at.WHOLE], ints[at.MONITOR] = 1, 0
         ints[at.MAX_EPOCHS] = ints[at.EPOCH] + 1
-        ints[at.STOPPED] = at.RUNNING
+        ints[at.STOPPED] = RUNNING
         self._state[0][...] = 0.0
         # No limit, not even its share for one thread that the others leave.
         self._run(max_batches=int(ints[at.N_ROWS]) * self._team.size)

@@ -75,7 +75,6 @@ OWN_WEIGHT = next(_number)  # (batch,): BATCH_WEIGHT times the row's own share
 PARTNER_GRADIENT = next(_number)  # (batch, stride of the output)
 PARTNER_LOSS = next(_number)  # float64 (batch,)
 
-N_QUANTILES = 1024
 #: Standard deviation of the inputs' noise, and the sum of the batch's weights.
 NOISE, BATCH_WEIGHT_SUM, N_AUGMENTATION = range(3)
 
@@ -108,7 +107,7 @@ NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 BATCH_SIZE = next(_number)
 SHUFFLE = next(_number)
 SEED = next(_number)
-SCHEDULE = next(_number)  # one of the four below
+SCHEDULE = next(_number)  # see nnfit.functions.stopping
 MONITOR = next(_number)  # 1: the engine itself looks at the training loss
 N_ITER_NO_CHANGE = next(_number)
 MAX_EPOCHS = next(_number)
@@ -117,15 +116,13 @@ WHOLE = next(_number)  # 1: batches are parts of one sum (L-BFGS)
 RUNNING_STATISTICS = next(_number)  # 1: batch normalisation uses the running ones
 COLLECTING = next(_number)  # 1: a pass for the running statistics alone
 
-CONSTANT, INVSCALING, ADAPTIVE, PLATEAU = range(4)
-
 # ------------------------------------------------------------- its progress
 EPOCH = next(_number)
 STEP = next(_number)  # optimizer steps
 SAMPLES = next(_number)  # rows seen in finished epochs, scikit-learn's t_
 CURSOR = next(_number)  # rows of this epoch already seen
 NO_IMPROVEMENT = next(_number)
-STOPPED = next(_number)
+STOPPED = next(_number)  # likewise
 BATCHES = next(_number)  # done in this call
 FINISHED = next(_number)  # epochs finished in this call
 LOSS_CURVE = next(_number)  # float64 addresses, an entry a finished epoch
@@ -134,10 +131,6 @@ BATCH_CURVE = next(_number)  # float64, the loss of each batch of this call, or 
 PLAN = next(_number)  # float64 (batches + 1, N_PLANNED): what schedules say, or 0
 TEAM = next(_number)  # address of what threads share, below
 PATIENCE = next(_number)  # ticks of waiting after which fewer threads may be better
-
-RUNNING, CONVERGED, DIVERGED = range(3)
-#: Columns of the plan: factors of four numbers, and the rate of the average.
-PLAN_RATE, PLAN_DECAY, PLAN_MOMENTUM, PLAN_DROPOUT, PLAN_AVERAGE, N_PLANNED = range(6)
 
 HEADER = next(_number)
 

@@ -70,7 +70,7 @@ def training_plan(
     batch, n_targets, n_threads : int
     on_entries : bool
         Whether the first layer works on the entries of a sparse matrix.
-    features : nnfit.cpu.settings.Features
+    features : nnfit.engine_settings.Features
     """
     plan = Plan(network, target, batch, kernels.TRAINING)
     if not on_entries:

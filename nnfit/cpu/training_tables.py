@@ -4,6 +4,7 @@ import numpy as np
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.layout import address, aligned_zeros
+from nnfit.cpu.settings import fill
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import Tables, loss_scale
 from nnfit.cpu.training_plans import training_plan
@@ -22,7 +23,7 @@ class TrainingTables(Tables):
     network : nnfit.network.description.Network
     solver : nnfit.functions.optimizers.Optimizer or None
     target : nnfit.cpu.target.Target
-    settings : nnfit.cpu.settings.EngineSettings
+    settings : nnfit.engine_settings.EngineSettings
     data : tuple
         X, y, sample weights or None, numbers of rows or None.
     flat, average : ndarray
@@ -57,7 +58,7 @@ class TrainingTables(Tables):
             network, solver, target, batch, y.shape[1], n_threads, on_entries, features
         )
         super().__init__(plan, flat)
-        settings.fill(self, solver)
+        fill(self, settings, solver)
         ints, floats = self.ints, self.floats
         floats[at.BEST_LOSS] = np.inf
         floats[at.LOSS_SCALE] = loss_scale(network)

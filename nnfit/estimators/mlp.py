@@ -32,7 +32,7 @@ from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights, initial_weights
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
-from nnfit.training.loop import configure, train
+from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
 from nnfit.training.threads import operations_per_row, reserve_threads
 
@@ -204,15 +204,16 @@ class BaseMLP(BaseEstimator, ABC):
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(self, batch_rows(self, n_rows), n_rows)
         seed = resuming.shuffle_seed(self, random_state)
+        is_watched = validation is not None
         settings = training_settings(
-            self, network, optimizer, n_rows, seed, incremental
+            self, network, optimizer, n_rows, seed, is_watched, incremental
         )
         # A row passes forward, backward and into the gradient.
         operations = 3 * operations_per_row(network, X)
         with (
             reserve_threads(
                 self.n_jobs,
-                settings.batch_size * operations,
+                settings.engine.batch_size * operations,
                 n_rows * settings.max_iter * operations,
             ) as n_threads,
             closing(
@@ -291,15 +292,13 @@ class BaseMLP(BaseEstimator, ABC):
     def _run(self, engine, settings, validation, n_rows):
         """Train, then set the attributes that tell what came out."""
         record = resuming.start_record(self, settings.incremental)
+        engine.configure(settings.engine)
         if self.solver == "lbfgs":
-            configure(engine, settings, monitor_loss=False)
             loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
             weights = engine.get_weights()
         else:
             record.watch(settings.early_stopping)
             best_score = record.best_validation_score
-            monitor = validation is None and not settings.verbose
-            configure(engine, settings, monitor_loss=monitor)
             resuming.resume(self, engine, settings, record)
             flat = train(engine, settings, record, validation)
             weights = None if flat is None else engine.get_weights(flat)
@@ -314,7 +313,7 @@ class BaseMLP(BaseEstimator, ABC):
             self.validation_scores_ = record.validation_scores
             self.best_validation_score_ = record.best_validation_score
             self.t_ += record.n_iter * n_rows
-            n_batches = record.n_iter * -(-n_rows // settings.batch_size)
+            n_batches = record.n_iter * -(-n_rows // settings.engine.batch_size)
             resuming.remember(
                 self, engine, settings, record, n_batches, weights, restored
             )

@@ -11,7 +11,6 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, validate_params
 
 from nnfit.estimators.mlp import BaseMLP
-from nnfit.training.loop import configure
 from nnfit.training.schedules import Plan
 
 #: What a clone is trained without: the test is of the steps alone.
@@ -221,16 +220,20 @@ class _RangeTest:
     def run(self, engine, settings, *others):
         """Train with a growing rate until its end, or until the loss explodes."""
         last = self.n_steps - 1
-        settings = replace(
-            settings,
-            learning_rate="constant",
-            learning_rate_init=self.min_rate,
-            plan=Plan(
-                self.n_steps,
-                learning_rate=lambda t: self.factor ** min(t * self.n_steps, last),
-            ),
+        plan = Plan(
+            self.n_steps,
+            learning_rate=lambda t: self.factor ** min(t * self.n_steps, last),
         )
-        configure(engine, settings, monitor_loss=False)
+        engine.configure(
+            replace(
+                settings.engine,
+                schedule="constant",
+                learning_rate_init=self.min_rate,
+                monitor_loss=False,
+                average=False,
+                plan=plan,
+            )
+        )
         engine.keep_batch_losses = True
         # No batch makes more than an epoch.
         last_epoch = engine.progress.epoch + self.n_steps

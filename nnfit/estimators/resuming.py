@@ -160,7 +160,7 @@ def resume(estimator, engine, settings, record):
         if "raw" in state:
             engine.set_evaluated(estimator._weights())
         progress.step = state["step"]
-        schedule = (settings.learning_rate, settings.learning_rate_init)
+        schedule = (settings.engine.schedule, settings.engine.learning_rate_init)
         if (state["schedule"], state["learning_rate_init"]) == schedule:
             progress.learning_rate = state["learning_rate"]
 
@@ -219,8 +219,8 @@ def remember(estimator, engine, settings, record, n_batches, weights, restored):
         "solver": estimator.solver,
         "epoch": int(progress.epoch),
         "learning_rate": float(progress.learning_rate),
-        "learning_rate_init": settings.learning_rate_init,
-        "schedule": settings.learning_rate,
+        "learning_rate_init": settings.engine.learning_rate_init,
+        "schedule": settings.engine.schedule,
         "no_improvement": int(record.no_improvement),
         "progress": plan.progress_after(n_batches) if settings.incremental else 0.0,
         "pickle": bool(estimator.warm_start or settings.incremental),

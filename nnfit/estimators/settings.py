@@ -3,6 +3,7 @@
 import math
 import warnings
 
+from nnfit.engine_settings import EngineSettings
 from nnfit.estimators import resuming
 from nnfit.estimators.validation import check_dropout, check_learning_rate_factors
 from nnfit.training.loop import Settings
@@ -48,7 +49,9 @@ def n_copies(estimator, optimizer):
     )
 
 
-def training_settings(estimator, network, optimizer, n_rows, seed, incremental):
+def training_settings(
+    estimator, network, optimizer, n_rows, seed, is_watched, incremental
+):
     """How to train.
 
     Parameters
@@ -61,6 +64,8 @@ def training_settings(estimator, network, optimizer, n_rows, seed, incremental):
         Rows to train on.
     seed : int
         Of the orders of the rows and of all else that is drawn in training.
+    is_watched : bool
+        Whether there are validation data to look at after every epoch.
     incremental : bool
         Whether it is a call of `partial_fit`.
 
@@ -78,21 +83,21 @@ def training_settings(estimator, network, optimizer, n_rows, seed, incremental):
     decays = optimizer is not None and optimizer.decoupled
     n_layers = len(network.layers)
     plan = _plan(estimator, n_rows, incremental)
-    return Settings(
+    engine = EngineSettings(
         batch_size=batch_rows(estimator, n_rows),
         shuffle=bool(estimator.shuffle),
         seed=seed,
         alpha=float(estimator.alpha),
         weight_decay=float(estimator.weight_decay) if decays else 0.0,
         learning_rate_init=float(estimator.learning_rate_init),
-        learning_rate=_rule(estimator),
+        schedule=_rule(estimator),
         power_t=float(estimator.power_t),
         hyper=tuple(float(getattr(estimator, name)) for name in names),
         tol=float(estimator.tol),
-        n_iter_no_change=estimator.n_iter_no_change,
-        max_iter=1 if incremental else int(estimator.max_iter),
-        plan=plan,
-        averages=plan.averages or (optimizer is not None and bool(optimizer.average)),
+        # inf is allowed; an engine counts with integers.
+        n_iter_no_change=int(min(estimator.n_iter_no_change, 2**62)),
+        monitor_loss=not (is_watched or estimator.verbose),
+        learning_rate_decay=float(estimator.learning_rate_decay),
         l1=float(estimator.l1),
         clip_norm=_limit(estimator.clip_norm),
         clip_value=_limit(estimator.clip_value),
@@ -104,7 +109,14 @@ def training_settings(estimator, network, optimizer, n_rows, seed, incremental):
         learning_rate_factors=check_learning_rate_factors(
             estimator.learning_rate_factors, n_layers
         ),
-        learning_rate_decay=float(estimator.learning_rate_decay),
+        average=plan.averages,
+        plan=None if plan.is_constant else plan,
+    )
+    return Settings(
+        engine,
+        max_iter=1 if incremental else int(estimator.max_iter),
+        plan=plan,
+        averages=plan.averages or (optimizer is not None and bool(optimizer.average)),
         max_time=math.inf if incremental else _limit(estimator.max_time),
         early_stopping=estimator.early_stopping and optimizer is not None,
         incremental=incremental,

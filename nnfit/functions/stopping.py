@@ -1,29 +1,19 @@
 """When to stop and how fast to learn: scikit-learn's rules as pure functions.
 
-Plain arithmetic that the training loop calls and the compiled engine compiles,
-so that a tiny net runs many epochs without a turn through Python.
+Plain arithmetic that the training loop calls and compiled engines compile, so that a
+tiny net runs many epochs without a turn through Python.
 """
 
-import math
-
-
-def update_no_improvement(loss, best_loss, count, tol):
-    """Count the epochs in a row that did not improve a loss by `tol`.
-
-    Parameters
-    ----------
-    loss, best_loss : float
-        Loss of the epoch and the lowest one before it.
-    count : int
-    tol : float
-
-    Returns
-    -------
-    best_loss, count : float, int
-    """
-    count = count + 1 if loss > best_loss - tol else 0
-    best_loss = loss if loss < best_loss else best_loss
-    return best_loss, count
+#: Rules by which the learning rate changes after an epoch.
+CONSTANT, INVSCALING, ADAPTIVE, PLATEAU = range(4)
+SCHEDULES = {
+    "constant": CONSTANT,
+    "invscaling": INVSCALING,
+    "adaptive": ADAPTIVE,
+    "plateau": PLATEAU,
+}
+#: State of a training.
+RUNNING, CONVERGED, DIVERGED = range(3)
 
 
 def invscaling(learning_rate_init, samples, power_t):
@@ -31,37 +21,42 @@ def invscaling(learning_rate_init, samples, power_t):
     return learning_rate_init / (samples + 1.0) ** power_t
 
 
-def adaptive(learning_rate):
-    """Learning rate after a plateau, schedule ``"adaptive"``.
+def after_epoch(
+    loss, best_loss, count, tol, n_iter_no_change, schedule, learning_rate, decay
+):
+    """Look at the loss of an epoch: stop, go on, or go on with another rate.
 
-    Returns
-    -------
-    learning_rate : float
-        A fifth of the rate.
-    stop : bool
-        True when the rate is too small to be lowered again.
-    """
-    stop = learning_rate <= 1e-6
-    return learning_rate if stop else learning_rate / 5.0, stop
-
-
-def plateau(learning_rate, count, n_iter_no_change, decay):
-    """Learning rate after an epoch, schedule ``"plateau"``.
-
-    It is lowered each time that half of the epochs that end training have brought
-    no improvement.
+    One function without calls of others, so that any compiler takes it as it is.
 
     Parameters
     ----------
-    learning_rate : float
+    loss, best_loss : float
+        Loss of the epoch and the lowest one before it; of scores, which shall be
+        high, the negative. NaN counts as an improvement that is not the best, as in
+        scikit-learn, whose comparisons are these.
     count : int
-        Epochs in a row without improvement, see `update_no_improvement`.
-    n_iter_no_change : int or inf
-        Training stops when `count` exceeds it; with infinity the rate stays.
+        Epochs in a row that did not improve the loss by `tol`.
+    tol : float
+    n_iter_no_change : int
+        Training stops when `count` exceeds it.
+    schedule : int
+        One of `SCHEDULES`. "adaptive" divides the rate by 5 in the place of stopping,
+        until it is too small; "plateau" lowers it each time that half of the epochs
+        that end training have brought no improvement.
+    learning_rate : float
     decay : float
-        Factor of the rate.
+        Factor of the rate for "plateau".
+
+    Returns
+    -------
+    best_loss, count, learning_rate, stops : float, int, float, bool
     """
-    if count == 0 or count > n_iter_no_change or n_iter_no_change == math.inf:
-        return learning_rate
-    patience = max(1, n_iter_no_change // 2)
-    return learning_rate * decay if count % patience == 0 else learning_rate
+    count = count + 1 if loss > best_loss - tol else 0
+    best_loss = loss if loss < best_loss else best_loss
+    stops = count > n_iter_no_change
+    if schedule == PLATEAU and count > 0 and not stops:
+        if count % max(1, n_iter_no_change // 2) == 0:
+            learning_rate = learning_rate * decay
+    elif schedule == ADAPTIVE and stops and learning_rate > 1e-6:
+        learning_rate, count, stops = learning_rate / 5.0, 0, False
+    return best_loss, count, learning_rate, stops

@@ -26,7 +26,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     engine : Engine
         Configured, with weights and data set. Leaves with the weights found.
     settings : Settings
-        Of which ``max_iter``, ``max_time``, ``tol`` and ``verbose`` are used.
+        Of which ``max_iter``, ``max_time``, ``verbose`` and ``engine.tol`` are used.
     max_fun : int
         Largest number of evaluations of the loss.
     record : Record
@@ -85,7 +85,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
                 options={
                     "maxfun": max_fun,
                     "maxiter": settings.max_iter,
-                    "gtol": settings.tol,
+                    "gtol": settings.engine.tol,
                 },
             )
         record.n_iter = _check_optimize_result("lbfgs", result, settings.max_iter)
@@ -99,6 +99,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     engine.flat[...] = result.x
     if not np.isfinite(engine.flat).all():
         raise ValueError(
-            f"{NON_FINITE} {SCALING_ADVICE}; or raise alpha, which is {settings.alpha}."
+            f"{NON_FINITE} {SCALING_ADVICE}; or raise alpha, which is "
+            f"{settings.engine.alpha}."
         )
     return float(result.fun)

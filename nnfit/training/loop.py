@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from nnfit.functions.stopping import adaptive, plateau, update_no_improvement
+from nnfit.engine_settings import EngineSettings
+from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
 from nnfit.training.interruption import check_interruption
 from nnfit.training.schedules import Plan
-from nnfit.training.stopping import update_no_improvement_score
 
 NOT_CONVERGED = (
     "Stochastic Optimizer: Maximum iterations (%d) "
@@ -36,40 +36,31 @@ SCALING_ADVICE = (
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train; every number has the estimator parameter's name and meaning.
+    """How to train.
 
-    ``hyper`` holds the solver's own parameters in the order of its registry row,
-    ``learning_rate`` is a schedule that the engine changes after an epoch, ``plan``
-    holds those of the progress. ``averages`` is true if the weights that count are an
-    average of those in training. ``max_iter`` counts the epochs of this call,
-    ``incremental`` is true in ``partial_fit``. Limits are infinite and lists empty
-    where there are none.
+    Attributes
+    ----------
+    engine : EngineSettings
+        What the engine is told. It monitors the loss where nobody else looks at every
+        epoch.
+    max_iter : int
+        Epochs of this call.
+    plan : Plan
+        Schedules of the progress.
+    averages : bool
+        Whether the weights that count are an average of those in training.
+    max_time : float
+        Seconds, infinite without a limit.
+    early_stopping : bool
+    incremental : bool
+        Whether it is a call of ``partial_fit``.
+    verbose : bool
     """
 
-    batch_size: int
-    shuffle: bool
-    seed: int
-    alpha: float
-    weight_decay: float
-    learning_rate_init: float
-    learning_rate: str
-    power_t: float
-    hyper: tuple[float, ...]
-    tol: float
-    n_iter_no_change: float
+    engine: EngineSettings
     max_iter: int
     plan: Plan
     averages: bool = False
-    l1: float = 0.0
-    clip_norm: float = math.inf
-    clip_value: float = math.inf
-    max_norm: float = math.inf
-    dropout: tuple[float, ...] = ()
-    input_dropout: float = 0.0
-    input_noise: float = 0.0
-    mixup: float = 0.0
-    learning_rate_factors: tuple[float, ...] = ()
-    learning_rate_decay: float = 0.1
     max_time: float = math.inf
     early_stopping: bool = False
     incremental: bool = False
@@ -109,45 +100,13 @@ class Validation:
         return loss, -loss if self.score == "loss" else score
 
 
-def configure(engine, settings, monitor_loss):
-    """Hand the settings to the engine."""
-    # inf is allowed; an engine counts with integers.
-    patience = int(min(settings.n_iter_no_change, 2**62))
-    engine.configure(
-        batch_size=settings.batch_size,
-        shuffle=settings.shuffle,
-        seed=settings.seed,
-        alpha=settings.alpha,
-        weight_decay=settings.weight_decay,
-        learning_rate_init=settings.learning_rate_init,
-        schedule=settings.learning_rate,
-        power_t=settings.power_t,
-        hyper=settings.hyper,
-        tol=settings.tol,
-        n_iter_no_change=patience,
-        monitor_loss=monitor_loss,
-        learning_rate_decay=settings.learning_rate_decay,
-        l1=settings.l1,
-        clip_norm=settings.clip_norm,
-        clip_value=settings.clip_value,
-        max_norm=settings.max_norm,
-        dropout=settings.dropout,
-        input_dropout=settings.input_dropout,
-        input_noise=settings.input_noise,
-        mixup=settings.mixup,
-        learning_rate_factors=settings.learning_rate_factors,
-        average=settings.plan.averages,
-        plan=None if settings.plan.is_constant else settings.plan,
-    )
-
-
 def train(engine, settings, record, validation=None):
     """Train until a stopping rule, `max_iter`, `max_time` or the user ends it.
 
     Parameters
     ----------
     engine : Engine
-        Configured, with weights and data set.
+        Configured with ``settings.engine``, with weights and data set.
     settings : Settings
     record : Record
         Extended in place.
@@ -178,9 +137,10 @@ def train(engine, settings, record, validation=None):
 
 def divergence_message(settings):
     """What to do when the weights explode, beginning with scikit-learn's sentence."""
+    engine = settings.engine
     return (
         f"{NON_FINITE} {SCALING_ADVICE}; lower learning_rate_init, which is "
-        f"{settings.learning_rate_init}; or raise alpha, which is {settings.alpha}."
+        f"{engine.learning_rate_init}; or raise alpha, which is {engine.alpha}."
     )
 
 
@@ -199,7 +159,7 @@ class _Loop:
         if validation is not None:
             validation.begin(engine)
         # Only where somebody looks at every epoch does Python take part in it.
-        self.stepwise = validation is not None or settings.verbose
+        self.stepwise = not settings.engine.monitor_loss
 
     def run(self):
         """Call the engine until it or a rule of this class stops."""
@@ -216,14 +176,14 @@ class _Loop:
                 clock = now
             left = self.deadline - time.perf_counter()
             check_interruption()
-        if progress.stopped == 2:
+        if progress.stopped == DIVERGED:
             self._diverged()
         elif not progress.stopped:
             self._not_converged(progress.epoch < last_epoch)
 
     def weights(self):
         """Those to keep, in the engine's layout."""
-        diverged = self.engine.progress.stopped == 2
+        diverged = self.engine.progress.stopped == DIVERGED
         if self.settings.early_stopping:
             if self.settings.incremental and diverged:
                 return None
@@ -257,56 +217,52 @@ class _Loop:
     def _apply_rules(self, loss, val_score):
         """Count epochs without improvement; stop or lower the learning rate."""
         record, settings = self.record, self.settings
+        best = record.best_loss
         if settings.early_stopping:
             record.validation_scores.append(val_score)
             if settings.verbose:
                 print(f"Validation score: {val_score:f}")
-            best = record.best_validation_score
-            record.best_validation_score, record.no_improvement = (
-                update_no_improvement_score(
-                    val_score, best, record.no_improvement, settings.tol
-                )
-            )
-            if record.best_validation_score > best:
+            loss, best = -val_score, -record.best_validation_score
+        progress, given = self.engine.progress, settings.engine
+        rate = progress.learning_rate
+        lowest, record.no_improvement, progress.learning_rate, stops = after_epoch(
+            loss,
+            best,
+            record.no_improvement,
+            given.tol,
+            given.n_iter_no_change,
+            SCHEDULES[given.schedule],
+            rate,
+            given.learning_rate_decay,
+        )
+        if settings.early_stopping:
+            record.best_validation_score = -lowest
+            if lowest < best:
                 self.best_weights = self.engine.evaluated().copy()
         else:
-            record.best_loss, record.no_improvement = update_no_improvement(
-                loss, record.best_loss, record.no_improvement, settings.tol
-            )
-        progress = self.engine.progress
-        if settings.learning_rate == "plateau":
-            progress.learning_rate = plateau(
-                progress.learning_rate,
-                record.no_improvement,
-                settings.n_iter_no_change,
-                settings.learning_rate_decay,
-            )
-        if record.no_improvement > settings.n_iter_no_change:
-            self._stop_or_slow_down()
+            record.best_loss = progress.best_loss = lowest
         progress.no_improvement = record.no_improvement
-        if record.best_loss is not None:
-            progress.best_loss = record.best_loss
-
-    def _stop_or_slow_down(self):
-        settings, progress = self.settings, self.engine.progress
-        watched = "Validation score" if settings.early_stopping else "Training loss"
-        message = (
-            f"{watched} did not improve more than tol={settings.tol:f} for "
-            f"{settings.n_iter_no_change} consecutive epochs."
-        )
-        if settings.learning_rate != "adaptive":
-            message += " Stopping."
-            progress.stopped = 1
-        else:
-            progress.learning_rate, stop = adaptive(progress.learning_rate)
-            progress.stopped = int(stop)
-            if stop:
-                message += " Learning rate too small. Stopping."
-            else:
-                message += f" Setting learning rate to {progress.learning_rate:f}"
-                self.record.no_improvement = 0
+        if stops:
+            progress.stopped = CONVERGED
         if settings.verbose:
-            print(message)
+            self._tell_of_stagnation(rate, stops)
+
+    def _tell_of_stagnation(self, rate_before, stops):
+        settings, rate = self.settings.engine, self.engine.progress.learning_rate
+        watched = "Validation score"
+        if not self.settings.early_stopping:
+            watched = "Training loss"
+        is_adaptive = settings.schedule == "adaptive"
+        if stops:
+            consequence = "Learning rate too small. " * is_adaptive + "Stopping."
+        elif is_adaptive and rate < rate_before:
+            consequence = f"Setting learning rate to {rate:f}"
+        else:
+            return
+        print(
+            f"{watched} did not improve more than tol={settings.tol:f} for "
+            f"{settings.n_iter_no_change} consecutive epochs. {consequence}"
+        )
 
     def _diverged(self):
         """Loss or weights are no longer finite: end with the best weights, or fail."""

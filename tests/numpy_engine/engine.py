@@ -20,21 +20,6 @@ from tests.numpy_engine.randomness import Draws, shuffled
 
 #: Share of the way to the batch's statistics that the running ones go.
 RUNNING = 0.1
-#: What `configure` need not be given.
-DEFAULTS = dict(
-    l1=0.0,
-    clip_norm=np.inf,
-    clip_value=np.inf,
-    max_norm=np.inf,
-    dropout=(),
-    input_dropout=0.0,
-    input_noise=0.0,
-    mixup=0.0,
-    learning_rate_factors=(),
-    average=False,
-    plan=None,
-    learning_rate_decay=0.1,
-)
 
 
 class Engine:
@@ -100,10 +85,10 @@ class Engine:
         self._X, self._y, self._weight = X, y, sample_weight
         self._rows = np.arange(X.shape[0]) if rows is None else rows
 
-    def configure(self, **settings):
-        self._settings = SimpleNamespace(**{**DEFAULTS, **settings})
+    def configure(self, settings):
+        self._settings = settings
         self._batches = 0  # since this call
-        self.progress.learning_rate = settings["learning_rate_init"]
+        self.progress.learning_rate = settings.learning_rate_init
 
     # evaluation
 

@@ -15,6 +15,7 @@ from nnfit.cpu.kernels.memory import caller, layer_at, offset, pointer_from_addr
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.maths import log, sqrt
+from nnfit.functions.mixup import N_QUANTILES
 
 
 def inverse_normal(p):
@@ -79,7 +80,7 @@ def augmentation(target, dtype):
             return 1.0, 0
         stream = random.stream_of(table[at.SEED], table[at.STEP], random.MIXUP)
         shift = 1 + random.below(stream, 0, batch - 1)
-        place = random.below(stream, 1, at.N_QUANTILES)
+        place = random.below(stream, 1, N_QUANTILES)
         return as_doubles(table[at.BETA_QUANTILES])[place], shift
 
     @helper

@@ -35,6 +35,7 @@ from nnfit.cpu.kernels.memory import (
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import make_team
+from nnfit.functions.stopping import RUNNING
 
 #: ``forward_rows(table, position, row, rows)``
 FORWARD_ROWS = (INT64_POINTER, nb.int64, nb.int64, nb.int64)
@@ -153,7 +154,7 @@ def training(target, dtype):
         passed = team.wait_for_all(shared, thread, n_threads, 0, False)
         team.begin(shared, thread)
         while (
-            table[at.STOPPED] == at.RUNNING
+            table[at.STOPPED] == RUNNING
             and table[at.BATCHES] < table[at.MAX_BATCHES]
             and table[at.EPOCH] < table[at.MAX_EPOCHS]
             and atomic_load(offset(shared, at.ABORTED)) == 0

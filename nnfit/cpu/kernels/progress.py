@@ -19,7 +19,16 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
     pointer_type,
 )
+from nnfit.engine_settings import (
+    N_PLANNED,
+    PLAN_AVERAGE,
+    PLAN_DECAY,
+    PLAN_DROPOUT,
+    PLAN_MOMENTUM,
+    PLAN_RATE,
+)
 from nnfit.functions import stopping
+from nnfit.functions.stopping import CONVERGED, DIVERGED, INVSCALING, RUNNING
 
 Progress = namedtuple("Progress", "begin_epoch finish_batch prepare_batch")
 
@@ -45,10 +54,8 @@ def make_progress(dtype):
     prepare_rates = caller(
         nb.void, nb.int64, nb.float64, FLOAT64_POINTER, FLOAT64_POINTER, pointer
     )
-    update_no_improvement = helper(stopping.update_no_improvement)
     invscaling = helper(stopping.invscaling)
-    adaptive = helper(stopping.adaptive)
-    plateau = helper(stopping.plateau)
+    after_epoch = helper(stopping.after_epoch)
 
     @helper
     def begin_epoch(table):
@@ -89,14 +96,14 @@ def make_progress(dtype):
     def planned(table, column):
         """What the schedules say of the batch that comes next."""
         if table[at.PLAN] == 0:
-            return 0.0 if column == at.PLAN_AVERAGE else 1.0
-        return as_doubles(table[at.PLAN])[table[at.BATCHES] * at.N_PLANNED + column]
+            return 0.0 if column == PLAN_AVERAGE else 1.0
+        return as_doubles(table[at.PLAN])[table[at.BATCHES] * N_PLANNED + column]
 
     @helper
     def prepare_dropout(table):
         """Rates of the batch that comes next, behind those given."""
         rates = as_doubles(table[at.DROPOUT_RATES])
-        n, factor = table[at.N_LAYERS], planned(table, at.PLAN_DROPOUT)
+        n, factor = table[at.N_LAYERS], planned(table, PLAN_DROPOUT)
         # The input's, which augmentation reads, lies behind the hidden layers' n - 1.
         for i in range(n):
             rates[n + i] = rates[i] * factor
@@ -119,9 +126,9 @@ def make_progress(dtype):
         prepare_rates(
             table[at.PREPARE_KERNEL], (step + 1, learning_rate, hyper, after, rates)
         )
-        decay = floats[at.WEIGHT_DECAY] * planned(table, at.PLAN_DECAY)
+        decay = floats[at.WEIGHT_DECAY] * planned(table, PLAN_DECAY)
         rates[at.DECAY] = scalar(1.0 - learning_rate * decay)
-        rates[at.AVERAGE_RATE] = scalar(planned(table, at.PLAN_AVERAGE))
+        rates[at.AVERAGE_RATE] = scalar(planned(table, PLAN_AVERAGE))
         rates[at.MATRIX_RATE] = scalar(learning_rate)
         if table[at.MOMENTUM] >= 0:
             rates[at.MATRIX_MOMENTUM] = scalar(hyper[table[at.MOMENTUM]])
@@ -134,9 +141,9 @@ def make_progress(dtype):
         if table[at.DROPOUT_RATES] != 0:
             prepare_dropout(table)
         if table[at.MOMENTUM] >= 0:
-            momentum = floats[at.MOMENTUM_GIVEN] * planned(table, at.PLAN_MOMENTUM)
+            momentum = floats[at.MOMENTUM_GIVEN] * planned(table, PLAN_MOMENTUM)
             as_doubles(table[at.HYPER])[table[at.MOMENTUM]] = momentum
-        floats[at.RATE_NOW] = floats[at.LEARNING_RATE] * planned(table, at.PLAN_RATE)
+        floats[at.RATE_NOW] = floats[at.LEARNING_RATE] * planned(table, PLAN_RATE)
         for index in range(table[at.N_RATE_ROWS]):
             prepare_layer(table, floats, index)
 
@@ -172,34 +179,27 @@ def make_progress(dtype):
         table[at.SAMPLES] += n
         table[at.CURSOR] = 0
         floats[at.EPOCH_LOSS] = 0.0
-        if table[at.SCHEDULE] == at.INVSCALING:
+        if table[at.SCHEDULE] == INVSCALING:
             floats[at.LEARNING_RATE] = invscaling(
                 floats[at.LEARNING_RATE_INIT],
                 nb.float64(table[at.SAMPLES]),
                 floats[at.POWER_T],
             )
         if table[at.MONITOR] != 0:
-            best, count = update_no_improvement(
-                loss, floats[at.BEST_LOSS], table[at.NO_IMPROVEMENT], floats[at.TOL]
+            best, count, rate, stops = after_epoch(
+                loss,
+                floats[at.BEST_LOSS],
+                table[at.NO_IMPROVEMENT],
+                floats[at.TOL],
+                table[at.N_ITER_NO_CHANGE],
+                table[at.SCHEDULE],
+                floats[at.LEARNING_RATE],
+                floats[at.LEARNING_RATE_DECAY],
             )
-            floats[at.BEST_LOSS] = best
+            floats[at.BEST_LOSS], floats[at.LEARNING_RATE] = best, rate
             table[at.NO_IMPROVEMENT] = count
-            if table[at.SCHEDULE] == at.PLATEAU:
-                floats[at.LEARNING_RATE] = plateau(
-                    floats[at.LEARNING_RATE],
-                    count,
-                    table[at.N_ITER_NO_CHANGE],
-                    floats[at.LEARNING_RATE_DECAY],
-                )
-            if count > table[at.N_ITER_NO_CHANGE]:
-                stop = True
-                if table[at.SCHEDULE] == at.ADAPTIVE:
-                    rate, stop = adaptive(floats[at.LEARNING_RATE])
-                    floats[at.LEARNING_RATE] = rate
-                if stop:
-                    table[at.STOPPED] = at.CONVERGED
-                else:
-                    table[at.NO_IMPROVEMENT] = 0
+            if stops:
+                table[at.STOPPED] = CONVERGED
 
     @helper
     def finish_batch(table, floats, batch):
@@ -211,14 +211,14 @@ def make_progress(dtype):
             floats[at.EPOCH_LOSS] += loss * nb.float64(share)
             table[at.STEP] += 1
             if not math.isfinite(loss):
-                table[at.STOPPED] = at.DIVERGED
+                table[at.STOPPED] = DIVERGED
         if table[at.BATCH_CURVE] != 0:
             as_doubles(table[at.BATCH_CURVE])[table[at.BATCHES]] = loss
         table[at.BATCHES] += 1
         table[at.CURSOR] += batch
         if table[at.CURSOR] >= table[at.N_ROWS]:
             finish_epoch(table, floats)
-            if table[at.STOPPED] == at.RUNNING:
+            if table[at.STOPPED] == RUNNING:
                 begin_epoch(table)
         prepare_batch(table, floats)
 

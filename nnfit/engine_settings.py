@@ -1,0 +1,104 @@
+"""How to train, as the engine of any device takes it.
+
+It belongs to no floor: the training loop writes these settings, engines read them, and
+neither imports the other.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+#: Columns of a plan: factors of four numbers, and the rate of the average.
+PLAN_RATE, PLAN_DECAY, PLAN_MOMENTUM, PLAN_DROPOUT, PLAN_AVERAGE, N_PLANNED = range(6)
+
+
+class Features(NamedTuple):
+    """What a training needs beside the plainest one: each has kernels or buffers."""
+
+    drops: bool = False  # units
+    augments: bool = False  # inputs
+    mixes: bool = False
+    penalises: bool = False  # beyond the penalty that optimizers have
+    updates_whole: bool = False
+    averages: bool = False
+    has_rates: bool = False  # of layers
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """Numbers with the names and meanings of the estimators' parameters.
+
+    Limits are infinite and lists empty where there are none.
+
+    Attributes
+    ----------
+    hyper : tuple of float
+        The solver's own parameters, in the order of its registry row.
+    seed : int
+        Of orders of rows and of all other random numbers of the training.
+    schedule : str
+        How the learning rate changes after an epoch, a name of
+        `nnfit.functions.stopping.SCHEDULES`.
+    n_iter_no_change : int
+        At most 2**62, for engines count with integers of 64 bits.
+    monitor_loss : bool
+        Whether the engine looks at the training loss and stops by itself.
+    dropout : tuple of float
+        One for each hidden layer, or none.
+    learning_rate_factors : tuple of float
+        One for each layer, or none.
+    average : bool
+        Whether an average of the weights is kept, by the last column of the plan.
+    plan : callable or None
+        ``plan(first_batch, count)`` gives for each batch, counted from the first one
+        after these settings, the columns `PLAN_RATE` and so on as a float64 array of
+        shape (count, N_PLANNED).
+    """
+
+    batch_size: int
+    shuffle: bool
+    seed: int
+    alpha: float
+    weight_decay: float
+    learning_rate_init: float
+    schedule: str
+    power_t: float
+    hyper: tuple[float, ...]
+    tol: float
+    n_iter_no_change: int
+    monitor_loss: bool
+    learning_rate_decay: float = 0.1
+    l1: float = 0.0
+    clip_norm: float = math.inf
+    clip_value: float = math.inf
+    max_norm: float = math.inf
+    dropout: tuple[float, ...] = ()
+    input_dropout: float = 0.0
+    input_noise: float = 0.0
+    mixup: float = 0.0
+    learning_rate_factors: tuple[float, ...] = ()
+    average: bool = False
+    plan: Callable | None = None
+
+    def features(self, solver):
+        """Which `Features` a training with these settings has.
+
+        Parameters
+        ----------
+        solver : nnfit.functions.optimizers.Optimizer or None
+        """
+        whole = solver is not None and (
+            solver.matrices
+            or not math.isinf(self.clip_norm)
+            or not math.isinf(self.max_norm)
+        )
+        return Features(
+            drops=any(self.dropout),
+            augments=bool(self.input_dropout or self.input_noise or self.mixup),
+            mixes=self.mixup > 0.0,
+            penalises=whole or self.l1 > 0.0 or not math.isinf(self.clip_value),
+            updates_whole=whole,
+            averages=self.average,
+            has_rates=len(self.learning_rate_factors) > 0,
+        )
