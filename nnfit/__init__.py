@@ -6,6 +6,7 @@ __all__ = [
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "PopulationSearchCV",
     "__version__",
     "find_learning_rate",
     "warmup",
@@ -17,6 +18,7 @@ _EXPORTS = {
     "LearningRateDisplay": "nnfit.estimators.range_test",
     "MLPClassifier": "nnfit.estimators.classifier",
     "MLPRegressor": "nnfit.estimators.regressor",
+    "PopulationSearchCV": "nnfit.model_selection",
     "find_learning_rate": "nnfit.estimators.range_test",
     "warmup": "nnfit.warming",
 }

@@ -10,7 +10,6 @@ do not depend on the number of threads.
 """
 
 import contextvars
-import threading
 import warnings
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
@@ -24,7 +23,12 @@ from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
-from nnfit.training.interruption import interrupted_by
+from nnfit.training.interruption import (
+    Abandoned,
+    Interruption,
+    check_interruption,
+    interrupted_by,
+)
 from nnfit.training.loop import INTERRUPTED
 from nnfit.training.threads import STEP_OPERATIONS, operations_per_row, reserve_threads
 
@@ -149,7 +153,7 @@ def _side_by_side(train, members, at_once):
     list of BaseMLP
         Those that are fitted: all, unless the user interrupts the first fit.
     """
-    interrupted, config, futures = threading.Event(), get_config(), []
+    interrupted, config, futures = Interruption(), get_config(), []
 
     def work(member):
         interrupted_by.set(interrupted)
@@ -168,9 +172,12 @@ def _side_by_side(train, members, at_once):
                     futures.append(pool.submit(run, work, member))
                 _wait(futures)
             except BaseException as error:
+                by_user = isinstance(error, KeyboardInterrupt)
+                if not by_user:
+                    interrupted.error = Abandoned
                 interrupted.set()
                 pool.shutdown(cancel_futures=True)
-                if not isinstance(error, KeyboardInterrupt):
+                if not by_user:
                     raise
                 _raise_errors(futures)
         fitted = [member for member in members if hasattr(member, "coefs_")]
@@ -191,6 +198,7 @@ def _wait(futures):
         # In Windows Ctrl-C does not end a wait without a time limit.
         done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
         _raise_errors(done)
+        check_interruption()
 
 
 def _raise_errors(futures):

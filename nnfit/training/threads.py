@@ -85,6 +85,11 @@ def reserve_threads(n_jobs, step, total):
             _taken -= n_threads
 
 
+def free_processors():
+    """Processors that no fit of this process has taken, at least 1."""
+    return max(1, usable_processors() - _taken)
+
+
 def usable_processors():
     """Processors that this process may use for one fit, at least 1."""
     if _is_worker():

@@ -1,0 +1,198 @@
+"""Searches that train their networks side by side."""
+
+import numbers
+
+import numpy as np
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
+from sklearn.model_selection._search import BaseSearchCV
+from sklearn.utils._param_validation import Interval
+
+from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.training.side_by_side import side_by_side
+
+
+class PopulationSearchCV(BaseSearchCV):
+    """Search over parameters of networks that are trained side by side.
+
+    It is scikit-learn's `GridSearchCV` or, with `param_distributions`, its
+    `RandomizedSearchCV`, with their methods, attributes and results to the bit, for
+    networks of nnfit alone and in pipelines. All candidates in all folds are a
+    population of networks, each of which trains on a thread of this process: compiled
+    code lets them run at the same time, on data that none of them copies to a process
+    of its own.
+
+    Parameters
+    ----------
+    estimator : estimator object
+        An estimator of nnfit, or one that contains it, such as a pipeline.
+    param_grid : dict or list of dicts, default=None
+        Values of every parameter, all combinations of which are tried; of several
+        dicts those of each. See `GridSearchCV`.
+    param_distributions : dict or list of dicts, default=None
+        In place of `param_grid`, to try `n_iter` candidates drawn at random: for
+        each parameter a list of values, or a distribution with a method ``rvs``. See
+        `RandomizedSearchCV`.
+    n_iter : int, default=10
+        Number of candidates drawn from `param_distributions`.
+    random_state : int, RandomState instance or None, default=None
+        Of the draws from `param_distributions`.
+    scoring : str, callable, list, tuple or dict, default=None
+        How to score predictions on the rows left out; None for the estimator's own
+        ``score``. See `GridSearchCV` for several scores.
+    n_jobs : int, default=None
+        Number of networks that train at once, each on one thread. None stands for
+        the processors that no other fit of the process has taken, and for one in a
+        worker of joblib, multiprocessing or Dask; -1 for all processors. The results
+        do not depend on it.
+    refit : bool, str or callable, default=True
+        Whether to fit the best candidate to all rows, on all threads; with several
+        scores the name of the one that decides, or a function that takes
+        ``cv_results_`` and returns the index of the best.
+    cv : int, cross-validation generator or iterable, default=None
+        Folds; None for 5, stratified for classifiers.
+    verbose : int, default=0
+        Above 0 the number of fits is printed, above 1 every fit, above 2 its scores.
+    error_score : "raise" or number, default=nan
+        Score of a candidate whose fit fails.
+    return_train_score : bool, default=False
+        Whether to score predictions on the training rows as well.
+
+    Attributes
+    ----------
+    cv_results_ : dict of str -> ndarray
+        Parameters, scores and times of every candidate, as `GridSearchCV` has them.
+        Times are those of a network beside the others.
+    best_estimator_ : estimator
+        Fitted to all rows; not there with ``refit=False``.
+    best_score_ : float
+        Mean score of the best candidate.
+    best_params_ : dict
+        Its parameters.
+    best_index_ : int
+        Its index in ``cv_results_``.
+    scorer_ : callable or dict
+        What has scored.
+    n_splits_ : int
+        Number of folds.
+    refit_time_ : float
+        Seconds of the last fit.
+    multimetric_ : bool
+        Whether there are several scores.
+    classes_ : ndarray of shape (n_classes,)
+        Class labels of a classifier that was refitted.
+    n_features_in_ : int
+        Number of features, if refitted.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if refitted to data that have them.
+
+    See Also
+    --------
+    sklearn.model_selection.GridSearchCV : For estimators other than nnfit's.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from nnfit import MLPClassifier, PopulationSearchCV
+    >>> X, y = load_iris(return_X_y=True)
+    >>> net = MLPClassifier(max_iter=100, tol=0, random_state=0)
+    >>> grid = {"hidden_layer_sizes": [(10,), (20,)], "learning_rate_init": [0.01, 0.1]}
+    >>> search = PopulationSearchCV(net, grid, cv=3)
+    >>> search.fit(X, y)  # doctest: +SKIP
+    """
+
+    _parameter_constraints: dict = {
+        **BaseSearchCV._parameter_constraints,
+        "param_grid": [dict, list, None],
+        "param_distributions": [dict, list, None],
+        "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
+        "random_state": ["random_state"],
+    }
+    # What the base class reads and no user of threads needs to set.
+    pre_dispatch = "2*n_jobs"
+
+    def __init__(
+        self,
+        estimator,
+        param_grid=None,
+        *,
+        param_distributions=None,
+        n_iter=10,
+        random_state=None,
+        scoring=None,
+        n_jobs=None,
+        refit=True,
+        cv=None,
+        verbose=0,
+        error_score=np.nan,
+        return_train_score=False,
+    ):
+        store_arguments(self, locals())
+
+    def fit(self, X, y=None, **params):
+        """Train and score all candidates in all folds, then fit the best one.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Training data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Target values.
+        **params : dict
+            Passed to ``fit`` of the estimator, the scorer and the splitter, as
+            `GridSearchCV` does: of arrays with a row per sample the rows of the fold,
+            such as ``sample_weight``; ``groups`` to the splitter.
+
+        Returns
+        -------
+        self : object
+            The fitted search.
+
+        Raises
+        ------
+        ValueError
+            If there are no candidates to try or two kinds of them, if there is no
+            network of nnfit, or if all fits fail.
+        KeyboardInterrupt
+            On Ctrl-C. All fits end within about a tenth of a second.
+        """
+        if (self.param_grid is None) == (self.param_distributions is None):
+            given = "neither" if self.param_grid is None else "both"
+            raise ValueError(
+                "Set either param_grid, to try all combinations, or "
+                "param_distributions, to try n_iter candidates drawn at random; got "
+                f"{given}."
+            )
+        self._check_networks()
+        with side_by_side():
+            return super().fit(X, y, **params)
+
+    def _check_networks(self):
+        """Refuse to search without any network that could train beside others."""
+        spaces = self.param_grid, self.param_distributions
+        if not any(map(_contains_network, (self.estimator, spaces))):
+            raise ValueError(
+                "PopulationSearchCV trains estimators of nnfit, such as MLPClassifier, "
+                "alone or inside of others; estimator is a "
+                f"{type(self.estimator).__name__} without one. Use scikit-learn's "
+                "GridSearchCV or RandomizedSearchCV for it."
+            )
+
+    def _run_search(self, evaluate_candidates, callback_ctx=None):
+        """Evaluate all candidates at once."""
+        kind = RandomizedSearchCV if self.param_grid is None else GridSearchCV
+        # Versions of scikit-learn with callbacks require the context.
+        context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}
+        kind._run_search(self, evaluate_candidates, **context)
+
+
+def _contains_network(value):
+    """Whether there is an estimator of nnfit in an estimator or in a search space."""
+    if isinstance(value, BaseMLP):
+        return True
+    if isinstance(value, dict):
+        return any(map(_contains_network, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_contains_network, value))
+    if hasattr(value, "get_params") and not isinstance(value, type):
+        return any(map(_contains_network, value.get_params(deep=False).values()))
+    return False

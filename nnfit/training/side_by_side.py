@@ -1,0 +1,104 @@
+"""Threads for the fits of a search, as a backend of joblib.
+
+Scikit-learn hands the fits of a search to joblib, which asks its backend to run them.
+Compiled code lets threads run beside each other, and threads share the data and all
+that is compiled; processes, joblib's usual workers, share neither.
+"""
+
+import contextvars
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+
+import joblib
+from joblib.parallel import ParallelBackendBase, get_active_backend
+
+from nnfit.training.interruption import Abandoned, Interruption, interrupted_by
+from nnfit.training.threads import free_processors
+
+
+@contextmanager
+def side_by_side(at_once=None):
+    """Let the next ``joblib.Parallel`` of this thread work on threads.
+
+    Only the next: what it runs, and what comes after it, finds joblib as it was.
+
+    Parameters
+    ----------
+    at_once : int, default=None
+        Number of threads if neither the ``Parallel`` nor a ``joblib.parallel_config``
+        around it says how many; None for the processors that are free.
+    """
+    n_jobs = get_active_backend()[1] or at_once or free_processors()
+    backend = _Threads()
+    config = joblib.parallel_config(backend=backend, n_jobs=n_jobs)
+    backend.leave = config.unregister
+    with config:
+        yield
+
+
+class _Threads(ParallelBackendBase):
+    """A backend for a single ``joblib.Parallel``.
+
+    An error or Ctrl-C ends the fits that are running at the end of their engine's
+    call, and waits for that.
+    """
+
+    supports_retrieve_callback = True
+    supports_sharedmem = True
+    uses_threads = True
+
+    def effective_n_jobs(self, n_jobs):
+        """At least 2, for joblib runs the fits of one worker in the calling thread.
+
+        There Ctrl-C would end a fit that keeps what it has learnt, and the search
+        would go on. The pool has as many threads as were asked for.
+        """
+        return max(2, _n_threads(n_jobs))
+
+    def configure(self, n_jobs=1, parallel=None, **options):
+        """Start of the one ``Parallel``."""
+        self.leave()
+        self._interruption = Interruption(Abandoned)
+        # With what belongs to the search, such as np.errstate; a fit is submitted
+        # by the thread that has ended another one.
+        self._context = contextvars.copy_context()
+        self._pool = ThreadPoolExecutor(_n_threads(n_jobs), "nnfit-search")
+        return super().configure(n_jobs, parallel)
+
+    def submit(self, func, callback=None):
+        """Run a function in a thread as soon as one is free."""
+        try:
+            future = self._pool.submit(self._context.copy().run, self._run, func)
+        except RuntimeError:
+            # A fit that ends submits the next one, perhaps when all are being ended.
+            if not self._interruption.is_set():
+                raise
+            return Future()
+        if callback is not None:
+            future.add_done_callback(callback)
+        return future
+
+    apply_async = submit  # its name before joblib 1.5
+
+    def _run(self, func):
+        interrupted_by.set(self._interruption)
+        return func()
+
+    def retrieve_result_callback(self, out):
+        """Result of a future, or its error."""
+        return out.result()
+
+    def abort_everything(self, ensure_ready=True):
+        """End all fits; nothing is submitted after it."""
+        self._interruption.set()
+        self._pool.shutdown(cancel_futures=True)
+
+    def terminate(self):
+        """End the threads."""
+        self._pool.shutdown()
+
+
+def _n_threads(n_jobs):
+    if n_jobs == 0:
+        raise ValueError("n_jobs == 0 has no meaning; 1 stands for a single thread.")
+    return n_jobs if n_jobs > 0 else max(1, joblib.cpu_count() + 1 + n_jobs)
