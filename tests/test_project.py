@@ -37,7 +37,8 @@ def test_version_is_the_installed_one():
 
 def test_runtime_dependencies():
     requirements = [Requirement(r) for r in PYPROJECT["project"]["dependencies"]]
-    assert {r.name for r in requirements} == {"numpy", "scipy", "numba", "scikit-learn"}
+    expected = {"numpy", "scipy", "numba", "scikit-learn", "joblib"}
+    assert {r.name for r in requirements} == expected
     for requirement in requirements:
         # A floor and no ceiling: .ci/floors.py pins what is written here.
         assert re.fullmatch(r"[\w-]+>=[\d.]+", str(requirement))

@@ -28,9 +28,9 @@ def side_by_side(at_once=None):
         Number of threads if neither the ``Parallel`` nor a ``joblib.parallel_config``
         around it says how many; None for the processors that are free.
     """
-    n_jobs = get_active_backend()[1] or at_once or free_processors()
     backend = _Threads()
-    config = joblib.parallel_config(backend=backend, n_jobs=n_jobs)
+    backend.default_n_jobs = get_active_backend()[1] or at_once or free_processors()
+    config = joblib.parallel_config(backend=backend)
     backend.leave = config.unregister
     with config:
         yield
@@ -89,13 +89,11 @@ class _Threads(ParallelBackendBase):
         return out.result()
 
     def abort_everything(self, ensure_ready=True):
-        """End all fits; nothing is submitted after it."""
+        """End the threads and what they may still be running."""
         self._interruption.set()
         self._pool.shutdown(cancel_futures=True)
 
-    def terminate(self):
-        """End the threads."""
-        self._pool.shutdown()
+    terminate = abort_everything
 
 
 def _n_threads(n_jobs):
