@@ -177,6 +177,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         n_members=1,
         dtype=None,
         n_jobs=None,
+        device="cpu",
     ):
         store_arguments(self, locals())
 
@@ -374,27 +375,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         X = self._check_rows(X)
 
         def predict(network, dropout):
-            return network._probabilities(X, dropout, self.n_jobs)
+            return network._probabilities(self, X, dropout)
 
         return average(self, n_passes, return_std, predict)
 
     def _raw(self, X):
         """Raw predictions, divided by the temperature; of an ensemble as one."""
         raws = [
-            network._outputs(X, True, n_jobs=self.n_jobs) / network._temperature(X)
+            network._outputs(self, X, True) / network._temperature(X)
             for network in networks(self)
         ]
         if len(raws) == 1:
             return raws[0]
         return pooled(raws, self._target_kind, self._link)
 
-    def _probabilities(self, X, dropout, n_jobs):
-        """Probabilities that a single network predicts."""
+    def _probabilities(self, whole, X, dropout):
+        """Probabilities that a single network predicts, see `_outputs`."""
         scaled = hasattr(self, "temperature_")
         by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
         if (self._target_kind, self._link) in by_engine and not scaled:
-            return inside(self._outputs(X, False, dropout, n_jobs))
-        raw = self._outputs(X, True, dropout, n_jobs) / self._temperature(X)
+            return inside(self._outputs(whole, X, False, dropout))
+        raw = self._outputs(whole, X, True, dropout) / self._temperature(X)
         return inside(probabilities(raw, self._target_kind, self._link))
 
     def _temperature(self, X):
@@ -409,7 +410,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         if rows is not None:
             X, target = X[rows], target[rows]
             weight = None if weight is None else weight[rows]
-        raw = self._outputs(X, True, n_jobs=self.n_jobs)
+        raw = self._outputs(self, X, True)
         self.temperature_ = find_temperature(
             raw, target, weight, self._target_kind, self._link
         )

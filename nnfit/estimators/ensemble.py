@@ -23,6 +23,7 @@ from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
+from nnfit.training import device
 from nnfit.training.interruption import (
     Abandoned,
     Interruption,
@@ -30,7 +31,7 @@ from nnfit.training.interruption import (
     interrupted_by,
 )
 from nnfit.training.loop import INTERRUPTED
-from nnfit.training.threads import STEP_OPERATIONS, operations_per_row, reserve_threads
+from nnfit.training.threads import STEP_OPERATIONS, operations_per_row
 
 
 def train_members(
@@ -75,12 +76,14 @@ def train_members(
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
     epochs = 1 if incremental else int(estimator.max_iter)
     total = n_members * X.shape[0] * epochs * operations
-    with reserve_threads(estimator.n_jobs, n_members * step, total) as n_threads:
-        at_once = min(n_threads, n_members)
+    with estimator._reserve_threads(n_members * step, total) as n_threads:
+        # On a GPU they do not share the processor's threads, but wait for it together.
+        on_gpu = estimator.device_ != device.CPU
+        at_once = n_members if on_gpu else min(n_threads, n_members)
         parameters = {
             **estimator.get_params(deep=False),
             "n_members": 1,
-            "n_jobs": n_threads // at_once,
+            "n_jobs": max(1, n_threads // at_once),
         }
         if estimator.max_time is not None:  # some members train after others
             parameters["max_time"] = estimator.max_time / -(-n_members // at_once)
@@ -98,7 +101,8 @@ def train_members(
     estimator.members_ = members
     estimator.loss_ = float(np.mean([member.loss_ for member in members]))
     estimator.n_iter_ = max(member.n_iter_ for member in members)
-    estimator.n_threads_ = at_once * max(member.n_threads_ for member in members)
+    of_member = max(member.n_threads_ for member in members)
+    estimator.n_threads_ = min(n_threads, at_once * of_member)
     if any(hasattr(member, "stopped_") for member in members):
         stopped = [getattr(member, "stopped_", False) for member in members]
         estimator.stopped_ = all(stopped)

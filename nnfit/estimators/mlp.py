@@ -2,8 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from contextlib import closing
-from functools import cache, lru_cache
+from contextlib import closing, nullcontext
+from functools import cache, lru_cache, partial
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -150,6 +150,7 @@ class BaseMLP(BaseEstimator, ABC):
         with resuming.unchanged_on_error(self):
             if self.warm_start or incremental:
                 check_continuation(self)
+            self.device_ = device.resolve(self.device)
             train = train_members if self.n_members > 1 else type(self)._train
             train(self, X, y, sample_weight, given, incremental, **kw)
         return self
@@ -178,8 +179,9 @@ class BaseMLP(BaseEstimator, ABC):
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         network = self._describe(X.shape[1], target, dtype)
-        n_arrays = n_copies(self, optimizer)
-        check_memory(network, n_arrays, batch_rows(self, X.shape[0]), X)
+        if self.device_ == device.CPU:  # the memory of a GPU is for its engine to count
+            n_arrays = n_copies(self, optimizer)
+            check_memory(network, n_arrays, batch_rows(self, X.shape[0]), X)
 
         random_state = check_random_state(self.random_state)
         data_driven = first_pass and self.initialization == "data_driven"
@@ -197,7 +199,7 @@ class BaseMLP(BaseEstimator, ABC):
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, groups, random_state)
         if data_driven:
-            predict = device.load_engine().predict
+            predict = device.load_engine(self.device_).predict
             weights = initial_weights(
                 network, random_state, "data_driven", X, rows, predict
             )
@@ -210,14 +212,12 @@ class BaseMLP(BaseEstimator, ABC):
         )
         # A row passes forward, backward and into the gradient.
         operations = 3 * operations_per_row(network, X)
+        step = settings.engine.batch_size * operations
+        total = n_rows * settings.max_iter * operations
         with (
-            reserve_threads(
-                self.n_jobs,
-                settings.engine.batch_size * operations,
-                n_rows * settings.max_iter * operations,
-            ) as n_threads,
+            self._reserve_threads(step, total) as n_threads,
             closing(
-                device.load_engine().Engine(
+                device.load_engine(self.device_).Engine(
                     network,
                     optimizer,
                     n_threads=n_threads,
@@ -230,6 +230,12 @@ class BaseMLP(BaseEstimator, ABC):
             self._run(engine, settings, validation, n_rows)
         self._seed = seed
         self._calibrate(validation)
+
+    def _reserve_threads(self, step, total):
+        """Threads for the time of a fit, see `reserve_threads`; a GPU needs but one."""
+        if self.device_ != device.CPU:
+            return nullcontext(1)
+        return reserve_threads(self.n_jobs, step, total)
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
@@ -331,11 +337,24 @@ class BaseMLP(BaseEstimator, ABC):
         is_double = networks(self)[0].coefs_[0].dtype == np.float64
         return check_X(self, X, "float64" if is_double else "float32")
 
-    def _outputs(self, X, raw, dropout=None, n_jobs=None):
-        """Outputs of a single network, before the inverse link if `raw`.
+    def _outputs(self, whole, X, raw, dropout=None):
+        """Outputs of a single network.
 
         Everything is local, so that any number of threads may predict at once.
-        `dropout` is what the engine's ``predict`` takes.
+
+        Parameters
+        ----------
+        whole : BaseMLP
+            Whose `n_jobs` and `device` count: the ensemble's of a member.
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+        raw : bool
+            Whether the outputs are those before the inverse link.
+        dropout : tuple or None, default=None
+            As the engine's ``predict`` takes it.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
         """
         weights = self._weights()
         coefs, dtype = weights.coefs, X.dtype.name
@@ -355,15 +374,19 @@ class BaseMLP(BaseEstimator, ABC):
             sizes, activations, loss, (), dtype, normalization, bool(self.residual)
         )
         operations = X.shape[0] * operations_per_row(network, X)
-        with reserve_threads(n_jobs, operations, operations) as n_threads:
-            return device.load_engine().predict(
-                network,
-                weights,
-                X,
-                raw=raw,
-                n_threads=n_threads,
-                dropout=dropout,
-            )
+        where = device.resolve_prediction(whole.device, X.shape[0], operations)
+        predict = partial(
+            device.load_engine(where).predict,
+            network,
+            weights,
+            X,
+            raw=raw,
+            dropout=dropout,
+        )
+        if where != device.CPU:
+            return predict()
+        with reserve_threads(whole.n_jobs, operations, operations) as n_threads:
+            return predict(n_threads=n_threads)
 
     # scikit-learn's conventions ----------------------------------------------
 

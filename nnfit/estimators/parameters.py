@@ -295,6 +295,7 @@ COMPUTATION = Group(
             *COUNT,
             None,
         ],
+        "device": [str],
     },
     """
 verbose : bool or int, default=False
@@ -318,7 +319,14 @@ n_jobs : int or None, default=None
     one in a worker of joblib, multiprocessing or Dask; this differs from
     scikit-learn, where None stands for one. A number is obeyed; -1 stands for
     all processors, -2 for all but one and so on. Weights and predictions do not
-    depend on it.
+    depend on it. A GPU needs none.
+device : str, default="cpu"
+    Where `fit` trains. "cpu", or an NVIDIA GPU: "cuda" for the first one, "cuda:1" for
+    the second and so on, an error where it cannot be used; "auto" for the first one
+    where it can be used, else the CPU. It may change between calls that go on with a
+    training. Predictions for many rows use the GPU if there is one, all others the CPU:
+    fitted models hold NumPy arrays and need no GPU to be used. GPUs need
+    ``pip install "nnfit[cuda]"``.
 """,
 )
 
@@ -368,7 +376,9 @@ n_iter_ : int
 n_layers_ : int
     Number of layers, those of input and output included.
 n_threads_ : int
-    Largest number of threads that worked together in the last call.
+    Largest number of threads that worked together in the last call; 1 on a GPU.
+device_ : str
+    Where the last call trained: "cpu", or "cuda:0" and so on.
 n_outputs_ : int
     Number of units of the last layer.
 stopped_ : bool

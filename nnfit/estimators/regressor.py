@@ -146,6 +146,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         n_members=1,
         dtype=None,
         n_jobs=None,
+        device="cpu",
     ):
         store_arguments(self, locals())
 
@@ -262,7 +263,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X = self._check_rows(X)
 
         def outputs(network, dropout):
-            columns = network._outputs(X, False, dropout, self.n_jobs)
+            columns = network._outputs(self, X, False, dropout)
             return columns[:, 0] if columns.shape[1] == 1 else columns
 
         return average(self, n_passes, return_std, outputs)

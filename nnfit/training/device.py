@@ -1,8 +1,125 @@
-"""The one place that chooses the engine."""
+"""The one place that chooses a device and its engine."""
+
+import re
+from functools import partial
+from typing import Any, NamedTuple
+
+from nnfit.training.threads import ALL_OPERATIONS
+
+CPU = "cpu"
+#: Rows of a prediction for which weights go to a GPU. They go there at every call: a
+#: weight of 4 bytes crosses a bus of 16 GB/s in the time in which one processor core of
+#: 100 GFLOP/s passes some ten rows through it, and there are several cores.
+MIN_ROWS = 256
 
 
-def load_engine():
-    """Module with ``Engine`` and ``predict``; imported when first needed."""
-    from nnfit.cpu import engine
+class DeviceEngine(NamedTuple):
+    """The part of a GPU's engine module that the rest of the package uses."""
 
-    return engine
+    Engine: Any
+    predict: Any
+
+
+def resolve(device):
+    """Decide where to train.
+
+    Parameters
+    ----------
+    device : str
+        The estimators' parameter.
+
+    Returns
+    -------
+    device : str
+        ``"cpu"`` or ``"cuda:N"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such device by name.
+    nnfit.cuda.toolkit.CudaUnavailable
+        A RuntimeError, if a GPU is asked for that cannot be used.
+    """
+    number = _number(device)
+    if number is None:
+        return CPU
+    from nnfit.cuda import toolkit
+
+    problem = toolkit.problem(number)
+    if problem is None:
+        return f"cuda:{number}"
+    if device == "auto":
+        return CPU
+    raise toolkit.CudaUnavailable(
+        f"device={device!r} cannot be used. {problem} device='auto' takes a GPU where "
+        "one can be used and the CPU elsewhere."
+    )
+
+
+def resolve_prediction(device, n_rows, operations):
+    """Decide where to predict.
+
+    A GPU that is missing is no error: models are fitted where there is one and used
+    where there is none. The CPU also takes what is not worth the way to a GPU: few
+    rows, and what would not be worth a second thread.
+
+    Parameters
+    ----------
+    device : str
+        The estimators' parameter.
+    n_rows : int
+    operations : float
+        Multiplications and additions of the prediction.
+
+    Returns
+    -------
+    device : str
+        ``"cpu"`` or ``"cuda:N"``.
+    """
+    number = _number(device)
+    if number is None or n_rows < MIN_ROWS or operations < ALL_OPERATIONS:
+        return CPU
+    from nnfit.cuda import toolkit
+
+    return CPU if toolkit.problem(number) is not None else f"cuda:{number}"
+
+
+def _number(device):
+    """Number of the GPU that is asked for, None for the CPU."""
+    if device == CPU:
+        return None
+    if device == "auto":
+        return 0
+    match = re.fullmatch("cuda(?::([0-9]+))?", str(device))
+    if match is None:
+        raise ValueError(
+            "device must be 'cpu', 'cuda', 'cuda:N' for the GPU of number N, from 0, "
+            f"or 'auto', got {device!r}."
+        )
+    return int(match[1] or 0)
+
+
+def load_engine(device=CPU):
+    """Load the engine of a device; it is imported when first needed.
+
+    Parameters
+    ----------
+    device : str, default="cpu"
+        What `resolve` returns.
+
+    Returns
+    -------
+    engine : module or DeviceEngine
+        With ``Engine`` and ``predict``.
+    """
+    if device == CPU:
+        from nnfit.cpu import engine
+
+        return engine
+    from nnfit.cuda import engine
+
+    number = _number(device)
+    return DeviceEngine(
+        partial(engine.Engine, device_number=number),
+        partial(engine.predict, device_number=number),
+    )

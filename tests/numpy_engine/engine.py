@@ -70,14 +70,25 @@ class Engine:
         return split(self.network, (self.flat if flat is None else flat).copy())
 
     def get_state(self):
-        return {
-            "moments": self._slots.copy(),
-            "memory": np.array([self._squared_rates, self._largest_rate]),
-        }
+        # As schedule-free AdamW writes it: the last step's largest rate is to be added.
+        largest, step = self._largest_rate, self.progress.step
+        row = [largest, self._squared_rates - largest**2, largest, step]
+        factors = np.array(
+            [[factor, factor**2, factor, 1] for factor in self._factors()]
+        )
+        return {"moments": self._slots.copy(), "memory": np.array([factors * row] * 2)}
 
     def set_state(self, state):
         self._slots[...] = state["moments"]
-        self._squared_rates, self._largest_rate = state["memory"]
+        # The other row may be that of the step that was to come next.
+        number = state["memory"][:, 0, 3].argmin()
+        first = np.argmax(self._factors())
+        factor = self._factors()[first]
+        _, squares, largest, _ = state["memory"][
+            number, first % len(state["memory"][0])
+        ]
+        self._largest_rate = largest / factor
+        self._squared_rates = (squares + largest**2) / factor**2
 
     # data and settings
 
@@ -278,7 +289,7 @@ class Engine:
         parts = [trained(split(self.network, flat)) for flat in flats]
         for (name, i, w), (_, _, g), *others in zip(*parts, strict=True):
             slots = [slot for _, _, slot in others]
-            of_layer = rate * self._factor(i)
+            of_layer = rate * self._factors()[i % len(self._factors())]
             hyper["shrink"] = of_layer * decay if name == "coef" else 0.0
             is_hidden = 0 < i < len(self.network.layers) - 1
             update = optimizers.OPTIMIZERS[solver.name]
@@ -291,9 +302,9 @@ class Engine:
                 norm = np.linalg.norm(w.astype(np.float64), axis=0)
                 w *= settings.max_norm / np.maximum(norm, settings.max_norm)
 
-    def _factor(self, i):
-        factors = self._settings.learning_rate_factors
-        return factors[i] if len(factors) else 1.0
+    def _factors(self):
+        """Factors of the learning rate: one for each layer, or one."""
+        return self._settings.learning_rate_factors or (1.0,)
 
     def _move_statistics(self, traces, n_rows):
         """Running statistics go towards those of a batch."""
