@@ -96,7 +96,7 @@ def no_cpu(monkeypatch):
 
     monkeypatch.setattr(cpu, "Engine", fail)
     monkeypatch.setattr(cpu, "predict", fail)
-    monkeypatch.setattr(mlp, "reserve_threads", fail)
+    monkeypatch.setattr(device, "reserve_threads", fail)
 
 
 # which device -----------------------------------------------------------------

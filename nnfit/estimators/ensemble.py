@@ -76,10 +76,11 @@ def train_members(
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
     epochs = 1 if incremental else int(estimator.max_iter)
     total = n_members * X.shape[0] * epochs * operations
-    with estimator._reserve_threads(n_members * step, total) as n_threads:
+    where = estimator.device_
+    threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)
+    with threads as n_threads:
         # On a GPU they do not share the processor's threads, but wait for it together.
-        on_gpu = estimator.device_ != device.CPU
-        at_once = n_members if on_gpu else min(n_threads, n_members)
+        at_once = min(n_threads, n_members) if where == device.CPU else n_members
         parameters = {
             **estimator.get_params(deep=False),
             "n_members": 1,

@@ -2,8 +2,8 @@
 
 import warnings
 from abc import ABC, abstractmethod
-from contextlib import closing, nullcontext
-from functools import cache, lru_cache, partial
+from contextlib import closing
+from functools import cache, lru_cache
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -34,7 +34,7 @@ from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
-from nnfit.training.threads import operations_per_row, reserve_threads
+from nnfit.training.threads import operations_per_row
 
 
 def store_arguments(estimator, arguments):
@@ -215,7 +215,7 @@ class BaseMLP(BaseEstimator, ABC):
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
         with (
-            self._reserve_threads(step, total) as n_threads,
+            device.threads_for(self.device_, self.n_jobs, step, total) as n_threads,
             closing(
                 device.load_engine(self.device_).Engine(
                     network,
@@ -230,12 +230,6 @@ class BaseMLP(BaseEstimator, ABC):
             self._run(engine, settings, validation, n_rows)
         self._seed = seed
         self._calibrate(validation)
-
-    def _reserve_threads(self, step, total):
-        """Threads for the time of a fit, see `reserve_threads`; a GPU needs but one."""
-        if self.device_ != device.CPU:
-            return nullcontext(1)
-        return reserve_threads(self.n_jobs, step, total)
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
@@ -375,18 +369,16 @@ class BaseMLP(BaseEstimator, ABC):
         )
         operations = X.shape[0] * operations_per_row(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
-        predict = partial(
-            device.load_engine(where).predict,
-            network,
-            weights,
-            X,
-            raw=raw,
-            dropout=dropout,
-        )
-        if where != device.CPU:
-            return predict()
-        with reserve_threads(whole.n_jobs, operations, operations) as n_threads:
-            return predict(n_threads=n_threads)
+        threads = device.threads_for(where, whole.n_jobs, operations, operations)
+        with threads as n_threads:
+            return device.load_engine(where).predict(
+                network,
+                weights,
+                X,
+                raw=raw,
+                n_threads=n_threads,
+                dropout=dropout,
+            )
 
     # scikit-learn's conventions ----------------------------------------------
 

@@ -1,10 +1,11 @@
 """The one place that chooses a device and its engine."""
 
 import re
+from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
-from nnfit.training.threads import ALL_OPERATIONS
+from nnfit.training.threads import ALL_OPERATIONS, reserve_threads
 
 CPU = "cpu"
 #: Rows of a prediction for which weights go to a GPU. They go there at every call: a
@@ -97,6 +98,19 @@ def _number(device):
             f"or 'auto', got {device!r}."
         )
     return int(match[1] or 0)
+
+
+def threads_for(device, n_jobs, step, total):
+    """Threads for the time of a fit or a prediction; a GPU needs but one.
+
+    Parameters
+    ----------
+    device : str
+        What `resolve` returns.
+    n_jobs, step, total
+        See `reserve_threads`, which decides for the CPU.
+    """
+    return reserve_threads(n_jobs, step, total) if device == CPU else nullcontext(1)
 
 
 def load_engine(device=CPU):
