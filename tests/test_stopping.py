@@ -172,9 +172,10 @@ def test_time_ends_training(any_engine, solver, early_stopping):
         model.fit(noise, labels)
     assert time.perf_counter() - started < 3
     assert len(model.history_["loss"]) == model.n_iter_
-    # On a busy machine the naive engine may not come to the end of one.
-    assert model.n_iter_ >= 1 or any_engine == "numpy"
-    assert 0.2 < model.history_["seconds"][-1] < 3 or any_engine == "numpy"
+    # On a busy machine the others may not come to the end of an iteration.
+    if any_engine == "compiled":
+        assert model.n_iter_ >= 1
+        assert 0.2 < model.history_["seconds"][-1] < 3
     assert np.isfinite(model.predict_proba(noise)).all()
 
 
