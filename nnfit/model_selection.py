@@ -8,6 +8,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.training.population import population
 from nnfit.training.side_by_side import side_by_side
 
 
@@ -163,7 +164,7 @@ class PopulationSearchCV(BaseSearchCV):
                 f"{given}."
             )
         self._check_networks()
-        with side_by_side():
+        with population(), side_by_side():
             return super().fit(X, y, **params)
 
     def _check_networks(self):

@@ -1,9 +1,12 @@
 """Searches whose networks train side by side."""
 
+import contextvars
+import gc
 import pickle
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import joblib
 import numpy as np
@@ -30,7 +33,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
-from nnfit.training import device, threads
+from nnfit.cpu import engine as cpu
+from nnfit.training import device, population, threads
+from nnfit.training.interruption import Abandoned, Interruption, interrupted_by
 from tests.conftest import use_numpy_engine
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -433,3 +438,302 @@ def test_control_c(n_jobs):
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y)
     assert time.perf_counter() - started < 3
+
+
+# meeting ---------------------------------------------------------------------
+
+
+class Fake:
+    """An engine that trains nothing and remembers its launches."""
+
+    launches, sizes = [], []
+
+    def __init__(self, group="a"):
+        self.member = population.join()
+        self.group = group
+        self.begun = self.ran = 0
+
+    def begin(self, max_epochs, seconds):
+        if max_epochs < 0:
+            raise ValueError("begin")
+        self.begun += 1
+
+    def finish(self):
+        self.ran += 1
+        return self.begun, self.ran
+
+    def train(self, max_epochs=1, run=None):
+        return self.member.train(self, run or self.run_together, max_epochs, np.inf)
+
+    def run_together(self, engines):
+        Fake.launches.append({engine.group for engine in engines})
+        Fake.sizes.append(len(engines))
+
+
+@pytest.fixture
+def patient(monkeypatch):
+    """A launch happens when all are there, or else the test takes long."""
+    monkeypatch.setattr(population, "PATIENCE", 20.0)
+    Fake.launches, Fake.sizes = [], []
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    monkeypatch.setattr(population, "PATIENCE", 0.001)
+    Fake.launches, Fake.sizes = [], []
+
+
+class Crowd:
+    """Threads in the context of the test, each with its result or error."""
+
+    def __init__(self, *works):
+        self.outcomes = [None] * len(works)
+        self.threads = []
+        for i, work in enumerate(works):
+            run = contextvars.copy_context().run
+            thread = threading.Thread(target=run, args=(self._work, i, work))
+            thread.start()
+            self.threads.append(thread)
+
+    def _work(self, i, work):
+        try:
+            self.outcomes[i] = work()
+        except BaseException as error:
+            self.outcomes[i] = error
+
+    def wait(self):
+        for thread in self.threads:
+            thread.join(10)
+            assert not thread.is_alive()
+        return self.outcomes
+
+
+def test_alone():
+    Fake.launches, Fake.sizes = [], []
+    engine = Fake()
+    assert engine.train() == (1, 1) and engine.train() == (2, 2)
+    engine.member.leave()
+    assert Fake.sizes == [1, 1]
+    array = np.zeros(3)
+    assert population.shared_upload(array, lambda given: given) is array
+
+
+def test_all_meet(patient):
+    """Every launch has all engines of a group, however often they train."""
+    with population.population():
+        engines = [Fake(group) for group in "aaabb"]
+        works = [lambda e=e: [e.train() for _ in range(20)] for e in engines]
+        for outcome in Crowd(*works).wait():
+            assert outcome[-1] == (20, 20)
+    assert len(Fake.launches) == 40
+    for groups, size in zip(Fake.launches, Fake.sizes, strict=True):
+        assert (groups, size) in [({"a"}, 3), ({"b"}, 2)]
+
+
+def test_launches_of_two_groups_run_at_the_same_time(patient):
+    both = threading.Barrier(2, timeout=10)
+    with population.population():
+        engines = [Fake("a"), Fake("b")]
+        run = [lambda e=e: e.train(run=lambda engines: both.wait()) for e in engines]
+        assert Crowd(*run).wait() == [(1, 1), (1, 1)]
+
+
+def test_one_that_comes_during_a_launch_does_not_wait_for_its_end(patient):
+    running, come = threading.Event(), threading.Event()
+
+    def slow(engines):
+        running.set()
+        assert come.wait(10)
+
+    with population.population():
+        first = Fake()
+        crowd = Crowd(lambda: first.train(run=slow))
+        assert running.wait(10)
+        assert Fake().train() == (1, 1)
+        come.set()
+        assert crowd.wait() == [(1, 1)]
+    assert Fake.sizes == [1]
+
+
+def test_one_that_leaves_is_not_waited_for(patient):
+    with population.population():
+        stays, leaves, changes = Fake(), Fake(), Fake("b")
+        crowd = Crowd(stays.train)
+        time.sleep(0.02)
+        leaves.member.leave()
+        leaves.member.leave()
+        assert changes.train() == (1, 1)  # not of this group, which was unknown
+        assert crowd.wait() == [(1, 1)]
+        back = Crowd(leaves.train)
+        while not leaves.member.is_awaited:
+            time.sleep(0.001)
+        assert stays.train() == (2, 2) and back.wait() == [(1, 1)]
+    assert Fake.sizes == [1, 1, 2]
+
+
+@pytest.mark.parametrize("how", ["idle", "forgotten"])
+def test_one_that_never_trains(hasty, how):
+    with population.population():
+        engines = [Fake() for _ in range(4)]
+        if how == "forgotten":
+            engines.pop()
+            gc.collect()
+        works = [lambda e=e: [e.train() for _ in range(5)] for e in engines[:3]]
+        for outcome in Crowd(*works).wait():
+            assert outcome[-1] == (5, 5)
+    assert sum(Fake.sizes) == 15
+
+
+def test_errors_reach_those_they_belong_to(patient):
+    def fail(engines):
+        raise ZeroDivisionError
+
+    class Unfinished(Fake):
+        def finish(self):
+            raise RuntimeError("finish")
+
+    with population.population():
+        failing = [Fake("b"), Fake("b")]
+        works = [lambda e=e: e.train(run=fail) for e in failing]
+        begins, good = Fake(), Fake()
+        begins_late = lambda: (time.sleep(0.02), begins.train(-1))  # noqa: E731
+        crowd = Crowd(*works, good.train, Unfinished().train, begins_late)
+        time.sleep(0.05)
+        begins.member.leave()  # as a fit does that fails
+        outcomes = crowd.wait()
+        assert [type(each) for each in outcomes] == [
+            ZeroDivisionError, ZeroDivisionError, tuple, RuntimeError, ValueError
+        ]  # fmt: skip
+        # All of them can go on.
+        crowd = Crowd(*[each.train for each in failing])
+        assert crowd.wait() == [(2, 1), (2, 1)]
+
+
+def test_interruption_of_one_that_waits(patient):
+    """It goes, and the next one keeps the time for the others."""
+    interruption = Interruption(Abandoned)
+
+    def interrupted(engine):
+        interrupted_by.set(interruption)
+        return engine.train()
+
+    with population.population():
+        first, second, third, late = (Fake() for _ in range(4))
+        crowd = Crowd(lambda: interrupted(first))
+        while not first.begun:
+            time.sleep(0.001)
+        others = Crowd(second.train, third.train)
+        while not third.begun:
+            time.sleep(0.001)
+        interruption.set()
+        late.member.leave()  # complete: the first looks, and finds that it has to go
+        assert isinstance(crowd.wait()[0], Abandoned)
+        first.member.leave()
+        assert others.wait() == [(1, 1), (1, 1)]
+    assert Fake.sizes[-1] == 2
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="POSIX signals")
+@pytest.mark.parametrize("keeps_time", [True, False])
+def test_control_c_in_the_main_thread(patient, keeps_time):
+    main = threading.main_thread().ident
+    with population.population():
+        here, there, never = Fake(), Fake(), Fake()
+        crowd = Crowd() if keeps_time else Crowd(there.train)
+        time.sleep(0.02)
+        timer = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            here.train()
+        for engine in (here, never):
+            engine.member.leave()
+        assert crowd.wait() == ([] if keeps_time else [(1, 1)])
+        there.member.leave()
+
+
+def test_populations_do_not_nest(patient):
+    with population.population():
+        outer = population._current.get()
+        with population.population():
+            assert population._current.get() is outer
+        assert population._current.get() is outer
+    assert population._current.get() is None
+
+
+def test_equal_arrays_share_one_copy():
+    class Buffer:
+        pass
+
+    uploads = []
+
+    def upload(array):
+        time.sleep(0.01)
+        uploads.append(array)
+        return Buffer()
+
+    array = np.arange(6.0).reshape(2, 3)
+    with population.population():
+        share = population.shared_upload
+        buffers = Crowd(*[lambda: share(array.copy(), upload)] * 5).wait()
+        assert len(set(map(id, buffers))) == len(uploads) == 1
+        others = [
+            array + 1, array.reshape(3, 2), array.view(np.int64), np.zeros((0, 3))
+        ]  # fmt: skip
+        kept = [share(other, upload) for other in others] + [share(array, upload, 1)]
+        assert len({*map(id, kept), id(buffers[0])}) == 6
+        assert share(array, upload) is buffers[0]
+        del buffers
+        gc.collect()
+        assert share(array, upload) is not None
+        assert len(uploads) == 7
+
+
+# a device --------------------------------------------------------------------
+
+
+class DeviceEngine(cpu.Engine):
+    """The compiled engine, as one that trains in launches."""
+
+    sizes = []
+
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        self.member = population.join()
+        self.group = self.network.dtype
+
+    def begin(self, *limits):
+        self.limits = limits
+
+    def finish(self):
+        return self.curves
+
+    def train(self, max_epochs, seconds=np.inf):
+        return self.member.train(self, self.run_together, max_epochs, seconds)
+
+    @staticmethod
+    def run_together(engines):
+        DeviceEngine.sizes.append(len(engines))
+        for engine in engines:
+            engine.curves = cpu.Engine.train(engine, *engine.limits)
+
+    def close(self):
+        self.member.leave()
+        super().close()
+
+
+@pytest.fixture
+def a_device(monkeypatch):
+    DeviceEngine.sizes.clear()
+    module = SimpleNamespace(Engine=DeviceEngine, predict=cpu.predict)
+    monkeypatch.setattr(device, "load_engine", lambda *arguments: module)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_search_on_a_device(a_device, monkeypatch, solver):
+    grid = {**GRID, "dtype": ["float32", "float64"], "early_stopping": [False, True]}
+    net = classifier(solver=solver, max_iter=20)
+    found = PopulationSearchCV(net, grid, cv=3, n_jobs=12).fit(X, Y)
+    *searched, refit = DeviceEngine.sizes or [1, 2, 1]
+    assert refit == 1 and max(searched) > 1
+    monkeypatch.undo()
+    assert_same_results(found, GridSearchCV(net, grid, cv=3).fit(X, Y))

@@ -1,0 +1,304 @@
+"""Where the fits of many threads meet, so that a GPU trains their networks together.
+
+A small network fills one multiprocessor of a GPU and leaves the others idle. The fits
+of a search or the members of an ensemble each run in a thread, as they would alone, and
+each calls its engine's ``train`` for a tenth of a second at a time. Inside `population`
+those calls wait for each other: one thread launches the networks of all that wait.
+
+An engine takes part through what `join` returns, inside a population or not::
+
+    class Engine:
+        def __init__(self, ...):
+            self._member = population.join()
+
+        def train(self, max_epochs, seconds=math.inf):
+            return self._member.train(self, run_together, max_epochs, seconds)
+
+        def close(self):
+            self._member.leave()
+
+``begin(max_epochs, seconds)`` and ``finish()``, which returns the curves, are called in
+the fit's own thread, ``run_together(engines)`` in that of one of them. It gets engines
+whose ``group`` is equal, a hashable value that tells what can share a launch.
+"""
+
+import threading
+import time
+from collections import Counter, deque
+from contextlib import contextmanager
+from contextvars import ContextVar
+from hashlib import blake2b
+from weakref import WeakValueDictionary
+
+from nnfit.training.interruption import check_interruption
+
+#: Fits that train at once on a device, each in a thread.
+MOST_AT_ONCE = 256
+#: Seconds that the first waits for the others: little of a launch's tenth of a second,
+#: and time for tens of them to come back from the launch before. Those that are missing
+#: then are predicting or being prepared; their launch runs beside this one.
+PATIENCE = 0.005
+#: The group of an engine that has not trained yet.
+UNKNOWN = object()
+
+_current = ContextVar("population", default=None)
+
+
+@contextmanager
+def population():
+    """Let engines that are created inside, also in threads of its context, meet.
+
+    Inside of another population it is that one.
+    """
+    token = _current.set(_current.get() or Population())
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def join():
+    """What a new engine trains through: a member of the population, if there is one."""
+    current = _current.get()
+    return Alone() if current is None else Member(current)
+
+
+def shared_upload(array, upload, place=0):
+    """A device's copy of an array, one for all equal arrays of a population.
+
+    The fits of a fold get equal copies of its rows, in as many arrays. Outside of a
+    population it is what `upload` returns.
+
+    Parameters
+    ----------
+    array : ndarray
+        C-contiguous.
+    upload : callable
+        Takes the array and returns its copy on the device, when that is complete. It
+        must take weak references, for it lives as long as one of the fits holds it.
+    place : hashable, default=0
+        Of the copy: the number of the device.
+    """
+    current = _current.get()
+    return upload(array) if current is None else current.upload(array, upload, place)
+
+
+class Alone:
+    """Outside of a population: every call is a launch."""
+
+    def train(self, engine, run_together, max_epochs, seconds):
+        """Begin, run and finish."""
+        engine.begin(max_epochs, seconds)
+        run_together([engine])
+        return engine.finish()
+
+    def leave(self):
+        """Nobody waits."""
+
+
+class Member:
+    """An engine in a population, from its creation until `leave`."""
+
+    def __init__(self, population):
+        self.group = UNKNOWN
+        self.is_awaited = False
+        self._population = population
+        population.enter(self, UNKNOWN)
+
+    def train(self, engine, run_together, max_epochs, seconds):
+        """Begin, wait for the others, run with them, and finish.
+
+        Raises
+        ------
+        BaseException
+            What its own ``begin`` and ``finish`` or the launch have raised, or the
+            error of an interruption of its fit: the engine then has begun and not run.
+        """
+        engine.begin(max_epochs, seconds)
+        self._population.meet(self, engine, run_together)
+        return engine.finish()
+
+    def leave(self):
+        """Let the others no longer wait for it; training may go on and rejoins."""
+        self._population.exit(self)
+
+    def __del__(self):
+        # Perhaps in the middle of what another member is doing, in the same thread.
+        if self.is_awaited:
+            self._population.lost.append(self.group)
+
+
+class Population:
+    """Networks that train at the same time, and the copies of data they share.
+
+    Attributes
+    ----------
+    lost : deque
+        Groups of members that have been forgotten without leaving.
+    """
+
+    def __init__(self):
+        self.lost = deque()
+        self._lock = threading.Lock()
+        self._n_awaited = Counter()  # members that are not in a launch, by group
+        self._meetings = {}
+        self._buffers = WeakValueDictionary()
+        self._uploading = {}
+
+    # ------------------------------------------------------------- who is there
+
+    def enter(self, member, group):
+        """Let others of a group wait for a member."""
+        with self._lock:
+            self._expect(member, group)
+
+    def exit(self, member):
+        """Let them wait no longer."""
+        with self._lock:
+            self._expect(member, None)
+
+    def _expect(self, member, group):
+        """Wait for a member in a group, and only there; None for nowhere."""
+        if member.is_awaited:
+            if member.group == group:
+                return
+            member.is_awaited = False
+            self._n_awaited[member.group] -= 1
+            # One that was of no group yet might have come to any of them.
+            wakes = [member.group]
+            if member.group is UNKNOWN:
+                wakes = list(self._meetings)
+            for key in wakes:
+                self._wake_if_complete(key)
+        if group is not None:
+            member.group, member.is_awaited = group, True
+            self._n_awaited[group] += 1
+
+    def _is_complete(self, group):
+        while self.lost:
+            self._n_awaited[self.lost.popleft()] -= 1
+        awaited = self._n_awaited[group] + self._n_awaited[UNKNOWN]
+        return len(self._meetings[group].places) >= awaited
+
+    def _wake_if_complete(self, group):
+        if group in self._meetings and self._is_complete(group):
+            self._meetings[group].changed.notify()
+
+    # ---------------------------------------------------------------- launching
+
+    def meet(self, member, engine, run_together):
+        """Wait for the others of its group and run with them, in one of the threads."""
+        place, group = _Place(member, engine), engine.group
+        with self._lock:
+            self._expect(member, group)
+            if group not in self._meetings:
+                self._meetings[group] = _Meeting(self._lock)
+            meeting = self._meetings[group]
+            meeting.add(place)
+            self._wake_if_complete(group)
+        try:
+            place.woken.wait()
+        except BaseException:  # Ctrl-C, in the main thread
+            if not self._withdraw(meeting, place):
+                place.woken.wait()
+            raise
+        if place.keeps_time:
+            self._launch(meeting, group, place, run_together)
+        if place.error is not None:
+            raise place.error
+
+    def _withdraw(self, meeting, place):
+        """Take a call back; False if it has been launched."""
+        with self._lock:
+            return meeting.remove(place)
+
+    def _launch(self, meeting, group, place, run_together):
+        """Wait for the others, then run all."""
+        try:
+            with self._lock:
+                while (left := meeting.seconds_left()) > 0:
+                    if self._is_complete(group):
+                        break
+                    meeting.changed.wait(left)
+            check_interruption()
+        except BaseException:
+            self._withdraw(meeting, place)
+            raise
+        with self._lock:
+            places, meeting.places = meeting.places, []
+            for each in places:
+                self._expect(each.member, None)
+        error = None
+        try:
+            run_together([each.engine for each in places])
+        except BaseException as raised:
+            error = raised
+        with self._lock:
+            for each in places:
+                self._expect(each.member, group)
+        for each in places:
+            each.error = error
+            each.woken.set()
+
+    # --------------------------------------------------------------- their data
+
+    def upload(self, array, upload, place):
+        """See `shared_upload`."""
+        digest = blake2b(array, digest_size=16).digest()
+        key = (place, array.shape, array.dtype.str, digest)
+        with self._lock:
+            uploading = self._uploading.setdefault(key, threading.Lock())
+        with uploading:  # the others that need it wait for the first
+            buffer = self._buffers.get(key)
+            if buffer is None:
+                buffer = self._buffers[key] = upload(array)
+        return buffer
+
+
+class _Place:
+    """One call of ``train`` that waits."""
+
+    def __init__(self, member, engine):
+        self.member = member
+        self.engine = engine
+        self.error = None
+        self.keeps_time = False
+        self.woken = threading.Event()
+
+
+class _Meeting:
+    """Calls of one group that wait; all of it is used under the lock.
+
+    The first to come keeps the time for all: hundreds of threads that wake up every
+    few milliseconds would leave none to the fits that are still on their way.
+    """
+
+    def __init__(self, lock):
+        self.changed = threading.Condition(lock)
+        self.places = []
+        self._deadline = 0.0
+
+    def add(self, place):
+        """Add a call; the first of them keeps the time."""
+        self.places.append(place)
+        if len(self.places) == 1:
+            self._deadline = time.perf_counter() + PATIENCE
+            self._let_keep_time(place)
+
+    def remove(self, place):
+        """Remove a call, and let another one keep the time; False if it has gone."""
+        if place not in self.places:
+            return False
+        self.places.remove(place)
+        if place.keeps_time and self.places:
+            self._let_keep_time(self.places[0])
+        return True
+
+    def seconds_left(self):
+        """Until a launch without those that are missing."""
+        return self._deadline - time.perf_counter()
+
+    @staticmethod
+    def _let_keep_time(place):
+        place.keeps_time = True
+        place.woken.set()
