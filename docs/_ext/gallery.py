@@ -9,6 +9,7 @@ ORDER = (
     "learning_rate",
     "early_stopping",
     "search",
+    "population",
     "uncertainty",
     "prediction_intervals",
     "own_functions",
