@@ -8,7 +8,8 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
 from nnfit.estimators.mlp import BaseMLP, store_arguments
-from nnfit.training.population import population
+from nnfit.training import device
+from nnfit.training.population import MOST_AT_ONCE, population
 from nnfit.training.side_by_side import side_by_side
 
 
@@ -20,7 +21,8 @@ class PopulationSearchCV(BaseSearchCV):
     networks of nnfit alone and in pipelines. All candidates in all folds are a
     population of networks, each of which trains on a thread of this process: compiled
     code lets them run at the same time, on data that none of them copies to a process
-    of its own.
+    of its own. With a GPU as the estimator's `device`, hundreds of them train in the
+    same launches.
 
     Parameters
     ----------
@@ -43,8 +45,8 @@ class PopulationSearchCV(BaseSearchCV):
     n_jobs : int, default=None
         Number of networks that train at once, each on one thread. None stands for
         the processors that no other fit of the process has taken, and for one in a
-        worker of joblib, multiprocessing or Dask; -1 for all processors. The results
-        do not depend on it.
+        worker of joblib, multiprocessing or Dask; -1 for all processors. On a GPU
+        None stands for up to 256 networks. The results do not depend on it.
     refit : bool, str or callable, default=True
         Whether to fit the best candidate to all rows, on all threads; with several
         scores the name of the one that decides, or a function that takes
@@ -163,20 +165,28 @@ class PopulationSearchCV(BaseSearchCV):
                 "param_distributions, to try n_iter candidates drawn at random; got "
                 f"{given}."
             )
-        self._check_networks()
-        with population(), side_by_side():
+        at_once = MOST_AT_ONCE if self._uses_gpu() else None
+        with population(), side_by_side(at_once):
             return super().fit(X, y, **params)
 
-    def _check_networks(self):
-        """Refuse to search without any network that could train beside others."""
+    def _uses_gpu(self):
+        """Whether a network of the search would train on a GPU.
+
+        Raises
+        ------
+        ValueError
+            If there is no network that could train beside others.
+        """
         spaces = self.param_grid, self.param_distributions
-        if not any(map(_contains_network, (self.estimator, spaces))):
+        networks = [*_find_networks(self.estimator), *_find_networks(spaces)]
+        if not networks:
             raise ValueError(
                 "PopulationSearchCV trains estimators of nnfit, such as MLPClassifier, "
                 "alone or inside of others; estimator is a "
                 f"{type(self.estimator).__name__} without one. Use scikit-learn's "
                 "GridSearchCV or RandomizedSearchCV for it."
             )
+        return any(device.resolve(each.device) != device.CPU for each in networks)
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         """Evaluate all candidates at once."""
@@ -186,14 +196,15 @@ class PopulationSearchCV(BaseSearchCV):
         kind._run_search(self, evaluate_candidates, **context)
 
 
-def _contains_network(value):
-    """Whether there is an estimator of nnfit in an estimator or in a search space."""
+def _find_networks(value):
+    """Estimators of nnfit in an estimator or in a search space."""
     if isinstance(value, BaseMLP):
-        return True
+        yield value
+        return
     if isinstance(value, dict):
-        return any(map(_contains_network, value.values()))
+        value = list(value.values())
+    elif hasattr(value, "get_params") and not isinstance(value, type):
+        value = list(value.get_params(deep=False).values())
     if isinstance(value, list | tuple):
-        return any(map(_contains_network, value))
-    if hasattr(value, "get_params") and not isinstance(value, type):
-        return any(map(_contains_network, value.get_params(deep=False).values()))
-    return False
+        for each in value:
+            yield from _find_networks(each)

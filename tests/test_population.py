@@ -4,9 +4,10 @@ import contextvars
 import gc
 import pickle
 import signal
+import sys
 import threading
 import time
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import joblib
 import numpy as np
@@ -32,10 +33,11 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
+from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, model_selection
 from nnfit.cpu import engine as cpu
 from nnfit.training import device, population, threads
 from nnfit.training.interruption import Abandoned, Interruption, interrupted_by
+from nnfit.training.side_by_side import side_by_side
 from tests.conftest import use_numpy_engine
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -692,9 +694,18 @@ def test_equal_arrays_share_one_copy():
 
 
 class DeviceEngine(cpu.Engine):
-    """The compiled engine, as one that trains in launches."""
+    """The compiled engine, as one that trains in launches.
+
+    So many engines begin together as `expect` has said.
+    """
 
     sizes = []
+
+    @classmethod
+    def expect(cls, n_engines):
+        cls.sizes.clear()
+        cls.barrier = threading.Barrier(max(1, n_engines), timeout=30)
+        cls.expected = iter(range(n_engines))
 
     def __init__(self, *arguments, **options):
         super().__init__(*arguments, **options)
@@ -702,6 +713,8 @@ class DeviceEngine(cpu.Engine):
         self.group = self.network.dtype
 
     def begin(self, *limits):
+        if self.progress.epoch == 0 and next(self.expected, None) is not None:
+            self.barrier.wait()
         self.limits = limits
 
     def finish(self):
@@ -723,17 +736,73 @@ class DeviceEngine(cpu.Engine):
 
 @pytest.fixture
 def a_device(monkeypatch):
-    DeviceEngine.sizes.clear()
-    module = SimpleNamespace(Engine=DeviceEngine, predict=cpu.predict)
-    monkeypatch.setattr(device, "load_engine", lambda *arguments: module)
+    """Name of a device that is there, and whose launches the engine writes down."""
+    monkeypatch.setattr(population, "PATIENCE", 20.0)
+    DeviceEngine.expect(0)
+    module = ModuleType("nnfit.cuda")
+    module.toolkit = SimpleNamespace(problem=lambda number: None)
+
+    def engine(*arguments, device_number, **options):
+        return DeviceEngine(*arguments, **options)
+
+    def predict(*arguments, device_number, **options):
+        return cpu.predict(*arguments, **options)
+
+    module.engine = SimpleNamespace(Engine=engine, predict=predict)
+    monkeypatch.setitem(sys.modules, "nnfit.cuda", module)
+    return "cuda:0"
 
 
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_search_on_a_device(a_device, monkeypatch, solver):
-    grid = {**GRID, "dtype": ["float32", "float64"], "early_stopping": [False, True]}
-    net = classifier(solver=solver, max_iter=20)
-    found = PopulationSearchCV(net, grid, cv=3, n_jobs=12).fit(X, Y)
-    *searched, refit = DeviceEngine.sizes or [1, 2, 1]
-    assert refit == 1 and max(searched) > 1
-    monkeypatch.undo()
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_search_on_a_device(a_device, early_stopping):
+    grid = {**GRID, "dtype": ["float32", "float64"]}
+    net = classifier(max_iter=20, early_stopping=early_stopping)
+    DeviceEngine.expect(8 * 3)
+    found = PopulationSearchCV(clone(net).set_params(device=a_device), grid, cv=3)
+    found.fit(X, Y)
+    assert found.best_estimator_.device_ == a_device
+    assert DeviceEngine.sizes[:2] == [12, 12] and DeviceEngine.sizes[-1] == 1
     assert_same_results(found, GridSearchCV(net, grid, cv=3).fit(X, Y))
+
+
+def test_solver_without_launches_on_a_device(a_device):
+    net, grid = classifier(solver="lbfgs"), {"alpha": [0.1, 1.0]}
+    found = PopulationSearchCV(clone(net).set_params(device=a_device), grid, cv=3)
+    assert_same_results(found.fit(X, Y), GridSearchCV(net, grid, cv=3).fit(X, Y))
+    assert DeviceEngine.sizes == []
+
+
+@pytest.mark.parametrize("where", ["estimator", "pipeline", "grid"])
+def test_number_of_threads_on_a_device(a_device, monkeypatch, where):
+    seen = []
+    monkeypatch.setattr(
+        model_selection, "side_by_side", lambda n: seen.append(n) or side_by_side(n)
+    )
+    net, grid = classifier(device=a_device), {"alpha": [0.1]}
+    if where == "pipeline":
+        net, grid = make_pipeline(StandardScaler(), net), {}
+    elif where == "grid":
+        net, grid = Pipeline([("last", LogisticRegression())]), {"last": [net]}
+    PopulationSearchCV(net, grid, cv=2).fit(X, Y)
+    search(param_grid=GRID).fit(X, Y)
+    assert seen == [population.MOST_AT_ONCE, None]
+
+
+def test_ensemble_on_a_device(a_device):
+    net = classifier(n_members=3)
+    DeviceEngine.expect(3)
+    model = clone(net).set_params(device=a_device).fit(X, Y)
+    assert DeviceEngine.sizes == [3]
+    assert_array_equal(model.predict_proba(X), net.fit(X, Y).predict_proba(X))
+    # In a search the networks of all ensembles meet.
+    DeviceEngine.expect(12)
+    PopulationSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2, refit=False).fit(X, Y)
+    assert DeviceEngine.sizes == [12]
+
+
+def test_a_device_that_is_missing(a_device, monkeypatch):
+    toolkit = sys.modules["nnfit.cuda"].toolkit
+    monkeypatch.setattr(toolkit, "problem", lambda number: "It is not there.")
+    toolkit.CudaUnavailable = RuntimeError
+    with pytest.raises(RuntimeError, match=r"device='cuda:9' .* used\. It is not"):
+        search(estimator=classifier(device="cuda:9"), param_grid=GRID).fit(X, Y)

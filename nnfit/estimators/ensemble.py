@@ -31,6 +31,7 @@ from nnfit.training.interruption import (
     interrupted_by,
 )
 from nnfit.training.loop import INTERRUPTED
+from nnfit.training.population import population
 from nnfit.training.threads import STEP_OPERATIONS, operations_per_row
 
 
@@ -79,7 +80,7 @@ def train_members(
     where = estimator.device_
     threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)
     with threads as n_threads:
-        # On a GPU they do not share the processor's threads, but wait for it together.
+        # On a GPU they do not share the processor's threads, but meet for launches.
         at_once = min(n_threads, n_members) if where == device.CPU else n_members
         parameters = {
             **estimator.get_params(deep=False),
@@ -96,7 +97,8 @@ def train_members(
             own = {**parameters, "random_state": member.random_state}
             member.set_params(**own)._fit(X, y, sample_weight, given, **keywords)
 
-        members = _side_by_side(train, _members(estimator, first_pass), at_once)
+        with population():
+            members = _side_by_side(train, _members(estimator, first_pass), at_once)
     for member in members:
         member.n_jobs = estimator.n_jobs
     estimator.members_ = members
