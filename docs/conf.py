@@ -78,7 +78,8 @@ html_show_sourcelink = False
 def skip_inherited(app, what, name, obj, skip, options):
     """Leave out what scikit-learn's base classes bring: their docstrings refer to
     pages of scikit-learn's own documentation."""
-    module = getattr(obj, "__module__", None) or ""
+    function = getattr(obj, "fget", obj)  # of a property
+    module = getattr(function, "__module__", None) or ""
     return True if name.startswith("set_") or module.startswith("sklearn") else None
 
 

@@ -81,16 +81,17 @@ class PopulationSearchCV(BaseSearchCV):
         Seconds of the last fit.
     multimetric_ : bool
         Whether there are several scores.
-    classes_ : ndarray of shape (n_classes,)
-        Class labels of a classifier that was refitted.
-    n_features_in_ : int
-        Number of features, if refitted.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (`n_features_in_`,)
         Names of the features, if refitted to data that have them.
 
     See Also
     --------
     sklearn.model_selection.GridSearchCV : For estimators other than nnfit's.
+
+    Notes
+    -----
+    If the best candidate has been refitted, the search has its ``n_features_in_`` and
+    ``classes_``, and its ``predict`` and other methods.
 
     Examples
     --------

@@ -653,6 +653,37 @@ def test_control_c_in_the_main_thread(patient, keeps_time):
         there.member.leave()
 
 
+def test_a_population_that_is_full(hasty, monkeypatch):
+    monkeypatch.setattr(population, "MOST_AT_ONCE", 3)
+    lock, running = threading.Lock(), []
+
+    def work(forget):
+        engine = Fake()
+        with lock:
+            running.append(1)
+            assert len(running) <= 3
+        for _ in range(3):
+            engine.train()
+        with lock:
+            running.pop()
+        if not forget:
+            engine.member.leave()
+        return engine.ran
+
+    with population.population():
+        works = [lambda i=i: work(forget=i % 4 == 0) for i in range(12)]
+        assert Crowd(*works).wait() == [3] * 12
+        kept = [Fake() for _ in range(3)]
+        interruption = Interruption(Abandoned)
+        interruption.set()
+        token = interrupted_by.set(interruption)
+        with pytest.raises(Abandoned):
+            Fake()
+        interrupted_by.reset(token)
+        kept.pop()
+        Fake()
+
+
 def test_populations_do_not_nest(patient):
     with population.population():
         outer = population._current.get()

@@ -32,7 +32,8 @@ from weakref import WeakValueDictionary
 
 from nnfit.training.interruption import check_interruption
 
-#: Fits that train at once on a device, each in a thread.
+#: Engines that are there at once, each with weights, moments and activations on the
+#: device, and a thread of its own. Further ones wait for one to leave.
 MOST_AT_ONCE = 256
 #: Seconds that the first waits for the others: little of a launch's tenth of a second,
 #: and time for tens of them to come back from the launch before. Those that are missing
@@ -58,7 +59,11 @@ def population():
 
 
 def join():
-    """What a new engine trains through: a member of the population, if there is one."""
+    """What a new engine trains through: a member of the population, if there is one.
+
+    In a population that is full it waits until a member leaves. A thread has one engine
+    at a time, or it might wait for itself.
+    """
     current = _current.get()
     return Alone() if current is None else Member(current)
 
@@ -103,7 +108,7 @@ class Member:
         self.group = UNKNOWN
         self.is_awaited = False
         self._population = population
-        population.enter(self, UNKNOWN)
+        population.admit(self)
 
     def train(self, engine, run_together, max_epochs, seconds):
         """Begin, wait for the others, run with them, and finish.
@@ -140,22 +145,33 @@ class Population:
     def __init__(self):
         self.lost = deque()
         self._lock = threading.Lock()
+        self._room = threading.Condition(self._lock)
         self._n_awaited = Counter()  # members that are not in a launch, by group
+        self._n_running = 0  # those that are
         self._meetings = {}
         self._buffers = WeakValueDictionary()
         self._uploading = {}
 
     # ------------------------------------------------------------- who is there
 
-    def enter(self, member, group):
-        """Let others of a group wait for a member."""
+    def admit(self, member):
+        """Let the others wait for a new member, as soon as there is room for it."""
         with self._lock:
-            self._expect(member, group)
+            while self._n_awaited.total() + self._n_running >= MOST_AT_ONCE:
+                self._room.wait(0.1)
+                self._forget_lost()
+                check_interruption()
+            self._expect(member, UNKNOWN)
 
     def exit(self, member):
         """Let them wait no longer."""
         with self._lock:
             self._expect(member, None)
+            self._room.notify()
+
+    def _forget_lost(self):
+        while self.lost:
+            self._n_awaited[self.lost.popleft()] -= 1
 
     def _expect(self, member, group):
         """Wait for a member in a group, and only there; None for nowhere."""
@@ -175,8 +191,7 @@ class Population:
             self._n_awaited[group] += 1
 
     def _is_complete(self, group):
-        while self.lost:
-            self._n_awaited[self.lost.popleft()] -= 1
+        self._forget_lost()
         awaited = self._n_awaited[group] + self._n_awaited[UNKNOWN]
         return len(self._meetings[group].places) >= awaited
 
@@ -228,12 +243,14 @@ class Population:
             places, meeting.places = meeting.places, []
             for each in places:
                 self._expect(each.member, None)
+            self._n_running += len(places)
         error = None
         try:
             run_together([each.engine for each in places])
         except BaseException as raised:
             error = raised
         with self._lock:
+            self._n_running -= len(places)
             for each in places:
                 self._expect(each.member, group)
         for each in places:
