@@ -154,20 +154,21 @@ def load(builder, *arguments, fingerprint=b"", target=None):
     kernel : Kernel
     """
     target = target or targets.host()
-    if fingerprint is None:
-        with _lock:
-            return Kernel(compile_object(builder, arguments, target), target)
     # Not the file's name, which takes 10 microseconds to hash: a prediction for
     # one row needs four kernels.
-    name = (builder, repr(_plain(arguments)), fingerprint, target)  # 1 is not 1.0
+    name = (builder, repr(plain(arguments)), fingerprint, target)  # 1 is not 1.0
     kernel = _loaded.get(name)
     if kernel is None:
         with _lock:
             kernel = _loaded.get(name)
             if kernel is None:
-                key = _key(builder, arguments, fingerprint, target)
-                kernel = _load_or_compile(key, builder, arguments, target)
-                _loaded[name] = kernel
+                code = cached(
+                    (builder, arguments, fingerprint, target),
+                    lambda: compile_object(builder, arguments, target),
+                )
+                kernel = Kernel(code, target)
+                if fingerprint is not None:
+                    _loaded[name] = kernel
     return kernel
 
 
@@ -201,14 +202,31 @@ def load_all(kernels):
                 load(*kernel)
 
 
-def _load_or_compile(key, builder, arguments, target):
-    folder, _ = find_cache()
-    path = folder / (key + _SUFFIX) if folder else None
-    code = _read(path)
-    if code is None:
-        code = compile_object(builder, arguments, target)
-        _write(path, code)
-    return Kernel(code, target)
+def cached(kernel, make):
+    """Return the code of a kernel, from disk or newly made and kept there.
+
+    Parameters
+    ----------
+    kernel : tuple
+        Builder, arguments and fingerprint as `load` takes them, and a target: anything
+        that is no code of this package and decides what is made, by its repr.
+    make : callable
+        Returns the code.
+
+    Returns
+    -------
+    code : bytes
+    """
+    with _lock:
+        if kernel[2] is None:
+            return make()
+        folder, _ = find_cache()
+        path = folder / (_key(*kernel) + _SUFFIX) if folder else None
+        code = _read(path)
+        if code is None:
+            code = make()
+            _write(path, code)
+        return code
 
 
 def missing(kernels):
@@ -269,7 +287,7 @@ def compile_object(builder, arguments, target):
     -------
     code : bytes
     """
-    _announce()
+    announce()
     with _lock:
         return _compile(builder, arguments, target)
 
@@ -299,7 +317,7 @@ def _without_garbage_collection():
             gc.enable()
 
 
-def _announce():
+def announce():
     """Say once per process, on stderr, why the first fit takes seconds."""
     global _announced
     if not _announced:
@@ -318,12 +336,12 @@ def _announce():
 
 
 def _key(builder, arguments, fingerprint, target):
-    text = repr((environment_fingerprint(), builder, _plain(arguments), target))
+    text = repr((environment_fingerprint(), builder, plain(arguments), target))
     return hashlib.sha256(text.encode() + fingerprint).hexdigest()[:40]
 
 
-def _plain(arguments):
-    """The arguments that are part of a key by value."""
+def plain(arguments):
+    """Return those arguments that are part of a key by value."""
     return tuple(a for a in arguments if isinstance(a, (int, float, str)))
 
 

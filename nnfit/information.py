@@ -5,10 +5,11 @@ import importlib.metadata
 import os
 import platform
 import sys
-from importlib.util import find_spec
 
 from nnfit import __version__, compiling
 from nnfit.cpu import target as targets
+from nnfit.cuda import toolkit
+from nnfit.cuda.driver import open_device
 from nnfit.training.threads import LIMITS, usable_processors
 
 PACKAGES = ("numba", "llvmlite", "numpy", "scipy", "scikit-learn")
@@ -76,15 +77,38 @@ def _cache():
 
 
 def _gpu():
-    names = _gpu_names()
-    installed = "is" if find_spec("numba_cuda") else "is not"
-    visible = ", ".join(names) or "none that CUDA's driver can see"
-    yield f"{visible}; numba-cuda {installed} installed"
-    yield "nnfit trains and predicts on the CPU, whatever GPU there is."
+    problem = toolkit.problem()
+    if problem:
+        yield ", ".join(_gpu_names()) or "none that CUDA's driver can see"
+        yield problem
+        yield "nnfit trains and predicts on the CPU."
+    else:
+        for number in range(toolkit.device_count()):
+            yield _describe_gpu(number)
+        yield f"driver for CUDA {toolkit.driver_version()}"
+    versions = [(name, toolkit.version(name)) for name in toolkit.PACKAGES]
+    installed = [f"{name} {version}" for name, version in versions if version]
+    yield ", ".join(installed) or "No package for CUDA is installed."
+
+
+def _describe_gpu(number):
+    problem = toolkit.problem(number)
+    if problem:
+        return problem
+    device = open_device(number)
+    free, total = device.memory()
+    return (
+        f"cuda:{number} is {device.name}: compute capability "
+        f"{toolkit.dotted(device.compute_capability)}, {device.n_multiprocessors} "
+        f"multiprocessors, {free / 1e9:.1f} of {total / 1e9:.1f} GB free"
+    )
 
 
 def _gpu_names():
-    """Names of the GPUs that CUDA's driver sees; empty without a driver."""
+    """Names of the GPUs that CUDA's driver sees; empty without a driver.
+
+    Asked without the packages of CUDA, which may be what is missing.
+    """
     name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         driver = ctypes.CDLL(name)

@@ -283,7 +283,7 @@ def test_the_notice_needs_no_working_stderr(stream, monkeypatch, tmp_path):
         stream = file
     monkeypatch.setattr(compiling, "_announced", False)
     monkeypatch.setattr(sys, "stderr", stream)
-    compiling._announce()
+    compiling.announce()
     assert compiling._announced
 
 

@@ -53,6 +53,14 @@ def test_group_and_extra_of_the_tests_agree():
     )
 
 
+def test_extras_of_cuda_agree():
+    extras = PYPROJECT["project"]["optional-dependencies"]
+    assert extras["cuda"] == extras["cuda13"]
+    assert [extras["cuda12"][0].replace("cu12", "cu13")] == extras["cuda"]
+    tested = f"{extras['cuda'][0]}; sys_platform != 'darwin'"
+    assert tested in extras["test"], "the floor is proven by .ci/floors.py"
+
+
 def test_package_is_typed():
     assert (Path(nnfit.__file__).parent / "py.typed").exists()
 

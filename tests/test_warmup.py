@@ -16,10 +16,12 @@ import scipy.sparse
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor, compiling, information, warming
 from nnfit.__main__ import main
+from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
+from tests.cuda import emulator
 
 posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX owners")
 
@@ -299,11 +301,25 @@ def test_info_says_that_a_folder_is_read_only(cache, capsys, monkeypatch):
 
 
 @pytest.mark.parametrize("gpus", [[], ["Some GPU"]], ids=["none", "one"])
-def test_info_says_what_a_gpu_is_used_for(cache, capsys, monkeypatch, gpus):
+def test_info_says_why_no_gpu_is_used(cache, capsys, monkeypatch, gpus):
     monkeypatch.setattr(information, "_gpu_names", lambda: gpus)
+    monkeypatch.setattr(toolkit, "_problems", {0: "The reason."})
     out = info(capsys)
     assert (gpus or ["none that CUDA's driver can see"])[0] in out
-    assert "on the CPU, whatever GPU there is" in out
+    assert "The reason." in out
+    assert "on the CPU." in out
+
+
+def test_info_describes_gpus(cache, capsys):
+    with emulator.gpu(n_devices=2):
+        out = info(capsys)
+    for number in range(2):
+        assert (
+            f"cuda:{number} is Emulated GPU: compute capability 9.0, 2 "
+            "multiprocessors, 0.1 of 0.1 GB free"
+        ) in out
+    assert "driver for CUDA 13.0" in out
+    assert "numba-cuda 0.30.4, cuda-bindings 13.5.0" in out
 
 
 def test_info_reports_a_wrong_variable(capsys, monkeypatch):

@@ -1,0 +1,1 @@
+"""Training and prediction on NVIDIA GPUs; imported only where one is asked for."""
