@@ -22,6 +22,7 @@ from nnfit.cpu.team import Team
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
 from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.progress import progress_of
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
 #: another process takes 3 ms; a wait that is no such thing lasts microseconds.
@@ -101,53 +102,7 @@ def _predict_together(tables, X, raw):
 # ------------------------------------------------------------------ training
 
 
-def _field(index, table="ints", kind=int):
-    def read(self):
-        return kind(getattr(self._engine._tables, table)[index])
-
-    def write(self, value):
-        getattr(self._engine._tables, table)[index] = value
-
-    return property(read, write)
-
-
-class Progress:
-    """How far the training of an engine has come; attributes can be set.
-
-    Attributes
-    ----------
-    epoch : int
-        Epochs finished; also the number of the next shuffle.
-    step : int
-        Steps of the optimizer.
-    samples : int
-        Rows seen, scikit-learn's ``t_``.
-    no_improvement : int
-        Epochs in a row without improvement.
-    stopped : {0, 1, 2}
-        2 when loss or weights are not finite.
-    learning_rate, best_loss : float
-    """
-
-    def __init__(self, engine):
-        self._engine = engine
-
-    @property
-    def epoch(self):
-        """Epochs finished."""
-        return int(self._engine._tables.ints[at.EPOCH])
-
-    @epoch.setter
-    def epoch(self, value):
-        self._engine._tables.ints[at.EPOCH] = value
-        self._engine._is_ordered = False
-
-    step = _field(at.STEP)
-    samples = t = _field(at.SAMPLES)
-    no_improvement = _field(at.NO_IMPROVEMENT)
-    stopped = _field(at.STOPPED)
-    learning_rate = _field(at.LEARNING_RATE, "floats", float)
-    best_loss = _field(at.BEST_LOSS, "floats", float)
+Progress = progress_of(at)
 
 
 class Engine:

@@ -187,8 +187,6 @@ SKIPPED_STRIDE = next(_number)
 MATRIX = next(_number)  # 1: its weights are updated as a whole
 LAYER = next(_number)
 
-#: A batch whose rows but one have no weight, up to rounding, has no variance.
-SMALLEST_SPREAD = 1e-7
 #: Statistics of a batch: mean, 1 / root of the variance, and two sums of gradients.
 MEAN, INVERSE, SUM, SUM_NORMED, N_STATISTICS = range(5)
 

@@ -17,6 +17,7 @@ from nnfit.cpu.kernels import AUGMENTATION, DROPOUT, EVALUATION, PREDICTION, SPA
 from nnfit.cpu.layout import address, aligned_zeros
 from nnfit.cpu.plans import forward_plan, row_block, row_kernel
 from nnfit.cpu.sparsity import is_sparse
+from nnfit.functions.scores import r2, squares_about_mean
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 
@@ -218,7 +219,7 @@ class Evaluation(Forward):
             self._total = float(sample_weight.sum())
         if score == "r2":
             ints[at.LINK_KERNEL] = self._plan.link
-            self._squares = _squares_about_mean(y, sample_weight)
+            self._squares = squares_about_mean(y, sample_weight)
 
     def run(self):
         """Weighted mean loss and score; NaN for a score that is None or undefined."""
@@ -227,7 +228,7 @@ class Evaluation(Forward):
             "evaluate", ctypes.c_double, POINTER, ctypes.c_double, POINTER
         )
         loss = function(address(self.ints), self._total, address(self._sums))
-        return loss * loss_scale(self.network), self._score()
+        return loss * self.network.loss_scale, self._score()
 
     def _score(self):
         kind = self.ints[at.SCORE]
@@ -235,22 +236,4 @@ class Evaluation(Forward):
             return math.nan
         if kind != at.R2:
             return float(self._sums[0]) / self._total
-        if not np.isfinite(self._sums).all():
-            return math.nan
-        # A constant target counts as 1 if it is predicted exactly, else as 0.
-        constant = self._squares == 0
-        shares = self._sums / np.where(constant, 1.0, self._squares)
-        return float(np.mean(1.0 - np.where(constant, self._sums != 0, shares)))
-
-
-def _squares_about_mean(y, sample_weight):
-    """Weighted sum of squares about the mean of each column, (n_targets,)."""
-    y = y.astype(np.float64, copy=False)
-    weight = 1.0 if sample_weight is None else sample_weight[:, None]
-    mean = np.average(y, axis=0, weights=sample_weight)
-    return np.sum(weight * (y - mean) ** 2, axis=0)
-
-
-def loss_scale(network):
-    """Factor from the sum over outputs to the loss that is reported."""
-    return 1.0 / network.n_outputs if network.loss.average_outputs else 1.0
+        return r2(self._sums, self._squares)

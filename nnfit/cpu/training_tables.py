@@ -6,8 +6,9 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.layout import address, aligned_zeros
 from nnfit.cpu.settings import fill
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
-from nnfit.cpu.tables import Tables, loss_scale
+from nnfit.cpu.tables import Tables
 from nnfit.cpu.training_plans import training_plan
+from nnfit.network.description import SMALLEST_SPREAD
 
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192
@@ -61,7 +62,7 @@ class TrainingTables(Tables):
         fill(self, settings, solver)
         ints, floats = self.ints, self.floats
         floats[at.BEST_LOSS] = np.inf
-        floats[at.LOSS_SCALE] = loss_scale(network)
+        floats[at.LOSS_SCALE] = network.loss_scale
         ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
         self._kept.append(self.set_X(X, on_entries))
         if on_entries:
@@ -131,7 +132,7 @@ class TrainingTables(Tables):
             total, spread = self._weigh(position, batch)
             if total == 0.0:
                 continue
-            if spread > at.SMALLEST_SPREAD:
+            if spread > SMALLEST_SPREAD:
                 seen += batch
             function(
                 address(ints), position, batch, 0, batch, total, spread,

@@ -13,32 +13,34 @@ import math
 
 # The largest float64 whose exponential is finite.
 LARGEST_EXPONENT = 709.782712893384
+# Constants of the module, which compiled copies have in their own precision.
+INFINITY, NAN = math.inf, math.nan
 
 
 def exp(x):
     """Exponential of a float; infinity on overflow."""
     # A NaN fails the comparison and x * inf keeps it.
-    return math.exp(x) if x <= LARGEST_EXPONENT else x * math.inf
+    return math.exp(x) if x <= LARGEST_EXPONENT else x * INFINITY
 
 
 def expm1(x):
     """``exp(x) - 1`` without cancellation near zero."""
-    return math.expm1(x) if x <= LARGEST_EXPONENT else x * math.inf
+    return math.expm1(x) if x <= LARGEST_EXPONENT else x * INFINITY
 
 
 def log(x):
     """Natural logarithm; ``log(0) = -inf``, NaN for negative numbers."""
-    return math.log(x) if x > 0.0 else (-math.inf if x == 0.0 else math.nan)
+    return math.log(x) if x > 0.0 else (-INFINITY if x == 0.0 else NAN)
 
 
 def log1p(x):
     """``log(1 + x)`` without cancellation near zero; NaN below -1."""
-    return math.log1p(x) if x > -1.0 else (-math.inf if x == -1.0 else math.nan)
+    return math.log1p(x) if x > -1.0 else (-INFINITY if x == -1.0 else NAN)
 
 
 def sqrt(x):
     """Square root; NaN for negative numbers."""
-    return math.sqrt(x) if x >= 0.0 else math.nan
+    return math.sqrt(x) if x >= 0.0 else NAN
 
 
 def tanh(x):

@@ -180,6 +180,25 @@ def schedule_free_average(y, z, v, hyper):
     return (y - (1.0 - hyper[0]) * z) / hyper[0]
 
 
+def prepare_gradient_sum(step, learning_rate, hyper, memory):
+    return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
+
+
+def gradient_sum(w, g, s, h):
+    return w, s + g
+
+
+#: No optimizer: it leaves the parameters and adds up their gradient, for L-BFGS.
+GRADIENT_SUM = Optimizer(
+    name="gradient_sum",
+    slots=1,
+    update=gradient_sum,
+    prepare=prepare_gradient_sum,
+    parameters=(),
+    formula="",
+    reference="",
+)
+
 OPTIMIZERS: dict[str, Optimizer] = {
     row.name: row
     for row in (

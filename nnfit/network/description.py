@@ -12,6 +12,11 @@ ITEM_SIZE = {"float32": 4, "float64": 8}
 
 #: Added to a variance before its root is taken, as PyTorch does.
 EPSILON = 1e-5
+#: A batch whose rows but one have no weight, up to rounding, has no variance.
+SMALLEST_SPREAD = 1e-7
+#: Part of the way from the running statistics of batch normalisation to those of a
+#: batch, as in PyTorch; less for a last batch of fewer rows.
+STATISTICS_MOMENTUM = 0.1
 
 
 class Weights(NamedTuple):
@@ -115,6 +120,11 @@ class Network:
             (layer.n_in + 1 + (layer.n_norms > 0)) * layer.n_out
             for layer in self.layers
         )
+
+    @property
+    def loss_scale(self):
+        """Factor from the loss summed over outputs to the loss that is reported."""
+        return 1.0 / self.n_outputs if self.loss.average_outputs else 1.0
 
     @property
     def normalization(self):

@@ -29,6 +29,8 @@ AUGMENTATION = f"{__name__}.augmentation:augmentation"
 GRADIENT_SUM = f"{__name__}.elementwise:gradient_sum"
 #: Muon's update of one matrix.
 MUON = f"{__name__}.muon:muon"
+#: Orders of rows for an engine of another device; takes nothing.
+ORDERS = f"{__name__}.orders:orders"
 #: These take the name of a row of their registry, or of a kind, before the dtype.
 NORMALIZATION = f"{__name__}.normalization:normalization"
 #: The kinds of the last.

@@ -17,7 +17,7 @@ from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.memory import layer_at, offset, pointer_from_address
 from nnfit.cpu.kernels.threads import make_team
-from nnfit.network.description import EPSILON
+from nnfit.network.description import EPSILON, SMALLEST_SPREAD
 
 
 def batch_pass(target, dtype):
@@ -90,7 +90,7 @@ def batch_pass(target, dtype):
     @helper
     def find_statistics(table, layer, batch, spread, momentum, thread, n_threads):
         begin, end = own_units(layer, thread, n_threads)
-        if spread <= at.SMALLEST_SPREAD:
+        if spread <= SMALLEST_SPREAD:
             take_running(layer, begin, end)
             return
         measure(table, layer, batch, begin, end)
@@ -106,7 +106,7 @@ def batch_pass(target, dtype):
         sums, sums_normed = statistic(layer, at.SUM), statistic(layer, at.SUM_NORMED)
         for j in range(begin, end):
             sums[j] = sums_normed[j] = zero
-        if spread <= at.SMALLEST_SPREAD:
+        if spread <= SMALLEST_SPREAD:
             return
         stride = layer[at.STRIDE]
         for r in range(batch):

@@ -16,7 +16,7 @@ from nnfit.cpu.kernels.memory import FLOAT64_POINTER, offset, pointer_type
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
-from nnfit.functions.optimizers import OPTIMIZERS, Optimizer
+from nnfit.functions.optimizers import GRADIENT_SUM, OPTIMIZERS
 
 DTYPES = ("float32", "float64")
 #: Arguments of the kernels of `penalty` and `average`, by dtype.
@@ -123,15 +123,7 @@ def optimizer(target, name, dtype):
 
 def gradient_sum(target, dtype):
     """Kernels of `optimizer` that leave the weights and add up the gradient."""
-
-    def update(w, g, s, h):
-        return w, s + g
-
-    def prepare(step, learning_rate, hyper, memory):
-        return 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0
-
-    row = Optimizer("gradient_sum", 1, update, prepare, (), "", "")
-    return _optimizer(row, dtype)
+    return _optimizer(GRADIENT_SUM, dtype)
 
 
 def penalty(target, dtype):

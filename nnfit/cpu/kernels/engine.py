@@ -36,6 +36,7 @@ from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import make_team
 from nnfit.functions.stopping import RUNNING
+from nnfit.network.description import STATISTICS_MOMENTUM
 
 #: ``forward_rows(table, position, row, rows)``
 FORWARD_ROWS = (INT64_POINTER, nb.int64, nb.int64, nb.int64)
@@ -55,9 +56,6 @@ UPDATE_WHOLE = (
     INT64_POINTER, FLOAT64_POINTER, nb.int64, nb.int64, nb.int64, nb.int64, nb.float64,
     nb.int64,
 )  # fmt: skip
-#: Part of the way from the running statistics of batch normalisation to those of a
-#: batch, as in PyTorch; less for a last batch of fewer rows.
-STATISTICS_MOMENTUM = 0.1
 
 
 def rows(target, dtype):

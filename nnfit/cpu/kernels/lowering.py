@@ -7,12 +7,10 @@ optimised and assembled once. The object needs nothing of numba at run time:
 a test holds its undefined symbols to the C library's.
 """
 
-import types as python_types
 from contextlib import contextmanager
 from unittest import mock
 
 import numba
-import numpy as np
 from llvmlite import binding as llvm
 from llvmlite import ir
 from numba.core import compiler, config, sigutils
@@ -24,6 +22,8 @@ from numba.core.compiler_lock import global_compiler_lock
 from numba.core.cpu_options import FastMathOptions
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
+
+from nnfit.functions import specialising
 
 #: 'contract' allows fused multiply-adds and 'nsz' ignores the sign of zero.
 #: Anything more changes bits between a slice and the whole array (a SiLU: 236
@@ -252,69 +252,18 @@ def _optimise(module, machine):
 
 
 def specialise(function, dtype, maths):
-    """Compile-ready copy of a scalar function for one precision.
-
-    Scalar functions are written once, with Python's numbers. A Python float
-    is a double to numba and would drag float32 code to double precision, so
-    the constants of the copy, its own and those of its module, have the
-    compute dtype; the names of `nnfit.functions.maths` become the vectorising
-    implementations; other functions that it calls are treated likewise.
+    """Copy of a scalar function for one precision: `nnfit.functions.specialising`.
 
     Parameters
     ----------
     function : callable
     dtype : {"float32", "float64"}
     maths : dict
-        Implementations by the name of their function in
+        Vectorising implementations, by the name of their function in
         `nnfit.functions.maths`.
 
     Returns
     -------
     helper : numba dispatcher
     """
-    return _specialise(function, dtype, maths, {})
-
-
-def _specialise(function, dtype, maths, done):
-    if isinstance(function, numba.core.dispatcher.Dispatcher):
-        function = function.py_func
-    if function in done:
-        return done[function]
-    cast = scalar_type(dtype)
-    scalar = np.dtype(dtype).type
-
-    def convert(value):
-        if type(value) is float:
-            return scalar(value)
-        if isinstance(value, numba.core.dispatcher.Dispatcher):
-            value = value.py_func
-        if isinstance(value, python_types.FunctionType) and value is not function:
-            if value.__module__ == "nnfit.functions.maths" and value.__name__ in maths:
-                return maths[value.__name__]
-            return _specialise(value, dtype, maths, done)
-        return value
-
-    code = function.__code__
-    names = set(code.co_names)
-    namespace = {
-        name: convert(value)
-        for name, value in function.__globals__.items()
-        if name in names
-    }
-    namespace["__builtins__"] = __builtins__
-    namespace["__name__"] = function.__module__
-    constants = tuple(convert(c) if type(c) is float else c for c in code.co_consts)
-    cells = tuple(
-        python_types.CellType(convert(cell.cell_contents))
-        for cell in function.__closure__ or ()
-    )
-    copy = python_types.FunctionType(
-        code.replace(co_consts=constants),
-        namespace,
-        function.__name__,
-        function.__defaults__,
-        cells,
-    )
-    copy.__qualname__ = f"{function.__qualname__}_{cast}"
-    done[function] = _any_scalar_helper(copy)
-    return done[function]
+    return specialising.specialise(function, dtype, maths, _any_scalar_helper)
