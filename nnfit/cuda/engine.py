@@ -1,0 +1,447 @@
+"""Training and prediction on a GPU: what Python does around the kernels.
+
+It fills the tables (`nnfit.cuda.tables`) and launches kernels for about a tenth of a
+second at a time, so that Ctrl-C and time limits are seen. Small networks train in one
+launch for many batches, large ones in a launch for each step of a batch.
+"""
+
+import math
+import time
+
+import numpy as np
+
+from nnfit.cuda import fields as at
+from nnfit.cuda import modules
+from nnfit.cuda.data import Data
+from nnfit.cuda.driver import open_device
+from nnfit.cuda.layout import layout_of
+from nnfit.cuda.memory import check_memory
+from nnfit.cuda.pace import choose_blocks, launches_pay, seconds_of_batch
+from nnfit.cuda.prediction import Evaluation, predict
+from nnfit.cuda.space import index_of
+from nnfit.cuda.steps import Step, work_of
+from nnfit.cuda.tables import LARGE, SMALL, functions_of, kind_of, lanes_of
+from nnfit.cuda.training_table import TrainingTable
+from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.progress import progress_of
+
+__all__ = ["Engine", "predict", "run_together"]
+
+BUILDER = "nnfit.cuda.kernels.training:training"
+#: Seconds of a call, as on the CPU.
+CALL_SECONDS = 0.1
+
+Progress = progress_of(at)
+
+
+class Engine:
+    """A network in training on a GPU; the interface is `nnfit.cpu.engine.Engine`'s.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    solver : nnfit.functions.optimizers.Optimizer or None
+        None for `loss_and_gradient` only.
+    n_threads, choose
+        Not used: threads are the GPU's.
+    device_number : int, default=0
+
+    Attributes
+    ----------
+    threads_used : int
+        Of the processor: 1.
+    progress : Progress
+    keep_batch_losses : bool
+        Whether `train` returns the loss of every batch; False at first.
+    """
+
+    threads_used = 1
+
+    def __init__(self, network, solver, *, n_threads=1, choose=False, device_number=0):
+        self.network, self.solver = network, solver
+        self.stream = open_device(device_number).stream()
+        self.progress = Progress(self)
+        self.keep_batch_losses = False
+        self._functions = functions_of(network)
+        self._layout = layout_of(network)
+        n_slots = 1 if solver is None else solver.slots
+        self._parameters = self._zeros(self._layout.size)
+        self._state = self._zeros(max(n_slots, 1) * self._layout.size)
+        self._n_slots = n_slots
+        self._average = self._memory = None
+        self._statistics_at = None  # step at which those of the average were found
+        self._batches = 0  # done with these settings
+        self._seconds_per_batch = None
+        self._settings = self._data = self._tables = self._watch = None
+        self._is_ordered = False
+
+    def _zeros(self, size, dtype=None):
+        buffer = self.stream.empty(size, dtype or self.network.dtype)
+        buffer.zero()
+        return buffer
+
+    def close(self):
+        """Give the device's memory back."""
+        self._tables = self._data = self._watch = None
+        self._parameters = self._state = self._average = self._memory = None
+        self.stream.close()
+
+    # --------------------------------------------------------------- weights
+
+    @property
+    def flat(self):
+        """Parameters in the engine's layout, a copy on the host."""
+        return self._parameters.get()
+
+    def set_weights(self, weights):
+        """Copy weights into the engine."""
+        self._statistics_at = None
+        flat = self._layout.pack(weights)
+        self._parameters.set(flat)
+        if self.solver is not None:
+            for slot, at_weights in enumerate(self.solver.start[: self._n_slots]):
+                if at_weights:
+                    self._state.set(flat, slot * self._layout.size)
+
+    def set_evaluated(self, weights):
+        """Go on with an average of weights, where the settings ask for one."""
+        self._statistics_at = None
+        if self._average is not None:
+            self._average.set(self._layout.pack(weights))
+
+    def get_weights(self, flat=None):
+        """Return `Weights` of new arrays, those in training or those of a snapshot."""
+        return self._layout.unpack(self.flat if flat is None else flat)
+
+    def get_state(self):
+        """What the optimizer has gathered, as `nnfit.cpu.engine.Engine` returns it."""
+        size = self._n_slots * self._layout.size
+        moments = self._state.get(0, size).reshape(self._n_slots, -1)
+        return {"moments": moments, "memory": self._memory.get().reshape(self._shape)}
+
+    def set_state(self, state):
+        """Set what `get_state` returned, on whatever device."""
+        moments = np.ascontiguousarray(state["moments"], self.network.dtype)
+        self._state.set(moments.ravel())
+        memory = state["memory"]
+        if memory.shape != self._shape:  # layers had rates of their own, or have
+            memory = np.broadcast_to(memory[:, :1], self._shape)
+        self._memory.set(np.ascontiguousarray(memory).ravel())
+
+    # ------------------------------------------------------------------ data
+
+    def set_data(self, X, y, sample_weight=None, rows=None):
+        """Send training data to the device.
+
+        Parameters
+        ----------
+        X, y, sample_weight, rows
+            See `nnfit.cpu.engine.Engine.set_data`.
+        """
+        self._data = Data(self.stream, X, y, sample_weight, rows)
+        self._set_up()
+
+    def configure(self, settings):
+        """Set how to train, see `nnfit.engine_settings.EngineSettings`."""
+        self._settings = settings
+        self._batches = 0
+        self._set_up()
+
+    def _set_up(self):
+        """Build the table once both data and settings are known."""
+        if self._data is None or self._settings is None:
+            return
+        settings, before = self._settings, self._tables
+        self._statistics_at = None
+        self._shape = (2, len(settings.learning_rate_factors) or 1, at.N_MEMORY)
+        if self._memory is None or self._memory.size != math.prod(self._shape):
+            self._memory = self._zeros(math.prod(self._shape), np.float64)
+        if settings.average and self._average is None:
+            self._average = self.stream.upload(self.flat)
+        batch = min(settings.batch_size, self._data.n_rows)
+        self.launches = launches_pay(self.network, batch)
+        tile = LARGE if self.launches else SMALL
+        table = TrainingTable(
+            self.network, self.solver, tile, settings, self._data, self.launches
+        )
+        check_memory(self.network, table.space.n_bytes, self.stream.device)
+        table.begin(
+            self.stream,
+            {
+                at.PARAMETERS: index_of(self._parameters),
+                at.STATE: index_of(self._state),
+                at.AVERAGE: index_of(self._average),
+                at.MEMORY: index_of(self._memory),
+            },
+        )
+        if before is not None:
+            table.carry_over(before)
+        self._tables = table
+        self._load(tile)
+
+    def _load(self, tile):
+        """Load the kernels, and decide on the number of blocks."""
+        network, features = self.network, self._settings.features(self.solver)
+        functions = self._functions
+        kind = kind_of(
+            network,
+            tile,
+            functions,
+            is_sparse=self._data.is_sparse,
+            drops=features.drops,
+            augments=features.augments,
+            mixes=features.mixes,
+            penalises=features.penalises,
+            updates_whole=features.updates_whole,
+            averages=features.averages,
+            loss=functions.loss,
+            solver=None if self.solver is None else self.solver.name,
+        )
+        entry = "run_operation" if self.launches else "train"
+        text, own = kind.encoded()
+        self._module = modules.load(
+            self.stream.device,
+            BUILDER,
+            entry,
+            text,
+            *own,
+            fingerprint=functions.fingerprint,
+        )
+        self._tile = tile
+        steps, batch = self._tables.steps, self._tables.batch
+        lanes = lanes_of(tile)
+        self._work = [work_of(step, network, batch, tile, lanes) for step in steps]
+        self._n_blocks = 1
+        if not self.launches:
+            resident = self._module.blocks_at_once("train", tile.n_threads)
+            self._n_blocks = choose_blocks(self._work, tile, resident)
+
+    # -------------------------------------------------------------- training
+
+    def train(self, max_epochs, seconds=math.inf):
+        """Train for about a tenth of a second.
+
+        Parameters
+        ----------
+        max_epochs : int
+            Ends at the latest when `progress.epoch` reaches it.
+        seconds : float, default=inf
+            Most that it shall take; a batch may take longer.
+
+        Returns
+        -------
+        curves : dict of ndarray
+            See `nnfit.cpu.engine.Engine.train`.
+        """
+        self.begin(max_epochs, seconds)
+        run_together([self])
+        return self.finish()
+
+    def begin(self, max_epochs, seconds=math.inf):
+        """Send what `run_together` needs for a call of `train`."""
+        self._begin(max_epochs, self._batches_in(min(seconds, CALL_SECONDS)))
+
+    def _begin(self, max_epochs, max_batches):
+        table = self._tables
+        self._batch_curve = None
+        if self.keep_batch_losses:
+            self._batch_curve = self.stream.empty(max_batches, np.float64)
+        table.ints[at.BATCH_CURVE] = index_of(self._batch_curve)
+        table.prepare_call(max_epochs, max_batches, self._batches)
+
+    def finish(self):
+        """Fetch what a call has come to; returns what `train` does."""
+        table = self._tables
+        table.download()
+        done = int(table.ints[at.BATCHES])
+        self._batches += done
+        self._seconds_per_batch = self._seconds / max(1, done)
+        if not np.isfinite(self.flat).all():
+            self.progress.stopped = DIVERGED
+        curves = table.curves()
+        if self.keep_batch_losses:
+            curves["batch_loss"] = self._batch_curve.get(0, done)
+        return curves
+
+    def _batches_in(self, seconds):
+        batch = self._seconds_per_batch
+        if batch is None:
+            batch = seconds_of_batch(self._work, self._tile, self._n_blocks)
+        return max(1, min(int(seconds / batch), self._tables.max_batches))
+
+    @property
+    def group(self):
+        """Engines that are equal in this can train in one launch."""
+        if self.launches:
+            return id(self)
+        return self._module, self._tile
+
+    def _launch_steps(self, address, steps):
+        """A launch for each step of one batch."""
+        block, lanes = self._tile.n_threads, lanes_of(self._tile)
+        batch = self._tables.batch
+        for step in steps:
+            work = work_of(step, self.network, batch, self._tile, lanes)
+            integers = (address, step.operation, step.argument)
+            self._module.launch(
+                self.stream, "run_operation", work.blocks, block, integers
+            )
+
+    def _launch_batches(self):
+        """The batches of a call in launches, none of which waits for the host."""
+        table = self._tables
+        if table.ints[at.STOPPED] != RUNNING:
+            return
+        self._launch_steps(table.address, [Step(at.DERIVE, 0)])
+        left = int(table.ints[at.MAX_EPOCHS] - table.ints[at.EPOCH])
+        count = min(int(table.ints[at.MAX_BATCHES]), left * table.per_epoch)
+        for _ in range(count):
+            self._launch_steps(table.address, table.steps)
+
+    def loss_and_gradient(self, flat):
+        """Penalised loss over all training data and its gradient.
+
+        See `nnfit.cpu.engine.Engine.loss_and_gradient`.
+        """
+        table, settings = self._tables, self._settings
+        flat = np.ascontiguousarray(flat, self.network.dtype)
+        self._parameters.set(flat)
+        ints, floats, weight = table.ints, table.floats, self._data.sample_weight
+        total = float(self._data.n_rows if weight is None else weight.sum())
+        alpha, floats[at.ALPHA] = settings.alpha, 0.0
+        floats[at.LOSS_SCALE] = 1.0  # the loss whose gradient this is
+        floats[at.TOTAL_WEIGHT], floats[at.EPOCH_LOSS] = total, 0.0
+        ints[at.WHOLE], ints[at.MONITOR], ints[at.STOPPED] = 1, 0, RUNNING
+        self._state.zero()
+        self._begin(int(ints[at.EPOCH]) + 1, table.per_epoch)
+        run_together([self])
+        table.download()
+        weights = flat[: self._layout.n_weights].astype(np.float64)
+        gradient = self._state.get(0, self._layout.size)
+        gradient[: len(weights)] += (weights * (alpha / total)).astype(gradient.dtype)
+        losses = table.curves()["loss"]
+        loss = float(losses[0]) if len(losses) else np.inf
+        return loss + 0.5 * alpha * float(weights @ weights) / total, gradient
+
+    # ------------------------------------------------------------ evaluation
+
+    def evaluated(self):
+        """Parameters that count, on the host: those in training, or their average.
+
+        With batch normalisation an average has statistics of its own, from a pass over
+        the training data that is made once a step.
+        """
+        return self._evaluated().get()
+
+    def _evaluated(self):
+        """The buffer of the parameters that count."""
+        if self._statistics_at is not None and (
+            self._statistics_at == self.progress.step
+        ):
+            return self._average
+        solver = self.solver
+        if solver is not None and solver.average is not None:
+            average = self._average_of_solver()
+            if self._average is None:
+                self._average = self._zeros(self._layout.size)
+            self._average.set(average)
+        elif self._settings is None or not self._settings.average:
+            return self._parameters
+        if self.network.normalization == "batch":
+            self._find_statistics(self._average)
+            self._statistics_at = self.progress.step
+        return self._average
+
+    def _average_of_solver(self):
+        """What the optimizer itself evaluates: a function of its state."""
+        flat, size = self.flat, self._layout.size
+        slots = [
+            self._state.get(i * size, (i + 1) * size) for i in range(self._n_slots)
+        ]
+        hyper = self._settings.hyper
+        average = self.solver.average(flat, *slots, hyper).astype(flat.dtype)
+        for part in self._layout.statistics():
+            average[part] = flat[part]
+        return average
+
+    def _find_statistics(self, buffer):
+        """Set the statistics in parameters to the mean of those of all batches."""
+        address, steps = self._tables.prepare_collection(index_of(buffer))
+        if self.launches:
+            for _ in range(self._tables.per_epoch):
+                self._launch_steps(address, steps)
+        else:
+            _launch_networks([self], [address])
+        self.stream.synchronize()
+
+    def watch(self, X, y, sample_weight=None, rows=None, score=None):
+        """Send validation data to the device.
+
+        Parameters
+        ----------
+        X, y, sample_weight, rows
+            As `set_data` takes them.
+        score : {"accuracy", "multilabel_accuracy", "r2"}, default=None
+        """
+        data = X, y, sample_weight, rows
+        self._watch = Evaluation(self.stream, self.network, *data, score)
+
+    def validate(self):
+        """Look at the validation data with the weights that count, in one pass.
+
+        Returns
+        -------
+        loss : float
+            Weighted mean, without penalty.
+        score : float
+            NaN if `watch` was given none, or a prediction is not finite.
+        """
+        return self._watch.run(index_of(self._evaluated()))
+
+
+def run_together(engines):
+    """Run a call of `Engine.train` of each engine, between its `begin` and `finish`.
+
+    Engines of one group train in one launch.
+
+    Parameters
+    ----------
+    engines : list of Engine
+        Of one device.
+    """
+    started = time.perf_counter()
+    groups = {}
+    for engine in engines:
+        groups.setdefault(engine.group, []).append(engine)
+    for group in groups.values():
+        if group[0].launches:
+            group[0]._launch_batches()
+        else:
+            _launch_networks(group, [engine._tables.address for engine in group])
+    for group in groups.values():
+        group[0].stream.synchronize()
+    for engine in engines:
+        engine._seconds = time.perf_counter() - started
+
+
+def _launch_networks(engines, addresses):
+    """Train several networks in one launch, each on blocks of its own.
+
+    Networks share the multiprocessors: the more there are, the fewer blocks has each.
+    """
+    first = engines[0]
+    for engine in engines:
+        engine.stream.synchronize()  # of what has been sent
+    block = first._tile.n_threads
+    resident = first._module.blocks_at_once("train", block)
+    n_blocks = max(1, min(first._n_blocks, resident // len(engines)))
+    networks = first.stream.upload(np.array(addresses, np.int64))
+    first._networks = networks  # until the launch has ended
+    first._module.launch(
+        first.stream,
+        "train",
+        n_blocks * len(engines),
+        block,
+        (index_of(networks), n_blocks),
+        cooperative=n_blocks > 1,
+    )

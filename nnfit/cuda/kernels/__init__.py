@@ -1,0 +1,101 @@
+"""Kernels for CUDA, in the order in which a batch goes through them.
+
+    threads        blocks, barriers, sums
+    products       tiled matrix products with epilogues
+    functions      activations, losses, links and optimizers of the registries
+    batches        which rows, and what is done to them at random
+    layers         forward, loss, backward
+    normalization  layers whose z is kept
+    updates        gradients, penalties and the optimizer
+    whole_update   steps that need the whole gradient first
+    muon           whole matrices
+    progress       losses, epochs, stopping, schedules
+    training       all of it in one kernel, and one phase in one kernel
+    prediction     rows through a network that is not trained
+
+Everything is compiled for one `Kind`: what a training does not need is not in its
+kernel.
+"""
+
+import ast
+from typing import Any, NamedTuple
+
+from nnfit.cuda.kernels.products import Tile
+
+
+class Kind(NamedTuple):
+    """What a kernel is compiled for.
+
+    Attributes
+    ----------
+    dtype : {"float32", "float64"}
+    tile : Tile
+        Of all products; it decides on the number of threads.
+    activations : tuple of str or callable
+        Names of activations, or functions of the user.
+    normalization : {"batch", "layer"} or None
+    is_staged : bool
+        Whether there are layers whose z is kept.
+    is_sparse : bool
+        Whether X is a CSR matrix.
+    drops, mixes, augments, penalises, updates_whole, averages : bool
+        See `nnfit.engine_settings.Features`.
+    loss : str or callable or None
+    solver : str or None
+        None for gradients only.
+    link : str or None
+        Of predictions.
+    trains : bool
+        Whether slopes are kept and statistics those of a batch.
+    gathers : bool
+        Whether the rows are copied before the first layer reads them.
+    """
+
+    dtype: str
+    tile: Tile
+    activations: tuple[Any, ...]
+    normalization: str | None
+    is_staged: bool
+    is_sparse: bool
+    drops: bool = False
+    augments: bool = False
+    mixes: bool = False
+    penalises: bool = False
+    updates_whole: bool = False
+    averages: bool = False
+    loss: Any = None
+    solver: str | None = None
+    link: str | None = None
+    trains: bool = True
+    gathers: bool = True
+
+    def encoded(self):
+        """What a builder takes: a text, and the functions of the user.
+
+        Returns
+        -------
+        text : str
+        functions : list of callable
+        """
+        functions = [f for f in (*self.activations, self.loss) if callable(f)]
+        places = {function: i for i, function in enumerate(functions)}
+        fields = self._replace(
+            tile=tuple(self.tile),
+            activations=tuple(places.get(f, f) for f in self.activations),
+            loss=places.get(self.loss, self.loss),
+        )
+        return repr(tuple(fields)), functions
+
+    @classmethod
+    def decode(cls, text, functions):
+        """The inverse of `encoded`."""
+
+        def entry(value):
+            return functions[value] if isinstance(value, int) else value
+
+        kind = cls(*ast.literal_eval(text))
+        return kind._replace(
+            tile=Tile(*kind.tile),
+            activations=tuple(map(entry, kind.activations)),
+            loss=entry(kind.loss),
+        )

@@ -1,0 +1,127 @@
+"""Rows through a network that is not trained: each block takes rows of its own.
+
+Blocks wait for nobody, so there may be any number of them; weights come from the
+second-level cache, which all of them share.
+"""
+
+from numba.core import types as nb
+
+from nnfit.cuda import fields as at
+from nnfit.cuda.kernels import Kind
+from nnfit.cuda.kernels.batches import Batch, make_batches, make_random
+from nnfit.cuda.kernels.functions import make_link
+from nnfit.cuda.kernels.layers import make_finish, make_layers, make_lose
+from nnfit.cuda.kernels.normalization import make_normalization
+from nnfit.cuda.kernels.products import shapes_of_slices
+from nnfit.cuda.kernels.threads import Memory, make_threads
+from nnfit.cuda.modules import Kernels
+
+
+def prediction(cuda, text, *functions):
+    """Kernel `predict` or, for a kind with a loss, `evaluate`.
+
+    Parameters
+    ----------
+    cuda : module
+        `numba.cuda`, or what stands for it.
+    text, functions
+        What `Kind.encoded` returns.
+
+    Returns
+    -------
+    kernels : nnfit.cuda.modules.Kernels
+    """
+    kind = Kind.decode(text, functions)
+    threads = make_threads(cuda, kind.tile.n_threads)
+    shape_a, shape_b = shapes_of_slices(kind.tile)
+    n_threads, number_type = threads.n_threads, getattr(nb, kind.dtype)
+    batches = make_batches(cuda, threads, kind)
+    finishing = make_finish(cuda, threads, kind, make_random(cuda))
+    layers = make_layers(cuda, threads, kind, finishing)
+    normalise = _make_normalise(cuda, threads, kind, finishing)
+    device, rows_each, gathers = cuda.jit(device=True), kind.tile.rows, kind.gathers
+
+    @device
+    def batch_at(m, net, n_rows, position):
+        longs = m.longs
+        total = m.doubles[longs[net + at.FLOATS] + at.TOTAL_WEIGHT]
+        return Batch(
+            position, n_rows, longs[net + at.STEP], longs[net + at.FIRST_EPOCH],
+            n_rows * 0, total, 1.0, n_rows * 0,
+        )  # fmt: skip
+
+    @device
+    def pass_rows(m, net, now, begin, end):
+        """Rows begin to end through all layers."""
+        if gathers:
+            batches.gather(m, net, now, begin, end, 0, 1)
+            cuda.syncthreads()
+        for index in range(m.longs[net + at.N_LAYERS]):
+            layers.forward(m, net, index, begin, end, now, 0, 1)
+            cuda.syncthreads()
+            normalise(m, net, index, begin, end, now)
+            cuda.syncthreads()
+
+    if kind.loss is not None:
+        lose = make_lose(cuda, threads, kind, batches)
+
+        def evaluate(floats, doubles, longs, ints, net, n_rows, position):
+            """Raw predictions of rows, and their losses times their weights."""
+            m = Memory(
+            floats, doubles, longs, ints,
+            cuda.shared.array(shape_a, number_type, alignment=16),
+            cuda.shared.array(shape_b, number_type, alignment=16),
+            cuda.shared.array(n_threads, nb.float64),
+        )  # fmt: skip
+            begin = cuda.blockIdx.x * rows_each
+            end = min(begin + rows_each, n_rows)
+            now = batch_at(m, net, n_rows, position)
+            pass_rows(m, net, now, begin, end)
+            lose(m, net, now, begin, end, 0, 1)
+
+        return Kernels(kind.dtype, {"evaluate": (evaluate, 3)})
+
+    link, n_threads, number = (
+        make_link(cuda, kind.dtype, kind.link),
+        threads.n_threads,
+        threads.number,
+    )
+
+    def predict(floats, doubles, longs, ints, net, n_rows, position):
+        """Predictions of rows, in the place of the last layer's output."""
+        m = Memory(
+            floats, doubles, longs, ints,
+            cuda.shared.array(shape_a, number_type, alignment=16),
+            cuda.shared.array(shape_b, number_type, alignment=16),
+            cuda.shared.array(n_threads, nb.float64),
+        )  # fmt: skip
+        begin = cuda.blockIdx.x * rows_each
+        end = min(begin + rows_each, n_rows)
+        pass_rows(m, net, batch_at(m, net, n_rows, position), begin, end)
+        n = longs[net + at.N_OUTPUTS]
+        last = net + at.HEADER + (longs[net + at.N_LAYERS] - 1) * at.LAYER
+        for r in range(begin + number(), end, n_threads):
+            place = longs[last + at.OUTPUT] + r * n
+            link(m.floats[place : place + n], m.floats[place : place + n], n)
+
+    return Kernels(kind.dtype, {"predict": (predict, 3)})
+
+
+def _make_normalise(cuda, threads, kind, finishing):
+    """Build what finishes layers whose z is kept, and leaves others alone."""
+    if not kind.is_staged:
+
+        @cuda.jit(device=True)
+        def normalise(m, net, index, begin, end, now):
+            pass
+
+        return normalise
+    phase = make_normalization(cuda, threads, kind, finishing).normalise
+
+    @cuda.jit(device=True)
+    def normalise(m, net, index, begin, end, now):
+        layer = net + at.HEADER + index * at.LAYER
+        if m.longs[layer + at.STAGED] != 0:
+            phase(m, net, index, begin, end, now, 0, 1)
+
+    return normalise

@@ -1,0 +1,196 @@
+"""From batch to batch: losses, epochs, stopping, and the scalars of the next step.
+
+`prepare` runs while the losses of the rows are computed, `account` while parameters are
+updated: by one block, mostly by one thread of it. Neither writes what its phase reads.
+"""
+
+import math
+from collections import namedtuple
+
+import numpy as np
+
+from nnfit.cuda import fields as at
+from nnfit.cuda.kernels.batches import make_planned
+from nnfit.cuda.kernels.functions import make_scalar
+from nnfit.engine_settings import (
+    PLAN_AVERAGE,
+    PLAN_DECAY,
+    PLAN_MOMENTUM,
+    PLAN_RATE,
+)
+from nnfit.functions import stopping
+from nnfit.network.description import SMALLEST_SPREAD
+
+Progress = namedtuple("Progress", "goes_on prepare account collect")
+
+
+def make_progress(cuda, threads, kind, optimizer):
+    """Build the functions that lead from batch to batch.
+
+    Parameters
+    ----------
+    cuda : module
+    threads : Threads
+    kind : nnfit.cuda.kernels.Kind
+    optimizer : nnfit.cuda.kernels.functions.Optimizer
+
+    Returns
+    -------
+    progress : Progress
+    """
+    device, scalar = cuda.jit(device=True), np.dtype(kind.dtype).type
+    planned, rates_of_step = make_planned(cuda), optimizer.prepare
+    invscaling = make_scalar(cuda, stopping.invscaling, "float64")
+    after_epoch = make_scalar(cuda, stopping.after_epoch, "float64")
+    n_threads = threads.n_threads
+
+    @device
+    def goes_on(m, net):
+        """Whether there is a batch to do."""
+        longs = m.longs
+        return (
+            longs[net + at.STOPPED] == stopping.RUNNING
+            and longs[net + at.BATCHES] < longs[net + at.MAX_BATCHES]
+            and longs[net + at.EPOCH] < longs[net + at.MAX_EPOCHS]
+        )
+
+    @device
+    def prepare_layer(m, net, now, index):
+        """Scalars of this step for the layers of a row of rates."""
+        longs, doubles = m.longs, m.doubles
+        floats, n_rows = longs[net + at.FLOATS], longs[net + at.N_RATE_ROWS]
+        factor = 1.0
+        if n_rows > 1:
+            factor = doubles[longs[net + at.LAYER_RATES] + index]
+        learning_rate = doubles[floats + at.RATE_NOW] * factor
+        # From the numbers after the last step to those after this one.
+        memory = longs[net + at.MEMORY]
+        before = memory + (now.step % 2 * n_rows + index) * at.N_MEMORY
+        after = memory + ((now.step + 1) % 2 * n_rows + index) * at.N_MEMORY
+        for i in range(at.N_MEMORY):
+            doubles[after + i] = doubles[before + i]
+        hyper = longs[net + at.HYPER]
+        h = rates_of_step(
+            np.float64(now.step + 1), learning_rate, doubles[hyper : hyper + 8],
+            doubles[after : after + at.N_MEMORY],
+        )  # fmt: skip
+        rates = longs[net + at.RATES] + index * at.N_RATES
+        m.floats[rates], m.floats[rates + 1] = scalar(h[0]), scalar(h[1])
+        m.floats[rates + 2], m.floats[rates + 3] = scalar(h[2]), scalar(h[3])
+        m.floats[rates + 4], m.floats[rates + 5] = scalar(h[4]), scalar(h[5])
+        m.floats[rates + 6], m.floats[rates + 7] = scalar(h[6]), scalar(h[7])
+        decay = doubles[floats + at.WEIGHT_DECAY]
+        decay *= planned(m, net, now.number, PLAN_DECAY)
+        average = planned(m, net, now.number, PLAN_AVERAGE)
+        m.floats[rates + at.DECAY] = scalar(1.0 - learning_rate * decay)
+        m.floats[rates + at.AVERAGE_RATE] = scalar(average)
+        m.floats[rates + at.MATRIX_RATE] = scalar(learning_rate)
+        momentum = longs[net + at.MOMENTUM]
+        if momentum >= 0:
+            m.floats[rates + at.MATRIX_MOMENTUM] = scalar(doubles[hyper + momentum])
+
+    @device
+    def prepare(m, net, now):
+        """Scalars of this step, by one thread."""
+        longs, doubles = m.longs, m.doubles
+        floats, momentum = longs[net + at.FLOATS], longs[net + at.MOMENTUM]
+        if momentum >= 0:
+            value = doubles[floats + at.MOMENTUM_GIVEN]
+            value *= planned(m, net, now.number, PLAN_MOMENTUM)
+            doubles[longs[net + at.HYPER] + momentum] = value
+        rate = doubles[floats + at.LEARNING_RATE]
+        doubles[floats + at.RATE_NOW] = rate * planned(m, net, now.number, PLAN_RATE)
+        for index in range(longs[net + at.N_RATE_ROWS]):
+            prepare_layer(m, net, now, index)
+
+    @device
+    def batch_loss(m, net, now):
+        """Loss of the batch with the penalties of the weights it was computed with."""
+        longs, t = m.longs, threads.number()
+        floats = longs[net + at.FLOATS]
+        part = 0.0
+        for r in range(t, now.size, n_threads):
+            part += m.doubles[longs[net + at.ROW_LOSS] + r]
+        loss = threads.sum_of_block(m, part) * m.doubles[floats + at.LOSS_SCALE]
+        n_units = longs[net + at.N_UNITS]
+        penalties = longs[net + at.PENALTY] + now.step % 2 * n_units
+        part = 0.0
+        for unit in range(t, n_units, n_threads):
+            part += m.doubles[penalties + unit]
+        return loss + threads.sum_of_block(m, part) / now.weight_sum
+
+    @device
+    def finish_epoch(m, net):
+        """Record an epoch and apply the rule of stopping."""
+        longs, doubles = m.longs, m.doubles
+        floats, n = longs[net + at.FLOATS], longs[net + at.N_ROWS]
+        loss = doubles[floats + at.EPOCH_LOSS] / np.float64(n)
+        finished = longs[net + at.FINISHED]
+        doubles[longs[net + at.LOSS_CURVE] + finished] = loss
+        doubles[longs[net + at.RATE_CURVE] + finished] = doubles[floats + at.RATE_NOW]
+        longs[net + at.FINISHED] = finished + 1
+        longs[net + at.EPOCH] += 1
+        longs[net + at.SAMPLES] += n
+        longs[net + at.CURSOR] = 0
+        doubles[floats + at.EPOCH_LOSS] = 0.0
+        rate, schedule = doubles[floats + at.LEARNING_RATE], longs[net + at.SCHEDULE]
+        if schedule == stopping.INVSCALING:
+            rate = invscaling(
+                doubles[floats + at.LEARNING_RATE_INIT],
+                np.float64(longs[net + at.SAMPLES]),
+                doubles[floats + at.POWER_T],
+            )
+        if longs[net + at.MONITOR] != 0:
+            best, count, rate, stops = after_epoch(
+                loss, doubles[floats + at.BEST_LOSS], longs[net + at.NO_IMPROVEMENT],
+                doubles[floats + at.TOL], longs[net + at.N_ITER_NO_CHANGE], schedule,
+                rate, doubles[floats + at.LEARNING_RATE_DECAY],
+            )  # fmt: skip
+            doubles[floats + at.BEST_LOSS] = best
+            longs[net + at.NO_IMPROVEMENT] = count
+            if stops:
+                longs[net + at.STOPPED] = stopping.CONVERGED
+        doubles[floats + at.LEARNING_RATE] = rate
+
+    @device
+    def count(m, net, now):
+        """Go on to the next batch; true at the end of an epoch. By one thread."""
+        longs = m.longs
+        longs[net + at.BATCHES] = now.number + 1
+        longs[net + at.CURSOR] = now.position + now.size
+        return now.position + now.size >= longs[net + at.N_ROWS]
+
+    @device
+    def account(m, net, now):
+        """Account for a batch, by all threads of one block."""
+        loss = math.nan  # of a batch without weight
+        if now.weight_sum > 0.0:
+            loss = batch_loss(m, net, now)
+        if threads.number() == 0:
+            longs = m.longs
+            floats = longs[net + at.FLOATS]
+            if now.weight_sum > 0.0:
+                share = (
+                    longs[net + at.N_ROWS] if longs[net + at.WHOLE] != 0 else now.size
+                )
+                m.doubles[floats + at.EPOCH_LOSS] += loss * np.float64(share)
+                longs[net + at.STEP] = now.step + 1
+                if not math.isfinite(loss):
+                    longs[net + at.STOPPED] = stopping.DIVERGED
+            curve = longs[net + at.BATCH_CURVE]
+            if curve != 0:
+                m.doubles[curve + now.number] = loss
+            if count(m, net, now):
+                finish_epoch(m, net)
+
+    @device
+    def collect(m, net, now):
+        """Account for a batch whose statistics have been collected."""
+        if threads.number() == 0:
+            if now.weight_sum > 0.0 and now.spread > SMALLEST_SPREAD:
+                collected = m.longs[net + at.FLOATS] + at.COLLECTED
+                m.doubles[collected] += np.float64(now.size)
+            if count(m, net, now):
+                m.longs[net + at.EPOCH] += 1
+
+    return Progress(goes_on, prepare, account, collect)

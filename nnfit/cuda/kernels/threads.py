@@ -1,0 +1,119 @@
+"""Threads and blocks: who does what, barriers, sums over a block.
+
+A network is trained by one block of threads or by several. Elements of a phase are
+dealt to blocks and threads by their number, so any number of either computes the same;
+sums have an order of their own for each size of a block, which a device has once.
+"""
+
+from collections import namedtuple
+
+#: Views of the device's memory by type of element, see `nnfit.cuda.modules`, and a block's
+#: shared memory: slices of two matrices, and parts of sums. It is the kernels' own, since
+#: compiled functions cannot return it, and one for all that they call.
+Memory = namedtuple("Memory", "floats doubles longs ints a b parts")
+
+Threads = namedtuple(
+    "Threads",
+    "n_threads lanes groups number lane group barrier sum_of_block "
+    "sum_of_lanes sum_of_groups",
+)
+
+
+def make_threads(cuda, n_threads):
+    """Build what a thread needs to know of the others.
+
+    Parameters
+    ----------
+    cuda : module
+        `numba.cuda`, or what stands for it.
+    n_threads : int
+        Threads of a block, a power of two.
+
+    Returns
+    -------
+    threads : Threads
+        Numbers, and functions for device code. A block's threads are `groups` of
+        `lanes` neighbours, which read neighbouring elements.
+    """
+    device = cuda.jit(device=True)
+    lanes = min(32, max(1, n_threads // 2))
+    groups = n_threads // lanes
+    # LLVM learns that the number is not negative, so that it need not ask whether an
+    # index counts from the end and can load four neighbours at once.
+    mask = 1023
+
+    @device
+    def number():
+        return cuda.threadIdx.x & mask
+
+    @device
+    def lane():
+        return number() % lanes
+
+    @device
+    def group():
+        return number() // lanes
+
+    @device
+    def barrier(m, count, n_blocks):
+        """Wait for all threads of `n_blocks` blocks, which are all resident."""
+        cuda.syncthreads()
+        if n_blocks > 1:
+            if number() == 0:
+                cuda.threadfence()
+                arrived = cuda.atomic.add(m.longs, count, 1)
+                goal = (arrived // n_blocks + 1) * n_blocks
+                while cuda.atomic.add(m.longs, count, 0) < goal:
+                    pass
+                cuda.threadfence()
+            cuda.syncthreads()
+
+    @device
+    def sum_of_block(m, value):
+        """Sum over all threads of the block, which all of them get."""
+        parts = m.parts
+        t = number()
+        cuda.syncthreads()  # for those who still read the sum before
+        parts[t] = value
+        half = n_threads // 2
+        while half > 0:
+            cuda.syncthreads()
+            if t < half:
+                parts[t] += parts[t + half]
+            half //= 2
+        cuda.syncthreads()
+        return parts[0]
+
+    @device
+    def sum_of_lanes(m, value):
+        """Sum over the lanes of the thread's group."""
+        parts = m.parts
+        t, mine = number(), lane()
+        cuda.syncthreads()
+        parts[t] = value
+        half = lanes // 2
+        while half > 0:
+            cuda.syncthreads()
+            if mine < half:
+                parts[t] += parts[t + half]
+            half //= 2
+        cuda.syncthreads()
+        return parts[t - mine]
+
+    @device
+    def sum_of_groups(m, value):
+        """Sum over the same lane of all groups."""
+        parts = m.parts
+        t, mine = number(), lane()
+        cuda.syncthreads()
+        parts[t] = value
+        cuda.syncthreads()
+        total = 0.0
+        for g in range(groups):
+            total += parts[g * lanes + mine]
+        return total
+
+    return Threads(
+        n_threads, lanes, groups, number, lane, group, barrier, sum_of_block,
+        sum_of_lanes, sum_of_groups,
+    )  # fmt: skip

@@ -1,0 +1,28 @@
+"""The device's memory, counted before anything is allocated."""
+
+
+def check_memory(network, n_bytes, device):
+    """Refuse what does not fit.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    n_bytes : int
+        That will be allocated.
+    device : nnfit.cuda.driver.Device
+
+    Raises
+    ------
+    MemoryError
+        Naming the size and the layers.
+    """
+    free, _ = device.memory()
+    if n_bytes <= free:
+        return
+    sizes = [network.n_features, *(layer.n_out for layer in network.layers)]
+    raise MemoryError(
+        f"Training a network with layers of {sizes} units in {network.dtype} needs "
+        f"{n_bytes / 2**30:.3g} GiB more on {device.name}, got {free / 2**30:.3g} GiB of "
+        "free memory. Use smaller hidden_layer_sizes, a smaller batch_size, "
+        "dtype='float32' or device='cpu'."
+    )

@@ -1,0 +1,52 @@
+"""How many blocks train a network, and in how many launches.
+
+The numbers are estimates of what a step takes, to choose between a few blocks that
+wait for each other soon and many that compute sooner. Weights do not depend on it.
+"""
+
+from nnfit.cuda.tables import LARGE, tile_of
+
+#: Seconds of a barrier between blocks, of one within a block, and of a step's own
+#: overhead; and products that a multiprocessor finishes in a second, a quarter of what
+#: 128 of them at 1.7 GHz could.
+GRID_BARRIER, BLOCK_BARRIER, STEP, PRODUCTS = 1.5e-6, 5e-8, 5e-7, 5e10
+
+
+def launches_pay(network, batch):
+    """Whether each step of a batch shall have a launch of its own."""
+    return tile_of(network, batch) is LARGE
+
+
+def seconds_of_batch(work, tile, n_blocks):
+    """Rough time of a batch.
+
+    Parameters
+    ----------
+    work : list of nnfit.cuda.steps.Work
+    tile : Tile
+    n_blocks : int
+    """
+    barrier = GRID_BARRIER if n_blocks > 1 else BLOCK_BARRIER
+    size = tile.rows * tile.columns / PRODUCTS
+    return sum(
+        barrier + -(-part.blocks // n_blocks) * (STEP + part.depth * size)
+        for part in work
+    )
+
+
+def choose_blocks(work, tile, resident):
+    """Number of blocks with which a batch takes the least time.
+
+    Parameters
+    ----------
+    work : list of nnfit.cuda.steps.Work
+    tile : Tile
+    resident : int
+        Blocks that the device runs at once.
+    """
+    useful = min(max(part.blocks for part in work), resident)
+    candidates = {1, useful, *(2**i for i in range(useful.bit_length()))}
+    return min(
+        (n for n in sorted(candidates) if n <= useful),
+        key=lambda n: seconds_of_batch(work, tile, n),
+    )

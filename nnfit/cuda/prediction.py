@@ -1,0 +1,232 @@
+"""Predictions and validation on the device: rows through a network, part by part."""
+
+import math
+
+import numpy as np
+import scipy.sparse
+
+from nnfit.cuda import fields as at
+from nnfit.cuda import modules
+from nnfit.cuda.data import Data
+from nnfit.cuda.driver import open_device
+from nnfit.cuda.scores import score_of
+from nnfit.cuda.space import index_of
+from nnfit.cuda.tables import Table, functions_of, kind_of, tile_of
+
+BUILDER = "nnfit.cuda.kernels.prediction:prediction"
+#: Bytes of the buffers of one part of a prediction, and its most rows: enough for every
+#: multiprocessor to have several blocks of rows.
+PART_BYTES, PART_ROWS = 2**28, 2**16
+
+
+def predict(
+    network, weights, X, *, raw=False, n_threads=1, dropout=None, device_number=0
+):
+    """Predict with a fitted network; thread-safe, since nothing is kept.
+
+    Parameters
+    ----------
+    network, weights, X, raw, dropout
+        See `nnfit.cpu.engine.predict`.
+    n_threads : int
+        Not used.
+    device_number : int, default=0
+
+    Returns
+    -------
+    prediction : ndarray of shape (n_samples, n_outputs)
+    """
+    stream = open_device(device_number).stream()
+    try:
+        return Prediction(stream, network, X, raw, dropout).run(weights)
+    finally:
+        stream.close()
+
+
+class _Forward(Table):
+    """A network that is not trained, and the kernel for its rows.
+
+    Parameters
+    ----------
+    stream : nnfit.cuda.driver.Stream
+    network : nnfit.network.description.Network
+    n_rows : int
+        Rows that there are.
+    kind : dict
+        What is particular about the kernel.
+    """
+
+    def __init__(self, stream, network, n_rows, **kind):
+        item = np.dtype(network.dtype).itemsize
+        units = 4 * sum(layer.n_out for layer in network.layers) + network.n_features
+        part = max(1, min(PART_ROWS, PART_BYTES // (item * units), n_rows))
+        tile = tile_of(network, part)
+        super().__init__(network, part, tile, trains=False)
+        self.stream, self.part = stream, part
+        functions = functions_of(network)
+        if "loss" in kind:
+            kind["loss"] = functions.loss
+        self.kind = kind_of(network, tile, functions, trains=False, **kind)
+        text, own = self.kind.encoded()
+        self._module = modules.load(
+            stream.device, BUILDER, text, *own, fingerprint=functions.fingerprint
+        )
+        self.floats[at.TOTAL_WEIGHT] = 1.0
+        self.ints[at.WHOLE] = 1
+        if self.kind.gathers:
+            self.reserve(at.INPUT, "input", part * network.n_features)
+            self.same(self.layer(0) + at.INPUTS, "input")
+            self.reserve(at.BATCH_WEIGHT, "batch weight", part)
+
+    def launch(self, name, n_rows, position):
+        """Run the kernel on rows that the tables point to."""
+        grid = -(-n_rows // self.kind.tile.rows)
+        block = self.kind.tile.n_threads
+        integers = (self.address, n_rows, position)
+        self._module.launch(self.stream, name, grid, block, integers)
+
+    def outputs(self, n_rows):
+        """What the last layer has for so many rows."""
+        n = self.network.n_outputs
+        name = f"output {len(self.network.layers) - 1}"
+        return self.space.get(name, n_rows * n).reshape(n_rows, n)
+
+
+class Prediction(_Forward):
+    """Prediction of rows that come from the host part by part.
+
+    Parameters
+    ----------
+    stream : nnfit.cuda.driver.Stream
+    network : nnfit.network.description.Network
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    raw : bool
+        Return raw predictions, before the inverse link.
+    dropout : tuple or None
+        See `nnfit.cpu.engine.predict`.
+    """
+
+    def __init__(self, stream, network, X, raw, dropout):
+        rates, input_rate, seed, number = dropout or ((), 0.0, 0, 0)
+        is_sparse = scipy.sparse.issparse(X)
+        super().__init__(
+            stream,
+            network,
+            X.shape[0],
+            is_sparse=is_sparse,
+            drops=any(rates),
+            augments=input_rate > 0.0,
+            gathers=is_sparse or input_rate > 0.0,
+            link="identity" if raw else network.loss.link,
+        )
+        self._X = X
+        n_layers = len(network.layers)
+        self.space.reserve("parameters", self.layout.size)
+        self.same(at.PARAMETERS, "parameters")
+        self.reserve(at.DROPOUT_RATES, "dropout", n_layers, np.float64)
+        self.ints[at.SEED] = np.uint64(seed).astype(np.int64)
+        self.ints[at.STEP] = number
+        self._rates = np.zeros(n_layers)
+        self._rates[: len(rates)] = rates
+        self._rates[-1] = input_rate
+
+    def run(self, weights):
+        """Predictions with some weights, (n_samples, n_outputs)."""
+        n_rows = self._X.shape[0]
+        out = np.empty((n_rows, self.network.n_outputs), self.network.dtype)
+        self.allocate(self.stream)
+        self.space.set("parameters", self.layout.pack(weights))
+        self.space.set("dropout", self._rates)
+        for begin in range(0, n_rows, self.part):
+            end = min(begin + self.part, n_rows)
+            kept = self._point_to(self._X[begin:end], begin)
+            self.upload()
+            self.launch("predict", end - begin, begin)
+            out[begin:end] = self.outputs(end - begin)
+            del kept
+        return out
+
+    def _point_to(self, X, begin):
+        """Send rows, whose numbers begin with `begin`; returns their buffers."""
+        ints = self.ints
+        if self.kind.is_sparse:
+            X.sort_indices()
+            values, indices = X.data, X.indices.astype(np.int32)
+            starts = self.stream.upload(X.indptr.astype(np.int64))
+            buffers = self.stream.upload(values), self.stream.upload(indices), starts
+            ints[at.X], ints[at.INDICES] = map(index_of, buffers[:2])
+            ints[at.INDPTR] = index_of(starts) - begin
+            return buffers
+        buffer = self.stream.upload(np.ascontiguousarray(X).ravel())
+        if self.kind.gathers:
+            ints[at.X] = index_of(buffer) - begin * self.network.n_features
+        else:
+            ints[self.layer(0) + at.INPUTS] = index_of(buffer)
+        return buffer
+
+
+class Evaluation(_Forward):
+    """Loss and score of some rows, again and again, as the weights change.
+
+    Parameters
+    ----------
+    stream : nnfit.cuda.driver.Stream
+    network : nnfit.network.description.Network
+    X, y, sample_weight, rows
+        As `nnfit.cpu.engine.Engine.set_data` takes them.
+    score : {"accuracy", "multilabel_accuracy", "r2"} or None
+    """
+
+    def __init__(self, stream, network, X, y, sample_weight, rows, score):
+        data = Data(stream, X, y, sample_weight, rows)
+        super().__init__(
+            stream, network, data.n_rows, is_sparse=data.is_sparse, loss=None
+        )
+        self._data, self._score, ints = data, score, self.ints
+        if rows is not None:
+            y = y[rows]
+            sample_weight = None if sample_weight is None else sample_weight[rows]
+        self._y, self._weight = y, sample_weight
+        ints[at.N_TARGETS] = data.n_targets
+        last = self.layer(len(network.layers) - 1)
+        size = self.part * network.n_outputs
+        self.reserve(last + at.GRADIENT_BY_Z, "gradient", size)
+        self.reserve(at.ROW_LOSS, "row loss", self.part, np.float64)
+        parameters = (*network.loss_parameters, *[0.0] * network.n_outputs)
+        self.reserve(at.LOSS_PARAMETERS, "loss parameters", len(parameters))
+        if rows is not None:
+            self.reserve(at.ORDER, "order", data.n_rows, np.int32)
+        self.allocate(stream)
+        self.space.set("loss parameters", parameters)
+        if rows is not None:
+            self.space.set("order", rows)
+        data.point_to(ints)
+        total = data.n_rows if sample_weight is None else sample_weight.sum()
+        self.floats[at.TOTAL_WEIGHT] = total
+
+    def run(self, parameters):
+        """Weighted mean loss and score with parameters at an address.
+
+        Parameters
+        ----------
+        parameters : int
+
+        Returns
+        -------
+        loss, score : float
+            NaN for a score that is None or undefined.
+        """
+        self.ints[at.PARAMETERS] = parameters
+        self.upload()
+        n_rows, losses, raw = self._data.n_rows, [], []
+        for begin in range(0, n_rows, self.part):
+            count = min(self.part, n_rows - begin)
+            self.launch("evaluate", count, begin)
+            losses.append(self.space.get("row loss", count))
+            if self._score is not None:
+                raw.append(self.outputs(count))
+        loss = float(np.concatenate(losses).sum()) * self.network.loss_scale
+        if self._score is None:
+            return loss, math.nan
+        raw = np.concatenate(raw)
+        return loss, score_of(self._score, self.network, raw, self._y, self._weight)

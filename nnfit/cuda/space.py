@@ -1,0 +1,67 @@
+"""Buffers on the device, and tables that say where they are."""
+
+import numpy as np
+
+#: Elements between the beginnings of buffers in one allocation: 256 bytes of float32.
+ALIGNMENT = 64
+
+
+class Space:
+    """Buffers of a network that are allocated together.
+
+    First everything is reserved, then it is allocated, then addresses are known.
+
+    Parameters
+    ----------
+    dtype : {"float32", "float64"}
+        Of what is reserved without a type of its own.
+    """
+
+    def __init__(self, dtype):
+        self._dtype = np.dtype(dtype)
+        self._sizes = {}
+        self._places = {}
+        self._buffers = {}
+
+    def reserve(self, name, size, dtype=None):
+        """Reserve `size` elements under a name."""
+        dtype = np.dtype(dtype or self._dtype)
+        start = self._sizes.get(dtype, 0)
+        self._places[name] = dtype, start, int(size)
+        self._sizes[dtype] = start + -(-int(size) // ALIGNMENT) * ALIGNMENT
+
+    @property
+    def n_bytes(self):
+        """Of all that is reserved, an exact Python int."""
+        return sum(dtype.itemsize * size for dtype, size in self._sizes.items())
+
+    def allocate(self, stream):
+        """Allocate what is reserved, as zeros."""
+        for dtype, size in self._sizes.items():
+            self._buffers[dtype] = stream.empty(size, dtype)
+            self._buffers[dtype].zero()
+
+    def __contains__(self, name):
+        return name in self._places
+
+    def index(self, name):
+        """What kernels call the address of a buffer."""
+        dtype, start, _ = self._places[name]
+        return index_of(self._buffers[dtype]) + start
+
+    def set(self, name, values, start=0):
+        """Copy an array to a buffer."""
+        dtype, begin, _ = self._places[name]
+        values = np.ascontiguousarray(values, dtype).ravel()
+        self._buffers[dtype].set(values, begin + start)
+
+    def get(self, name, size=None):
+        """Copy of a buffer, or of its first elements."""
+        dtype, start, whole = self._places[name]
+        stop = start + (whole if size is None else size)
+        return self._buffers[dtype].get(start, stop)
+
+
+def index_of(buffer):
+    """Address of a buffer in elements; 0 for None."""
+    return 0 if buffer is None else buffer.address // buffer.dtype.itemsize

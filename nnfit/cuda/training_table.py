@@ -1,0 +1,318 @@
+"""The table of a training: settings, data and progress in one place."""
+
+import numpy as np
+
+from nnfit.cpu.orders import shuffled_orders
+from nnfit.cuda import fields as at
+from nnfit.cuda.steps import (
+    collecting_steps,
+    in_launches,
+    is_matrix,
+    steps_of_batch,
+)
+from nnfit.cuda.tables import Table
+from nnfit.functions.mixup import beta_quantiles
+from nnfit.functions.stopping import RUNNING, SCHEDULES
+
+#: Epochs of one call, and bytes of their orders of rows; longer trainings take several.
+MAX_EPOCHS, MAX_ORDERS = 8192, 2**25
+#: What a change of data or settings leaves as it is.
+PROGRESS = (at.EPOCH, at.STEP, at.SAMPLES, at.NO_IMPROVEMENT)
+
+
+class TrainingTable(Table):
+    """Table that the training kernels work on.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    solver : nnfit.functions.optimizers.Optimizer or None
+    tile : Tile
+    settings : nnfit.engine_settings.EngineSettings
+    data : nnfit.cuda.data.Data
+    launches : bool
+        Whether each step of a batch has a launch of its own.
+
+    Attributes
+    ----------
+    steps : list of Step
+        Of a batch.
+    max_batches : int
+        Of a call, for which there is room.
+    per_epoch : int
+        Batches of an epoch.
+    """
+
+    def __init__(self, network, solver, tile, settings, data, launches):
+        self.settings, self.data = settings, data
+        features = settings.features(solver)
+        self.batch = batch = min(settings.batch_size, data.n_rows)
+        super().__init__(network, batch, tile, trains=True)
+        self.steps = steps_of_batch(network, solver, features, self._bounds())
+        if launches:
+            self.steps = in_launches(self.steps)
+        self._collecting = collecting_steps(network)
+        per_epoch = -(-data.n_rows // batch)
+        epochs = max(2, min(MAX_EPOCHS, MAX_ORDERS // (4 * data.n_rows)))
+        self._epochs_ahead = epochs
+        self.max_batches = (epochs - 1) * per_epoch
+        self.per_epoch = per_epoch
+        self._fill(solver, features)
+        self._reserve_buffers(features)
+        self._reserve_settings(solver)
+
+    def _bounds(self):
+        settings = self.settings
+        return bool(np.isfinite(settings.max_norm)) or settings.average
+
+    @property
+    def has_plan(self):
+        """Whether something is said of each batch before a call."""
+        return self.settings.plan is not None or self.data.sample_weight is not None
+
+    @property
+    def is_shuffled(self):
+        """Whether every epoch has an order of its own."""
+        return bool(self.settings.shuffle)
+
+    def _fill(self, solver, features):
+        ints, floats, settings = self.ints, self.floats, self.settings
+        ints[at.N_ROWS], ints[at.N_TARGETS] = self.data.n_rows, self.data.n_targets
+        ints[at.BATCH_SIZE] = self.batch
+        ints[at.SEED] = np.uint64(settings.seed).astype(np.int64)
+        ints[at.SCHEDULE] = SCHEDULES[settings.schedule]
+        ints[at.MONITOR] = settings.monitor_loss
+        ints[at.N_ITER_NO_CHANGE] = settings.n_iter_no_change
+        floats[at.ALPHA], floats[at.L1] = settings.alpha, settings.l1
+        floats[at.CLIP_NORM] = settings.clip_norm
+        floats[at.CLIP_VALUE] = settings.clip_value
+        floats[at.MAX_NORM], floats[at.NOISE] = settings.max_norm, settings.input_noise
+        floats[at.WEIGHT_DECAY] = settings.weight_decay
+        floats[at.LEARNING_RATE_INIT] = settings.learning_rate_init
+        floats[at.LEARNING_RATE] = settings.learning_rate_init
+        floats[at.LEARNING_RATE_DECAY] = settings.learning_rate_decay
+        floats[at.POWER_T], floats[at.TOL] = settings.power_t, settings.tol
+        floats[at.BEST_LOSS] = np.inf
+        floats[at.LOSS_SCALE] = self.network.loss_scale
+        ints[at.MOMENTUM] = -1
+        if solver is not None and solver.momentum is not None:
+            ints[at.MOMENTUM] = number = solver.parameters.index(solver.momentum)
+            floats[at.MOMENTUM_GIVEN] = settings.hyper[number]
+        for index in range(len(self.network.layers)):
+            self.ints[self.layer(index) + at.MATRIX] = is_matrix(
+                self.network, solver, index
+            )
+        has_rates = features.has_rates
+        ints[at.N_RATE_ROWS] = len(self.network.layers) if has_rates else 1
+
+    def _reserve_buffers(self, features):
+        network, batch, size = self.network, self.batch, self.layout.size
+        double, n_units = np.float64, int(self.ints[at.N_UNITS])
+        self.reserve(at.INPUT, "input", 2 * batch * network.n_features)
+        self.same(self.layer(0) + at.INPUTS, "input")
+        self.reserve(at.BATCH_WEIGHT, "batch weight", 2 * batch)
+        self.reserve(at.ROW_LOSS, "row loss", batch, double)
+        self.reserve(at.PENALTY, "penalty", 2 * n_units, double)
+        self.reserve(at.SQUARES, "squares", n_units, double)
+        rates = int(self.ints[at.N_RATE_ROWS]) * at.N_RATES
+        self.reserve(at.RATES, "rates", rates)
+        self.reserve(at.BARRIER, "barrier", 1, np.int64)
+        if features.mixes:
+            shape = batch * network.n_outputs
+            self.reserve(at.PARTNER_GRADIENT, "partner gradient", shape)
+        if features.updates_whole:
+            self.reserve(at.GRADIENT, "gradient of all", size)
+            self._reserve_matrices()
+        # Of one call:
+        curve = min(self._epochs_ahead, MAX_EPOCHS)
+        self.reserve(at.LOSS_CURVE, "loss curve", curve, double)
+        self.reserve(at.RATE_CURVE, "rate curve", curve, double)
+        rows = self._epochs_ahead if self.is_shuffled else 1
+        if self.is_shuffled or self.data.rows is not None:
+            self.reserve(at.ORDER, "order", rows * self.data.n_rows, np.int32)
+        if self.has_plan:
+            size = (self.max_batches + 1) * at.N_PLANNED
+            self.reserve(at.PLAN, "plan", size, double)
+
+    def _reserve_matrices(self):
+        layers = self.network.layers[1:-1]
+        rows = [max(layer.n_in, layer.n_out) for layer in layers]
+        columns = [min(layer.n_in, layer.n_out) for layer in layers]
+        sizes = [a * b for a, b in zip(rows, columns, strict=True)]
+        size, square = max(sizes, default=0), max((n * n for n in columns), default=0)
+        for index, name, n in (
+            (at.MATRIX_X, "matrix x", size),
+            (at.MATRIX_Y, "matrix y", size),
+            (at.MATRIX_S, "matrix s", square),
+            (at.MATRIX_D, "matrix d", square),
+        ):
+            self.reserve(index, name, n)
+
+    def _reserve_settings(self, solver):
+        """What settings are that are more than a number."""
+        settings, double = self.settings, np.float64
+        self._given = {}
+        n_layers = len(self.network.layers)
+        # As many as the kernels read, whatever the optimizer or the loss has.
+        self._give(at.HYPER, "hyper", np.resize((*settings.hyper, *[0.0] * 8), 8))
+        parameters = np.zeros(max(self.network.n_outputs, 1))
+        given = self.network.loss_parameters
+        parameters = np.resize((*given, *parameters), max(len(given), len(parameters)))
+        self.space.reserve("loss parameters", len(parameters))
+        self.same(at.LOSS_PARAMETERS, "loss parameters")
+        self._given["loss parameters"] = parameters
+        rates = np.zeros(n_layers)
+        rates[: len(settings.dropout)] = settings.dropout
+        rates[-1] = settings.input_dropout
+        self._give(at.DROPOUT_RATES, "dropout", rates)
+        self.space.reserve("no dropout", n_layers, double)
+        if settings.learning_rate_factors:
+            self._give(at.LAYER_RATES, "factors", settings.learning_rate_factors)
+        if settings.mixup > 0.0:
+            self._give(at.BETA_QUANTILES, "quantiles", beta_quantiles(settings.mixup))
+        self._give_steps(at.STEPS, "steps", self.steps)
+        self.ints[at.N_STEPS] = len(self.steps)
+        if self.network.normalization == "batch":
+            self._give_steps(None, "collecting", self._collecting)
+            self.space.reserve("other ints", len(self.ints), np.int64)
+            self.space.reserve("other floats", len(self.floats), double)
+
+    def _give(self, index, name, values, dtype=np.float64):
+        values = np.asarray(values, dtype)
+        self.space.reserve(name, values.size, dtype)
+        if index is not None:
+            self.same(index, name)
+        self._given[name] = values
+
+    def _give_steps(self, index, name, steps):
+        self._give(index, name, [tuple(step) for step in steps], np.int64)
+
+    def begin(self, stream, state):
+        """Allocate, and point to parameters and data.
+
+        Parameters
+        ----------
+        stream : nnfit.cuda.driver.Stream
+        state : dict of int
+            Number in the table and address of what the engine itself keeps.
+        """
+        self.allocate(stream)
+        for name, values in self._given.items():
+            self.space.set(name, values)
+        self.data.point_to(self.ints)
+        for index, address in state.items():
+            self.ints[index] = address
+        if not self.is_shuffled and self.data.rows is not None:
+            self.space.set("order", self.data.rows.astype(np.int32))
+
+    def carry_over(self, before):
+        """Take the progress of the table before this one."""
+        for index in PROGRESS:
+            self.ints[index] = before.ints[index]
+        for index in (at.LEARNING_RATE, at.BEST_LOSS):
+            self.floats[index] = before.floats[index]
+
+    # ----------------------------------------------------------------- calls
+
+    def prepare_call(self, max_epochs, max_batches, first_batch):
+        """Send what the next call needs.
+
+        Parameters
+        ----------
+        max_epochs : int
+            Number of the epoch before which it ends.
+        max_batches : int
+            Of this call, at most `max_batches`.
+        first_batch : int
+            Batches done with these settings.
+        """
+        ints = self.ints
+        ints[at.MAX_EPOCHS], ints[at.MAX_BATCHES] = max_epochs, max_batches
+        ints[at.BATCHES] = ints[at.FINISHED] = 0
+        epoch, cursor = int(ints[at.EPOCH]), int(ints[at.CURSOR])
+        # One more, of the batch after the last one.
+        last = cursor // self.batch + max_batches + 1
+        n_epochs = min(-(-last // self.per_epoch), self._epochs_ahead)
+        ints[at.FIRST_EPOCH], orders = epoch, None
+        if self.is_shuffled:
+            ints[at.ORDER_STRIDE] = self.data.n_rows
+            orders = shuffled_orders(
+                self.data.all_rows, self.settings.seed, epoch, n_epochs
+            )
+            self.space.set("order", orders)
+        if self.has_plan:
+            self._send_plan(first_batch, max_batches + 1, orders, n_epochs, cursor)
+        self.upload()
+
+    def _send_plan(self, first_batch, count, orders, n_epochs, cursor):
+        plan = np.ones((count, at.N_PLANNED))
+        plan[:, : at.PLAN_WEIGHT] = 1.0, 1.0, 1.0, 1.0, 0.0
+        if self.settings.plan is not None:
+            plan[:, : at.PLAN_WEIGHT] = self.settings.plan(first_batch, count)
+        if orders is None:
+            orders = np.broadcast_to(self.data.all_rows, (n_epochs, self.data.n_rows))
+        weights = self._weights_of_batches(orders)[cursor // self.batch :]
+        plan[: len(weights), at.PLAN_WEIGHT :] = weights[:count]
+        self.space.set("plan", plan)
+
+    def _weights_of_batches(self, orders):
+        """Sums and spreads of the weights of all batches of some epochs, (n, 2)."""
+        starts = np.arange(0, self.data.n_rows, self.batch)
+        sizes = np.diff(starts, append=self.data.n_rows).astype(np.float64)
+        if self.data.sample_weight is None:
+            sums = squares = np.tile(sizes, len(orders))
+        else:
+            weights = self.data.sample_weight[orders]
+            sums = np.add.reduceat(weights, starts, axis=1).ravel()
+            squares = np.add.reduceat(weights * weights, starts, axis=1).ravel()
+        positive = np.where(sums > 0.0, sums, 1.0)
+        return np.stack([sums, 1.0 - squares / positive**2], axis=1)
+
+    def curves(self):
+        """Losses and learning rates of the epochs finished in a call."""
+        finished = int(self.ints[at.FINISHED])
+        return {
+            "loss": self.space.get("loss curve", finished),
+            "learning_rate": self.space.get("rate curve", finished),
+        }
+
+    # ------------------------------------------------------------ statistics
+
+    def prepare_collection(self, parameters):
+        """Send a table for a pass that collects the statistics of all batches.
+
+        Nothing is dropped or changed at random, and rows come in order.
+
+        Parameters
+        ----------
+        parameters : int
+            Address of those that the statistics belong to.
+
+        Returns
+        -------
+        address : int
+            Of the table.
+        steps : list of Step
+        """
+        ints, floats = self.ints.copy(), self.floats.copy()
+        self.space.set("no dropout", np.zeros(len(self.network.layers)))
+        ints[at.PARAMETERS], ints[at.COLLECTING] = parameters, 1
+        ints[at.DROPOUT_RATES] = self.space.index("no dropout")
+        ints[at.BETA_QUANTILES] = floats[at.NOISE] = floats[at.COLLECTED] = 0
+        ints[at.STOPPED], ints[at.MONITOR] = RUNNING, 0
+        ints[at.CURSOR] = ints[at.BATCHES] = ints[at.EPOCH] = ints[at.FIRST_EPOCH] = 0
+        ints[at.MAX_EPOCHS], ints[at.MAX_BATCHES] = 1, self.per_epoch
+        ints[at.ORDER_STRIDE] = 0
+        if at.ORDER in self._addresses:
+            self.space.set("order", self.data.all_rows.astype(np.int32))
+        if self.has_plan:
+            orders = self.data.all_rows[None]
+            plan = np.ones((self.per_epoch, at.N_PLANNED))
+            plan[:, at.PLAN_WEIGHT :] = self._weights_of_batches(orders)
+            self.space.set("plan", plan)
+        ints[at.STEPS] = self.space.index("collecting")
+        ints[at.N_STEPS] = len(self._collecting)
+        ints[at.FLOATS] = self.space.index("other floats")
+        self.space.set("other ints", ints)
+        self.space.set("other floats", floats)
+        return self.space.index("other ints"), self._collecting
