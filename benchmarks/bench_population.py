@@ -7,40 +7,33 @@ import numpy as np
 from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 
+from nnfit.training.device import resolve
+
 from .population import make_searches, networks_a_second
 
-OPTIONS = dict(candidates=30, folds=3, hidden=[32], max_iter=30, jobs=2)
+SEARCHES = make_searches(
+    SimpleNamespace(
+        candidates=30, folds=3, hidden=[32], max_iter=30, jobs=2, device="cuda"
+    )
+)
 
 
 class Search:
-    params = [
-        ["GridSearchCV", "PopulationSearchCV"],
-        [1, 2, None],
-        ["cpu", "cuda"],
-    ]
-    param_names = ["search", "n_jobs", "device"]
+    params = list(SEARCHES)
+    param_names = ["search"]
     timeout = 120
 
-    def setup(self, kind, n_jobs, device):
-        options = SimpleNamespace(**OPTIONS, device=device)
-        X, y = load_digits(return_X_y=True)
-        self.X, self.y = (X / 16).astype(np.float32), y
-        self.make = make_searches(options).get(f"{kind}, {device}, n_jobs={n_jobs}")
-        if self.make is None:  # that combination says nothing new
-            raise NotImplementedError
-        if device != "cpu":
-            from nnfit.training.device import resolve
+    def setup(self, name):
+        self.search = SEARCHES[name]()
+        if self.search.estimator.device != "cpu" and resolve("auto") == "cpu":
+            raise NotImplementedError  # no GPU; asv skips it
+        X, self.y = load_digits(return_X_y=True)
+        self.X = (X / 16).astype(np.float32)
+        self.track_networks(name)  # compiles, or loads
 
-            if resolve("auto") == "cpu":
-                raise NotImplementedError
-        self.run()  # compiles, or loads
-
-    def run(self):
+    def track_networks(self, name):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            return networks_a_second(self.make(), self.X, self.y)
-
-    def track_networks(self, *names):
-        return self.run()
+            return networks_a_second(self.search, self.X, self.y)
 
     track_networks.unit = "networks/s"

@@ -37,13 +37,11 @@ def make_searches(options):
     grid = make_grid(options.candidates)
 
     def make(kind, device, n_jobs):
-        # The names of devices came with a parameter, which the CPU does not need.
-        where = {} if device == "cpu" else {"device": device}
         net = MLPClassifier(
             hidden_layer_sizes=tuple(options.hidden),
             max_iter=options.max_iter,
             random_state=0,
-            **where,
+            device=device,
         )
         return kind(net, grid, cv=options.folds, n_jobs=n_jobs, refit=False)
 
