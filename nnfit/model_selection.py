@@ -8,8 +8,8 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.population import MOST_AT_ONCE, population
 from nnfit.training import device
-from nnfit.training.population import MOST_AT_ONCE, population
 from nnfit.training.side_by_side import side_by_side
 
 

@@ -33,10 +33,16 @@ from sklearn.model_selection import (
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, model_selection
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    PopulationSearchCV,
+    model_selection,
+    population,
+)
 from nnfit.cpu import engine as cpu
-from nnfit.training import device, population, threads
-from nnfit.training.interruption import Abandoned, Interruption, interrupted_by
+from nnfit.interruption import Abandoned, Interruption, interrupted_by
+from nnfit.training import device, threads
 from nnfit.training.side_by_side import side_by_side
 from tests.conftest import use_numpy_engine
 

@@ -1,10 +1,13 @@
 """Data on the device."""
 
+from functools import partial
+
 import numpy as np
 import scipy.sparse
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.space import index_of
+from nnfit.population import shared_upload
 
 
 class Data:
@@ -40,7 +43,7 @@ class Data:
             self.indptr = stream.upload(X.indptr.astype(np.int64))
             self.indices = stream.upload(X.indices.astype(np.int32))
         else:
-            self._values = stream.upload(X.ravel())
+            self._values = shared_upload(X, partial(_upload, stream), stream.device)
         self.y = stream.upload(y.ravel())
         if sample_weight is not None:
             self.weight = stream.upload(sample_weight)
@@ -50,3 +53,10 @@ class Data:
         ints[at.X], ints[at.Y] = index_of(self._values), index_of(self.y)
         ints[at.INDPTR], ints[at.INDICES] = map(index_of, (self.indptr, self.indices))
         ints[at.SAMPLE_WEIGHT] = index_of(self.weight)
+
+
+def _upload(stream, array):
+    """Copy an array to the device; other streams may read it at once."""
+    buffer = stream.upload(array.ravel())
+    stream.synchronize()
+    return buffer

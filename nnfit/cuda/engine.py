@@ -10,6 +10,7 @@ import time
 
 import numpy as np
 
+from nnfit import population
 from nnfit.cuda import fields as at
 from nnfit.cuda import modules
 from nnfit.cuda.data import Data
@@ -58,6 +59,7 @@ class Engine:
     threads_used = 1
 
     def __init__(self, network, solver, *, n_threads=1, choose=False, device_number=0):
+        self._member = population.join()  # before it takes memory of the device
         self.network, self.solver = network, solver
         self.stream = open_device(device_number).stream()
         self.progress = Progress(self)
@@ -81,10 +83,11 @@ class Engine:
         return buffer
 
     def close(self):
-        """Give the device's memory back."""
+        """Give the device's memory back, and the place in a population."""
         self._tables = self._data = self._watch = None
         self._parameters = self._state = self._average = self._memory = None
         self.stream.close()
+        self._member.leave()
 
     # --------------------------------------------------------------- weights
 
@@ -219,7 +222,7 @@ class Engine:
     # -------------------------------------------------------------- training
 
     def train(self, max_epochs, seconds=math.inf):
-        """Train for about a tenth of a second.
+        """Train for about a tenth of a second, in a population with the others.
 
         Parameters
         ----------
@@ -233,9 +236,7 @@ class Engine:
         curves : dict of ndarray
             See `nnfit.cpu.engine.Engine.train`.
         """
-        self.begin(max_epochs, seconds)
-        run_together([self])
-        return self.finish()
+        return self._member.train(self, run_together, max_epochs, seconds)
 
     def begin(self, max_epochs, seconds=math.inf):
         """Send what `run_together` needs for a call of `train`."""

@@ -23,15 +23,15 @@ from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
-from nnfit.training import device
-from nnfit.training.interruption import (
+from nnfit.interruption import (
     Abandoned,
     Interruption,
     check_interruption,
     interrupted_by,
 )
+from nnfit.population import population
+from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
-from nnfit.training.population import population
 from nnfit.training.threads import STEP_OPERATIONS, operations_per_row
 
 

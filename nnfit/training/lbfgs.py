@@ -10,7 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils.optimize import _check_optimize_result
 
 from nnfit.blas import one_blas_thread
-from nnfit.training.interruption import check_interruption
+from nnfit.interruption import check_interruption
 from nnfit.training.loop import INTERRUPTED, NON_FINITE, OUT_OF_TIME, SCALING_ADVICE
 
 

@@ -12,7 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit.engine_settings import EngineSettings
 from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
-from nnfit.training.interruption import check_interruption
+from nnfit.interruption import check_interruption
 from nnfit.training.schedules import Plan
 
 NOT_CONVERGED = (

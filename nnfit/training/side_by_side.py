@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import joblib
 from joblib.parallel import ParallelBackendBase, get_active_backend
 
-from nnfit.training.interruption import Abandoned, Interruption, interrupted_by
+from nnfit.interruption import Abandoned, Interruption, interrupted_by
 from nnfit.training.threads import free_processors
 
 

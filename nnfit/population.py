@@ -30,7 +30,7 @@ from contextvars import ContextVar
 from hashlib import blake2b
 from weakref import WeakValueDictionary
 
-from nnfit.training.interruption import check_interruption
+from nnfit.interruption import check_interruption
 
 #: Engines that are there at once, each with weights, moments and activations on the
 #: device, and a thread of its own. Further ones wait for one to leave.
