@@ -22,6 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_info
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.interruption import interrupted_by
 from nnfit.training import device, threads
 from tests.conftest import use_numpy_engine
 
@@ -419,7 +420,7 @@ def interrupt(monkeypatch, at, solver="adam"):
             calls.append(1)
             if len(calls) == at:
                 signal.raise_signal(signal.SIGINT)
-                time.sleep(0.3)  # the main thread wakes up
+                assert interrupted_by.get().wait(10)  # the main thread wakes up
         return original(self, *arguments)
 
     monkeypatch.setattr(engine, name, step)

@@ -413,7 +413,7 @@ def interrupt(monkeypatch, at):
             calls.append(1)
             if len(calls) == at:
                 signal.raise_signal(signal.SIGINT)
-                time.sleep(0.3)  # the main thread wakes up
+                assert interrupted_by.get().wait(10)  # the main thread wakes up
         return original(self, *arguments)
 
     monkeypatch.setattr(engine, "train", train)
