@@ -16,7 +16,7 @@ from nnfit.functions.losses import LOSSES
 #: Tiles of products in kernels that run whole batches, and of large products. Of small
 #: ones there shall be many, for each multiprocessor one; large ones reuse what they
 #: have read more often: 12 values for 32 products of a thread.
-SMALL = Tile(32, 32, 2, 2, 32)
+SMALL = Tile(32, 32, 2, 2, 16)
 LARGE = Tile(128, 64, 8, 4, 8)
 #: Operations of a pass over a batch from which on products are large: one in ten
 #: launches of some 10 microseconds then keeps the device busy for longer than that.

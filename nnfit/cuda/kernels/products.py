@@ -10,6 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 from numba.core import types as nb
+from numpy import uint64
+
+#: Steps of a slice's sum that are written out one after the other; a loop over more
+#: would cost more in its counting than in its sums.
+RUN = 8
+#: More than any depth of a slice.
+MASK = 1023
 
 
 class Tile(NamedTuple):
@@ -76,22 +83,21 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
         first `row` and `column` of the tile, and what `store` gets.
     """
     tile, dtype = kind.tile, kind.dtype
-    scalar = np.dtype(dtype).type
-    zero = scalar(0.0)
-    number_type = nb.float32 if dtype == "float32" else nb.float64
+    zero = np.dtype(dtype).type(0.0)
+    number_type = getattr(nb, dtype)
     rectangle = (tile.thread_rows, tile.thread_columns)
     rows_each, columns_each = rectangle
-    across = tile.columns // columns_each
+    n_done, across = rows_each * columns_each, tile.columns // columns_each
     tile_rows, tile_columns, slice_depth = tile.rows, tile.columns, tile.depth
+    run = min(RUN, slice_depth)
     n_threads = tile.n_threads
     loads_a = tile.rows * tile.depth // n_threads
     loads_b = tile.columns * tile.depth // n_threads
-    a_along, b_along = along_depth
-    loaded = loads_a + loads_b
     own_columns = -(-tile.columns // n_threads)
-    number = threads.number
+    a_along, b_along = along_depth
+    device, number = cuda.jit(device=True), threads.number
 
-    @cuda.jit(device=True)
+    @device
     def place(t, q, size, along):
         """Element and depth in a slice that a thread loads as its number q."""
         e = t + q * n_threads
@@ -99,25 +105,39 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
             return e // slice_depth, e % slice_depth
         return e % size, e // size
 
-    @cuda.jit(device=True)
-    def read(m, base, stride, along, e, k, limit, depth):
-        if e >= limit or k >= depth:
-            return zero
+    @device
+    def start(base, stride, e, k, along):
+        """Address of an element of a matrix at some depth."""
         if along:
-            return m.floats[base + e * stride + k]
-        return m.floats[base + k * stride + e]
+            return base + e * stride + k
+        return base + k * stride + e
 
-    @cuda.jit(device=True)
+    @device
+    def read(m, address, is_inside):
+        return m.floats[uint64(address)] if is_inside else zero
+
+    @device
     def product(m, a, a_stride, b, b_stride, rows, columns, depth, row, column, c):
         slice_a, slice_b = m.a, m.b
         sums = cuda.local.array(rectangle, number_type)
-        ahead = cuda.local.array(loaded, number_type)
+        of_columns = cuda.local.array(own_columns, number_type)
+        from_a = cuda.local.array(loads_a, nb.int64)
+        from_b = cuda.local.array(loads_b, nb.int64)
+        ahead_a = cuda.local.array(loads_a, number_type)
+        ahead_b = cuda.local.array(loads_b, number_type)
         t = number()
         my_row, my_column = t // across * rows_each, t % across * columns_each
+        step_a = slice_depth if a_along else slice_depth * a_stride
+        step_b = slice_depth if b_along else slice_depth * b_stride
+        for q in range(loads_a):
+            e, k = place(t, q, tile_rows, a_along)
+            from_a[q] = start(a, a_stride, row + e, k, a_along)
+        for q in range(loads_b):
+            e, k = place(t, q, tile_columns, b_along)
+            from_b[q] = start(b, b_stride, column + e, k, b_along)
         for i in range(rows_each):
             for j in range(columns_each):
                 sums[i, j] = zero
-        of_columns = cuda.local.array(own_columns, number_type)
         for q in range(own_columns):
             of_columns[q] = zero
         for begin in range(-slice_depth, depth, slice_depth):
@@ -125,42 +145,51 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
                 cuda.syncthreads()
                 for q in range(loads_a):
                     e, k = place(t, q, tile_rows, a_along)
-                    slice_a[k, e] = ahead[q]
+                    slice_a[k, e] = ahead_a[q]
                 for q in range(loads_b):
                     e, k = place(t, q, tile_columns, b_along)
-                    slice_b[k, e] = ahead[loads_a + q]
+                    slice_b[k, e] = ahead_b[q]
                 cuda.syncthreads()
             after = begin + slice_depth
             if after < depth:
                 for q in range(loads_a):
                     e, k = place(t, q, tile_rows, a_along)
-                    ahead[q] = read(
-                        m, a, a_stride, a_along, row + e, after + k, rows, depth
-                    )
+                    is_inside = row + e < rows and after + k < depth
+                    ahead_a[q] = read(m, from_a[q], is_inside)
+                    from_a[q] += step_a
                 for q in range(loads_b):
                     e, k = place(t, q, tile_columns, b_along)
-                    ahead[loads_a + q] = read(
-                        m, b, b_stride, b_along, column + e, after + k, columns, depth
-                    )
+                    is_inside = column + e < columns and after + k < depth
+                    ahead_b[q] = read(m, from_b[q], is_inside)
+                    from_b[q] += step_b
             if begin >= 0:
-                for k in range(slice_depth):
-                    for i in range(rows_each):
-                        for j in range(columns_each):
-                            sums[i, j] += (
-                                slice_a[k, my_row + i] * slice_b[k, my_column + j]
-                            )
+                for first in range(0, slice_depth, run):
+                    for k in range(run):
+                        # Not negative, as LLVM sees: no index counts from the end.
+                        d = (first + k) & MASK
+                        for i in range(rows_each):
+                            for j in range(columns_each):
+                                sums[i, j] += (
+                                    slice_a[d, my_row + i] * slice_b[d, my_column + j]
+                                )
                 if with_sums and row == 0:
                     for q in range(own_columns):
                         e = t + q * n_threads
                         if e < tile_columns:
                             for k in range(slice_depth):
-                                of_columns[q] += slice_b[k, e]
-        total = 0.0
+                                of_columns[q] += slice_b[k & MASK, e]
+        # A long epilogue stays a loop, which needs addresses: the sums themselves are in
+        # registers only if nothing does.
+        done = cuda.local.array(n_done, number_type)
         for i in range(rows_each):
             for j in range(columns_each):
-                r, q = row + my_row + i, column + my_column + j
-                if r < rows and q < columns:
-                    total += store(m, c, r, q, sums[i, j])
+                done[i * columns_each + j] = sums[i, j]
+        total = 0.0
+        for q in range(n_done):
+            r = row + my_row + q // columns_each
+            j = column + my_column + q % columns_each
+            if r < rows and j < columns:
+                total += store(m, c, r, j, done[q])
         if with_sums and row == 0:
             for q in range(own_columns):
                 e = t + q * n_threads
