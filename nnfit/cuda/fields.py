@@ -1,4 +1,4 @@
-"""Where kernels find their numbers: a table of integers for each network, one of floats.
+"""Where kernels find their numbers: two tables for each network.
 
 As on the CPU (`nnfit.cpu.fields`), sizes, depths and hyperparameters are run-time data.
 Memory on the device is one array to a kernel: what is called an address here is an
@@ -157,9 +157,10 @@ N_FLOATS = next(_number)
 #: Operation, its argument, and whether all blocks wait for each other after it.
 OPERATION, ARGUMENT, WAITS, STEP_FIELDS = range(4)
 (
-    GATHER, FORWARD, FIND_STATISTICS, NORMALISE, LOSE, BACKWARD, FIND_SUMS, NORMALISE_BACK,
-    PREPARE, UPDATE, FIND_GRADIENT, UPDATE_CLIPPED, LOOK_AHEAD, ORIENT, GRAM, SQUARE,
-    MULTIPLY, UPDATE_MATRIX, BOUND, DERIVE, ACCOUNT, COLLECT, N_OPERATIONS,
+    GATHER, FORWARD, FIND_STATISTICS, NORMALISE, LOSE, BACKWARD, FIND_SUMS,
+    NORMALISE_BACK, PREPARE, UPDATE, FIND_GRADIENT, UPDATE_CLIPPED, LOOK_AHEAD, ORIENT,
+    GRAM, SQUARE, MULTIPLY, UPDATE_MATRIX, BOUND, DERIVE, ACCOUNT, COLLECT,
+    N_OPERATIONS,
 ) = range(23)  # fmt: skip
 #: Arguments of GATHER.
 CURRENT, NEXT = range(2)

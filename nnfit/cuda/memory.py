@@ -22,7 +22,7 @@ def check_memory(network, n_bytes, device):
     sizes = [network.n_features, *(layer.n_out for layer in network.layers)]
     raise MemoryError(
         f"Training a network with layers of {sizes} units in {network.dtype} needs "
-        f"{n_bytes / 2**30:.3g} GiB more on {device.name}, got {free / 2**30:.3g} GiB of "
-        "free memory. Use smaller hidden_layer_sizes, a smaller batch_size, "
+        f"{n_bytes / 2**30:.3g} GiB more on {device.name}, got {free / 2**30:.3g} GiB "
+        "of free memory. Use smaller hidden_layer_sizes, a smaller batch_size, "
         "dtype='float32' or device='cpu'."
     )

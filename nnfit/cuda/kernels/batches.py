@@ -7,6 +7,7 @@ begins, since progress is written while the last phase of a batch is still going
 from collections import namedtuple
 
 import numpy as np
+from numpy import uint64
 
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.augmentation import inverse_normal
@@ -34,7 +35,7 @@ def make_random(cuda):
 
 
 def make_keep(cuda, dtype, random_of):
-    """Build ``keep(low, high, unit, rate) -> factor`` of dropout: 0 or 1 / (1 - rate)."""
+    """Build ``keep(low, high, unit, rate)``, dropout's factor: 0 or 1 / (1 - rate)."""
     scalar = np.dtype(dtype).type
     zero = scalar(0.0)
     bits = random_of.bits
@@ -171,7 +172,8 @@ def make_batches(cuda, threads, kind):
         n = m.longs[net + at.HEADER + at.N_IN]
         x = m.longs[net + at.X]
         for k in range(lane, n, lanes):
-            m.floats[goal + k] = zero if is_sparse else m.floats[x + row * n + k]
+            value = zero if is_sparse else m.floats[uint64(x + row * n + k)]
+            m.floats[uint64(goal + k)] = value
         if is_sparse:
             cuda.syncthreads()
             add_row(m, net, row, scalar(1.0), goal, lane)
@@ -189,7 +191,7 @@ def make_batches(cuda, threads, kind):
 
     @device
     def gather(m, net, now, begin, end, block, n_blocks):
-        """Copy rows begin to end of a batch and their weights; change what is to change.
+        """Copy rows begin to end of a batch, change them, and copy their weights.
 
         A group of threads takes a row; all groups of a block make equally many turns,
         since they wait for each other.
@@ -201,7 +203,8 @@ def make_batches(cuda, threads, kind):
         share, shift = 1.0, np.int64(0)
         if mixes:
             share, shift = mixing(m, net, now)
-        for first in range(begin + block * groups, end, n_blocks * groups):
+        first = begin + block * groups
+        while first < end:
             # Groups beyond the last row take part in the waiting alone.
             is_own = first + threads.group() < end
             lane = threads.lane() if is_own else NOBODY
@@ -216,6 +219,7 @@ def make_batches(cuda, threads, kind):
             if augments:
                 cuda.syncthreads()
                 change(m, net, now, r, goal, lane)
+            first += n_blocks * groups
 
     return Batches(current, following, row_number, weight, gather, mixing)
 

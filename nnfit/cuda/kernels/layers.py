@@ -8,6 +8,7 @@ and residual ones z is stored, and `normalization` goes on.
 from collections import namedtuple
 
 import numpy as np
+from numpy import uint64
 
 from nnfit.cpu.kernels import random
 from nnfit.cuda import fields as at
@@ -77,9 +78,9 @@ def make_finish(cuda, threads, kind, random_of):
             factor = keep(low_word(key), high_word(key), j, c.rate)
             value *= factor
             slope *= factor
-        m.floats[c.output + r * c.output_stride + j] = value
+        m.floats[uint64(c.output + r * c.output_stride + j)] = value
         if trains:
-            m.floats[c.slope + r * c.n_out + j] = slope
+            m.floats[uint64(c.slope + r * c.n_out + j)] = slope
 
     return open_finish, finish
 
@@ -114,14 +115,14 @@ def make_layers(cuda, threads, kind, finishing):
                 value += m.floats[c.start + place]
             m.floats[c.z + place] = value
         else:
-            finish(m, c.finish, r, j, value + m.floats[c.finish.bias + j])
+            finish(m, c.finish, r, j, value + m.floats[uint64(c.finish.bias + j)])
         return 0.0
 
     @device
     def store_backward(m, c, r, j, value):
         if c.slope != 0:
-            value *= m.floats[c.slope + r * c.stride + j]
-        m.floats[c.goal + r * c.stride + j] = value
+            value *= m.floats[uint64(c.slope + r * c.stride + j)]
+        m.floats[uint64(c.goal + r * c.stride + j)] = value
         return 0.0
 
     forward_product = make_product(cuda, threads, kind, (True, False), store_forward)
@@ -148,13 +149,15 @@ def make_layers(cuda, threads, kind, finishing):
         inputs = inputs_of(m, net, layer, index, now)
         across = (n_out + tile_columns - 1) // tile_columns
         n_tiles = (end - begin + tile_rows - 1) // tile_rows * across
-        for number in range(block, n_tiles, n_blocks):
+        number = block
+        while number < n_tiles:  # a range would divide to count its turns
             forward_product(
                 m, inputs, longs[layer + at.INPUT_STRIDE],
                 longs[net + at.PARAMETERS] + longs[layer + at.WEIGHTS], n_out,
                 end, n_out, n_in, begin + number // across * tile_rows,
                 number % across * tile_columns, c,
             )  # fmt: skip
+            number += n_blocks
 
     @device
     def backward(m, net, index, now, block, n_blocks):
@@ -174,13 +177,15 @@ def make_layers(cuda, threads, kind, finishing):
             )  # fmt: skip
         across = (n_in + tile_columns - 1) // tile_columns
         n_tiles = (now.size + tile_rows - 1) // tile_rows * across
-        for number in range(block, n_tiles, n_blocks):
+        number = block
+        while number < n_tiles:
             backward_product(
                 m, longs[layer + at.GRADIENT_BY_Z], n_out,
                 longs[net + at.PARAMETERS] + longs[layer + at.WEIGHTS], n_out,
                 now.size, n_in, n_out, number // across * tile_rows,
                 number % across * tile_columns, c,
             )  # fmt: skip
+            number += n_blocks
 
     return Layers(forward, backward)
 
@@ -223,7 +228,8 @@ def make_lose(cuda, threads, kind, batches):
         if mixes:
             share, shift = batches.mixing(m, net, now)
         first, stride = block * threads.n_threads, n_blocks * threads.n_threads
-        for r in range(begin + first + threads.number(), end, stride):
+        r = begin + first + threads.number()
+        while r < end:
             gradient = longs[last + at.GRADIENT_BY_Z] + r * n
             row = row_number(m, net, now, r)
             own = scalar(share) * m.floats[weights + r]
@@ -239,5 +245,6 @@ def make_lose(cuda, threads, kind, batches):
                 for j in range(n):
                     m.floats[gradient + j] += other * m.floats[mixed + j]
             m.doubles[longs[net + at.ROW_LOSS] + r] = value
+            r += stride
 
     return lose

@@ -17,7 +17,7 @@ Normalization = namedtuple("Normalization", "find_statistics normalise find_sums
 
 
 def make_columns(cuda, threads, term):
-    """Build ``sum_column(m, c, j, n_rows, n_columns)``: a sum over rows, for all threads.
+    """Build ``sum_column(m, c, j, n_rows, n_columns)``, a sum over rows.
 
     Every lane has a column `j` of its own. ``term(m, c, r, j) -> float`` is what is
     added up. Called by all threads of a block; the result is valid for ``j <

@@ -58,7 +58,9 @@ def shapes_of_slices(tile):
 
 
 def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
-    """Build ``product(m, a, a_stride, b, b_stride, rows, columns, depth, row, column, c)``.
+    """Build the product of a tile.
+
+    ``product(m, a, a_stride, b, b_stride, rows, columns, depth, row, column, c)``
 
     Parameters
     ----------
@@ -178,8 +180,8 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
                         if e < tile_columns:
                             for k in range(slice_depth):
                                 of_columns[q] += slice_b[k & MASK, e]
-        # A long epilogue stays a loop, which needs addresses: the sums themselves are in
-        # registers only if nothing does.
+        # A long epilogue stays a loop, which needs addresses: the sums themselves are
+        # in registers only if nothing does.
         done = cuda.local.array(n_done, number_type)
         for i in range(rows_each):
             for j in range(columns_each):

@@ -7,9 +7,11 @@ sums have an order of their own for each size of a block, which a device has onc
 
 from collections import namedtuple
 
-#: Views of the device's memory by type of element, see `nnfit.cuda.modules`, and a block's
-#: shared memory: slices of two matrices, and parts of sums. It is the kernels' own, since
-#: compiled functions cannot return it, and one for all that they call.
+#: Views of the device's memory by type of element, see `nnfit.cuda.modules`, and shared
+#: memory of a block: slices of two matrices, and parts of sums. Kernels allocate it for
+#: all that they call, since a compiled function cannot return it. An index that is a
+#: signed integer may count from the end, and takes three operations to see that it does
+#: not: addresses in hot loops are made ``uint64``.
 Memory = namedtuple("Memory", "floats doubles longs ints a b parts")
 
 Threads = namedtuple(

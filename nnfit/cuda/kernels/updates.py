@@ -113,7 +113,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
 
     @device
     def store_update(m, c, r, j, g):
-        """Update of a weight, or of a bias as row -1; returns its part of the penalty."""
+        """Update of a weight, or of a bias as row -1; returns its penalty."""
         if r < 0:
             update_vector(m, c, c.bias + j, g)
             return 0.0
@@ -259,7 +259,8 @@ def _make_walk(cuda, threads, kind, open_step, store, store_vector):
             across = (n_out + tile_columns - 1) // tile_columns
             before, n_tiles = longs[layer + at.FIRST_UNIT], longs[layer + at.TILES]
             is_kept = staged and longs[layer + at.STAGED] != 0
-            for number in range((block - before) % n_blocks, n_tiles, n_blocks):
+            number = (block - before) % n_blocks
+            while number < n_tiles:
                 row = number // across * tile_rows
                 column = number % across * tile_columns
                 if is_kept:
@@ -275,6 +276,7 @@ def _make_walk(cuda, threads, kind, open_step, store, store_vector):
                 part = threads.sum_of_block(m, part)
                 if threads.number() == 0:
                     m.doubles[parts + before + number] = part
+                number += n_blocks
             if is_kept:
                 vectors(m, net, layer, c, now, parts, before + n_tiles, block, n_blocks)
 
