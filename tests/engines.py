@@ -121,8 +121,17 @@ def flat_weights(engine, flat=None):
     return np.concatenate([array.ravel() for array in arrays])
 
 
-def assert_same_training(network, data, rtol, atol, epochs=3, **options):
-    """The compiled and the naive engine learn the same.
+def results_of(engine):
+    """All that a training leaves, as one list of arrays."""
+    parts = engine.get_weights(), engine.get_weights(engine.evaluated())
+    arrays = [array for weights in parts for part in weights for array in part]
+    return [*arrays, *engine.get_state().values()]
+
+
+def assert_same_training(
+    network, data, rtol, atol, epochs=3, modules=(cpu, numpy_engine), **options
+):
+    """Two engines learn the same, the compiled and the naive one.
 
     Parameters
     ----------
@@ -131,11 +140,12 @@ def assert_same_training(network, data, rtol, atol, epochs=3, **options):
         X, y and perhaps sample weights.
     rtol, atol : float
     epochs : int
+    modules : tuple of module
     **options
         Of `make_engine`.
     """
     results = []
-    for module in (cpu, numpy_engine):
+    for module in modules:
         engine = make_engine(module, network, data, **options)
         engine.keep_batch_losses = True
         curves = {"loss": [], "batch_loss": [], "learning_rate": []}
@@ -153,8 +163,8 @@ def assert_same_training(network, data, rtol, atol, epochs=3, **options):
                 "validation": evaluate(engine, *data),
             }
         )
-    compiled, naive = results
-    for name, values in compiled.items():
+    ours, naive = results
+    for name, values in ours.items():
         np.testing.assert_allclose(values, naive[name], rtol, atol, err_msg=name)
 
 

@@ -16,6 +16,7 @@ from tests.engines import (
     make_data,
     make_engine,
     make_network,
+    results_of,
     train,
 )
 from tests.features import FEATURES, plan, rounding, structured
@@ -164,13 +165,6 @@ def test_any_feature_trains_as_the_reference_in_any_shape(
 
 
 # --------------------------------------------- the same bits whatever the path
-
-
-def results_of(engine):
-    """All that a training leaves, as one list of arrays."""
-    parts = engine.get_weights(), engine.get_weights(engine.evaluated())
-    arrays = [array for weights in parts for part in weights for array in part]
-    return [*arrays, *engine.get_state().values()]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

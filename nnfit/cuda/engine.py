@@ -21,7 +21,7 @@ from nnfit.cuda.pace import choose_blocks, launches_pay, seconds_of_batch
 from nnfit.cuda.prediction import Evaluation, predict
 from nnfit.cuda.space import index_of
 from nnfit.cuda.steps import Step, work_of
-from nnfit.cuda.tables import LARGE, SMALL, functions_of, kind_of, lanes_of
+from nnfit.cuda.tables import functions_of, kind_of, lanes_of, tile_of
 from nnfit.cuda.training_table import TrainingTable
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.progress import progress_of
@@ -163,7 +163,7 @@ class Engine:
             self._average = self.stream.upload(self.flat)
         batch = min(settings.batch_size, self._data.n_rows)
         self.launches = launches_pay(self.network, batch)
-        tile = LARGE if self.launches else SMALL
+        tile = tile_of(self.network, batch)
         table = TrainingTable(
             self.network, self.solver, tile, settings, self._data, self.launches
         )

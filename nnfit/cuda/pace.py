@@ -4,7 +4,7 @@ The numbers are estimates of what a step takes, to choose between a few blocks t
 wait for each other soon and many that compute sooner. Weights do not depend on it.
 """
 
-from nnfit.cuda.tables import LARGE, tile_of
+from nnfit.cuda import tables
 
 #: Seconds of a barrier between blocks, of one within a block, and of a step's own
 #: overhead; and products that a multiprocessor finishes in a second, a quarter of what
@@ -14,7 +14,7 @@ GRID_BARRIER, BLOCK_BARRIER, STEP, PRODUCTS = 1.5e-6, 5e-8, 5e-7, 5e10
 
 def launches_pay(network, batch):
     """Whether each step of a batch shall have a launch of its own."""
-    return tile_of(network, batch) is LARGE
+    return tables.tile_of(network, batch) is tables.LARGE
 
 
 def seconds_of_batch(work, tile, n_blocks):

@@ -72,9 +72,6 @@ def training(cuda, entry, text, *functions):
             layers.forward(m, net, argument, 0, now.size, now, block, n_blocks)
         elif operation == at.LOSE:
             lose(m, net, now, 0, now.size, block, n_blocks)
-        elif operation == at.PREPARE:
-            if block == n_blocks - 1 and threads.number() == threads.n_threads - 1:
-                progress.prepare(m, net, now)
         elif operation == at.BACKWARD:
             layers.backward(m, net, argument, now, block, n_blocks)
         elif operation == at.UPDATE:
@@ -94,6 +91,9 @@ def training(cuda, entry, text, *functions):
         elif operation == at.DERIVE:
             parity = (now.step + argument) % 2
             updates.derive(m, net, parity, block, n_blocks)
+        elif operation == at.PREPARE:
+            if block == n_blocks - 1 and threads.number() == threads.n_threads - 1:
+                progress.prepare(m, net, now)
         elif operation == at.ACCOUNT:
             if block == n_blocks - 1:
                 progress.account(m, net, now)

@@ -1,0 +1,172 @@
+"""Every feature of training on a GPU: against the naive engine, and bits against bits.
+
+What is listed in `FEATURES` is tested on arrival, with every way to give data.
+"""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from nnfit.cpu import engine as cpu
+from nnfit.cuda import engine as cuda
+from tests import numpy_engine
+from tests.cuda import tiles
+from tests.engines import (
+    assert_same_training,
+    make_data,
+    make_engine,
+    results_of,
+    train,
+)
+from tests.features import COMBINED, FEATURES, SINGLE, plan, rounding, structured
+
+#: Small, and with the blocks of `tests.features.SIZES`; layers of more than a tile.
+SIZES = (5, 9, 9, 6, 3)
+BATCH = 12
+MODULES = cuda, numpy_engine
+#: All, of which those that others contain are for a test that has more time.
+MOSTLY_COMBINED = [
+    *COMBINED,
+    *(pytest.param(name, marks=pytest.mark.slow) for name in SINGLE),
+]
+
+
+def weights_of(n_rows):
+    """Weights of rows of which some, and the whole second batch, are 0."""
+    weight = np.random.default_rng(3).integers(0, 3, size=n_rows).astype(np.float64)
+    weight[BATCH : 2 * BATCH] = 0.0
+    weight[2 * BATCH :] = 1.0
+    return weight
+
+
+def check(name, dtype="float64", n_rows=31, convert=None, weighted=False, **options):
+    """A feature trains two epochs as the reference does; the last batch has 7 rows."""
+    network, more = structured(name, dtype, sizes=SIZES)
+    X, y = make_data(network, n_rows)
+    if convert is not None:
+        X[np.random.default_rng(0).uniform(size=X.shape) > 0.4] = 0.0
+        X = convert(X)
+    data = (X, y, weights_of(n_rows)) if weighted else (X, y)
+    options = {**more, "batch_size": BATCH, "epochs": 2, **options}
+    assert_same_training(
+        network, data, modules=MODULES, **rounding(name, dtype), **options
+    )
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_every_feature_trains_as_the_reference(small_gpu, name):
+    check(name, shuffle=True)
+
+
+@pytest.mark.parametrize("name", MOSTLY_COMBINED)
+def test_in_single_precision(small_gpu, name):
+    check(name, "float32", shuffle=True)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_weights_and_a_last_batch_of_one_row(small_gpu, name):
+    """Before it, a batch without any weight."""
+    check(name, n_rows=25, weighted=True)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_sparse_rows(small_gpu, name):
+    check(name, n_rows=25, convert=scipy.sparse.csr_array)
+
+
+@pytest.mark.parametrize("name", MOSTLY_COMBINED)
+@pytest.mark.parametrize("shuffle", [False, True])
+def test_chosen_rows_and_weights_in_any_order(small_gpu, name, shuffle):
+    rows = np.random.default_rng(4).permutation(31)[:19].astype(np.int64)
+    check(name, weighted=True, rows=rows, shuffle=shuffle)
+
+
+@pytest.mark.parametrize("name", FEATURES)
+def test_a_launch_for_each_step(name):
+    with tiles.small_gpu(launches=True) as gpu:
+        check(name, n_rows=25, weighted=True, shuffle=True)
+    assert {launch[0] for launch in gpu.launches} == {
+        "run_operation", "predict", "evaluate",
+    }  # fmt: skip
+
+
+# --------------------------------------------- the same bits whatever the path
+
+
+def bits_of(name, module=cuda, epochs=2, prepare=None, **options):
+    """Losses of a training, and all that it leaves."""
+    network, more = structured(name, "float32", sizes=SIZES)
+    data = (*make_data(network, 25), weights_of(25))
+    options = {**more, "shuffle": True, "batch_size": BATCH, **options}
+    engine = make_engine(module, network, data, **options)
+    if prepare is not None:
+        prepare(engine)
+    return [train(engine, epochs), *results_of(engine)]
+
+
+def assert_equal(results, expected):
+    for one, other in zip(results, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", MOSTLY_COMBINED)
+def test_no_feature_depends_on_the_number_of_blocks(name):
+    results = []
+    for n_blocks in (1, 2, 3):
+        with tiles.small_gpu(4, n_blocks) as gpu:
+            results.append(bits_of(name, epochs=1))
+        assert {launch[1] for launch in gpu.launches if launch[0] == "train"} == {
+            n_blocks
+        }
+    assert_equal(results[1], results[0])
+    assert_equal(results[2], results[0])
+
+
+@pytest.mark.parametrize("launches", [False, True])
+@pytest.mark.parametrize("name", MOSTLY_COMBINED)
+def test_short_calls_train_as_long_ones(name, launches):
+    def shorten(engine):
+        engine._batches_in = lambda seconds: 2
+
+    with tiles.small_gpu(launches=launches):
+        long, short = (bits_of(name, epochs=4, prepare=p) for p in (None, shorten))
+    assert_equal(short, long)
+
+
+#: Each optimizer, whose state goes from device to device, and averages.
+MOVED = [
+    "mixup",
+    "batch normalisation, dropout, average",
+    "batch normalisation, schedule-free",
+    "everything, layer normalisation",
+    *(name for name in SINGLE if "solver" in SINGLE[name]),
+]
+
+
+@pytest.mark.parametrize("name", MOVED)
+@pytest.mark.parametrize("modules", [(cuda, cpu), (cpu, cuda)])
+def test_training_goes_on_on_another_device(small_gpu, name, modules):
+    """As between calls of partial_fit."""
+    network, options = structured(name, sizes=SIZES)
+    data = make_data(network, 31)
+    options |= dict(shuffle=True, batch_size=BATCH)
+    whole = make_engine(cpu, network, data, **options)
+    losses = train(whole, 4)
+    first = make_engine(modules[0], network, data, **options)
+    start = train(first, 2)
+    if "plan" in options:  # counts the batches of a fit
+        options["plan"] = lambda batch, count: plan(6 + batch, count)
+    second = make_engine(modules[1], network, data, **options)
+    second.set_weights(first.get_weights())
+    second.set_state(first.get_state())
+    second.set_evaluated(first.get_weights(first.evaluated()))
+    second.progress.epoch, second.progress.step = 2, first.progress.step
+    tolerance = rounding(name)
+    np.testing.assert_allclose([*start, *train(second, 4)], losses, **tolerance)
+    *expected, memory = results_of(whole)
+    *results, other_memory = results_of(second)
+    # Its other row may be of the step that was to come next.
+    row = whole.progress.step % 2
+    np.testing.assert_allclose(other_memory[row], memory[row], **tolerance)
+    for one, other in zip(results, expected, strict=True):
+        np.testing.assert_allclose(one, other, **tolerance)
