@@ -10,7 +10,8 @@ from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
 
 from nnfit import MLPClassifier, PopulationSearchCV, population
-from nnfit.cuda import engine, tables
+from nnfit.cuda import engine
+from tests.cuda.tiles import small_gpu
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -19,13 +20,8 @@ X = (X - X.mean(axis=0)) / X.std(axis=0)
 
 
 @pytest.fixture
-def launches(emulated_gpu, monkeypatch):
-    """Numbers of networks in a launch; those of a test come together.
-
-    Blocks of a single thread are emulated without threads.
-    """
-    monkeypatch.setattr(tables, "SMALL", tables.Tile(1, 1, 1, 1, 1))
-    monkeypatch.setattr(engine, "SMALL", tables.Tile(1, 1, 1, 1, 1))
+def launches(monkeypatch):
+    """Numbers of networks in a launch; those of a test wait for each other."""
     monkeypatch.setattr(population, "PATIENCE", 20.0)
     run_together, sizes = engine.run_together, []
 
@@ -34,7 +30,8 @@ def launches(emulated_gpu, monkeypatch):
         run_together(engines)
 
     monkeypatch.setattr(engine, "run_together", run)
-    return sizes
+    with small_gpu():
+        yield sizes
 
 
 @pytest.fixture
