@@ -15,7 +15,7 @@ import numpy as np
 from nnfit import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import WEIGHTS
-from nnfit.network.description import Weights
+from nnfit.network.description import Weights, check_arrays
 
 ALIGNMENT = 64  # bytes: a cache line, and the widest vector
 
@@ -257,23 +257,14 @@ class Layout:
         for row, (layer, coef, intercept) in zip(self.rows, arrays, strict=True):
             coef = np.ascontiguousarray(coef, self.dtype)
             intercept = np.ascontiguousarray(intercept, self.dtype)
-            expected = (layer.n_in, layer.n_out)
-            if coef.shape != expected or intercept.shape != expected[1:]:
-                raise ValueError(
-                    f"A layer of {layer.n_in} inputs and {layer.n_out} units needs "
-                    f"weights of shape {expected} and intercepts of {expected[1:]}, "
-                    f"got {coef.shape} and {intercept.shape}."
-                )
+            norm = None
+            if layer.n_norms:
+                norm = np.ascontiguousarray(next(norms), self.dtype)
+            check_arrays(layer, coef, intercept, norm)
             table[row + at.COEF] = address(coef)
             table[row + at.INTERCEPT] = address(intercept)
             kept += coef, intercept
-            if layer.n_norms:
-                norm = np.ascontiguousarray(next(norms), self.dtype)
-                if norm.shape != (layer.n_norms, layer.n_out):
-                    raise ValueError(
-                        f"A normalised layer of {layer.n_out} units needs norms of "
-                        f"shape {(layer.n_norms, layer.n_out)}, got {norm.shape}."
-                    )
+            if norm is not None:
                 table[row + at.OUTER_NORMS] = address(norm)
                 kept.append(norm)
         return kept

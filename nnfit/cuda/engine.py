@@ -71,6 +71,7 @@ class Engine:
         self._state = self._zeros(max(n_slots, 1) * self._layout.size)
         self._n_slots = n_slots
         self._average = self._memory = None
+        self._networks = self._batch_curve = None  # of a call
         self._statistics_at = None  # step at which those of the average were found
         self._batches = 0  # done with these settings
         self._seconds_per_batch = None
@@ -86,6 +87,7 @@ class Engine:
         """Give the device's memory back, and the place in a population."""
         self._tables = self._data = self._watch = None
         self._parameters = self._state = self._average = self._memory = None
+        self._networks = self._batch_curve = None
         self.stream.close()
         self._member.leave()
 
@@ -313,6 +315,7 @@ class Engine:
         floats[at.LOSS_SCALE] = 1.0  # the loss whose gradient this is
         floats[at.TOTAL_WEIGHT], floats[at.EPOCH_LOSS] = total, 0.0
         ints[at.WHOLE], ints[at.MONITOR], ints[at.STOPPED] = 1, 0, RUNNING
+        ints[at.CURSOR] = 0  # not so after a loss that was not finite
         self._state.zero()
         self._begin(int(ints[at.EPOCH]) + 1, table.per_epoch)
         run_together([self])

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from nnfit.network.description import Weights
+from nnfit.network.description import Weights, check_arrays
 
 
 class Layout:
@@ -33,7 +33,11 @@ class Layout:
         self.size = self.norms.pop()
 
     def pack(self, weights):
-        """Flat copy of `nnfit.network.Weights`."""
+        """Flat copy of `nnfit.network.Weights`; ValueError if they do not fit."""
+        norms = iter(weights.norms)
+        rows = zip(self._network.layers, weights.coefs, weights.intercepts, strict=True)
+        for layer, coef, intercept in rows:
+            check_arrays(layer, coef, intercept, next(norms) if layer.n_norms else None)
         arrays = [array for part in weights for array in part]
         dtype = self._network.dtype
         return np.concatenate([np.asarray(a, dtype).ravel() for a in arrays])

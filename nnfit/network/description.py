@@ -82,6 +82,36 @@ class Layer:
         return {None: 0, "layer": 1, "batch": 3}[self.normalization]
 
 
+def check_arrays(layer, coef, intercept, norm=None):
+    """See that arrays are those of a layer.
+
+    Parameters
+    ----------
+    layer : object
+        With `n_in`, `n_out` and `n_norms`.
+    coef, intercept : ndarray
+    norm : ndarray, default=None
+        Of a normalised layer.
+
+    Raises
+    ------
+    ValueError
+        If one has another shape.
+    """
+    expected = (layer.n_in, layer.n_out)
+    if coef.shape != expected or intercept.shape != expected[1:]:
+        raise ValueError(
+            f"A layer of {layer.n_in} inputs and {layer.n_out} units needs weights of "
+            f"shape {expected} and intercepts of {expected[1:]}, got {coef.shape} and "
+            f"{intercept.shape}."
+        )
+    if layer.n_norms and norm.shape != (layer.n_norms, layer.n_out):
+        raise ValueError(
+            f"A normalised layer of {layer.n_out} units needs norms of shape "
+            f"{(layer.n_norms, layer.n_out)}, got {norm.shape}."
+        )
+
+
 @dataclass(frozen=True)
 class Network:
     """Layers, loss and compute dtype: all an engine needs to know of a model.

@@ -143,6 +143,7 @@ def training(cuda, entry, text, *functions):
         )  # fmt: skip
         if progress.goes_on(m, net):
             now = batches.current(m, net)
+            cuda.syncthreads()  # all have read what the operation may write
             run(
                 m, net, operation, argument, now, np.int64(cuda.blockIdx.x),
                 np.int64(cuda.gridDim.x),
