@@ -215,6 +215,8 @@ class EmulatedDriver:
         device = self._current()
         if address not in device.allocations:
             raise Failure(CUresult.CUDA_ERROR_INVALID_VALUE)
+        for stream in device.streams:  # it waits for all that was asked for
+            stream.go_on()
         self._to_free.append((device, address))
         self._free_when_idle()
 
@@ -242,7 +244,9 @@ class EmulatedDriver:
 
     def _StreamCreate(self, flags):
         assert flags == CUstream_flags.CU_STREAM_NON_BLOCKING
-        return EmulatedStream(self._current())
+        stream = EmulatedStream(self._current())
+        stream.device.streams.add(stream)
+        return stream
 
     def _goes_on(self, stream):
         if stream.device is not self._current():

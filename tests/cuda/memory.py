@@ -1,5 +1,6 @@
 """The devices of an emulated driver: memory, and the codes of errors."""
 
+import weakref
 from enum import IntEnum
 
 import numpy as np
@@ -49,6 +50,7 @@ class EmulatedDevice:
         self.multiprocessors = multiprocessors
         self.compute_capability = compute_capability
         self.allocations = {}
+        self.streams = weakref.WeakSet()
         self.arena[: 2 * ALIGNMENT] = FILL
         # Where an index below zero ends.
         self.arena[-ALIGNMENT:] = FILL
