@@ -5,12 +5,12 @@ import statistics
 
 import nnfit
 
-from .shapes import SHAPES, make_data
+from .shapes import SHAPES, make_data, shapes_for
 from .timing import fit, seconds_per_epoch
 
 
 class Fit:
-    params = list(SHAPES)
+    params = shapes_for("cpu")
     param_names = ["shape"]
 
     def setup(self, name):
@@ -22,7 +22,7 @@ class Fit:
 
     def track_epoch(self, name):
         return 1000 * statistics.median(
-            seconds_per_epoch(lambda epochs: self.fit(name, epochs), name)
+            seconds_per_epoch(lambda epochs: self.fit(name, epochs), SHAPES[name])
             for _ in range(3)
         )
 

@@ -7,12 +7,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 import nnfit
 
-from .shapes import SHAPES, make_data
+from .shapes import make_data, shapes_for
 from .timing import fit
 
 
 class Memory:
-    params = list(SHAPES)
+    params = shapes_for("cpu")
     param_names = ["shape"]
 
     def setup(self, name):

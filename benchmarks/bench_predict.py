@@ -4,12 +4,12 @@ import numpy as np
 
 import nnfit
 
-from .shapes import CLASSIFICATION, make_data
+from .shapes import make_data, shapes_for
 from .timing import fit
 
 
 class Predict:
-    params = CLASSIFICATION
+    params = shapes_for("cpu", "classification")
     param_names = ["shape"]
 
     def setup(self, name):

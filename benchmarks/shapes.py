@@ -1,12 +1,16 @@
-"""The nine networks that every fit, memory and comparison benchmark uses."""
+"""The networks that every fit, memory and comparison benchmark uses."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
 from sklearn.datasets import load_digits
 
 N_CLASSES = 10
+#: Batches between the short and the long fit on a GPU, which does them much faster
+#: than a CPU, and the operations that are enough.
+CUDA_BATCHES, CUDA_OPERATIONS = 4000, 1e13
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,18 @@ class Shape:
     scored: int
     task: str = "classification"
     learning_rate: float = 0.001
+    devices: tuple = ("cpu",)
+
+    def on(self, device):
+        """The same with as many epochs as it takes to time one there."""
+        if device == "cpu":
+            return self
+        per_epoch = -(-self.n_samples // self.batch_size)
+        enough = CUDA_OPERATIONS * per_epoch / self.flops_per_epoch
+        apart = math.ceil(min(CUDA_BATCHES, enough) / per_epoch)
+        # Several epochs at once, where a peer can do that.
+        apart = -(-apart // self.short) * self.short
+        return replace(self, long=max(self.long, self.short + apart))
 
     @property
     def estimator(self):
@@ -54,12 +70,13 @@ class Shape:
         return self.n_samples * (3 * sum(products) - products[0])
 
 
+BOTH = {"devices": ("cpu", "cuda")}
 SHAPES = {
-    "tiny": Shape(500, 10, (32,), 32, short=10, long=410, scored=100),
-    "digits": Shape(1797, 64, (100,), 200, short=5, long=205, scored=50),
-    "small": Shape(5000, 20, (64, 64), 64, short=2, long=32, scored=20),
-    "cover": Shape(50000, 54, (256, 256), 256, short=1, long=4, scored=4),
-    "wide": Shape(20000, 784, (512, 512), 256, short=1, long=3, scored=3),
+    "tiny": Shape(500, 10, (32,), 32, short=10, long=410, scored=100, **BOTH),
+    "digits": Shape(1797, 64, (100,), 200, short=5, long=205, scored=50, **BOTH),
+    "small": Shape(5000, 20, (64, 64), 64, short=2, long=32, scored=20, **BOTH),
+    "cover": Shape(50000, 54, (256, 256), 256, short=1, long=4, scored=4, **BOTH),
+    "wide": Shape(20000, 784, (512, 512), 256, short=1, long=3, scored=3, **BOTH),
     "deep": Shape(10000, 32, (64,) * 8, 128, short=2, long=12, scored=10),
     "batch": Shape(50000, 64, (256, 256), 4096, short=1, long=4, scored=6),
     "regression": Shape(
@@ -69,8 +86,19 @@ SHAPES = {
     "big": Shape(
         4000, 256, (2048, 2048), 256, short=1, long=3, scored=2, learning_rate=1e-4
     ),
+    "large": Shape(
+        65536, 256, (1024, 1024), 4096, short=1, long=3, scored=5, devices=("cuda",)
+    ),
 }
-CLASSIFICATION = [name for name in SHAPES if SHAPES[name].task == "classification"]
+
+
+def shapes_for(device, task=None):
+    """Names of the shapes that are measured on a device, all or those of a task."""
+    return [
+        name
+        for name, shape in SHAPES.items()
+        if device in shape.devices and task in (None, shape.task)
+    ]
 
 
 def make_data(name, n_test=1000):

@@ -36,12 +36,11 @@ def fit(library, name, max_iter, X, y, **changes):
     return model
 
 
-def seconds_per_epoch(train, name, clock=time.perf_counter):
+def seconds_per_epoch(train, shape, clock=time.perf_counter):
     """Difference of a long and a short fit over the difference of their epochs.
 
     ``train(epochs)`` fits once.
     """
-    shape = SHAPES[name]
     times = [clock()]
     for epochs in (shape.short, shape.long):
         train(epochs)

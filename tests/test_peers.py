@@ -17,7 +17,7 @@ from sklearn.neural_network import MLPClassifier, MLPRegressor
 from benchmarks import shapes
 from benchmarks.peers import __main__ as command
 from benchmarks.peers import measure, problem, process, report
-from benchmarks.peers.registry import PEERS
+from benchmarks.peers.registry import PEERS, peers_for
 
 ROOT = Path(__file__).parent.parent
 PUBLISHED = json.loads((ROOT / "docs" / "_static" / "peers.json").read_text())
@@ -63,13 +63,13 @@ def reference():
     "peer",
     [
         pytest.param(peer, marks=() if peer == "nnfit" else pytest.mark.slow)
-        for peer in PEERS
+        for peer in peers_for("cpu")
         if peer != "sklearn"
     ],
 )
 def test_every_installed_peer_trains_the_same(peer, reference):
-    if PEERS[peer].missing:
-        pytest.skip(f"{PEERS[peer].missing} is not installed")
+    if PEERS[peer].missing():
+        pytest.skip(f"{PEERS[peer].missing()} is not installed")
     with process.WorkerProcess(peer, 1, 600) as worker:
         for name, expected in reference.items():
             worker.ask("load", shape=name)
@@ -161,7 +161,7 @@ def test_a_peer_that_fails_is_reported_and_ended(code, monkeypatch):
         assert worker._process.poll() is not None
 
 
-def test_the_others_go_on_when_a_peer_fails(monkeypatch):
+def test_the_others_go_on_when_a_peer_fails():
     class Broken:
         def ask(self, do, **_):
             raise process.WorkerError("broken")
@@ -171,10 +171,9 @@ def test_the_others_go_on_when_a_peer_fails(monkeypatch):
             answers = {"judge": {"loss": 1.0, "score": 0.5}, "load": {}}
             return answers.get(do, {"seconds": 1e-3, "processor_seconds": 1e-3})
 
-    monkeypatch.setattr(measure, "peak_gflops", lambda *_: 100.0)
     workers = {("nnfit", 1): Working(), ("jax", 1): Broken()}
     lines = []
-    shape = measure.measure_shape("tiny", workers, 1, 2, lines.append)
+    shape = measure.measure_shape("tiny", workers, lambda: 100.0, 2, lines.append)
     assert list(workers) == [("nnfit", 1)]
     assert shape["peers"]["nnfit"]["ms_per_epoch"] == pytest.approx(1.0)
     assert shape["peers"]["jax"] == {"errors": {"1": "broken"}}
@@ -206,6 +205,10 @@ def test_settings_of_a_worker(monkeypatch):
         ("tiny --peers nnfit,jaxx", "unknown peer ['jaxx']"),
         ("tiny --repeats 0", "--repeats must be positive, got 0"),
         ("tiny --threads 0", "--threads must be positive, got 0"),
+        ("deep --device cuda", "unknown shape ['deep']"),
+        ("tiny --device cuda --peers sklearn", "unknown peer ['sklearn']"),
+        ("tiny --peers graphs", "unknown peer ['graphs']"),
+        ("tiny --device cuda --scaling", "--scaling is for threads of the CPU"),
     ],
 )
 def test_wrong_arguments(words, message, capsys):
@@ -219,10 +222,10 @@ def test_readme_shows_the_published_run():
 
 
 def test_published_run_is_whole():
-    assert list(PUBLISHED["shapes"]) == list(shapes.SHAPES)
+    assert list(PUBLISHED["shapes"]) == shapes.shapes_for("cpu")
     assert report.complaints(PUBLISHED) == []
     for name, shape in PUBLISHED["shapes"].items():
-        assert list(shape["peers"]) == list(PEERS)
+        assert list(shape["peers"]) == peers_for("cpu")
         assert shape["flops_per_epoch"] == shapes.SHAPES[name].flops_per_epoch
 
 
@@ -233,7 +236,8 @@ def test_chart_has_every_peer_and_shape(tmp_path):
     from benchmarks.peers import chart
 
     text = chart.svg(PUBLISHED)
-    for word in [*PUBLISHED["shapes"], *(peer.title for peer in PEERS.values())]:
+    titles = [PEERS[peer].title for peer in peers_for("cpu")]
+    for word in [*PUBLISHED["shapes"], *titles]:
         assert f">{word}<" in text
     chart.save(PUBLISHED, tmp_path / "chart.png")
     assert (tmp_path / "chart.png").stat().st_size > 10_000

@@ -5,6 +5,7 @@ installed are left out; ``pip install --group peers`` brings all)::
 
     python -m benchmarks.peers
     python -m benchmarks.peers tiny digits --threads 1 --repeats 9 --json result.json
+    python -m benchmarks.peers --device cuda
     python -m benchmarks.peers --from-json result.json --markdown
 
 The time of an epoch is a long fit less a short one, over the difference of their
@@ -17,9 +18,9 @@ import argparse
 import json
 import sys
 
-from ..shapes import SHAPES
+from ..shapes import shapes_for
 from . import machine, measure, report
-from .registry import PEERS
+from .registry import peers_for
 
 SCALED = ["cover", "wide"]
 
@@ -32,9 +33,10 @@ def arguments(argv=None):
         epilog=details,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("shapes", nargs="*", metavar="shape", help=", ".join(SHAPES))
+    parser.add_argument("shapes", nargs="*", metavar="shape", help="default: all")
     add = parser.add_argument
-    add("--peers", metavar="LIST", help="some of " + ",".join(PEERS))
+    add("--peers", metavar="LIST", help="some of " + ",".join(peers_for("cpu")))
+    add("--device", choices=["cpu", "cuda"], default="cpu")
     add("--threads", type=int, help="default: all cores")
     add("--repeats", type=int, default=5, help="rounds (default 5)")
     add("--timeout", type=float, default=600, help="seconds for one answer of a peer")
@@ -45,16 +47,20 @@ def arguments(argv=None):
     add("--from-json", metavar="FILE", help="measure nothing, take figures from there")
     add("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args(argv)
-    options.threads = machine.n_cores() if options.threads is None else options.threads
-    options.shapes = options.shapes or list(SHAPES)
-    options.peers = options.peers.split(",") if options.peers else list(PEERS)
+    if options.threads is None:
+        options.threads = machine.n_cores() if options.device == "cpu" else 1
+    shapes, peers = shapes_for(options.device), peers_for(options.device)
+    options.shapes = options.shapes or shapes
+    options.peers = options.peers.split(",") if options.peers else peers
     for kind, given, known in (
-        ("shape", options.shapes, SHAPES),
-        ("peer", options.peers, PEERS),
+        ("shape", options.shapes, shapes),
+        ("peer", options.peers, peers),
     ):
         unknown = sorted(set(given) - set(known))
         if unknown:
-            parser.error(f"unknown {kind} {unknown}; choose from {list(known)}")
+            parser.error(f"unknown {kind} {unknown}; choose from {known}")
+    if options.scaling and options.device != "cpu":
+        parser.error("--scaling is for threads of the CPU")
     for name in ("threads", "repeats", "timeout"):
         if getattr(options, name) <= 0:
             parser.error(f"--{name} must be positive, got {getattr(options, name)}")
@@ -69,16 +75,24 @@ def progress(line):
     print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
 
 
+def gpu_problem():
+    """Why no GPU can be used, or None."""
+    from nnfit.cuda import toolkit
+
+    return toolkit.problem()
+
+
 def measured(options):
     """Measure as the command line says; returns what --json writes."""
-    peers, notes = measure.installed(options.peers)
+    device = options.device
+    peers, notes = measure.installed(options.peers, device)
     settings = (options.threads, options.repeats, options.timeout, progress)
     results = {
-        "machine": machine.describe(),
+        "machine": machine.describe(device),
         "threads": options.threads,
         "repeats": options.repeats,
         "notes": notes,
-        "shapes": measure.compare(options.shapes, peers, *settings),
+        "shapes": measure.compare(options.shapes, peers, *settings, device),
     }
     if options.scaling:
         results["scaling"] = measure.scaling(SCALED, *settings)
@@ -91,6 +105,9 @@ def main(argv=None):
         with open(options.from_json) as file:
             results = json.load(file)
     else:
+        if options.device == "cuda" and (problem := gpu_problem()):
+            print(problem, file=sys.stderr)
+            return 2
         try:
             results = measured(options)
         except KeyboardInterrupt:

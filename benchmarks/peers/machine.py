@@ -7,20 +7,36 @@ from importlib import metadata
 from .registry import PEERS
 
 
-def describe():
-    """Processor, cores that this process may use, system, and versions."""
+def describe(device="cpu"):
+    """Processor, cores that this process may use, system, versions, and the GPU."""
     versions = {"Python": platform.python_version()}
-    names = ["numpy", "numba", *(peer.distribution for peer in PEERS.values())]
+    names = ["numpy", "numba", "numba-cuda", *(peer.distribution for peer in PEERS.values())]
     for name in names:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return {
+    known = {
         "cpu": cpu_name(),
         "cores": n_cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "versions": versions,
+    }
+    return known if device == "cpu" else {**known, "gpu": describe_gpu()}
+
+
+def describe_gpu():
+    """The first GPU, its driver and its memory."""
+    from nnfit.cuda import toolkit
+    from nnfit.cuda.driver import open_device
+
+    device = open_device(0)
+    return {
+        "name": device.name,
+        "compute_capability": toolkit.dotted(device.compute_capability),
+        "multiprocessors": device.n_multiprocessors,
+        "memory": device.memory()[1],
+        "driver": toolkit.driver_version(),
     }
 
 

@@ -19,7 +19,7 @@ LOSS_TOLERANCE = 0.15
 PAUSE = 0.1
 
 
-def compare(shapes, peers, n_threads, repeats, timeout, report=print):
+def compare(shapes, peers, n_threads, repeats, timeout, report=print, device="cpu"):
     """Measure peers on shapes.
 
     Parameters
@@ -34,6 +34,7 @@ def compare(shapes, peers, n_threads, repeats, timeout, report=print):
         Seconds for one answer of a worker.
     report : callable
         Takes lines about what goes on.
+    device : {"cpu", "cuda"}, default="cpu"
 
     Returns
     -------
@@ -41,17 +42,27 @@ def compare(shapes, peers, n_threads, repeats, timeout, report=print):
         Of shape name to `measure_shape`'s result.
     """
     results, workers = {}, {}
+    find_peak = peak_finder(device, n_threads)
     with contextlib.ExitStack() as stack:
         for name in shapes:
             for key in itertools.product(peers, sorted({1, n_threads})):
                 if key not in workers:  # or it failed on the shape before
-                    worker = WorkerProcess(*key, timeout)
+                    worker = WorkerProcess(*key, timeout, device)
                     workers[key] = stack.enter_context(worker)
-            results[name] = measure_shape(name, workers, n_threads, repeats, report)
+            results[name] = measure_shape(name, workers, find_peak, repeats, report)
     return results
 
 
-def measure_shape(name, workers, n_threads, repeats, report):
+def peak_finder(device, n_threads):
+    """A function that measures the multiply-add peak of what is used, in GFLOP/s."""
+    if device == "cpu":
+        return lambda: peak_gflops("float32", n_threads)
+    from ..gpu.peaks import Peaks
+
+    return Peaks().float32_gflops
+
+
+def measure_shape(name, workers, find_peak, repeats, report):
     """Measure all workers on one shape; those that fail are taken out of `workers`.
 
     Returns
@@ -81,7 +92,7 @@ def measure_shape(name, workers, n_threads, repeats, report):
     for number in range(repeats):
         report(f"{name}: round {number + 1} of {repeats}")
         time.sleep(PAUSE)
-        peaks.append(peak_gflops("float32", n_threads))
+        peaks.append(find_peak())
         for key in [key for key in runs if key in workers]:
             time.sleep(PAUSE)
             measured = ask(key, "time")
@@ -182,9 +193,9 @@ def scaling(shapes, n_threads, repeats, timeout, report=print):
     return results
 
 
-def installed(peers):
+def installed(peers, device="cpu"):
     """Split names of peers into those that can run and sentences on the others."""
-    missing = {name: PEERS[name].missing for name in peers}
+    missing = {name: PEERS[name].missing(device) for name in peers}
     notes = [
         f"{PEERS[name].title} is left out: {need} is not installed."
         for name, need in missing.items()

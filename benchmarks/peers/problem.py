@@ -20,10 +20,12 @@ class Problem:
     shape : benchmarks.shapes.Shape
     X, y, X_test, y_test : ndarray
     n_threads : int
+    device : {"cpu", "cuda"}
     """
 
-    def __init__(self, name, n_threads):
-        self.name, self.shape, self.n_threads = name, SHAPES[name], n_threads
+    def __init__(self, name, n_threads, device="cpu"):
+        self.name, self.shape = name, SHAPES[name].on(device)
+        self.n_threads, self.device = n_threads, device
         self.X, self.y, self.X_test, self.y_test = make_data(name)
 
     def initial_weights(self):

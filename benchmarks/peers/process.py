@@ -13,14 +13,15 @@ from pathlib import Path
 #: Seconds that a process which was told to end may take.
 LAST_SECONDS = 10
 ROOT = Path(__file__).parents[2]
+WORKER = "benchmarks.peers.worker"
 
 
 class WorkerError(Exception):
     """A worker that failed, crashed or did not answer in time."""
 
 
-def environment(n_threads):
-    """Environment variables that give a library ``n_threads`` threads.
+def environment(n_threads, device="cpu"):
+    """Environment variables that give a library ``n_threads`` threads, or a GPU.
 
     Each library reads some of them when it is imported; JAX goes by NPROC.
     """
@@ -28,8 +29,11 @@ def environment(n_threads):
     names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "VECLIB")
     variables = {**os.environ, **{f"{name}_NUM_THREADS": number for name in names}}
     variables["NPROC"] = number
-    variables["JAX_PLATFORMS"] = "cpu"
-    variables["CUDA_VISIBLE_DEVICES"] = ""
+    variables["JAX_PLATFORMS"] = device
+    if device == "cpu":
+        variables["CUDA_VISIBLE_DEVICES"] = ""
+    else:  # otherwise it takes most of the memory from the others
+        variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     # Otherwise processes that compile would stay beside those that are measured.
     variables["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
     if n_threads == 1:
@@ -47,18 +51,19 @@ class WorkerProcess:
     n_threads : int
     timeout : float
         Seconds for one answer.
+    device : {"cpu", "cuda"}, default="cpu"
     """
 
-    def __init__(self, peer, n_threads, timeout):
+    def __init__(self, peer, n_threads, timeout, device="cpu"):
         self.timeout = timeout
         self._errors = tempfile.TemporaryFile("w+", errors="replace")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks.peers.worker", peer, str(n_threads)],
+            [sys.executable, "-m", WORKER, peer, str(n_threads), device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
             text=True,
-            env=environment(n_threads),
+            env=environment(n_threads, device),
             cwd=ROOT,
             # Ctrl-C reaches the parent alone, which ends its workers.
             start_new_session=True,

@@ -96,10 +96,13 @@ def origin(results):
     measured = {PEERS[peer].distribution for peer in peers}
     listed = [f"{name} {versions[name]}" for name in versions if name in measured]
     n = results["threads"]
-    threads = "one thread" if n == 1 else f"up to {n} threads"
+    where, option = f"{'one thread' if n == 1 else f'up to {n} threads'} of an ", ""
+    where += machine["cpu"]
+    if "gpu" in machine:
+        where, option = f"an {machine['gpu']['name']}", " --device cuda"
     figures = (
-        f"Milliseconds of one epoch on {threads} of an {machine['cpu']}, float32, "
-        f"Adam, medians of one run of `python -m benchmarks.peers`"
+        f"Milliseconds of one epoch on {where}, float32, "
+        f"Adam, medians of one run of `python -m benchmarks.peers{option}`"
         f"{' with ' if listed else ''}{', '.join(listed)}."
     )
     return " ".join([figures, *results["notes"]])
@@ -123,6 +126,17 @@ def share_table(results):
         "share of peak (threads)",
         lambda entry: f"{entry['share_of_peak']:.0%} ({entry['threads']})",
     )
+
+
+def ratio_table(results):
+    """Header and rows: every other peer's time over that of nnfit."""
+    peers = [peer for peer in measured_peers(results) if peer != BASE]
+    rows = []
+    for name, shape in results["shapes"].items():
+        own = shape["peers"].get(BASE, {}).get("ms_per_epoch")
+        times = [shape["peers"].get(peer, {}).get("ms_per_epoch") for peer in peers]
+        rows.append([name, *(f"{t / own:.2f}" if t and own else "" for t in times)])
+    return ["time over nnfit's", *(PEERS[peer].title for peer in peers)], rows
 
 
 def loss_table(results):
@@ -160,9 +174,10 @@ def scaling_table(results):
 
 
 def terminal(results):
-    """Everything, as text: times, shares of the peak, losses and scores, scaling,
-    and what went wrong."""
-    tables = [table(results), share_table(results), loss_table(results)]
+    """Everything, as text: times, their ratios, shares of the peak, losses and
+    scores, scaling, and what went wrong."""
+    makers = (table, ratio_table, share_table, loss_table)
+    tables = [make(results) for make in makers]
     if "scaling" in results:
         tables.append(scaling_table(results))
     blocks = [_align([header, *rows]) for header, rows in tables]

@@ -1,6 +1,6 @@
 """A process that trains one peer when it is told to.
 
-``python -m benchmarks.peers.worker PEER THREADS`` reads a request in JSON from every
+``python -m benchmarks.peers.worker PEER THREADS DEVICE`` reads a request in JSON from every
 line of its input and answers with one line: ``{"do": "load", "shape": NAME}`` reads
 the data and compiles, ``{"do": "judge"}`` fits and returns loss and score,
 ``{"do": "time"}`` returns the seconds of an epoch, and of processor time. Where that
@@ -14,7 +14,6 @@ import time
 
 import numpy as np
 
-from ..shapes import SHAPES
 from ..timing import seconds_per_epoch
 from .problem import Problem
 from .registry import load_adapter
@@ -27,15 +26,15 @@ def clocks():
 class Worker:
     """A peer, and the problem that it has in hand."""
 
-    def __init__(self, peer, n_threads):
-        self.n_threads = n_threads
-        self.adapter = load_adapter(peer)(n_threads)
+    def __init__(self, peer, n_threads, device):
+        self.n_threads, self.device = n_threads, device
+        self.adapter = load_adapter(peer, device)(n_threads)
         self.problem = None
 
     def load(self, shape):
-        self.problem = Problem(shape, self.n_threads)
+        self.problem = Problem(shape, self.n_threads, self.device)
         self.adapter.load(self.problem)
-        self.adapter.fit(SHAPES[shape].short)  # compiles, and fills caches
+        self.adapter.fit(self.problem.shape.short)  # compiles, and fills caches
         return {}
 
     def judge(self):
@@ -44,16 +43,17 @@ class Worker:
         return {"loss": loss, "score": score}
 
     def time(self):
-        wall, processor = seconds_per_epoch(self.adapter.fit, self.problem.name, clocks)
+        shape = self.problem.shape
+        wall, processor = seconds_per_epoch(self.adapter.fit, shape, clocks)
         return {"seconds": wall, "processor_seconds": processor}
 
 
 def main():
-    peer, n_threads = sys.argv[1], int(sys.argv[2])
+    peer, n_threads, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     # What libraries print must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    worker = Worker(peer, n_threads)
+    worker = Worker(peer, n_threads, device)
     for line in sys.stdin:
         request = json.loads(line)
         try:

@@ -26,9 +26,9 @@ class Estimator:
 class Nnfit(Estimator):
     library = "nnfit"
 
-    def __init__(self, n_threads):
+    def __init__(self, n_threads, device="cpu"):
         super().__init__(n_threads)
-        self.changes["n_jobs"] = n_threads
+        self.changes |= {"n_jobs": n_threads, "device": device}
 
 
 class Sklearn(Estimator):

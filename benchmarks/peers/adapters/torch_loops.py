@@ -1,4 +1,8 @@
-"""PyTorch as it is mostly written, and compiled."""
+"""PyTorch as it is mostly written, recorded, and compiled.
+
+On a GPU the rows lie there, and products are those of float32, PyTorch's default, not
+of TF32.
+"""
 
 import numpy as np
 import torch
@@ -21,7 +25,7 @@ def make_net(weights):
 
 def net_weights(net):
     return [
-        (layer.weight.detach().numpy().T, layer.bias.detach().numpy())
+        (layer.weight.detach().cpu().numpy().T, layer.bias.detach().cpu().numpy())
         for layer in net
         if isinstance(layer, torch.nn.Linear)
     ]
@@ -35,11 +39,13 @@ LOSSES = {"classification": functional.cross_entropy, "regression": half_squared
 
 
 class Torch:
-    def __init__(self, n_threads):
+    def __init__(self, n_threads, device="cpu"):
         torch.set_num_threads(n_threads)
+        self.device = device
 
     def load(self, problem):
-        self.X, self.y = torch.from_numpy(problem.X), torch.from_numpy(problem.y)
+        self.X = torch.from_numpy(problem.X).to(self.device)
+        self.y = torch.from_numpy(problem.y).to(self.device)
         self.adam = {
             "lr": problem.shape.learning_rate,
             "betas": (BETA_1, BETA_2),
@@ -52,7 +58,8 @@ class Torch:
     def batches(self, epochs):
         """Shuffled row numbers, batch by batch."""
         for _ in range(epochs):
-            yield from torch.randperm(len(self.X)).split(self.batch_size)
+            order = torch.randperm(len(self.X), device=self.device)
+            yield from order.split(self.batch_size)
 
 
 class Eager(Torch):
@@ -65,13 +72,67 @@ class Eager(Torch):
     """
 
     def fit(self, epochs):
-        net = make_net(self.weights)
+        net = make_net(self.weights).to(self.device)
         optimizer = torch.optim.Adam(net.parameters(), **self.adam, fused=True)
         for rows in self.batches(epochs):
             optimizer.zero_grad()
             self.loss(net(self.X[rows]), self.y[rows]).backward()
             optimizer.step()
         return net_weights(net)
+
+
+class Graphs(Torch):
+    """The eager loop's step, recorded once as a CUDA graph and replayed.
+
+    One graph for whole batches and one for the last of an epoch, which is smaller.
+    """
+
+    def load(self, problem):
+        super().load(problem)
+        self.net = make_net(self.weights).to(self.device)
+        self.optimizer = torch.optim.Adam(
+            self.net.parameters(), **self.adam, fused=True, capturable=True
+        )
+        n_batches, n_left = problem.batches()
+        sizes = [self.batch_size] * (n_batches > 0) + [n_left] * (n_left > 0)
+        self.graphs = {size: self.record(size) for size in sizes}
+
+    def step(self, rows):
+        self.optimizer.zero_grad(set_to_none=True)
+        self.loss(self.net(self.X[rows]), self.y[rows]).backward()
+        self.optimizer.step()
+
+    def record(self, size):
+        """Row numbers that a graph reads, and the graph."""
+        rows = torch.arange(size, device=self.device)
+        side = torch.cuda.Stream()  # a graph must not be the first to do something
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                self.step(rows)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            self.step(rows)
+        return rows, graph
+
+    @torch.no_grad()
+    def begin(self):
+        """Set weights and moments where they are: graphs know addresses."""
+        start = make_net(self.weights).parameters()
+        for parameter, value in zip(self.net.parameters(), start, strict=True):
+            parameter.copy_(value)
+        for state in self.optimizer.state.values():
+            for tensor in state.values():
+                tensor.zero_()
+
+    def fit(self, epochs):
+        self.begin()
+        for numbers in self.batches(epochs):
+            rows, graph = self.graphs[len(numbers)]
+            rows.copy_(numbers)
+            graph.replay()
+        return net_weights(self.net)
 
 
 class Compiled(Torch):
@@ -90,17 +151,27 @@ class Compiled(Torch):
         torch._dynamo.reset()  # of the problem before
         step = make_step(self.loss, problem.shape.learning_rate)
         self.step = torch.compile(step, mode="reduce-overhead", dynamic=False)
+        # Transposed as Linear has them.
+        arrays = [np.array(a.T, order="C") for layer in self.weights for a in layer]
+        self.start = [torch.from_numpy(a).to(self.device) for a in arrays]
+        likes = torch.zeros_like
+        self.parameters, *moments = (list(map(likes, self.start)) for _ in range(3))
+        t = torch.zeros((), device=self.device)
+        self.state = [*moments, t]
+        # Changed in place: a CUDA graph takes only what it knows to stay where it is.
+        for tensor in [*self.parameters, *moments[0], *moments[1], t]:
+            torch._dynamo.mark_static_address(tensor)
 
     @torch.no_grad()
     def fit(self, epochs):
-        # Transposed as Linear has them.
-        arrays = [np.array(a.T, order="C") for layer in self.weights for a in layer]
-        parameters = [torch.from_numpy(a) for a in arrays]
-        first, second = (list(map(torch.zeros_like, parameters)) for _ in range(2))
-        t = torch.zeros(())
+        first, second, t = self.state
+        for tensor in [*first, *second, t]:
+            tensor.zero_()
+        for parameter, start in zip(self.parameters, self.start, strict=True):
+            parameter.copy_(start)
         for rows in self.batches(epochs):
-            self.step(parameters, first, second, t, self.X, self.y, rows)
-        arrays = [p.numpy().T for p in parameters]
+            self.step(self.parameters, first, second, t, self.X, self.y, rows)
+        arrays = [p.cpu().numpy().T.copy() for p in self.parameters]
         return list(zip(arrays[::2], arrays[1::2], strict=True))
 
 

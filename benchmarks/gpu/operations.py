@@ -1,0 +1,221 @@
+"""The kernels of training by themselves: microseconds, share of what the GPU reaches.
+
+Where a network trains in one launch, the list of steps of a batch is data, so a step is
+timed by a list that has it several times more. Where each step has a launch, that is
+put into the stream again and again.
+"""
+
+import math
+import time
+from itertools import pairwise
+
+import numpy as np
+
+from nnfit.cuda import fields as at
+from nnfit.cuda.engine import Engine, run_together
+from nnfit.cuda.space import index_of
+from nnfit.cuda.steps import Step
+from nnfit.engine_settings import EngineSettings
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.network import Network, Weights
+
+from ..shapes import SHAPES, shapes_for
+from .peaks import MEASUREMENTS, SECONDS, Peaks, seconds_of
+
+#: How many times more a step is run to see what it takes.
+MORE = 8
+#: Batches of an epoch.
+BATCHES = 4
+NAMES = {
+    at.GATHER: "gather", at.FORWARD: "forward", at.LOSE: "loss",
+    at.BACKWARD: "backward", at.UPDATE: "gradient and update",
+    at.FIND_GRADIENT: "gradient", at.UPDATE_CLIPPED: "elementwise update",
+}  # fmt: skip
+#: No operation: what is left are the barrier and reading the list.
+NOTHING = at.N_OPERATIONS
+
+
+def networks():
+    """Sizes and batch of what is measured, by name."""
+    return {
+        name: (SHAPES[name].sizes, SHAPES[name].batch_size)
+        for name in shapes_for("cuda")
+    }
+
+
+def make_engine(sizes, batch, **changes):
+    """An engine with random rows and weights, Adam, ReLU and softmax, in float32."""
+    hidden = [ACTIVATIONS["relu"]] * (len(sizes) - 2)
+    network = Network.dense(sizes, hidden, LOSSES["softmax"], (0.0,), "float32")
+    random = np.random.default_rng(0)
+
+    def normal(*shape):
+        return random.standard_normal(shape, dtype=np.float32)
+
+    pairs = list(pairwise(sizes))
+    coefs = [normal(a, b) / np.float32(math.sqrt(a)) for a, b in pairs]
+    n_rows = BATCHES * batch
+    y = random.integers(0, sizes[-1], (n_rows, 1)).astype(np.float32)
+    engine = Engine(network, OPTIMIZERS["adam"])
+    engine.set_weights(Weights(coefs, [normal(b) for _, b in pairs], []))
+    engine.set_data(normal(n_rows, sizes[0]), y)
+    settings = dict(
+        batch_size=batch,
+        shuffle=False,
+        seed=0,
+        alpha=0.0,
+        weight_decay=0.0,
+        # Steps are repeated with the gradient of one, and nothing shall diverge.
+        learning_rate_init=1e-7,
+        schedule="constant",
+        power_t=0.5,
+        hyper=(0.9, 0.999, 1e-8),
+        tol=0.0,
+        n_iter_no_change=2**40,
+        monitor_loss=False,
+    )
+    engine.configure(EngineSettings(**{**settings, **changes}))
+    return engine
+
+
+def cost(step, sizes, batch):
+    """Operations of a step, and bytes that it reads and writes at least."""
+    pairs = list(pairwise(sizes))
+    weights = sum(a * b for a, b in pairs)
+    if step.operation in (at.FORWARD, at.BACKWARD):
+        n_in, n_out = pairs[step.argument]
+        # Outputs have slopes; gradients are multiplied by them.
+        wide = n_out if step.operation == at.FORWARD else n_in
+        moved = batch * (n_in + n_out) + n_in * n_out + batch * wide
+        return 2 * batch * n_in * n_out, 4 * moved
+    rows = batch * sum(a + b for a, b in pairs)
+    if step.operation == at.UPDATE:  # and the parameters and both moments, twice each
+        return 2 * batch * weights, 4 * (rows + 6 * weights)
+    if step.operation == at.FIND_GRADIENT:
+        return 2 * batch * weights, 4 * (rows + weights)
+    if step.operation == at.UPDATE_CLIPPED:
+        return 0, 4 * 7 * weights
+    if step.operation == at.GATHER:
+        return 0, 4 * 2 * batch * sizes[0]
+    return 0, 0
+
+
+class Timer:
+    """Times of the steps of an engine's batch.
+
+    Parameters
+    ----------
+    engine : nnfit.cuda.engine.Engine
+    """
+
+    def __init__(self, engine):
+        self.engine, self.steps = engine, list(engine._tables.steps)
+        # The last step of a batch is the batch's end.
+        self._n_batches = 1
+        if engine.launches:
+            engine._begin(2**40, engine._tables.max_batches)
+            engine._launch_steps(engine._tables.address, self.steps[:-1])
+            return
+        while (taken := self._once(self.steps)) < SECONDS:
+            most = engine._tables.max_batches
+            more = self._n_batches * (2 if taken > SECONDS / 8 else 8)
+            if self._n_batches == most:
+                break
+            self._n_batches = min(more, most)
+        self._base = self._best(self.steps)
+
+    def _once(self, steps):
+        """Seconds of a launch of several batches, with these steps."""
+        engine, table = self.engine, self.engine._tables
+        fields = np.array([tuple(step) for step in steps], np.int64)
+        self._list = engine.stream.upload(fields.ravel())
+        table.ints[at.STEPS], table.ints[at.N_STEPS] = index_of(self._list), len(steps)
+        engine._begin(2**40, self._n_batches)
+        engine.stream.synchronize()
+        started = time.perf_counter()
+        run_together([engine])
+        seconds = time.perf_counter() - started
+        engine.finish()
+        if table.ints[at.BATCHES] != self._n_batches:
+            raise RuntimeError(f"The training stopped after {table.ints[at.BATCHES]}.")
+        return seconds
+
+    def _best(self, steps):
+        return min(self._once(steps) for _ in range(MEASUREMENTS))
+
+    def seconds(self, step):
+        """Of one step, with the barrier after it where there is one."""
+        if self.engine.launches:
+
+            def enqueue(count):
+                self.engine._launch_steps(self.engine._tables.address, [step] * count)
+
+            return seconds_of(self.engine.stream, enqueue)
+        place = self.steps.index(step) if step in self.steps else 0
+        longer = [*self.steps[:place], *[step] * MORE, *self.steps[place:]]
+        return (self._best(longer) - self._base) / (MORE * self._n_batches)
+
+    def seconds_of_batch(self):
+        """Of all steps."""
+        if not self.engine.launches:
+            return self._base / self._n_batches
+
+        def enqueue(count):
+            for _ in range(count):
+                self.engine._launch_steps(self.engine._tables.address, self.steps[:-1])
+
+        return seconds_of(self.engine.stream, enqueue)
+
+
+def table_of(name, sizes, batch, peak, bandwidth):
+    """Rows of the table of one network."""
+    rows = []
+
+    def add(operation, seconds, operations=0, moved=0):
+        row = {"network": name, "operation": operation, "microseconds": 1e6 * seconds}
+        row |= {"how": how, "tile": tile}
+        if operations:
+            row["share_of_peak"] = operations / seconds / 1e9 / peak
+        if moved:
+            row["share_of_bandwidth"] = moved / seconds / 1e9 / bandwidth
+        rows.append(row)
+
+    for changes in ({}, {"clip_norm": 1.0}):
+        engine = make_engine(sizes, batch, **changes)
+        timer, steps = Timer(engine), engine._tables.steps
+        tile = f"{engine._tile.rows} x {engine._tile.columns}"
+        how = "a launch a step" if engine.launches else f"{engine._n_blocks} blocks"
+        if changes:
+            steps = [step for step in steps if step.operation == at.UPDATE_CLIPPED]
+        else:
+            total = sum(cost(step, sizes, batch)[0] for step in steps)
+            add("batch", timer.seconds_of_batch(), total)
+            add("launch" if engine.launches else "barrier", timer.seconds(Step(NOTHING)))
+            if not engine.launches:
+                add("step", timer.seconds(Step(NOTHING, waits=False)))
+        for step in steps:
+            if step.operation in NAMES:
+                label = NAMES[step.operation]
+                if step.operation in (at.FORWARD, at.BACKWARD):
+                    label += " {} -> {}".format(*list(pairwise(sizes))[step.argument])
+                add(label, timer.seconds(step), *cost(step, sizes, batch))
+        engine.close()
+    return rows
+
+
+def kernel_table(chosen=None):
+    """Peaks, and rows for every operation of some networks.
+
+    Parameters
+    ----------
+    chosen : dict, default=None
+        As `networks` returns, which it is by default.
+    """
+    measured = Peaks()
+    peak, bandwidths = measured.float32_gflops(), measured.bandwidths()
+    rows = []
+    for name, (sizes, batch) in (chosen or networks()).items():
+        rows += table_of(name, tuple(sizes), batch, peak, max(bandwidths.values()))
+    return {"peak_gflops": peak, "bandwidths": bandwidths, "rows": rows}
