@@ -37,16 +37,11 @@ NAMES = {
 NOTHING = at.N_OPERATIONS
 
 
-def networks():
-    """Sizes and batch of what is measured, by name."""
-    return {
-        name: (SHAPES[name].sizes, SHAPES[name].batch_size)
-        for name in shapes_for("cuda")
-    }
+def make_engine(sizes, batch, engine=Engine, **changes):
+    """An engine, of the GPU or of another class, with random rows and weights.
 
-
-def make_engine(sizes, batch, **changes):
-    """An engine with random rows and weights, Adam, ReLU and softmax, in float32."""
+    Adam, ReLU and softmax, in float32.
+    """
     hidden = [ACTIVATIONS["relu"]] * (len(sizes) - 2)
     network = Network.dense(sizes, hidden, LOSSES["softmax"], (0.0,), "float32")
     random = np.random.default_rng(0)
@@ -58,7 +53,7 @@ def make_engine(sizes, batch, **changes):
     coefs = [normal(a, b) / np.float32(math.sqrt(a)) for a, b in pairs]
     n_rows = BATCHES * batch
     y = random.integers(0, sizes[-1], (n_rows, 1)).astype(np.float32)
-    engine = Engine(network, OPTIMIZERS["adam"])
+    engine = engine(network, OPTIMIZERS["adam"])
     engine.set_weights(Weights(coefs, [normal(b) for _, b in pairs], []))
     engine.set_data(normal(n_rows, sizes[0]), y)
     settings = dict(
@@ -192,7 +187,9 @@ def table_of(name, sizes, batch, peak, bandwidth):
         else:
             total = sum(cost(step, sizes, batch)[0] for step in steps)
             add("batch", timer.seconds_of_batch(), total)
-            add("launch" if engine.launches else "barrier", timer.seconds(Step(NOTHING)))
+            add(
+                "launch" if engine.launches else "barrier", timer.seconds(Step(NOTHING))
+            )
             if not engine.launches:
                 add("step", timer.seconds(Step(NOTHING, waits=False)))
         for step in steps:
@@ -205,17 +202,12 @@ def table_of(name, sizes, batch, peak, bandwidth):
     return rows
 
 
-def kernel_table(chosen=None):
-    """Peaks, and rows for every operation of some networks.
-
-    Parameters
-    ----------
-    chosen : dict, default=None
-        As `networks` returns, which it is by default.
-    """
+def kernel_table(quick=False):
+    """Peaks, and rows for every operation of the networks, or of one."""
     measured = Peaks()
     peak, bandwidths = measured.float32_gflops(), measured.bandwidths()
     rows = []
-    for name, (sizes, batch) in (chosen or networks()).items():
-        rows += table_of(name, tuple(sizes), batch, peak, max(bandwidths.values()))
+    for name in ["digits"] if quick else shapes_for("cuda"):
+        sizes, batch = SHAPES[name].sizes, SHAPES[name].batch_size
+        rows += table_of(name, sizes, batch, peak, max(bandwidths.values()))
     return {"peak_gflops": peak, "bandwidths": bandwidths, "rows": rows}

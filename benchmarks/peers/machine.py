@@ -10,7 +10,12 @@ from .registry import PEERS
 def describe(device="cpu"):
     """Processor, cores that this process may use, system, versions, and the GPU."""
     versions = {"Python": platform.python_version()}
-    names = ["numpy", "numba", "numba-cuda", *(peer.distribution for peer in PEERS.values())]
+    names = [
+        "numpy",
+        "numba",
+        "numba-cuda",
+        *(peer.distribution for peer in PEERS.values()),
+    ]
     for name in names:
         try:
             versions[name] = metadata.version(name)

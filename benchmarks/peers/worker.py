@@ -1,8 +1,8 @@
 """A process that trains one peer when it is told to.
 
-``python -m benchmarks.peers.worker PEER THREADS DEVICE`` reads a request in JSON from every
-line of its input and answers with one line: ``{"do": "load", "shape": NAME}`` reads
-the data and compiles, ``{"do": "judge"}`` fits and returns loss and score,
+``python -m benchmarks.peers.worker PEER THREADS DEVICE`` reads a request in JSON from
+every line of its input and answers with one line: ``{"do": "load", "shape": NAME}``
+reads the data and compiles, ``{"do": "judge"}`` fits and returns loss and score,
 ``{"do": "time"}`` returns the seconds of an epoch, and of processor time. Where that
 fails the answer is ``{"error": SENTENCE}``.
 """
