@@ -435,6 +435,8 @@ def _launch_networks(engines, addresses):
     """
     first = engines[0]
     for engine in engines:
+        # It counts from a multiple of the number of blocks, which may have changed.
+        engine._tables.space.set("barrier", [0])
         engine.stream.synchronize()  # of what has been sent
     block = first._tile.n_threads
     resident = first._module.blocks_at_once("train", block)

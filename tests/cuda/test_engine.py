@@ -291,6 +291,27 @@ def test_networks_in_one_launch_train_as_alone():
             np.testing.assert_array_equal(one, other)
 
 
+def test_number_of_blocks_may_change_from_launch_to_launch():
+    network = make_network((5, 9, 7, 3), "tanh", "softmax")
+    data = make_data(network, 24)
+
+    def engine():
+        return make_engine(cuda, network, data, batch_size=24)
+
+    with tiles.small_gpu(4, 3, multiprocessors=4):
+        alone = engine()
+        train(alone, 3)
+        one, other = engine(), engine()
+        for together in ([one], [one, other], [one]):  # on 3 blocks, 2 and 3
+            for each in together:
+                each._begin(3, 1)
+            cuda.run_together(together)
+            for each in together:
+                each.finish()
+    assert one.progress.epoch == 3
+    np.testing.assert_array_equal(one.flat, alone.flat)
+
+
 # -------------------------------------------------------- agreement with the CPU
 
 
