@@ -121,7 +121,11 @@ def solver(name, dtype):
 
 
 def bits(launches, name="batch normalisation, dropout, average"):
-    """Weights do not depend on the run, blocks, calls, or networks beside."""
+    """Weights do not depend on the run, blocks, calls, or networks beside.
+
+    Losses may differ in the last bit by where a call begins, since the penalty is
+    summed in another order there.
+    """
     network, options = structured(name, "float32")
     data = data_of(network, "dense")
 

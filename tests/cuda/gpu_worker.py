@@ -6,22 +6,18 @@ It stands in the place of both: ``python -m tests.cuda.gpu_worker`` and their ar
 import sys
 from dataclasses import replace
 
+import pytest
+
 from benchmarks import shapes
 from benchmarks.gpu import checks, operations, peaks, times, worker
 from benchmarks.peers import worker as peer_worker
 from benchmarks.peers.registry import PEERS
-from nnfit.cuda import engine, pace, tables
-from nnfit.cuda.kernels.products import Tile
-from tests.cuda import emulator
-
-SMALL, LARGE = Tile(8, 8, 8, 8, 4), Tile(8, 16, 8, 16, 2)
+from tests.cuda import emulator, tiles
 
 
 def shrink():
     """Tiles of one thread, few rows, few epochs, small layers."""
-    for module in (tables, engine):
-        module.SMALL, module.LARGE = SMALL, LARGE
-    pace.LARGE = LARGE
+    tiles.use_tiles(pytest.MonkeyPatch())
     peaks.BLOCK = peaks.BLOCKS = peaks.TURNS = 1
     peaks.COPIED, peaks.SECONDS, operations.SECONDS = 512, 1e-4, 1e-4
     peaks.MEASUREMENTS = operations.MEASUREMENTS = 1
