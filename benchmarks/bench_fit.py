@@ -12,17 +12,20 @@ from .timing import fit, seconds_per_epoch
 class Fit:
     params = shapes_for("cpu")
     param_names = ["shape"]
+    device = "cpu"
 
     def setup(self, name):
         self.X, self.y, self.X_test, self.y_test = make_data(name)
         self.fit(name, 1)  # compiles, or loads
 
     def fit(self, name, epochs):
-        return fit(nnfit, name, epochs, self.X, self.y)
+        return fit(nnfit, name, epochs, self.X, self.y, device=self.device)
 
     def track_epoch(self, name):
         return 1000 * statistics.median(
-            seconds_per_epoch(lambda epochs: self.fit(name, epochs), SHAPES[name])
+            seconds_per_epoch(
+                lambda epochs: self.fit(name, epochs), SHAPES[name].on(self.device)
+            )
             for _ in range(3)
         )
 

@@ -11,10 +11,11 @@ from .timing import fit
 class Predict:
     params = shapes_for("cpu", "classification")
     param_names = ["shape"]
+    device = "cpu"
 
     def setup(self, name):
         X, y, _, _ = make_data(name)
-        self.model = fit(nnfit, name, 1, X, y)
+        self.model = fit(nnfit, name, 1, X, y, device=self.device)
         self.one = X[:1]
         self.many = np.resize(X, (20000, X.shape[1]))
         self.model.predict_proba(self.one)

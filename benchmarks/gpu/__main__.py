@@ -95,7 +95,7 @@ def say_outcome(outcome):
 
 def check(quick, deadline):
     """All checks, in as many workers as there are cores."""
-    from .checks import all_checks
+    from tests.cuda.checks import all_checks
 
     tasks = all_checks(quick)
     n_workers = max(1, min(MOST_WORKERS, machine.n_cores()))
@@ -139,12 +139,12 @@ def result_of(task, arguments, deadline, **options):
     return outcome["result"]
 
 
-def time_kernels(quick, deadline):
+def measure_kernels(quick, deadline):
     """The table of kernels."""
     return result_of("kernel_table", {"quick": quick}, deadline)
 
 
-def time_peers(quick, deadline):
+def measure_peers(quick, deadline):
     """Epochs beside other libraries, shape by shape while there is time."""
     peers, notes = measure.installed(peers_for("cuda"), "cuda")
     shapes = QUICK_SHAPES if quick else sorted(shapes_for("cuda"), key=ORDER.index)
@@ -166,7 +166,7 @@ def time_peers(quick, deadline):
     return {"ok": bool(results) and not own, **part}
 
 
-def time_population(quick, deadline):
+def measure_population(quick, deadline):
     """Many networks at once: engines, then searches."""
     rates, errors = {}, []
     for task, given in (("together", {}), ("searches", {"jobs": machine.n_cores()})):
@@ -182,7 +182,7 @@ def time_population(quick, deadline):
     return {"rates": rates}
 
 
-def time_compile(quick, deadline):
+def measure_compile(quick, deadline):
     """A first fit with an empty cache, then in a new process with what is there."""
     with tempfile.TemporaryDirectory() as folder:
         cache = {"variables": {"NUMBA_CACHE_DIR": folder}}
@@ -232,10 +232,10 @@ def sanitize(quick, deadline):
 
 RUN = {
     "checks": check,
-    "kernels": time_kernels,
-    "peers": time_peers,
-    "population": time_population,
-    "compile": time_compile,
+    "kernels": measure_kernels,
+    "peers": measure_peers,
+    "population": measure_population,
+    "compile": measure_compile,
     "sanitizer": sanitize,
 }
 

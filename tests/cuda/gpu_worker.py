@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from benchmarks import shapes
-from benchmarks.gpu import checks, operations, peaks, times, worker
+from benchmarks.gpu import operations, peaks, times, worker
 from benchmarks.peers import worker as peer_worker
 from benchmarks.peers.registry import PEERS
-from tests.cuda import emulator, tiles
+from tests.cuda import checks, emulator, tiles
 
 
 def shrink():

@@ -8,10 +8,11 @@ import sys
 import pytest
 
 from benchmarks.gpu import __main__ as command
-from benchmarks.gpu import checks, peaks, report, tasks
-from benchmarks.gpu.worker import TASKS
+from benchmarks.gpu import peaks, report, tasks
+from benchmarks.gpu.worker import load_task
 from benchmarks.peers import process
 from nnfit.cuda import toolkit
+from tests.cuda import checks
 from tests.features import FEATURES
 
 WORKER = "tests.cuda.gpu_worker"
@@ -135,7 +136,7 @@ def test_sanitizer(small_gpu, monkeypatch, tmp_path, code, ok):
 def test_checks_are_there(quick):
     listed = checks.all_checks(quick)
     for task, arguments in listed:
-        inspect.signature(TASKS[task]).bind(**arguments)
+        inspect.signature(load_task(task)).bind(**arguments)
     assert len(listed) == len({json.dumps(each) for each in listed})
     if not quick:
         names = {each["name"] for task, each in listed if task == "feature"}
