@@ -1,21 +1,25 @@
-"""Data on the device."""
+"""Data on the device: all of them, or the rows that come next."""
 
 from functools import partial
 
 import numpy as np
 import scipy.sparse
 
+from nnfit.cpu.sparsity import entries_of_batch
 from nnfit.cuda import fields as at
 from nnfit.cuda.space import index_of
 from nnfit.population import shared_upload
 
+#: Part of the free memory that data may take: the driver allocates whole pages, and
+#: validation data and others need some.
+USABLE = 0.8
+
 
 class Data:
-    """Rows, targets and weights, on the host and on the device.
+    """Rows, targets and weights.
 
     Parameters
     ----------
-    stream : nnfit.cuda.driver.Stream
     X, y, sample_weight, rows
         As `nnfit.cpu.engine.Engine.set_data` takes them.
 
@@ -27,36 +31,88 @@ class Data:
     all_rows : ndarray of int64
         The same, or the numbers of all rows.
     sample_weight : ndarray or None
-        On the host.
-    y, weight, indptr, indices : nnfit.cuda.driver.Buffer or None
+    is_sparse : bool
+    window : int or None
+        Rows that the device has at a time; None if it has all.
     """
 
-    def __init__(self, stream, X, y, sample_weight=None, rows=None):
+    def __init__(self, X, y, sample_weight=None, rows=None):
+        self._X, self._y = X, y
         self.n_rows = X.shape[0] if rows is None else len(rows)
         self.n_targets = y.shape[1]
         self.rows, self.sample_weight = rows, sample_weight
         self.all_rows = np.arange(X.shape[0]) if rows is None else rows
         self.is_sparse = scipy.sparse.issparse(X)
-        self.indptr = self.indices = self.weight = None
+        self.window = None
+        self._buffers = None
+
+    def place(self, stream, room, batch):
+        """Send all data, or decide on a window of them that there is room for.
+
+        Parameters
+        ----------
+        stream : nnfit.cuda.driver.Stream
+        room : int
+            Bytes that may be used.
+        batch : int
+            Rows that must be there at a time.
+
+        Raises
+        ------
+        MemoryError
+            If the device has no room for a batch.
+        """
+        if self._buffers is not None or self.window is not None:
+            return
+        if self._bytes(self._X.shape[0]) <= room:
+            send = partial(shared_upload, place=stream.device)
+            self._send(stream, self._X, self._y, self.sample_weight, send)
+            return
+        n_batches = -(-self.n_rows // batch)
+        while n_batches > 1 and self._bytes(n_batches * batch) > room:
+            n_batches = -(-n_batches // 2)
+        if (needed := self._bytes(n_batches * batch)) > room:
+            raise MemoryError(
+                f"A batch of {batch} rows needs {needed / 2**20:.4g} MiB on "
+                f"{stream.device.name}, got {room / 2**20:.4g} MiB of free memory. Use "
+                "a smaller batch_size or device='cpu'."
+            )
+        self.window = n_batches * batch
+
+    def _bytes(self, n_rows):
+        """Memory that so many rows take at most."""
+        values, X = self._y.shape[1] * self._y.itemsize + 8, self._X
+        if not self.is_sparse:
+            return n_rows * (X.shape[1] * X.itemsize + values)
+        entries = entries_of_batch(X, n_rows)
+        return entries * (X.data.itemsize + 4) + n_rows * (values + 8) + 8
+
+    def _send(self, stream, X, y, sample_weight, send):
+        def upload(array):
+            """A copy on the device that other streams may read at once."""
+            buffer = stream.upload(array.ravel())
+            stream.synchronize()
+            return buffer
+
+        self._buffers = None  # those before are not needed beside the new ones
+        buffers = {at.Y: upload(y)}
         if self.is_sparse:
-            self._values = stream.upload(X.data)
-            self.indptr = stream.upload(X.indptr.astype(np.int64))
-            self.indices = stream.upload(X.indices.astype(np.int32))
+            buffers[at.X] = upload(X.data)
+            buffers[at.INDPTR] = upload(X.indptr.astype(np.int64))
+            buffers[at.INDICES] = upload(X.indices.astype(np.int32))
         else:
-            self._values = shared_upload(X, partial(_upload, stream), stream.device)
-        self.y = stream.upload(y.ravel())
+            buffers[at.X] = send(X, upload)
         if sample_weight is not None:
-            self.weight = stream.upload(sample_weight)
+            buffers[at.SAMPLE_WEIGHT] = upload(sample_weight)
+        self._buffers = buffers
+
+    def send_window(self, stream, rows):
+        """Send some rows, in this order; they are numbered from 0 on the device."""
+        weight = None if self.sample_weight is None else self.sample_weight[rows]
+        X, y = self._X[rows], self._y[rows]
+        self._send(stream, X, y, weight, lambda array, upload: upload(array))
 
     def point_to(self, ints):
         """Write addresses into a table of integers."""
-        ints[at.X], ints[at.Y] = index_of(self._values), index_of(self.y)
-        ints[at.INDPTR], ints[at.INDICES] = map(index_of, (self.indptr, self.indices))
-        ints[at.SAMPLE_WEIGHT] = index_of(self.weight)
-
-
-def _upload(stream, array):
-    """Copy an array to the device; other streams may read it at once."""
-    buffer = stream.upload(array.ravel())
-    stream.synchronize()
-    return buffer
+        for index, buffer in (self._buffers or {}).items():
+            ints[index] = index_of(buffer)

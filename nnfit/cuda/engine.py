@@ -136,14 +136,16 @@ class Engine:
     # ------------------------------------------------------------------ data
 
     def set_data(self, X, y, sample_weight=None, rows=None):
-        """Send training data to the device.
+        """Set the training data; they go to the device once it is known how to train.
+
+        All of them, where there is room, else those of a call at a time.
 
         Parameters
         ----------
         X, y, sample_weight, rows
             See `nnfit.cpu.engine.Engine.set_data`.
         """
-        self._data = Data(self.stream, X, y, sample_weight, rows)
+        self._data = Data(X, y, sample_weight, rows)
         self._set_up()
 
     def configure(self, settings):
@@ -370,13 +372,13 @@ class Engine:
 
     def _find_statistics(self, buffer):
         """Set the statistics in parameters to the mean of those of all batches."""
-        address, steps = self._tables.prepare_collection(index_of(buffer))
-        if self.launches:
-            for _ in range(self._tables.per_epoch):
-                self._launch_steps(address, steps)
-        else:
-            _launch_networks([self], [address])
-        self.stream.synchronize()
+        for address, steps, count in self._tables.collections(index_of(buffer)):
+            if self.launches:
+                for _ in range(count):
+                    self._launch_steps(address, steps)
+            else:
+                _launch_networks([self], [address])
+            self.stream.synchronize()
 
     def watch(self, X, y, sample_weight=None, rows=None, score=None):
         """Send validation data to the device.

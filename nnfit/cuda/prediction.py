@@ -7,7 +7,7 @@ import scipy.sparse
 
 from nnfit.cuda import fields as at
 from nnfit.cuda import modules
-from nnfit.cuda.data import Data
+from nnfit.cuda.data import USABLE, Data
 from nnfit.cuda.driver import open_device
 from nnfit.cuda.scores import score_of
 from nnfit.cuda.space import index_of
@@ -178,16 +178,16 @@ class Evaluation(_Forward):
     """
 
     def __init__(self, stream, network, X, y, sample_weight, rows, score):
-        data = Data(stream, X, y, sample_weight, rows)
+        data = Data(X, y, sample_weight, rows)
         super().__init__(
             stream, network, data.n_rows, is_sparse=data.is_sparse, loss=None
         )
-        self._data, self._score, ints = data, score, self.ints
+        self._data, self._score = data, score
         if rows is not None:
             y = y[rows]
             sample_weight = None if sample_weight is None else sample_weight[rows]
         self._y, self._weight = y, sample_weight
-        ints[at.N_TARGETS] = data.n_targets
+        self.ints[at.N_TARGETS] = data.n_targets
         last = self.layer(len(network.layers) - 1)
         size = self.part * network.n_outputs
         self.reserve(last + at.GRADIENT_BY_Z, "gradient", size)
@@ -198,9 +198,13 @@ class Evaluation(_Forward):
             self.reserve(at.ORDER, "order", data.n_rows, np.int32)
         self.allocate(stream)
         self.space.set("loss parameters", parameters)
-        if rows is not None:
+        data.place(stream, int(stream.device.memory()[0] * USABLE), 1)
+        if data.window is not None:
+            self.part = min(self.part, data.window)
+            self.ints[at.ORDER] = 0
+        elif rows is not None:
             self.space.set("order", rows)
-        data.point_to(ints)
+        data.point_to(self.ints)
         total = data.n_rows if sample_weight is None else sample_weight.sum()
         self.floats[at.TOTAL_WEIGHT] = total
 
@@ -218,10 +222,14 @@ class Evaluation(_Forward):
         """
         self.ints[at.PARAMETERS] = parameters
         self.upload()
-        n_rows, losses, raw = self._data.n_rows, [], []
-        for begin in range(0, n_rows, self.part):
-            count = min(self.part, n_rows - begin)
-            self.launch("evaluate", count, begin)
+        data, losses, raw = self._data, [], []
+        for begin in range(0, data.n_rows, self.part):
+            count = min(self.part, data.n_rows - begin)
+            if data.window is not None:
+                data.send_window(self.stream, data.all_rows[begin : begin + count])
+                data.point_to(self.ints)
+                self.upload()
+            self.launch("evaluate", count, begin if data.window is None else 0)
             losses.append(self.space.get("row loss", count))
             if self._score is not None:
                 raw.append(self.outputs(count))

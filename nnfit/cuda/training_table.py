@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from nnfit.cpu.orders import shuffled_orders
 from nnfit.cuda import fields as at
+from nnfit.cuda.data import USABLE
+from nnfit.cuda.orders import Orders
 from nnfit.cuda.steps import (
     collecting_steps,
     in_launches,
@@ -55,7 +56,10 @@ class TrainingTable(Table):
         per_epoch = -(-data.n_rows // batch)
         epochs = max(2, min(MAX_EPOCHS, MAX_ORDERS // (4 * data.n_rows)))
         self._epochs_ahead = epochs
+        seed = settings.seed if settings.shuffle else None
+        self._orders = Orders(data, batch, seed)
         self.max_batches = (epochs - 1) * per_epoch
+        self._has_orders = False  # on the device, those that are known here
         self.per_epoch = per_epoch
         self._fill(solver, features)
         self._reserve_buffers(features)
@@ -69,11 +73,6 @@ class TrainingTable(Table):
     def has_plan(self):
         """Whether something is said of each batch before a call."""
         return self.settings.plan is not None or self.data.sample_weight is not None
-
-    @property
-    def is_shuffled(self):
-        """Whether every epoch has an order of its own."""
-        return bool(self.settings.shuffle)
 
     def _fill(self, solver, features):
         ints, floats, settings = self.ints, self.floats, self.settings
@@ -124,12 +123,10 @@ class TrainingTable(Table):
             self.reserve(at.GRADIENT, "gradient of all", size)
             self._reserve_matrices()
         # Of one call:
-        curve = min(self._epochs_ahead, MAX_EPOCHS)
-        self.reserve(at.LOSS_CURVE, "loss curve", curve, double)
-        self.reserve(at.RATE_CURVE, "rate curve", curve, double)
-        rows = self._epochs_ahead if self.is_shuffled else 1
-        if self.is_shuffled or self.data.rows is not None:
-            self.reserve(at.ORDER, "order", rows * self.data.n_rows, np.int32)
+        self.reserve(at.LOSS_CURVE, "loss curve", self._epochs_ahead, double)
+        self.reserve(at.RATE_CURVE, "rate curve", self._epochs_ahead, double)
+        epochs = self._epochs_ahead if self._orders.is_shuffled else 1
+        self.reserve(at.ORDER, "order", epochs * self.data.n_rows, np.int32)
         if self.has_plan:
             size = (self.max_batches + 1) * at.N_PLANNED
             self.reserve(at.PLAN, "plan", size, double)
@@ -195,15 +192,23 @@ class TrainingTable(Table):
         stream : nnfit.cuda.driver.Stream
         state : dict of int
             Number in the table and address of what the engine itself keeps.
+
+        Raises
+        ------
+        MemoryError
+            If the device has no room for a batch.
         """
+        self._stream = stream
         self.allocate(stream)
         for name, values in self._given.items():
             self.space.set(name, values)
+        free, _ = stream.device.memory()
+        self.data.place(stream, int(free * USABLE), self.batch)
+        if self.data.window is not None:
+            self.max_batches = min(self.max_batches, self.data.window // self.batch)
         self.data.point_to(self.ints)
         for index, address in state.items():
             self.ints[index] = address
-        if not self.is_shuffled and self.data.rows is not None:
-            self.space.set("order", self.data.rows.astype(np.int32))
 
     def carry_over(self, before):
         """Take the progress of the table before this one."""
@@ -229,44 +234,51 @@ class TrainingTable(Table):
         ints = self.ints
         ints[at.MAX_EPOCHS], ints[at.MAX_BATCHES] = max_epochs, max_batches
         ints[at.BATCHES] = ints[at.FINISHED] = 0
-        epoch, cursor = int(ints[at.EPOCH]), int(ints[at.CURSOR])
-        # One more, of the batch after the last one.
-        last = cursor // self.batch + max_batches + 1
-        n_epochs = min(-(-last // self.per_epoch), self._epochs_ahead)
-        ints[at.FIRST_EPOCH], orders = epoch, None
-        if self.is_shuffled:
-            ints[at.ORDER_STRIDE] = self.data.n_rows
-            orders = shuffled_orders(
-                self.data.all_rows, self.settings.seed, epoch, n_epochs
-            )
-            self.space.set("order", orders)
+        epoch, batch = int(ints[at.EPOCH]), int(ints[at.CURSOR]) // self.batch
+        self._send_orders(ints, epoch, batch, max_batches)
         if self.has_plan:
-            self._send_plan(first_batch, max_batches + 1, orders, n_epochs, cursor)
+            self._send_plan(first_batch, epoch, batch, max_batches + 1)
         self.upload()
 
-    def _send_plan(self, first_batch, count, orders, n_epochs, cursor):
+    def _send_orders(self, ints, epoch, batch, count):
+        """Send what so many batches from one on are, and point a table to it."""
+        # One more, which is prepared while the last one is trained on.
+        n_epochs = -(-(batch + count + 1) // self.per_epoch)
+        n_epochs = min(n_epochs, self._epochs_ahead)
+        orders, n_rows = self._orders, self.data.n_rows
+        is_new = orders.know(epoch, n_epochs)
+        ints[at.FIRST_EPOCH] = orders.first
+        ints[at.ORDER_STRIDE] = n_rows if orders.is_shuffled else 0
+        if self.data.window is not None:
+            self._send_window(ints, epoch, batch, count)
+        elif is_new or not self._has_orders:
+            self.space.set("order", orders.orders)
+            self._has_orders = True
+
+    def _send_window(self, ints, epoch, batch, count):
+        """Send the rows of batches, in their order."""
+        begin, n_rows = batch * self.batch, self.data.n_rows
+        end = batch + count
+        last = end // self.per_epoch * n_rows + end % self.per_epoch * self.batch
+        count = last - begin
+        self.data.send_window(self._stream, self._orders.rows(epoch, begin, count))
+        self.data.point_to(ints)
+        if self._orders.is_shuffled:
+            begin += (epoch - self._orders.first) * n_rows
+            self.space.set("order", np.arange(count), begin)
+        else:  # one order for all epochs: a window is a part of one
+            places = (begin + np.arange(count)) % n_rows
+            order = np.zeros(n_rows, np.int32)
+            order[places] = np.arange(count)
+            self.space.set("order", order)
+
+    def _send_plan(self, first_batch, epoch, batch, count):
         plan = np.ones((count, at.N_PLANNED))
         plan[:, : at.PLAN_WEIGHT] = 1.0, 1.0, 1.0, 1.0, 0.0
         if self.settings.plan is not None:
             plan[:, : at.PLAN_WEIGHT] = self.settings.plan(first_batch, count)
-        if orders is None:
-            orders = np.broadcast_to(self.data.all_rows, (n_epochs, self.data.n_rows))
-        weights = self._weights_of_batches(orders)[cursor // self.batch :]
-        plan[: len(weights), at.PLAN_WEIGHT :] = weights[:count]
+        plan[:, at.PLAN_WEIGHT :] = self._orders.weights(epoch, batch, count)
         self.space.set("plan", plan)
-
-    def _weights_of_batches(self, orders):
-        """Sums and spreads of the weights of all batches of some epochs, (n, 2)."""
-        starts = np.arange(0, self.data.n_rows, self.batch)
-        sizes = np.diff(starts, append=self.data.n_rows).astype(np.float64)
-        if self.data.sample_weight is None:
-            sums = squares = np.tile(sizes, len(orders))
-        else:
-            weights = self.data.sample_weight[orders]
-            sums = np.add.reduceat(weights, starts, axis=1).ravel()
-            squares = np.add.reduceat(weights * weights, starts, axis=1).ravel()
-        positive = np.where(sums > 0.0, sums, 1.0)
-        return np.stack([sums, 1.0 - squares / positive**2], axis=1)
 
     def curves(self):
         """Losses and learning rates of the epochs finished in a call."""
@@ -278,21 +290,24 @@ class TrainingTable(Table):
 
     # ------------------------------------------------------------ statistics
 
-    def prepare_collection(self, parameters):
-        """Send a table for a pass that collects the statistics of all batches.
+    def collections(self, parameters):
+        """Send tables for passes that collect the statistics of all batches, in parts.
 
-        Nothing is dropped or changed at random, and rows come in order.
+        Nothing is dropped or changed at random, and rows come in order. The next table
+        is sent when the next item is asked for.
 
         Parameters
         ----------
         parameters : int
             Address of those that the statistics belong to.
 
-        Returns
-        -------
+        Yields
+        ------
         address : int
             Of the table.
         steps : list of Step
+            Of a batch.
+        n_batches : int
         """
         ints, floats = self.ints.copy(), self.floats.copy()
         self.space.set("no dropout", np.zeros(len(self.network.layers)))
@@ -300,19 +315,25 @@ class TrainingTable(Table):
         ints[at.DROPOUT_RATES] = self.space.index("no dropout")
         ints[at.BETA_QUANTILES] = floats[at.NOISE] = floats[at.COLLECTED] = 0
         ints[at.STOPPED], ints[at.MONITOR] = RUNNING, 0
-        ints[at.CURSOR] = ints[at.BATCHES] = ints[at.EPOCH] = ints[at.FIRST_EPOCH] = 0
-        ints[at.MAX_EPOCHS], ints[at.MAX_BATCHES] = 1, self.per_epoch
-        ints[at.ORDER_STRIDE] = 0
-        if at.ORDER in self._addresses:
-            self.space.set("order", self.data.all_rows.astype(np.int32))
-        if self.has_plan:
-            orders = self.data.all_rows[None]
-            plan = np.ones((self.per_epoch, at.N_PLANNED))
-            plan[:, at.PLAN_WEIGHT :] = self._weights_of_batches(orders)
-            self.space.set("plan", plan)
+        ints[at.EPOCH], ints[at.MAX_EPOCHS] = 0, 1
         ints[at.STEPS] = self.space.index("collecting")
         ints[at.N_STEPS] = len(self._collecting)
         ints[at.FLOATS] = self.space.index("other floats")
-        self.space.set("other ints", ints)
         self.space.set("other floats", floats)
-        return self.space.index("other ints"), self._collecting
+        training, self._orders = self._orders, Orders(self.data, self.batch, None)
+        self._has_orders = False
+        part = min(self.per_epoch, self.max_batches)
+        try:
+            for batch in range(0, self.per_epoch, part):
+                count = min(part, self.per_epoch - batch)
+                ints[at.CURSOR], ints[at.BATCHES] = batch * self.batch, 0
+                ints[at.MAX_BATCHES] = count
+                self._send_orders(ints, 0, batch, count)
+                if self.has_plan:
+                    plan = np.ones((count, at.N_PLANNED))
+                    plan[:, at.PLAN_WEIGHT :] = self._orders.weights(0, batch, count)
+                    self.space.set("plan", plan)
+                self.space.set("other ints", ints)
+                yield self.space.index("other ints"), self._collecting, count
+        finally:
+            self._orders, self._has_orders = training, False

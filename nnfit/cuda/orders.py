@@ -1,0 +1,93 @@
+"""Orders of rows: which come next, with which weights."""
+
+import numpy as np
+
+from nnfit.cpu.orders import shuffled_orders
+
+
+class Orders:
+    """Orders of the rows of some epochs, kept from call to call.
+
+    A call may be a small part of an epoch, and shuffling many rows takes as long.
+
+    Parameters
+    ----------
+    data : nnfit.cuda.data.Data
+    batch : int
+        Rows of a batch.
+    seed : int or None
+        Of the shuffles; None if all epochs have the same order.
+
+    Attributes
+    ----------
+    first : int
+        Number of the first epoch that is known.
+    orders : ndarray of shape (n_epochs, n_rows)
+    """
+
+    def __init__(self, data, batch, seed):
+        self._data, self._batch, self._seed = data, batch, seed
+        self.first, self.orders = 0, np.empty((0, data.n_rows), np.int32)
+        self._weights = None
+
+    @property
+    def is_shuffled(self):
+        """Whether every epoch has an order of its own."""
+        return self._seed is not None
+
+    def know(self, epoch, n_epochs):
+        """Find the orders of some epochs; returns whether there are new ones."""
+        if not self.is_shuffled:
+            is_new = len(self.orders) == 0
+            self.first, self.orders = epoch, self._data.all_rows[None]
+        else:
+            is_new = epoch < self.first or epoch + n_epochs > self.first + len(
+                self.orders
+            )
+            if is_new:
+                self.first = epoch
+                self.orders = shuffled_orders(
+                    self._data.all_rows, self._seed, epoch, n_epochs
+                )
+        if is_new:
+            self._weights = None
+        return is_new
+
+    def rows(self, epoch, begin, count):
+        """Row numbers from a place in an epoch on, through the epochs after it."""
+        places = begin + np.arange(count)
+        numbers = epoch - self.first + places // self._data.n_rows
+        if not self.is_shuffled:
+            numbers = 0
+        return self.orders[numbers, places % self._data.n_rows]
+
+    def weights(self, epoch, begin, count):
+        """Sums and spreads of the sample weights of batches, (count, 2).
+
+        Parameters
+        ----------
+        epoch : int
+        begin : int
+            Number of the first batch in it.
+        count : int
+        """
+        if self._weights is None:
+            self._weights = self._weights_of_batches()
+        per_epoch = -(-self._data.n_rows // self._batch)
+        numbers = (epoch - self.first) * per_epoch + begin + np.arange(count)
+        # Beyond what is known comes the batch after the last one, which is prepared
+        # and not trained on.
+        return self._weights.take(numbers, axis=0, mode="wrap")
+
+    def _weights_of_batches(self):
+        n_rows, weights = self._data.n_rows, self._data.sample_weight
+        starts = np.arange(0, n_rows, self._batch)
+        if weights is None:
+            sums = squares = np.diff(starts, append=n_rows).astype(np.float64)
+            sums = squares = np.tile(sums, len(self.orders))
+        else:
+            weights = weights[self.orders]
+            sums = np.add.reduceat(weights, starts, axis=1).ravel()
+            squares = np.add.reduceat(weights * weights, starts, axis=1).ravel()
+        positive = np.where(sums > 0.0, sums, 1.0)
+        return np.stack([sums, 1.0 - squares / positive**2], axis=1)
