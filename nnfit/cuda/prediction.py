@@ -14,8 +14,8 @@ from nnfit.cuda.space import index_of
 from nnfit.cuda.tables import Table, functions_of, kind_of, tile_of
 
 BUILDER = "nnfit.cuda.kernels.prediction:prediction"
-#: Bytes of the buffers of one part of a prediction, and its most rows: enough for every
-#: multiprocessor to have several blocks of rows.
+#: Bytes of the buffers of one part of a prediction, if a quarter of the free memory is
+#: not less, and its most rows: enough for every multiprocessor to have several blocks.
 PART_BYTES, PART_ROWS = 2**28, 2**16
 
 
@@ -58,8 +58,10 @@ class _Forward(Table):
 
     def __init__(self, stream, network, n_rows, **kind):
         item = np.dtype(network.dtype).itemsize
-        units = 4 * sum(layer.n_out for layer in network.layers) + network.n_features
-        part = max(1, min(PART_ROWS, PART_BYTES // (item * units), n_rows))
+        units = sum(layer.n_out for layer in network.layers)
+        room = min(PART_BYTES, stream.device.memory()[0] // 4)
+        row = item * (4 * units + 2 * network.n_features)
+        part = max(1, min(PART_ROWS, room // row, n_rows))
         tile = tile_of(network, part)
         super().__init__(network, part, tile, trains=False)
         self.stream, self.part = stream, part

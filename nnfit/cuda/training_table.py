@@ -15,8 +15,9 @@ from nnfit.cuda.tables import Table
 from nnfit.functions.mixup import beta_quantiles
 from nnfit.functions.stopping import RUNNING, SCHEDULES
 
-#: Epochs of one call, and bytes of their orders of rows; longer trainings take several.
-MAX_EPOCHS, MAX_ORDERS = 8192, 2**25
+#: Epochs of one call, and bytes of their orders of rows: a tenth of a second's, and
+#: little beside hundreds of networks. Longer trainings take several calls.
+MAX_EPOCHS, MAX_ORDERS = 8192, 2**22
 #: What a change of data or settings leaves as it is.
 PROGRESS = (at.EPOCH, at.STEP, at.SAMPLES, at.NO_IMPROVEMENT)
 

@@ -462,13 +462,3 @@ def test_a_network_too_large_for_the_device():
         with pytest.raises(MemoryError, match=r"layers of \[6, 300, 300, 1\]") as info:
             make_engine(cuda, network, data, batch_size=3000)
     assert "batch_size" in str(info.value)
-
-
-def test_data_too_large_for_the_device():
-    network = make_network((600, 3, 1))
-    data = make_data(network, 3000)
-    with tiles.small_gpu(total_memory=2**23):
-        with pytest.raises(
-            MemoryError, match=r"Emulated GPU.* has no room for 14.4 MB"
-        ):
-            make_engine(cuda, network, data)
