@@ -11,6 +11,7 @@ is done when its stream goes on, so that a caller who changes the array is seen.
 """
 
 import ctypes
+import gc
 import importlib
 import sys
 import threading
@@ -394,7 +395,20 @@ def gpu(
         mock.patch.object(modules, "_loaded", {}),
         mock.patch.object(modules, "find_image", find_image),
     ):
-        yield emulated
+        try:
+            yield emulated
+        finally:
+            # What is still there must not be freed by the driver that comes after.
+            gc.collect()
+            for device in driver._devices.values():
+                device.__class__ = _GoneDevice
+
+
+class _GoneDevice(driver.Device):
+    """A device that was emulated."""
+
+    def __enter__(self):
+        raise toolkit.CudaUnavailable("This GPU was emulated, and is gone.")
 
 
 @contextmanager
