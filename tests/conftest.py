@@ -2,6 +2,8 @@
 
 import os
 import re
+from contextlib import contextmanager, nullcontext
+from functools import partial
 
 import pytest
 from hypothesis import settings
@@ -9,6 +11,9 @@ from hypothesis import settings
 from nnfit import compiling
 from nnfit.training import device
 from tests import numpy_engine
+
+#: A device on which the tests of `any_engine` run in the place of the CPU: "cuda".
+DEVICE = os.environ.get("NNFIT_TEST_DEVICE", "cpu")
 
 # What lands must not depend on which examples were drawn that day.
 settings.register_profile("ci", derandomize=True)
@@ -26,18 +31,63 @@ def identify(value):
     return re.sub(r"<function (\S+) at 0x[0-9a-f]+>", r"\1", str(value))
 
 
-#: Engines that `any_engine` runs a test on: functions that put one in the place of the
-#: CPU's, whatever device an estimator asks for, or None.
-ENGINES = {"compiled": None, "numpy": use_numpy_engine}
+@contextmanager
+def numpy_engine_everywhere():
+    """Whatever device an estimator asks for."""
+    with pytest.MonkeyPatch.context() as patch:
+        use_numpy_engine(patch)
+        yield
 
 
-@pytest.fixture(params=ENGINES)
-def any_engine(request, monkeypatch):
+@contextmanager
+def engine_of(name):
+    """The engine of a GPU in the place of the CPU's."""
+    engine = device.load_engine(device.resolve(name))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(device, "load_engine", lambda device="cpu": engine)
+        yield
+
+
+@contextmanager
+def emulated_gpu():
+    """The same, where kernels run in Python."""
+    from tests.cuda import tiles
+
+    with tiles.small_gpu(), engine_of("cuda"):
+        yield
+
+
+#: Engines that `any_engine` runs a test on, in the place of the CPU's, whatever device
+#: an estimator asks for.
+ENGINES = {
+    "compiled": nullcontext if DEVICE == "cpu" else partial(engine_of, DEVICE),
+    "numpy": numpy_engine_everywhere,
+    "emulated": emulated_gpu,
+}
+
+
+def pytest_configure(config):
+    """A device that is asked for and cannot be used ends everything."""
+    if DEVICE != "cpu":
+        try:
+            device.resolve(DEVICE)
+        except (ValueError, RuntimeError) as error:
+            raise pytest.UsageError(f"NNFIT_TEST_DEVICE: {error}") from error
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test with `any_engine` on all, on the slow emulator if it is marked so."""
+    if "any_engine" in metafunc.fixturenames:
+        marked = metafunc.definition.get_closest_marker("emulated") is not None
+        names = [name for name in ENGINES if marked or name != "emulated"]
+        metafunc.parametrize("any_engine", names, indirect=True)
+
+
+@pytest.fixture
+def any_engine(request):
     """Run a test on every engine; returns its name."""
-    use_engine = ENGINES[request.param]
-    if use_engine is not None:
-        use_engine(monkeypatch)
-    return request.param
+    with ENGINES[request.param]():
+        yield request.param
 
 
 @pytest.fixture

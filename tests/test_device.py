@@ -4,6 +4,7 @@ Another module stands in the place of `nnfit.cuda`: its engine is the NumPy one,
 writes down what it is asked for.
 """
 
+import os
 import pickle
 import subprocess
 import sys
@@ -360,3 +361,21 @@ def test_training_goes_on_elsewhere(gpus, solver, devices, factors, method):
     assert_allclose(moved.loss_curve_, model.loss_curve_, rtol=1e-8)
     for mine, theirs in zip(moved.coefs_, model.coefs_, strict=True):
         assert_allclose(mine, theirs, rtol=1e-6, atol=1e-9)
+
+
+# the suite by device ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [("cuda:99", "device='cuda:99' cannot be used"), ("gpu", "device must be 'cpu'")],
+)
+def test_the_suite_does_not_run_on_a_device_that_is_missing(name, expected):
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", __file__],
+        env={**os.environ, "NNFIT_TEST_DEVICE": name},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == pytest.ExitCode.USAGE_ERROR
+    assert f"NNFIT_TEST_DEVICE: {expected}" in done.stderr

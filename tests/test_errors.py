@@ -268,6 +268,7 @@ DIVERGING = {
 }
 
 
+@pytest.mark.emulated
 def test_divergence_is_an_error_with_advice(any_engine):
     model = MLPRegressor(**DIVERGING)
     message = (
@@ -299,6 +300,7 @@ def test_a_failed_fit_leaves_the_former_one():
     assert set(vars(model)) == set(before) - {"curve"}
 
 
+@pytest.mark.emulated
 def test_early_stopping_restores_the_best_weights(any_engine):
     model = MLPRegressor(early_stopping=True, **DIVERGING)
     with pytest.warns(ConvergenceWarning, match="diverged.*best weights.*restored"):

@@ -102,6 +102,7 @@ def test_every_loss_falls(loss, solver):
         assert (model.predict(X) > 0).all()
 
 
+@pytest.mark.emulated
 def test_own_loss(any_engine):
     parameters = {"hidden_layer_sizes": (5,), "max_iter": 5, "random_state": 0}
     y = X[:, 1]

@@ -167,6 +167,7 @@ def test_compute_dtype(solver, dtype):
         assert model.predict(X.astype(given)).dtype == expected
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("shape", [(1, 1), (1, 7), (2, 1), (13, 17), (101, 3)], ids=str)
 @pytest.mark.parametrize("hidden", [(), (1,), (1, 1), (19, 23)], ids=str)
 def test_small_and_odd_shapes(any_engine, shape, hidden):

@@ -87,6 +87,7 @@ def test_fits_in_parts_equal_one(any_engine, name, through_pickle):
         assert_plain(model.__getstate__())
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("name", OF_PROGRESS)
 @pytest.mark.parametrize("through_pickle", [False, True])
 def test_progress_goes_on_from_call_to_call(any_engine, name, through_pickle):
@@ -157,6 +158,7 @@ def test_averaged_weights_are_the_mean_of_all_steps(any_engine):
     assert scored.history_["val_score"][-1] == pytest.approx(model.score(X, Y))
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("name", AVERAGED)
 def test_early_stopping_keeps_averaged_weights(any_engine, name):
     scores = iter([0.1, 0.9, 0.5, 0.4, 0.3, 0.2])
@@ -207,6 +209,7 @@ def test_another_solver_goes_on_from_the_weights_that_count(any_engine):
     assert np.isfinite(model.predict_proba(X)).all()
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize(
     "changes",
     [
@@ -227,6 +230,7 @@ def test_another_network_cannot_go_on(any_engine, changes):
     assert np.isfinite(model.predict_proba(X)).all()
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("solver", ["adam", "schedule_free"])
 def test_rates_of_layers_may_come_and_go(any_engine, solver):
     model = MLPClassifier(solver=solver, warm_start=True, max_iter=2, **COMMON)

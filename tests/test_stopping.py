@@ -211,6 +211,7 @@ def test_time_is_that_of_a_fit():
 # plateau ---------------------------------------------------------------------
 
 
+@pytest.mark.emulated
 @ignore_convergence
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("patience", [1, 4, 7])
@@ -275,6 +276,7 @@ def stopping_by(scores, **parameters):
     )
 
 
+@pytest.mark.emulated
 @pytest.mark.parametrize("averaged", [False, True])
 def test_partial_fit_stops_and_restores_the_best_weights(any_engine, averaged):
     more = {"ema_decay": 0.9} if averaged else {}
@@ -342,6 +344,7 @@ def test_partial_fit_after_a_fit_keeps_its_best_weights(any_engine):
     assert model.best_validation_score_ == 0.9
 
 
+@pytest.mark.emulated
 def test_partial_fit_that_diverges_restores_the_best_weights(any_engine):
     model = MLPRegressor(
         early_stopping=True,
