@@ -9,6 +9,7 @@ import subprocess
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -191,11 +192,67 @@ def test_a_peer_that_is_not_installed_is_left_out(monkeypatch):
     assert notes == ["JAX is left out: jax is not installed."]
 
 
+@pytest.mark.parametrize("has_cuda", [False, True])
+def test_a_torch_without_cuda_is_left_out(monkeypatch, tmp_path, has_cuda):
+    (tmp_path / "lib").mkdir()
+    if has_cuda:
+        (tmp_path / "lib" / "libtorch_cuda.so").touch()
+    spec = SimpleNamespace(origin=str(tmp_path / "__init__.py"))
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: spec)
+    assert PEERS["graphs"].missing("cuda") == (None if has_cuda else "torch for CUDA")
+
+
+def test_without_a_gpu(monkeypatch, capsys):
+    monkeypatch.setattr(command, "gpu_problem", lambda: "There is no GPU.")
+    assert command.main(["tiny", "--device", "cuda"]) == 2
+    assert capsys.readouterr().err == "There is no GPU.\n"
+
+
+def test_shapes_on_a_gpu_have_epochs_enough():
+    for name in shapes.shapes_for("cuda"):
+        here, there = shapes.SHAPES[name], shapes.SHAPES[name].on("cuda")
+        assert there.long >= here.long and here.on("cpu") is here
+        assert (there.long - there.short) % there.short == 0
+        assert (there.scored, there.short) == (here.scored, here.short)
+
+
+@pytest.mark.slow
+def test_recorded_steps_train_the_same(monkeypatch, reference):
+    """With graphs that run the step again, since only a GPU records them."""
+    torch = pytest.importorskip("torch")
+    from benchmarks.peers.adapters import torch_loops
+
+    def record(self, size):
+        rows = torch.arange(size)
+        self.step(rows)  # as it is done before recording
+        return rows, SimpleNamespace(replay=lambda: self.step(rows))
+
+    adam = torch.optim.Adam
+    monkeypatch.setattr(
+        torch.optim, "Adam", lambda *given, capturable, **more: adam(*given, **more)
+    )
+    monkeypatch.setattr(torch_loops.Graphs, "record", record)
+    adapter = torch_loops.Graphs(1)
+    tiny = problem.Problem("tiny", 1)
+    adapter.load(tiny)
+    for _ in range(2):  # the second fit begins anew
+        loss, _ = tiny.judge(adapter.fit(tiny.shape.scored))
+        assert loss == pytest.approx(reference["tiny"]["loss"], rel=0.15)
+
+
 def test_settings_of_a_worker(monkeypatch):
     variables = process.environment(2)
     assert variables["OMP_NUM_THREADS"] == variables["NPROC"] == "2"
     assert not {"OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"} & set(variables)
     assert "OPENBLAS_CORETYPE" not in os.environ
+    assert (variables["JAX_PLATFORMS"], variables["CUDA_VISIBLE_DEVICES"]) == (
+        "cpu",
+        "",
+    )
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3")
+    variables = process.environment(1, "cuda")
+    assert variables["JAX_PLATFORMS"] == "cuda"
+    assert variables["CUDA_VISIBLE_DEVICES"] == "3"
 
 
 @pytest.mark.parametrize(
