@@ -286,9 +286,9 @@ def test_networks_in_one_launch_train_as_alone():
             for curve, engine in zip(losses, together, strict=True):
                 curve.extend(engine.finish()["loss"])
         assert {launch[:2] for launch in gpu.launches} == {("train", 6)}
-    for curve, engine, expected in zip(losses, together, alone, strict=True):
-        for one, other in zip([curve, *results_of(engine)], expected, strict=True):
-            np.testing.assert_array_equal(one, other)
+        for curve, engine, expected in zip(losses, together, alone, strict=True):
+            for one, other in zip([curve, *results_of(engine)], expected, strict=True):
+                np.testing.assert_array_equal(one, other)
 
 
 def test_number_of_blocks_may_change_from_launch_to_launch():
@@ -308,8 +308,8 @@ def test_number_of_blocks_may_change_from_launch_to_launch():
             cuda.run_together(together)
             for each in together:
                 each.finish()
-    assert one.progress.epoch == 3
-    np.testing.assert_array_equal(one.flat, alone.flat)
+        assert one.progress.epoch == 3
+        np.testing.assert_array_equal(one.flat, alone.flat)
 
 
 # -------------------------------------------------------- agreement with the CPU
