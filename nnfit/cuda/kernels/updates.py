@@ -95,6 +95,8 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
     scalar = np.dtype(dtype).type
     zero, one = scalar(0.0), scalar(1.0)
     tile_rows, tile_columns = tile.rows, tile.columns
+    rows_each, columns_each = tile.thread_rows, tile.thread_columns
+    n_each, across_tile = rows_each * columns_each, tile_columns // columns_each
     penalises, change = kind.penalises, optimizer.update
     open_step, size, settle, bounded = parameters
 
@@ -183,10 +185,12 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
                 row = number // across * tile_rows
                 column = number % across * tile_columns
                 total = 0.0
-                for e in range(
-                    threads.number(), tile_rows * tile_columns, threads.n_threads
-                ):
-                    r, j = row + e // tile_columns, column + e % tile_columns
+                # Element by element as the update's epilogue adds them: the loss must
+                # not depend on where a call begins.
+                for q in range(n_each):
+                    r = row + threads.number() // across_tile * rows_each
+                    j = column + threads.number() % across_tile * columns_each
+                    r, j = r + q // columns_each, j + q % columns_each
                     if r < n_in and j < n_out:
                         total += size(c, m.floats[weights + r * n_out + j])
                 total = threads.sum_of_block(m, total)
