@@ -15,6 +15,7 @@ from tests.engines import (
     assert_same_training,
     make_data,
     make_engine,
+    make_network,
     results_of,
     train,
 )
@@ -131,6 +132,22 @@ def test_short_calls_train_as_long_ones(name, launches):
     with tiles.small_gpu(launches=launches):
         long, short = (bits_of(name, epochs=4, prepare=p) for p in (None, shorten))
     assert_equal(short, long)
+
+
+def test_losses_do_not_depend_on_where_calls_begin():
+    def shorten(engine):
+        engine._batches_in = lambda seconds: 1
+
+    network = make_network((17, 30, 3), loss="softmax")
+    data = make_data(network, 12)
+    with tiles.small_gpu(8):
+        losses = []
+        for prepare in (None, shorten):
+            engine = make_engine(cuda, network, data, alpha=1.0, batch_size=2)
+            if prepare is not None:
+                prepare(engine)
+            losses.append(train(engine, 6))
+    np.testing.assert_array_equal(*losses)
 
 
 #: Each optimizer, whose state goes from device to device, and averages.
