@@ -298,7 +298,7 @@ def _compile(builder, arguments, target):
     A function of its own, since its locals must die before the lock is free:
     they free LLVM's modules under llvmlite's lock, which a fork must not meet.
     """
-    with _without_garbage_collection():
+    with without_garbage_collection():
         lowering = importlib.import_module("nnfit.cpu.kernels.lowering")
         module, function = builder.split(":")
         exports = getattr(importlib.import_module(module), function)(target, *arguments)
@@ -306,7 +306,7 @@ def _compile(builder, arguments, target):
 
 
 @contextmanager
-def _without_garbage_collection():
+def without_garbage_collection():
     """It would look again and again at what lives until the end: 0.3 of 4.4 s."""
     was_enabled = gc.isenabled()
     gc.disable()

@@ -17,8 +17,6 @@ import json
 import re
 import threading
 from collections import namedtuple
-from types import SimpleNamespace
-from unittest import mock
 
 import numpy as np
 
@@ -183,7 +181,7 @@ def compile_module(builder, arguments, compute_capability):
     cuda = toolkit.compiler()
     module, function = builder.split(":")
     kernels = getattr(importlib.import_module(module), function)(cuda, *arguments)
-    with toolkit.libraries_needed():
+    with toolkit.libraries_needed(), compiling.without_garbage_collection():
         known = _newest_known(compute_capability)
         parts = [
             _compile_kernel(cuda, kernels.dtype, name, *kernel, known)
@@ -222,16 +220,11 @@ def _newest_known(compute_capability):
     return max(usable)
 
 
-#: In the place of numba-cuda's, which lists a function once for every way in which the
-#: kernel comes to call it.
-_DISTINCT_CODE = property(
-    lambda library: list(dict.fromkeys(str(module) for module in library.modules))
-)
-
-
 def _compile_kernel(cuda, dtype, name, function, n_integers, compute_capability):
     """A kernel in the intermediate language of the linker."""
     from numba.core import types as nb
+
+    from nnfit.cuda.lowering import lower_kernel
 
     arrays = [
         nb.Array(getattr(nb, item), 1, "C")
@@ -240,22 +233,7 @@ def _compile_kernel(cuda, dtype, name, function, n_integers, compute_capability)
     signature = nb.void(*arrays, *[nb.int64] * n_integers)
     # Its symbol holds this; kernels of one factory would all be called the same.
     function.__qualname__ = f"nnfit_{name}"
-    # numba asks the driver for a device where one function calls another, and for
-    # nothing of that device but this.
-    device = SimpleNamespace(compute_capability=compute_capability)
-    with (
-        mock.patch.object(cuda.dispatcher, "get_current_device", lambda: device),
-        mock.patch.object(cuda.codegen.CUDACodeLibrary, "llvm_strs", _DISTINCT_CODE),
-    ):
-        code, _ = cuda.compile(
-            function,
-            signature,
-            cc=compute_capability,
-            device=False,
-            abi="numba",
-            output="ltoir",
-        )
-    return code
+    return lower_kernel(cuda, function, signature, compute_capability)
 
 
 def _symbols(ptx, functions):

@@ -1,5 +1,6 @@
 """Kernels for CUDA, in the order in which a batch goes through them.
 
+    pointers       the device's memory
     threads        blocks, barriers, sums
     products       tiled matrix products with epilogues
     functions      activations, losses, links and optimizers of the registries

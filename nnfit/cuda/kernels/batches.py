@@ -7,7 +7,6 @@ begins, since progress is written while the last phase of a batch is still going
 from collections import namedtuple
 
 import numpy as np
-from numpy import uint64
 
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.augmentation import inverse_normal
@@ -172,8 +171,8 @@ def make_batches(cuda, threads, kind):
         n = m.longs[net + at.HEADER + at.N_IN]
         x = m.longs[net + at.X]
         for k in range(lane, n, lanes):
-            value = zero if is_sparse else m.floats[uint64(x + row * n + k)]
-            m.floats[uint64(goal + k)] = value
+            value = zero if is_sparse else m.floats[x + row * n + k]
+            m.floats[goal + k] = value
         if is_sparse:
             cuda.syncthreads()
             add_row(m, net, row, scalar(1.0), goal, lane)

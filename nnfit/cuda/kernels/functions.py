@@ -3,7 +3,6 @@
 from collections import namedtuple
 
 import numpy as np
-from numpy import uint64
 
 from nnfit.cuda import fields as at
 from nnfit.functions.activations import ACTIVATIONS
@@ -97,7 +96,7 @@ def make_optimizer(cuda, dtype, name):
 
     @device
     def update(m, net, p, gradient, h, l2, decay):
-        place = uint64(m.longs[net + at.PARAMETERS] + p)
+        place = m.longs[net + at.PARAMETERS] + p
         w = m.floats[place]
         gradient = gradient + l2 * w
         if decays:
@@ -106,8 +105,8 @@ def make_optimizer(cuda, dtype, name):
             w, last = w * decay, h[7]
         scalars = (h[0], h[1], h[2], h[3], h[4], h[5], h[6], last)
         first = m.longs[net + at.STATE] + p
-        second = uint64(first + m.longs[net + at.SIZE])
-        w = step(m, w, gradient, scalars, uint64(first), second)
+        second = first + m.longs[net + at.SIZE]
+        w = step(m, w, gradient, scalars, first, second)
         m.floats[place] = w
         return w
 

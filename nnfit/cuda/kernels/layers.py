@@ -8,12 +8,12 @@ and residual ones z is stored, and `normalization` goes on.
 from collections import namedtuple
 
 import numpy as np
-from numpy import uint64
 
 from nnfit.cpu.kernels import random
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.batches import make_keep, make_planned
 from nnfit.cuda.kernels.functions import make_activate, make_loss
+from nnfit.cuda.kernels.pointers import offset
 from nnfit.cuda.kernels.products import make_product
 from nnfit.engine_settings import PLAN_DROPOUT
 
@@ -78,9 +78,9 @@ def make_finish(cuda, threads, kind, random_of):
             factor = keep(low_word(key), high_word(key), j, c.rate)
             value *= factor
             slope *= factor
-        m.floats[uint64(c.output + r * c.output_stride + j)] = value
+        m.floats[c.output + r * c.output_stride + j] = value
         if trains:
-            m.floats[uint64(c.slope + r * c.n_out + j)] = slope
+            m.floats[c.slope + r * c.n_out + j] = slope
 
     return open_finish, finish
 
@@ -115,14 +115,14 @@ def make_layers(cuda, threads, kind, finishing):
                 value += m.floats[c.start + place]
             m.floats[c.z + place] = value
         else:
-            finish(m, c.finish, r, j, value + m.floats[uint64(c.finish.bias + j)])
+            finish(m, c.finish, r, j, value + m.floats[c.finish.bias + j])
         return 0.0
 
     @device
     def store_backward(m, c, r, j, value):
         if c.slope != 0:
-            value *= m.floats[uint64(c.slope + r * c.stride + j)]
-        m.floats[uint64(c.goal + r * c.stride + j)] = value
+            value *= m.floats[c.slope + r * c.stride + j]
+        m.floats[c.goal + r * c.stride + j] = value
         return 0.0
 
     forward_product = make_product(cuda, threads, kind, (True, False), store_forward)
@@ -208,11 +208,11 @@ def make_lose(cuda, threads, kind, batches):
         parameters = m.longs[net + at.LOSS_PARAMETERS]
         return np.float64(
             loss(
-                m.floats[raw : raw + n],
-                m.floats[y : y + m.longs[net + at.N_TARGETS]],
-                m.floats[gradient : gradient + n],
+                offset(m.floats, raw),
+                offset(m.floats, y),
+                offset(m.floats, gradient),
                 n,
-                m.floats[parameters : parameters + n],
+                offset(m.floats, parameters),
             )
         )
 

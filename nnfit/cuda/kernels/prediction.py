@@ -4,16 +4,14 @@ Blocks wait for nobody, so there may be any number of them; weights come from th
 second-level cache, which all of them share.
 """
 
-from numba.core import types as nb
-
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
 from nnfit.cuda.kernels.batches import Batch, make_batches, make_random
 from nnfit.cuda.kernels.functions import make_link
 from nnfit.cuda.kernels.layers import make_finish, make_layers, make_lose
 from nnfit.cuda.kernels.normalization import make_normalization
-from nnfit.cuda.kernels.products import shapes_of_slices
-from nnfit.cuda.kernels.threads import Memory, make_threads
+from nnfit.cuda.kernels.pointers import offset
+from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.modules import Kernels
 
 
@@ -33,8 +31,7 @@ def prediction(cuda, text, *functions):
     """
     kind = Kind.decode(text, functions)
     threads = make_threads(cuda, kind.tile.n_threads)
-    shape_a, shape_b = shapes_of_slices(kind.tile)
-    n_threads, number_type = threads.n_threads, getattr(nb, kind.dtype)
+    memory = make_memory(cuda, kind)
     batches = make_batches(cuda, threads, kind)
     finishing = make_finish(cuda, threads, kind, make_random(cuda))
     layers = make_layers(cuda, threads, kind, finishing)
@@ -67,12 +64,7 @@ def prediction(cuda, text, *functions):
 
         def evaluate(floats, doubles, longs, ints, net, n_rows, position):
             """Raw predictions of rows, and their losses times their weights."""
-            m = Memory(
-            floats, doubles, longs, ints,
-            cuda.shared.array(shape_a, number_type, alignment=16),
-            cuda.shared.array(shape_b, number_type, alignment=16),
-            cuda.shared.array(n_threads, nb.float64),
-        )  # fmt: skip
+            m = memory(floats, doubles, longs, ints)
             begin = cuda.blockIdx.x * rows_each
             end = min(begin + rows_each, n_rows)
             now = batch_at(m, net, n_rows, position)
@@ -89,12 +81,7 @@ def prediction(cuda, text, *functions):
 
     def predict(floats, doubles, longs, ints, net, n_rows, position):
         """Predictions of rows, in the place of the last layer's output."""
-        m = Memory(
-            floats, doubles, longs, ints,
-            cuda.shared.array(shape_a, number_type, alignment=16),
-            cuda.shared.array(shape_b, number_type, alignment=16),
-            cuda.shared.array(n_threads, nb.float64),
-        )  # fmt: skip
+        m = memory(floats, doubles, longs, ints)
         begin = cuda.blockIdx.x * rows_each
         end = min(begin + rows_each, n_rows)
         pass_rows(m, net, batch_at(m, net, n_rows, position), begin, end)
@@ -102,7 +89,7 @@ def prediction(cuda, text, *functions):
         last = net + at.HEADER + (longs[net + at.N_LAYERS] - 1) * at.LAYER
         for r in range(begin + number(), end, n_threads):
             place = longs[last + at.OUTPUT] + r * n
-            link(m.floats[place : place + n], m.floats[place : place + n], n)
+            link(offset(m.floats, place), offset(m.floats, place), n)
 
     return Kernels(kind.dtype, {"predict": (predict, 3)})
 

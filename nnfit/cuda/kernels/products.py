@@ -10,13 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numba.core import types as nb
-from numpy import uint64
 
 #: Steps of a slice's sum that are written out one after the other; a loop over more
 #: would cost more in its counting than in its sums.
 RUN = 8
-#: More than any depth of a slice.
-MASK = 1023
 
 
 class Tile(NamedTuple):
@@ -48,13 +45,13 @@ class Tile(NamedTuple):
         return -(-rows // self.rows) * -(-columns // self.columns)
 
 
-def shapes_of_slices(tile):
-    """Shapes of the shared memory that products take.
+def lengths_in_slices(tile):
+    """From row to row of the two slices in shared memory, which have `depth` rows.
 
-    Rows of a slice lie 4 elements further than they must: threads that write a column
-    of it meet fewer banks twice, and four elements stay aligned.
+    They lie 4 elements further than they must: threads that write a column of a slice
+    meet fewer banks twice, and four elements stay aligned.
     """
-    return (tile.depth, tile.rows + 4), (tile.depth, tile.columns + 4)
+    return tile.rows + 4, tile.columns + 4
 
 
 def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
@@ -92,6 +89,7 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
     n_done, across = rows_each * columns_each, tile.columns // columns_each
     tile_rows, tile_columns, slice_depth = tile.rows, tile.columns, tile.depth
     run = min(RUN, slice_depth)
+    length_a, length_b = lengths_in_slices(tile)
     n_threads = tile.n_threads
     loads_a = tile.rows * tile.depth // n_threads
     loads_b = tile.columns * tile.depth // n_threads
@@ -116,7 +114,7 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
 
     @device
     def read(m, address, is_inside):
-        return m.floats[uint64(address)] if is_inside else zero
+        return m.floats[address] if is_inside else zero
 
     @device
     def product(m, a, a_stride, b, b_stride, rows, columns, depth, row, column, c):
@@ -147,10 +145,10 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
                 cuda.syncthreads()
                 for q in range(loads_a):
                     e, k = place(t, q, tile_rows, a_along)
-                    slice_a[k, e] = ahead_a[q]
+                    slice_a[k * length_a + e] = ahead_a[q]
                 for q in range(loads_b):
                     e, k = place(t, q, tile_columns, b_along)
-                    slice_b[k, e] = ahead_b[q]
+                    slice_b[k * length_b + e] = ahead_b[q]
                 cuda.syncthreads()
             after = begin + slice_depth
             if after < depth:
@@ -167,19 +165,19 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
             if begin >= 0:
                 for first in range(0, slice_depth, run):
                     for k in range(run):
-                        # Not negative, as LLVM sees: no index counts from the end.
-                        d = (first + k) & MASK
+                        from_row = (first + k) * length_a + my_row
+                        from_column = (first + k) * length_b + my_column
                         for i in range(rows_each):
                             for j in range(columns_each):
                                 sums[i, j] += (
-                                    slice_a[d, my_row + i] * slice_b[d, my_column + j]
+                                    slice_a[from_row + i] * slice_b[from_column + j]
                                 )
                 if with_sums and row == 0:
                     for q in range(own_columns):
                         e = t + q * n_threads
                         if e < tile_columns:
                             for k in range(slice_depth):
-                                of_columns[q] += slice_b[k & MASK, e]
+                                of_columns[q] += slice_b[k * length_b + e]
         # A long epilogue stays a loop, which needs addresses: the sums themselves are
         # in registers only if nothing does.
         done = cuda.local.array(n_done, number_type)

@@ -12,6 +12,7 @@ import numpy as np
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.batches import make_planned
 from nnfit.cuda.kernels.functions import make_scalar
+from nnfit.cuda.kernels.pointers import offset
 from nnfit.engine_settings import (
     PLAN_AVERAGE,
     PLAN_DECAY,
@@ -71,8 +72,8 @@ def make_progress(cuda, threads, kind, optimizer):
             doubles[after + i] = doubles[before + i]
         hyper = longs[net + at.HYPER]
         h = rates_of_step(
-            np.float64(now.step + 1), learning_rate, doubles[hyper : hyper + 8],
-            doubles[after : after + at.N_MEMORY],
+            np.float64(now.step + 1), learning_rate, offset(doubles, hyper),
+            offset(doubles, after),
         )  # fmt: skip
         rates = longs[net + at.RATES] + index * at.N_RATES
         m.floats[rates], m.floats[rates + 1] = scalar(h[0]), scalar(h[1])

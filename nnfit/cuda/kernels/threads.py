@@ -7,11 +7,13 @@ sums have an order of their own for each size of a block, which a device has onc
 
 from collections import namedtuple
 
+from numba.core import types as nb
+
+from nnfit.cuda.kernels.pointers import pointer
+from nnfit.cuda.kernels.products import lengths_in_slices
+
 #: Views of the device's memory by type of element, see `nnfit.cuda.modules`, and shared
-#: memory of a block: slices of two matrices, and parts of sums. Kernels allocate it for
-#: all that they call, since a compiled function cannot return it. An index that is a
-#: signed integer may count from the end, and takes three operations to see that it does
-#: not: addresses in hot loops are made ``uint64``.
+#: memory of a block: slices of two matrices, and parts of sums. All are pointers.
 Memory = namedtuple("Memory", "floats doubles longs ints a b parts")
 
 Threads = namedtuple(
@@ -19,6 +21,30 @@ Threads = namedtuple(
     "n_threads lanes groups number lane group barrier sum_of_block "
     "sum_of_lanes sum_of_groups",
 )
+
+
+def make_memory(cuda, kind):
+    """Build ``memory(floats, doubles, longs, ints) -> Memory`` of a kernel's arrays.
+
+    Parameters
+    ----------
+    cuda : module
+    kind : nnfit.cuda.kernels.Kind
+    """
+    tile, number_type = kind.tile, getattr(nb, kind.dtype)
+    size_a, size_b = (tile.depth * length for length in lengths_in_slices(tile))
+    n_threads = tile.n_threads
+
+    @cuda.jit(device=True)
+    def memory(floats, doubles, longs, ints):
+        return Memory(
+            pointer(floats), pointer(doubles), pointer(longs), pointer(ints),
+            pointer(cuda.shared.array(size_a, number_type, alignment=16)),
+            pointer(cuda.shared.array(size_b, number_type, alignment=16)),
+            pointer(cuda.shared.array(n_threads, nb.float64)),
+        )  # fmt: skip
+
+    return memory
 
 
 def make_threads(cuda, n_threads):
@@ -57,15 +83,18 @@ def make_threads(cuda, n_threads):
         return number() // lanes
 
     @device
-    def barrier(m, count, n_blocks):
-        """Wait for all threads of `n_blocks` blocks, which are all resident."""
+    def barrier(longs, count, n_blocks):
+        """Wait for all threads of `n_blocks` blocks, which are all resident.
+
+        `longs` is the kernel's own array, since there are no atomic sums at pointers.
+        """
         cuda.syncthreads()
         if n_blocks > 1:
             if number() == 0:
                 cuda.threadfence()
-                arrived = cuda.atomic.add(m.longs, count, 1)
+                arrived = cuda.atomic.add(longs, count, 1)
                 goal = (arrived // n_blocks + 1) * n_blocks
-                while cuda.atomic.add(m.longs, count, 0) < goal:
+                while cuda.atomic.add(longs, count, 0) < goal:
                     pass
                 cuda.threadfence()
             cuda.syncthreads()

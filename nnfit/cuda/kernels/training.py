@@ -12,7 +12,6 @@ run in two ways.
 """
 
 import numpy as np
-from numba.core import types as nb
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
@@ -21,9 +20,8 @@ from nnfit.cuda.kernels.functions import make_optimizer
 from nnfit.cuda.kernels.layers import make_finish, make_layers, make_lose
 from nnfit.cuda.kernels.muon import make_muon
 from nnfit.cuda.kernels.normalization import make_normalization
-from nnfit.cuda.kernels.products import shapes_of_slices
 from nnfit.cuda.kernels.progress import make_progress
-from nnfit.cuda.kernels.threads import Memory, make_threads
+from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.kernels.updates import make_parameters, make_updates
 from nnfit.cuda.kernels.whole_update import make_whole_update
 from nnfit.cuda.modules import Kernels
@@ -48,8 +46,7 @@ def training(cuda, entry, text, *functions):
     """
     kind = Kind.decode(text, functions)
     threads = make_threads(cuda, kind.tile.n_threads)
-    shape_a, shape_b = shapes_of_slices(kind.tile)
-    n_threads, number_type = threads.n_threads, getattr(nb, kind.dtype)
+    memory = make_memory(cuda, kind)
     batches = make_batches(cuda, threads, kind)
     optimizer = make_optimizer(cuda, kind.dtype, kind.solver)
     progress = make_progress(cuda, threads, kind, optimizer)
@@ -105,12 +102,7 @@ def training(cuda, entry, text, *functions):
 
     def train(floats, doubles, longs, ints, networks, n_blocks):
         """Train networks: `networks` is the address of their tables' addresses."""
-        m = Memory(
-            floats, doubles, longs, ints,
-            cuda.shared.array(shape_a, number_type, alignment=16),
-            cuda.shared.array(shape_b, number_type, alignment=16),
-            cuda.shared.array(n_threads, nb.float64),
-        )  # fmt: skip
+        m = memory(floats, doubles, longs, ints)
         net = longs[networks + cuda.blockIdx.x // n_blocks]
         block = cuda.blockIdx.x % n_blocks
         count = longs[net + at.BARRIER]
@@ -118,7 +110,7 @@ def training(cuda, entry, text, *functions):
             now = batches.current(m, net)
             batches.gather(m, net, now, 0, now.size, block, n_blocks)
             updates.derive(m, net, now.step % 2, block, n_blocks)
-            barrier(m, count, n_blocks)
+            barrier(longs, count, n_blocks)
         while progress.goes_on(m, net):
             # Written after several barriers, when all blocks have read it.
             now = batches.current(m, net)
@@ -130,17 +122,12 @@ def training(cuda, entry, text, *functions):
                 )
                 run(m, net, operation, argument, now, block, n_blocks)
                 if longs[step + at.WAITS] != 0:
-                    barrier(m, count, n_blocks)
+                    barrier(longs, count, n_blocks)
                 step += at.STEP_FIELDS
 
     def run_operation(floats, doubles, longs, ints, net, operation, argument):
         """One operation of the batch that progress has come to."""
-        m = Memory(
-            floats, doubles, longs, ints,
-            cuda.shared.array(shape_a, number_type, alignment=16),
-            cuda.shared.array(shape_b, number_type, alignment=16),
-            cuda.shared.array(n_threads, nb.float64),
-        )  # fmt: skip
+        m = memory(floats, doubles, longs, ints)
         if progress.goes_on(m, net):
             now = batches.current(m, net)
             cuda.syncthreads()  # all have read what the operation may write
