@@ -15,12 +15,16 @@ def main(arguments=None):
         return run_demo(options.picture)
     try:
         if options.command == "warmup":
-            nnfit.warmup(options.dtype)
+            nnfit.warmup(
+                options.dtype,
+                options.device,
+                compute_capability=options.compute_capability,
+            )
         else:
             from nnfit.information import print_info
 
             print_info()
-    except (OSError, ValueError) as error:  # no cache to fill, a wrong NNFIT_CPU
+    except (OSError, RuntimeError, ValueError) as error:  # no cache, no such device
         print(f"python -m nnfit {options.command}: {error}", file=sys.stderr)
         return 1
     return 0
@@ -60,7 +64,18 @@ def _parser():
     warmup.add_argument(
         "--dtype",
         choices=["float32", "float64"],
-        help="one precision only (default: both)",
+        help="one precision only (default: both; on a GPU float32)",
+    )
+    warmup.add_argument(
+        "--device",
+        default="cpu",
+        help="cpu, cuda or cuda:N; for a GPU, kernels of the estimators' default "
+        "parameters (default: %(default)s)",
+    )
+    warmup.add_argument(
+        "--compute-capability",
+        metavar="M.N",
+        help="of the GPU, such as 9.0, to compile on a machine without it",
     )
     return parser
 

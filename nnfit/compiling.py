@@ -45,7 +45,7 @@ _MAX_FILES = 1000
 
 _lock = threading.RLock()
 _loaded = {}
-_announced = False
+_announced = set()
 
 
 #: Seconds that a fork waits for a compilation on another thread.
@@ -229,13 +229,17 @@ def cached(kernel, make):
         return code
 
 
-def missing(kernels):
+def missing(kernels, fingerprint=b"", target=None):
     """Return what `store` needs for those kernels that the cache lacks.
 
     Parameters
     ----------
     kernels : iterable of tuple
-        Arguments of `load`: the builder and what it needs, numbers and strings.
+        Arguments of `load`: the builder and what it needs.
+    fingerprint : bytes, default=b""
+        Of functions of a user among them.
+    target : object, default=None
+        That of `cached`; None is this machine's processor.
 
     Returns
     -------
@@ -251,10 +255,10 @@ def missing(kernels):
     folder, problem = find_cache()
     if folder is None:
         raise OSError(problem)
-    target = targets.host()
+    target = target or targets.host()
     work = []
     for builder, *arguments in kernels:
-        path = folder / (_key(builder, arguments, b"", target) + _SUFFIX)
+        path = folder / (_key(builder, arguments, fingerprint, target) + _SUFFIX)
         if _read(path) is None:
             work.append((path, builder, arguments, target))
     if work:
@@ -265,8 +269,11 @@ def missing(kernels):
     return work
 
 
-def store(path, builder, arguments, target):
+def store(path, builder, arguments, target, make=None):
     """Compile a kernel into the cache.
+
+    The first four are what `missing` returns; ``make(builder, arguments, target)``
+    gives the code, by default that for a processor.
 
     Raises
     ------
@@ -274,7 +281,7 @@ def store(path, builder, arguments, target):
         If the file cannot be written.
     """
     with _lock:
-        code = _compile(builder, arguments, target)
+        code = (make or _compile)(builder, arguments, target)
     _write_file(path, code)
 
 
@@ -317,14 +324,13 @@ def without_garbage_collection():
             gc.enable()
 
 
-def announce():
-    """Say once per process, on stderr, why the first fit takes seconds."""
-    global _announced
-    if not _announced:
-        _announced = True
+def announce(device="this machine", time="a few seconds"):
+    """Say once per process and device, on stderr, why the first fit takes seconds."""
+    if device not in _announced:
+        _announced.add(device)
         try:
             print(
-                "nnfit: compiling kernels for this machine, once (a few seconds)",
+                f"nnfit: compiling kernels for {device}, once ({time})",
                 file=sys.stderr,
                 flush=True,
             )

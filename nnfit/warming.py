@@ -1,5 +1,6 @@
 """Filling the cache of compiled kernels beforehand: `nnfit.warmup`."""
 
+import re
 import time
 
 import joblib
@@ -16,30 +17,45 @@ DTYPES = ("float32", "float64")
 MAX_PROCESSES = 4
 
 
-def warmup(dtype=None):
-    """Compile and cache all that a fit or a prediction can need.
+def warmup(dtype=None, device="cpu", *, estimator=None, compute_capability=None):
+    """Compile and cache what fits and predictions need.
 
-    Every part of the engine, solver, activation, loss and inverse link that nnfit
-    has, for the processor that this runs on. A later process loads them, compiles
-    nothing and does not import numba; only functions of your own are compiled when
-    they are first used. What the cache already has is kept.
+    On the CPU that is every part of the engine, solver, activation, loss and inverse
+    link that nnfit has, for the processor that this runs on. A later process loads
+    them, compiles nothing and does not import numba; only functions of your own are
+    compiled when they are first used. What the cache already has is kept.
 
     Prints one line: how many kernels there are and how many had to be compiled, where
     they are, and how long it took. Several processes share the work.
 
+    On a GPU a kernel is compiled for a combination of functions, solver and
+    regularisation, of which there are too many. Pass the `estimator` that you will
+    fit: what its parameters lead to on dense data is compiled, for every kind of
+    target and for large and small networks, and what it predicts with. Predictions
+    for few rows run on the CPU, which is warmed by a call of its own.
+
     Parameters
     ----------
     dtype : {"float32", "float64"}, default=None
-        Precision; None is both. float32 is that of fits with the default solvers on
-        float32 data or by ``dtype``; half of the time.
+        Precision; None is both on the CPU, and that of the estimator on a GPU.
+    device : {"cpu", "cuda", "cuda:N", "auto"}, default="cpu"
+        See the estimators' parameter.
+    estimator : MLPClassifier or MLPRegressor, default=None
+        For a GPU; fitted or not, it is not changed. None stands for both classes with
+        their default parameters.
+    compute_capability : str, default=None
+        Of the GPU, such as ``"9.0"``, to compile on a machine without it; None asks
+        the driver.
 
     Raises
     ------
+    CudaUnavailable
+        A RuntimeError, if a GPU is asked for that cannot be used, or compiled for.
     OSError
         If there is no folder for the cache that can be written, or that can be
         trusted; the message says which and why.
     ValueError
-        If `dtype` is neither None nor one of the two.
+        If a parameter has none of these values, or belongs to a GPU on the CPU.
 
     Examples
     --------
@@ -53,13 +69,70 @@ def warmup(dtype=None):
             f"(both), got {dtype!r}."
         )
     start = time.perf_counter()
-    wanted = builtin_kernels(DTYPES if dtype is None else [dtype])
-    work = compiling.missing(wanted)
+    capability = _capability(device, estimator, compute_capability)
+    if capability is None:
+        wanted = builtin_kernels(DTYPES if dtype is None else [dtype])
+        count, work = len(wanted), compiling.missing(wanted)
+    else:
+        count, work = _work_for_gpu(estimator, dtype, capability)
     _compile_all(work)
     print(
-        f"{len(wanted)} kernels in {compiling.cache_folder()}, {len(work)} of them "
+        f"{count} kernels in {compiling.cache_folder()}, {len(work)} of them "
         f"compiled in {time.perf_counter() - start:.1f} s"
     )
+
+
+def _capability(device, estimator, given):
+    """Compute capability of the GPU to compile for, None for the CPU."""
+    from nnfit.training.device import CPU, number_of, resolve
+
+    number = number_of(device)
+    if number is None:
+        if estimator is not None or given is not None:
+            raise ValueError(
+                "The parameters 'estimator' and 'compute_capability' of warmup are for "
+                f"a GPU, got device={device!r}. Pass device='cuda', or leave them out: "
+                "on the CPU everything is compiled."
+            )
+        return None
+    if given is None:
+        if resolve(device) == CPU:
+            return None
+        from nnfit.cuda.driver import open_device
+
+        return open_device(number).compute_capability
+    match = re.fullmatch(r"(\d+)\.(\d)", str(given))
+    if match is None:
+        raise ValueError(
+            "The parameter 'compute_capability' of warmup must be a string such as "
+            f"'9.0', got {given!r}."
+        )
+    return tuple(map(int, match.groups()))
+
+
+def _work_for_gpu(estimator, dtype, capability):
+    """Number of kernels, and what `compiling.store` needs for those to be compiled."""
+    import nnfit
+    from nnfit.cuda import modules
+    from nnfit.cuda.warming import kernels_of
+    from nnfit.estimators.mlp import BaseMLP
+
+    if estimator is None:
+        estimators = nnfit.MLPClassifier(), nnfit.MLPRegressor()
+    elif isinstance(estimator, BaseMLP):
+        estimators = (estimator,)
+    else:
+        raise TypeError(
+            "The parameter 'estimator' of warmup must be an MLPClassifier or an "
+            f"MLPRegressor, got {estimator!r}."
+        )
+    orders = (kernels.ORDERS,)  # that the processor draws for it
+    work, target = compiling.missing([orders]), modules.target_of(capability)
+    found = dict.fromkeys(k for e in estimators for k in kernels_of(e, dtype))
+    for fingerprint, kernel in found:
+        images = compiling.missing([kernel], fingerprint, target)
+        work += [(*image, modules.compile_for) for image in images]
+    return 1 + len(found), work
 
 
 def builtin_kernels(dtypes):

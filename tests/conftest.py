@@ -101,5 +101,5 @@ def cache(tmp_path, monkeypatch):
     """An empty cache in a process that has loaded nothing; returns its folder."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(compiling, "_loaded", {})
-    monkeypatch.setattr(compiling, "_announced", True)
+    monkeypatch.setattr(compiling, "_announced", {"this machine", "the GPU"})
     return tmp_path / "nnfit"

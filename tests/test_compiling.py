@@ -281,14 +281,14 @@ def test_the_notice_needs_no_working_stderr(stream, monkeypatch, tmp_path):
             file.close()
             file = types.SimpleNamespace(write=write, flush=lambda: None)
         stream = file
-    monkeypatch.setattr(compiling, "_announced", False)
+    monkeypatch.setattr(compiling, "_announced", set())
     monkeypatch.setattr(sys, "stderr", stream)
     compiling.announce()
-    assert compiling._announced
+    assert compiling._announced == {"this machine"}
 
 
 def test_the_notice_is_printed_once(cache, capsys, monkeypatch):
-    monkeypatch.setattr(compiling, "_announced", False)
+    monkeypatch.setattr(compiling, "_announced", set())
     compiling.load(*RELU)
     out, err = capsys.readouterr()
     assert out == ""
@@ -303,7 +303,7 @@ def test_the_notice_is_printed_once(cache, capsys, monkeypatch):
 def test_a_hit_prints_nothing(cache, compiled, capsys, monkeypatch):
     compiling.load(*RELU)
     forget()
-    monkeypatch.setattr(compiling, "_announced", False)
+    monkeypatch.setattr(compiling, "_announced", set())
     compiling.load(*RELU)
     assert capsys.readouterr() == ("", "")
 

@@ -199,6 +199,13 @@ def test_the_engine_needs_the_c_library_only(name, dtype):
     assert [s for s in symbols if RUNTIME.search(s)] == []
 
 
+def test_orders_for_a_gpu_need_the_c_library_only():
+    kernel = compiling.load(kernels.ORDERS)
+    entries = exports_of(kernels.ORDERS, targets.host())
+    symbols = check_symbols(kernel.code, entries)
+    assert [s for s in symbols if RUNTIME.search(s)] == []
+
+
 def test_a_kernel_exports_its_entry_points_only():
     """Everything else is internal, so that LLVM can inline and drop it."""
     text, _, _ = optimised(builder("optimizer"), "adam", "float32")

@@ -67,12 +67,23 @@ def load(device, builder, *arguments, fingerprint=b""):
 
 def find_image(builder, arguments, fingerprint, compute_capability):
     """Return what `compile_module` returns, from disk if it is there."""
-    versions = tuple(map(toolkit.version, toolkit.PACKAGES))
-    target = ("cuda", compute_capability, versions)
-    return compiling.cached(
-        (builder, arguments, fingerprint, target),
-        lambda: compile_module(builder, arguments, compute_capability),
-    )
+
+    def make():
+        compiling.announce("the GPU", "5 to 20 seconds")
+        return compile_module(builder, arguments, compute_capability)
+
+    target = target_of(compute_capability)
+    return compiling.cached((builder, arguments, fingerprint, target), make)
+
+
+def target_of(compute_capability):
+    """What decides, beside a builder with its arguments, on an image."""
+    return "cuda", compute_capability, tuple(map(toolkit.version, toolkit.PACKAGES))
+
+
+def compile_for(builder, arguments, target):
+    """`compile_module` as `nnfit.compiling.store` calls it."""
+    return compile_module(builder, arguments, target[1])
 
 
 class Module:
@@ -177,7 +188,6 @@ def compile_module(builder, arguments, compute_capability):
     image : bytes
         What `split_image` takes apart.
     """
-    compiling.announce()
     cuda = toolkit.compiler()
     module, function = builder.split(":")
     kernels = getattr(importlib.import_module(module), function)(cuda, *arguments)

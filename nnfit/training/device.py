@@ -41,7 +41,7 @@ def resolve(device):
     nnfit.cuda.toolkit.CudaUnavailable
         A RuntimeError, if a GPU is asked for that cannot be used.
     """
-    number = _number(device)
+    number = number_of(device)
     if number is None:
         return CPU
     from nnfit.cuda import toolkit
@@ -77,7 +77,7 @@ def resolve_prediction(device, n_rows, operations):
     device : str
         ``"cpu"`` or ``"cuda:N"``.
     """
-    number = _number(device)
+    number = number_of(device)
     if number is None or n_rows < MIN_ROWS or operations < ALL_OPERATIONS:
         return CPU
     from nnfit.cuda import toolkit
@@ -85,7 +85,7 @@ def resolve_prediction(device, n_rows, operations):
     return CPU if toolkit.problem(number) is not None else f"cuda:{number}"
 
 
-def _number(device):
+def number_of(device):
     """Number of the GPU that is asked for, None for the CPU."""
     if device == CPU:
         return None
@@ -132,7 +132,7 @@ def load_engine(device=CPU):
         return engine
     from nnfit.cuda import engine
 
-    number = _number(device)
+    number = number_of(device)
     return DeviceEngine(
         partial(engine.Engine, device_number=number),
         partial(engine.predict, device_number=number),
