@@ -17,7 +17,8 @@ from nnfit.cuda.kernels.functions import (
     make_loss,
     make_optimizer,
 )
-from nnfit.cuda.kernels.threads import Memory
+from nnfit.cuda.kernels.pointers import offset
+from nnfit.cuda.kernels.threads import make_memory
 from nnfit.cuda.modules import Kernels
 from nnfit.engine_settings import Features
 from nnfit.functions.activations import ACTIVATIONS
@@ -90,6 +91,7 @@ def registries(cuda, dtype):
     zero, one = scalar(0.0), scalar(1.0)
     activate = make_activate(cuda, dtype, tuple(ACTIVATIONS))
     n_activations = len(ACTIVATIONS)
+    memory = make_memory(cuda, Kind(dtype, tables.SMALL, (), None, False, False))
 
     @device
     def nothing(m, place, n):
@@ -102,7 +104,7 @@ def registries(cuda, dtype):
 
         @device
         def run(m, place, n):
-            raw = m.floats[place : place + n]
+            raw = offset(m.floats, place)
             m.floats[place] = loss(raw, raw, raw, n, raw)
             rest(m, place + n, n)
 
@@ -115,7 +117,7 @@ def registries(cuda, dtype):
 
         @device
         def run(m, place, n):
-            link(m.floats[place : place + n], m.floats[place : place + n], n)
+            link(offset(m.floats, place), offset(m.floats, place), n)
             rest(m, place + n, n)
 
         return run
@@ -128,7 +130,7 @@ def registries(cuda, dtype):
 
         @device
         def run(m, place, n):
-            numbers = m.doubles[place : place + 8]
+            numbers = offset(m.doubles, place)
             rates = prepare(np.float64(n), 0.1, numbers, numbers)
             m.doubles[place] = rates[0]
             h = (one, one, one, one, one, one, one, one)
@@ -141,7 +143,7 @@ def registries(cuda, dtype):
     optimizers = call_optimizers((None, *OPTIMIZERS))
 
     def call_all(floats, doubles, longs, ints, place, n):
-        m = Memory(floats, doubles, longs, ints, floats, floats, doubles)
+        m = memory(floats, doubles, longs, ints)
         for number in range(n_activations):
             value, slope = activate(number, floats[place])
             floats[place + number] = value * slope

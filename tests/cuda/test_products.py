@@ -4,13 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numba.core import types as nb
 
 from nnfit.cuda import modules
 from nnfit.cuda.driver import open_device
 from nnfit.cuda.kernels import Kind
-from nnfit.cuda.kernels.products import Tile, make_product, shapes_of_slices
-from nnfit.cuda.kernels.threads import Memory, make_threads
+from nnfit.cuda.kernels.products import Tile, make_product
+from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.modules import Kernels
 from tests.cuda import emulator
 from tests.cuda.tiles import TILES
@@ -24,8 +23,7 @@ def multiply(cuda, dtype, tile, a_along, b_along, with_sums):
     tile = Tile(*map(int, tile.split()))
     kind = Kind(dtype, tile, (), None, False, False)
     threads = make_threads(cuda, tile.n_threads)
-    shape_a, shape_b = shapes_of_slices(tile)
-    n_threads, number_type = threads.n_threads, getattr(nb, dtype)
+    memory = make_memory(cuda, kind)
 
     @cuda.jit(device=True)
     def store(m, c, r, j, value):
@@ -41,12 +39,7 @@ def multiply(cuda, dtype, tile, a_along, b_along, with_sums):
         floats, doubles, longs, ints, a, b, goal, totals, rows, columns, depth,
         a_stride, b_stride,
     ):  # fmt: skip
-        m = Memory(
-            floats, doubles, longs, ints,
-            cuda.shared.array(shape_a, number_type, alignment=16),
-            cuda.shared.array(shape_b, number_type, alignment=16),
-            cuda.shared.array(n_threads, nb.float64),
-        )  # fmt: skip
+        m = memory(floats, doubles, longs, ints)
         across = (columns + tile.columns - 1) // tile.columns
         t = cuda.blockIdx.x
         row, column = t // across * tile.rows, t % across * tile.columns
