@@ -1,9 +1,9 @@
 """From Python functions to the linker's intermediate language, through numba-cuda.
 
-numba-cuda compiles whatever anybody may write, and takes its time. What is changed of
-it here, while it compiles kernels, are some seventy functions for a training: 9.5
-seconds without any of this, 4.5 with it. Its symbols and settings are the process's;
-the lock of `nnfit.compiling` keeps others from compiling meanwhile.
+numba-cuda compiles whatever anybody may write, and takes its time: for the seventy
+functions of a training 9.5 seconds, linking included. What is changed of it here, while
+it compiles kernels, and pointers in the place of arrays make 4.6 of them. The changes
+are the process's; the lock of `nnfit.compiling` keeps others from compiling meanwhile.
 """
 
 from contextlib import ExitStack, contextmanager
