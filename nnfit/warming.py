@@ -114,8 +114,8 @@ def _work_for_gpu(estimator, dtype, capability):
     """Number of kernels, and what `compiling.store` needs for those to be compiled."""
     import nnfit
     from nnfit.cuda import modules
-    from nnfit.cuda.warming import kernels_of
     from nnfit.estimators.mlp import BaseMLP
+    from nnfit.warming_gpu import kernels_of
 
     if estimator is None:
         estimators = nnfit.MLPClassifier(), nnfit.MLPRegressor()

@@ -21,7 +21,7 @@ from nnfit.cuda.pace import choose_blocks, launches_pay, seconds_of_batch
 from nnfit.cuda.prediction import Evaluation, predict
 from nnfit.cuda.space import index_of
 from nnfit.cuda.steps import Step, work_of
-from nnfit.cuda.tables import functions_of, kind_of, lanes_of, tile_of
+from nnfit.cuda.tables import functions_of, lanes_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.progress import progress_of
@@ -190,20 +190,8 @@ class Engine:
         """Load the kernels, and decide on the number of blocks."""
         network, features = self.network, self._settings.features(self.solver)
         functions = self._functions
-        kind = kind_of(
-            network,
-            tile,
-            functions,
-            is_sparse=self._data.is_sparse,
-            drops=features.drops,
-            augments=features.augments,
-            mixes=features.mixes,
-            penalises=features.penalises,
-            updates_whole=features.updates_whole,
-            averages=features.averages,
-            loss=functions.loss,
-            solver=None if self.solver is None else self.solver.name,
-        )
+        is_sparse = self._data.is_sparse
+        kind = training_kind(network, self.solver, tile, functions, features, is_sparse)
         entry = "run_operation" if self.launches else "train"
         text, own = kind.encoded()
         self._module = modules.load(

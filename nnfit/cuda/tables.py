@@ -78,6 +78,35 @@ def kind_of(network, tile, functions, **others):
     )
 
 
+def training_kind(network, solver, tile, functions, features, is_sparse):
+    """The `Kind` of the kernels of a training.
+
+    Parameters
+    ----------
+    network : nnfit.network.description.Network
+    solver : nnfit.functions.optimizers.Optimizer or None
+    tile : Tile
+    functions : Functions
+    features : nnfit.engine_settings.Features
+    is_sparse : bool
+        Whether X is a CSR matrix.
+    """
+    return kind_of(
+        network,
+        tile,
+        functions,
+        is_sparse=is_sparse,
+        drops=features.drops,
+        augments=features.augments,
+        mixes=features.mixes,
+        penalises=features.penalises,
+        updates_whole=features.updates_whole,
+        averages=features.averages,
+        loss=functions.loss,
+        solver=None if solver is None else solver.name,
+    )
+
+
 class Table:
     """The table of integers of a network, and the table of floats.
 

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import nnfit
-from nnfit import MLPClassifier, MLPRegressor, compiling, warming
+from nnfit import MLPClassifier, MLPRegressor, compiling, warming, warming_gpu
 from nnfit.__main__ import main
 from nnfit.cuda import modules, toolkit
-from nnfit.cuda import warming as cuda_warming
 from nnfit.training import device as devices
 
 
@@ -56,7 +55,7 @@ def test_the_capability_is_that_of_the_gpu(compiled, emulated_gpu):
 
 def test_an_image_is_found_again(compiled, cache):
     nnfit.warmup(device="cuda", compute_capability="9.0", estimator=MLPRegressor())
-    for fingerprint, (builder, *arguments) in cuda_warming.kernels_of(MLPRegressor()):
+    for fingerprint, (builder, *arguments) in warming_gpu.kernels_of(MLPRegressor()):
         image = modules.find_image(builder, tuple(arguments), fingerprint, (9, 0))
         assert image == b"no code"
 
@@ -99,7 +98,7 @@ def test_it_has_what_fits_and_predictions_load(estimator, small_gpu, monkeypatch
             model.fit(X, np.arange(20) % classes).predict(X)
             if hasattr(model, "predict_proba"):
                 model.predict_proba(X)
-    found = {without_tile(kernel) for _, kernel in cuda_warming.kernels_of(estimator)}
+    found = {without_tile(kernel) for _, kernel in warming_gpu.kernels_of(estimator)}
     assert loaded <= found
     # The rest is for large networks, and what this one did not predict.
     rest = found - loaded
@@ -120,10 +119,10 @@ def own_with_a_list(z):
 
 
 def test_functions_of_a_user():
-    kernels = cuda_warming.kernels_of(MLPRegressor(activation=own))
+    kernels = warming_gpu.kernels_of(MLPRegressor(activation=own))
     assert all(own in kernel for _, kernel in kernels)
     assert len({fingerprint for fingerprint, _ in kernels} - {b""}) == 1
-    assert cuda_warming.kernels_of(MLPRegressor(activation=own_with_a_list)) == []
+    assert warming_gpu.kernels_of(MLPRegressor(activation=own_with_a_list)) == []
 
 
 @pytest.mark.parametrize(

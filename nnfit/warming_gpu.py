@@ -10,7 +10,7 @@ import numpy as np
 from sklearn.base import clone, is_classifier
 
 from nnfit.cuda import engine, prediction, tables
-from nnfit.cuda.tables import functions_of, kind_of
+from nnfit.cuda.tables import functions_of, kind_of, training_kind
 from nnfit.estimators.settings import training_settings
 from nnfit.estimators.targets import BINARY, MULTICLASS
 
@@ -69,20 +69,7 @@ def _kinds(estimator, network, functions):
         yield (
             engine.BUILDER,
             (entry,),
-            kind_of(
-                network,
-                tile,
-                functions,
-                is_sparse=False,
-                drops=features.drops,
-                augments=features.augments,
-                mixes=features.mixes,
-                penalises=features.penalises,
-                updates_whole=features.updates_whole,
-                averages=features.averages,
-                loss=functions.loss,
-                solver=None if solver is None else solver.name,
-            ),
+            training_kind(network, solver, tile, functions, features, is_sparse=False),
         )
         forward = {"is_sparse": False, "trains": False}
         for link in sorted({"identity", network.loss.link}):
