@@ -99,37 +99,25 @@ def make_threads(cuda, n_threads):
                 cuda.threadfence()
             cuda.syncthreads()
 
-    @device
-    def sum_of_block(m, value):
-        """Sum over all threads of the block, which all of them get."""
-        parts = m.parts
-        t = number()
-        cuda.syncthreads()  # for those who still read the sum before
-        parts[t] = value
-        half = n_threads // 2
-        while half > 0:
-            cuda.syncthreads()
-            if t < half:
-                parts[t] += parts[t + half]
-            half //= 2
-        cuda.syncthreads()
-        return parts[0]
+    def make_sum(width):
+        """Sum over so many neighbouring threads, which all of them get."""
 
-    @device
-    def sum_of_lanes(m, value):
-        """Sum over the lanes of the thread's group."""
-        parts = m.parts
-        t, mine = number(), lane()
-        cuda.syncthreads()
-        parts[t] = value
-        half = lanes // 2
-        while half > 0:
+        @device
+        def sum_of_neighbours(m, value):
+            parts, t = m.parts, number()
+            mine = t % width
+            cuda.syncthreads()  # for those who still read the sum before
+            parts[t] = value
+            half = width // 2
+            while half > 0:
+                cuda.syncthreads()
+                if mine < half:
+                    parts[t] += parts[t + half]
+                half //= 2
             cuda.syncthreads()
-            if mine < half:
-                parts[t] += parts[t + half]
-            half //= 2
-        cuda.syncthreads()
-        return parts[t - mine]
+            return parts[t - mine]
+
+        return sum_of_neighbours
 
     @device
     def sum_of_groups(m, value):
@@ -145,6 +133,6 @@ def make_threads(cuda, n_threads):
         return total
 
     return Threads(
-        n_threads, lanes, groups, number, lane, group, barrier, sum_of_block,
-        sum_of_lanes, sum_of_groups,
+        n_threads, lanes, groups, number, lane, group, barrier, make_sum(n_threads),
+        make_sum(lanes), sum_of_groups,
     )  # fmt: skip
