@@ -5,6 +5,7 @@ them it is. What code is in a kernel at all is tested with kernels.
 """
 
 import re
+from itertools import cycle
 
 import numpy as np
 import pytest
@@ -47,6 +48,11 @@ def arguments_of(entry=None, **options):
     )  # fmt: skip
     text, _ = Kind(**{**plain, **options}).encoded()
     return (text,) if entry is None else (entry, text)
+
+
+def in_turn(names):
+    """Each name with a compute capability, one after the other."""
+    return list(zip(names, cycle(CAPABILITIES), strict=False))
 
 
 def check_native(builder, arguments, capability):
@@ -163,8 +169,9 @@ def test_every_function_of_the_registries(dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize(
+    "capability, dtype", [((9, 0), "float32"), ((12, 0), "float64")]
+)
 def test_every_function_for_its_own_device(capability, dtype):
     check_native(f"{__name__}:registries", (dtype,), capability)
 
@@ -205,9 +212,10 @@ def test_plain_kernels_fit_into_every_multiprocessor(name):
         assert registers * tile.n_threads <= REGISTERS
 
 
+# What is compiled for its own device differs in the last steps alone, so kernels take
+# turns; assembled for all devices are the plain ones above, and everything below.
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("capability", CAPABILITIES)
+@pytest.mark.parametrize("name, capability", in_turn(PLAIN))
 def test_plain_kernels(name, capability):
     check_native(*PLAIN[name], capability)
 
@@ -242,22 +250,35 @@ def test_all_features_are_among_them():
     assert told >= set(Features._fields) & set(Kind._fields)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("capability", [(7, 5), (9, 0)])
-@pytest.mark.parametrize("name", SPECIAL)
-def test_special_kernels(name, capability):
+SINGLE = [name for name in SPECIAL if not name.startswith("everything")]
+
+
+def special_arguments(name):
     options = {"loss": "softmax", "solver": "adam", **SPECIAL[name]}
-    is_double = options.get("dtype") == "float64"
-    entry, tile = ("train", tables.SMALL)
-    if is_double:
+    entry, tile = "train", tables.SMALL
+    if options.get("dtype") == "float64":
         entry, tile = "run_operation", tables.LARGE
-    arguments = arguments_of(entry, tile=tile, **options)
-    check_native(TRAINING, arguments, capability)
+    return arguments_of(entry, tile=tile, **options)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("tile", [tables.SMALL, tables.LARGE])
-@pytest.mark.parametrize("normalization", ["layer", "batch"])
+@pytest.mark.parametrize("name", [name for name in SPECIAL if name not in SINGLE])
+def test_everything_on_every_device(name):
+    ptx = portable(TRAINING, special_arguments(name))
+    for capability in CAPABILITIES:
+        assert modules._link([ptx], "PTX", capability).startswith(b"\x7fELF")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name, capability", in_turn(SINGLE))
+def test_special_kernels(name, capability):
+    check_native(TRAINING, special_arguments(name), capability)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "normalization, tile", [("layer", tables.SMALL), ("batch", tables.LARGE)]
+)
 def test_special_predictions(normalization, tile):
     options = dict(
         normalization=normalization, is_staged=True, is_sparse=True, drops=True,
