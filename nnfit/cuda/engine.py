@@ -203,9 +203,7 @@ class Engine:
             fingerprint=functions.fingerprint,
         )
         self._tile = tile
-        steps, batch = self._tables.steps, self._tables.batch
-        lanes = lanes_of(tile)
-        self._work = [work_of(step, network, batch, tile, lanes) for step in steps]
+        self._work = self._work_of(self._tables.steps)
         self._n_blocks = 1
         if not self.launches:
             resident = self._module.blocks_at_once("train", tile.n_threads)
@@ -269,16 +267,21 @@ class Engine:
             return id(self)
         return self._module, self._tile
 
-    def _launch_steps(self, address, steps):
-        """A launch for each step of one batch."""
-        block, lanes = self._tile.n_threads, lanes_of(self._tile)
+    def _launch_steps(self, address, steps, n_batches=1):
+        """A launch for each step of some batches, one after the other."""
+        block, launch = self._tile.n_threads, self._module.launch
+        launches = [
+            (work.blocks, (address, step.operation, step.argument))
+            for step, work in zip(steps, self._work_of(steps), strict=True)
+        ]
+        for _ in range(n_batches):
+            for n_blocks, integers in launches:
+                launch(self.stream, "run_operation", n_blocks, block, integers)
+
+    def _work_of(self, steps):
+        tile, lanes = self._tile, lanes_of(self._tile)
         batch = self._tables.batch
-        for step in steps:
-            work = work_of(step, self.network, batch, self._tile, lanes)
-            integers = (address, step.operation, step.argument)
-            self._module.launch(
-                self.stream, "run_operation", work.blocks, block, integers
-            )
+        return [work_of(step, self.network, batch, tile, lanes) for step in steps]
 
     def _launch_batches(self):
         """The batches of a call in launches, none of which waits for the host."""
@@ -288,8 +291,7 @@ class Engine:
         self._launch_steps(table.address, [Step(at.DERIVE, 0)])
         left = int(table.ints[at.MAX_EPOCHS] - table.ints[at.EPOCH])
         count = min(int(table.ints[at.MAX_BATCHES]), left * table.per_epoch)
-        for _ in range(count):
-            self._launch_steps(table.address, table.steps)
+        self._launch_steps(table.address, table.steps, count)
 
     def loss_and_gradient(self, flat):
         """Penalised loss over all training data and its gradient.
@@ -362,8 +364,7 @@ class Engine:
         """Set the statistics in parameters to the mean of those of all batches."""
         for address, steps, count in self._tables.collections(index_of(buffer)):
             if self.launches:
-                for _ in range(count):
-                    self._launch_steps(address, steps)
+                self._launch_steps(address, steps, count)
             else:
                 _launch_networks([self], [address])
             self.stream.synchronize()

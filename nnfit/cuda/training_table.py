@@ -152,13 +152,10 @@ class TrainingTable(Table):
         self._given = {}
         n_layers = len(self.network.layers)
         # As many as the kernels read, whatever the optimizer or the loss has.
-        self._give(at.HYPER, "hyper", np.resize((*settings.hyper, *[0.0] * 8), 8))
-        parameters = np.zeros(max(self.network.n_outputs, 1))
-        given = self.network.loss_parameters
-        parameters = np.resize((*given, *parameters), max(len(given), len(parameters)))
-        self.space.reserve("loss parameters", len(parameters))
-        self.same(at.LOSS_PARAMETERS, "loss parameters")
-        self._given["loss parameters"] = parameters
+        self._give(at.HYPER, "hyper", (*settings.hyper, *[0.0] * 8))
+        parameters = (*self.network.loss_parameters, *[0.0] * self.network.n_outputs)
+        dtype = self.network.dtype
+        self._give(at.LOSS_PARAMETERS, "loss parameters", parameters, dtype)
         rates = np.zeros(n_layers)
         rates[: len(settings.dropout)] = settings.dropout
         rates[-1] = settings.input_dropout
@@ -238,7 +235,9 @@ class TrainingTable(Table):
         epoch, batch = int(ints[at.EPOCH]), int(ints[at.CURSOR]) // self.batch
         self._send_orders(ints, epoch, batch, max_batches)
         if self.has_plan:
-            self._send_plan(first_batch, epoch, batch, max_batches + 1)
+            count, plan = max_batches + 1, self.settings.plan
+            factors = None if plan is None else plan(first_batch, count)
+            self._send_plan(epoch, batch, count, factors)
         self.upload()
 
     def _send_orders(self, ints, epoch, batch, count):
@@ -273,11 +272,12 @@ class TrainingTable(Table):
             order[places] = np.arange(count)
             self.space.set("order", order)
 
-    def _send_plan(self, first_batch, epoch, batch, count):
+    def _send_plan(self, epoch, batch, count, factors=None):
+        """Send what is known of so many batches; factors of 1 if there are none."""
         plan = np.ones((count, at.N_PLANNED))
         plan[:, : at.PLAN_WEIGHT] = 1.0, 1.0, 1.0, 1.0, 0.0
-        if self.settings.plan is not None:
-            plan[:, : at.PLAN_WEIGHT] = self.settings.plan(first_batch, count)
+        if factors is not None:
+            plan[:, : at.PLAN_WEIGHT] = factors
         plan[:, at.PLAN_WEIGHT :] = self._orders.weights(epoch, batch, count)
         self.space.set("plan", plan)
 
@@ -331,9 +331,7 @@ class TrainingTable(Table):
                 ints[at.MAX_BATCHES] = count
                 self._send_orders(ints, 0, batch, count)
                 if self.has_plan:
-                    plan = np.ones((count, at.N_PLANNED))
-                    plan[:, at.PLAN_WEIGHT :] = self._orders.weights(0, batch, count)
-                    self.space.set("plan", plan)
+                    self._send_plan(0, batch, count)
                 self.space.set("other ints", ints)
                 yield self.space.index("other ints"), self._collecting, count
         finally:

@@ -1,6 +1,6 @@
 """Training: the phases of a batch one after the other, on one or several blocks.
 
-What a batch consists of is data: a list of operations, see `nnfit.cuda.tables`. It is
+What a batch consists of is data: a list of operations, see `nnfit.cuda.steps`. It is
 run in two ways.
 
 `train`

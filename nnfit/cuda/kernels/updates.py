@@ -16,7 +16,7 @@ from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.normalization import make_columns
 from nnfit.cuda.kernels.products import make_product
 
-Updates = namedtuple("Updates", "update find_gradient derive parameters")
+Updates = namedtuple("Updates", "update find_gradient derive")
 #: What the update of a parameter takes.
 Step = namedtuple("Step", "net place bias n_out h l2 l1 limit decay rate alpha l1_size")
 Vector = namedtuple("Vector", "values others n along")
@@ -197,7 +197,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
                 if threads.number() == 0:
                     m.doubles[parts + before + number] = total
 
-    return Updates(update, find_gradient, derive, parameters)
+    return Updates(update, find_gradient, derive)
 
 
 def _make_walk(cuda, threads, kind, open_step, store, store_vector):
