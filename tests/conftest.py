@@ -78,8 +78,9 @@ def pytest_configure(config):
 def pytest_generate_tests(metafunc):
     """Run a test with `any_engine` on all, on the slow emulator if it is marked so."""
     if "any_engine" in metafunc.fixturenames:
-        marked = metafunc.definition.get_closest_marker("emulated") is not None
-        names = [name for name in ENGINES if marked or name != "emulated"]
+        names = [name for name in ENGINES if name != "emulated"]
+        if metafunc.definition.get_closest_marker("emulated") is not None:
+            names.append(pytest.param("emulated", marks=pytest.mark.slow))
         metafunc.parametrize("any_engine", names, indirect=True)
 
 

@@ -23,6 +23,7 @@ from nnfit.estimators import mlp
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.training import device, memory
 from tests import numpy_engine
+from tests.pairs import pairwise
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -205,9 +206,11 @@ def check_arrays(model):
     assert b"cuda" not in pickle.dumps(model).replace(b"cuda:1", b"")
 
 
-@pytest.mark.parametrize("name", FITS)
-@pytest.mark.parametrize("estimator", [MLPClassifier, MLPRegressor])
-@pytest.mark.parametrize("path", ["dense", "sparse", "validated", "resumed"])
+@pairwise(
+    name=FITS,
+    path=["dense", "sparse", "validated", "resumed"],
+    estimator=[MLPClassifier, MLPRegressor],
+)
 def test_everything_runs_there(gpus, no_cpu, estimator, name, path):
     y = Y if estimator is MLPClassifier else NUMBERS
     rows = csr_array(X) if path == "sparse" else X
@@ -335,10 +338,12 @@ def test_a_pickle_in_another_process(gpus, tmp_path):
 # going on elsewhere -----------------------------------------------------------
 
 
-@pytest.mark.parametrize("solver", [s for s in OPTIMIZERS if s != "sgd_nesterov"])
-@pytest.mark.parametrize("devices", [("cpu", "cuda"), ("cuda", "cpu")])
-@pytest.mark.parametrize("factors", [None, (0.5, 0.0, 2.0)])
-@pytest.mark.parametrize("method", ["warm_start", "partial_fit"])
+@pairwise(
+    solver=[name for name in OPTIMIZERS if name != "sgd_nesterov"],
+    devices=[("cpu", "cuda"), ("cuda", "cpu")],
+    factors=[None, (0.5, 0.0, 2.0)],
+    method=["warm_start", "partial_fit"],
+)
 def test_training_goes_on_elsewhere(gpus, solver, devices, factors, method):
     model = MLPClassifier(
         solver=solver,

@@ -26,6 +26,7 @@ from tests.engines import (
     tolerance_of,
     train,
 )
+from tests.pairs import in_turn, pairwise
 
 # --------------------------------------------------- against the naive engine
 
@@ -87,11 +88,8 @@ def test_any_shape_trains_as_the_reference(sizes, n_rows, batch_size, dtype, pla
         )
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("loss", "score", "n_outputs"),
-    [
+@pairwise(
+    scored=[
         ("softmax", "accuracy", 4),
         ("log_loss", "multilabel_accuracy", 1),
         ("log_loss", "multilabel_accuracy", 2),
@@ -99,8 +97,11 @@ def test_any_shape_trains_as_the_reference(sizes, n_rows, batch_size, dtype, pla
         ("squared_error", "r2", 3),
         ("poisson", "r2", 2),
     ],
+    dtype=["float32", "float64"],
+    weighted=[False, True],
 )
-def test_scores_are_those_of_the_reference(loss, score, n_outputs, dtype, weighted):
+def test_scores_are_those_of_the_reference(scored, dtype, weighted):
+    loss, score, n_outputs = scored
     network = make_network((7, 10, n_outputs), "tanh", loss, dtype)
     X, y = make_data(network, 250)
     weight = np.random.default_rng(3).uniform(size=250) if weighted else None
@@ -178,10 +179,12 @@ def sparse_copy(X, index_dtype):
     return matrix
 
 
-@pytest.mark.parametrize("density", [0.02, 0.3])  # by entries, by gathered rows
-@pytest.mark.parametrize("n_threads", [1, 3])
-@pytest.mark.parametrize("index_dtype", [np.int32, np.int64])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pairwise(
+    density=[0.02, 0.3],  # by entries, by gathered rows
+    n_threads=[1, 3],
+    index_dtype=[np.int32, np.int64],
+    dtype=["float32", "float64"],
+)
 def test_sparse_rows_give_the_bits_of_dense_ones(
     dtype, index_dtype, n_threads, density
 ):
@@ -211,23 +214,22 @@ def test_sparse_rows_give_the_bits_of_dense_ones(
         assert looks[0] == looks[1]
 
 
-@pytest.mark.parametrize("n_threads", [2, 3, 4, 7, 16])
-@pytest.mark.parametrize("solver", OPTIMIZERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_weights_do_not_depend_on_the_number_of_threads(dtype, solver, n_threads):
+@in_turn(solver=OPTIMIZERS, dtype=["float32", "float64"])
+def test_weights_do_not_depend_on_the_number_of_threads(solver, dtype):
     network = make_network((30, 70, 41, 3), "gelu", "softmax", dtype)
     X, y = make_data(network, 150)
     weight = np.random.default_rng(3).uniform(size=150)
     results = []
-    for threads in (1, n_threads):
+    for threads in (1, 2, 3, 4, 7, 16):
         engine = make_engine(
             cpu, network, (X, y, weight), solver, threads, shuffle=True, batch_size=64
         )
         results.append(
             (train(engine, 3), engine.flat.copy(), engine.get_state()["moments"])
         )
-    for one, many in zip(*results, strict=True):
-        assert np.array_equal(one, many)
+    for others in results[1:]:
+        for one, many in zip(results[0], others, strict=True):
+            assert np.array_equal(one, many)
 
 
 @pytest.mark.parametrize("n_threads", [2, 5])

@@ -19,7 +19,17 @@ from tests.engines import (
     results_of,
     train,
 )
-from tests.features import FEATURES, plan, rounding, structured
+from tests.features import (
+    BY_KERNEL,
+    BY_KERNEL_OR_SLOW,
+    COMBINED,
+    FEATURES,
+    SIZES,
+    plan,
+    rounding,
+    structured,
+)
+from tests.pairs import pairwise
 
 
 def weights_of(n_rows):
@@ -33,36 +43,31 @@ def weights_of(n_rows):
 # --------------------------------------------------- against the naive engine
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", FEATURES)
-def test_every_feature_trains_as_the_reference(name, dtype):
-    network, options = structured(name, dtype)
-    data = make_data(network, 70)
+@pairwise(
+    name=FEATURES,
+    density=[None, 0.05, 0.4],
+    n_rows=[65, 70, 71],
+    dtype=["float32", "float64"],
+    weighted=[False, True],
+    shuffle=[False, True],
+)
+def test_every_feature_trains_as_the_reference(
+    name, density, n_rows, dtype, weighted, shuffle
+):
+    """Also with a last batch of one row and, before it, one without any weight."""
+    sizes = SIZES if density is None else (60, *SIZES[1:])
+    network, options = structured(name, dtype, sizes=sizes)
+    X, y = make_data(network, n_rows)
+    if density is not None:
+        X[np.random.default_rng(0).uniform(size=X.shape) > density] = 0.0
+        X = scipy.sparse.csr_array(X)
+    data = (X, y, weights_of(n_rows)) if weighted else (X, y)
     assert_same_training(
-        network, data, **rounding(name, dtype), **options, shuffle=True
+        network, data, **rounding(name, dtype), **options, shuffle=shuffle
     )
 
 
-@pytest.mark.parametrize("n_rows", [65, 71])
-@pytest.mark.parametrize("name", FEATURES)
-def test_weights_and_a_small_last_batch_train_as_the_reference(name, n_rows):
-    """A last batch of one row; before it, one without any weight."""
-    network, options = structured(name)
-    data = (*make_data(network, n_rows), weights_of(n_rows))
-    assert_same_training(network, data, **rounding(name), **options)
-
-
-@pytest.mark.parametrize("density", [0.05, 0.4])
-@pytest.mark.parametrize("name", FEATURES)
-def test_sparse_rows_train_as_the_reference(name, density):
-    network, options = structured(name, sizes=(60, 14, 14, 6, 3))
-    X, y = make_data(network, 65)
-    X[np.random.default_rng(0).uniform(size=X.shape) > density] = 0.0
-    data = scipy.sparse.csr_array(X), y
-    assert_same_training(network, data, **rounding(name), **options)
-
-
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", COMBINED)
 def test_wide_layers_and_chosen_rows_train_as_the_reference(name):
     """Layers whose inputs and gradients are copied for the products."""
     network, options = structured(name, sizes=(150, 140, 140, 129, 3))
@@ -71,7 +76,7 @@ def test_wide_layers_and_chosen_rows_train_as_the_reference(name):
     assert_same_training(network, data, **rounding(name), rows=rows, **options)
 
 
-SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 48, 49, 97, 130]))
+ANY_SIZE = st.one_of(st.integers(1, 20), st.sampled_from([31, 48, 49, 97, 130]))
 
 
 def steady(sizes, n_rows, batch_size, dtype):
@@ -89,7 +94,7 @@ def steady(sizes, n_rows, batch_size, dtype):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    sizes=st.lists(SIZES, min_size=2, max_size=6),
+    sizes=st.lists(ANY_SIZE, min_size=2, max_size=6),
     repeat=st.booleans(),
     n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257])),
     batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257])),
@@ -130,7 +135,7 @@ def test_any_staged_shape_trains_as_the_reference(
 @settings(max_examples=60, deadline=None)
 @given(
     name=st.sampled_from([n for n in FEATURES if FEATURES[n].get("solver") != "lion"]),
-    sizes=st.tuples(*5 * [SIZES]),
+    sizes=st.tuples(*5 * [ANY_SIZE]),
     n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257])),
     batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257])),
     density=st.sampled_from([None, 0.02, 0.5]),
@@ -167,8 +172,10 @@ def test_any_feature_trains_as_the_reference_in_any_shape(
 # --------------------------------------------- the same bits whatever the path
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(n, "float32") for n in FEATURES] + [(n, "float64") for n in BY_KERNEL],
+)
 def test_no_feature_depends_on_the_number_of_threads(name, dtype):
     network, options = structured(name, dtype, sizes=(30, 70, 70, 41, 3))
     X, y = make_data(network, 150)
@@ -187,7 +194,7 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
             assert np.array_equal(one, many)
 
 
-@pytest.mark.parametrize("name", FEATURES)
+@pytest.mark.parametrize("name", BY_KERNEL_OR_SLOW)
 def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     """Without patience, calls that begin on several threads end on one."""
     monkeypatch.setattr(cpu, "PATIENCE", 0.0)

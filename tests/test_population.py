@@ -234,7 +234,9 @@ def test_control_c_in_the_main_thread(patient, keeps_time):
     with population.population():
         here, there, never = Fake(), Fake(), Fake()
         crowd = Crowd() if keeps_time else Crowd(there.train)
-        time.sleep(0.02)
+        while not keeps_time and not there.begun:
+            time.sleep(0.001)
+        time.sleep(0.02)  # it waits now
         timer = threading.Timer(0.1, signal.pthread_kill, (main, signal.SIGINT))
         timer.start()
         with pytest.raises(KeyboardInterrupt):

@@ -177,6 +177,7 @@ def busy_machine():
         process.stdout.close()
 
 
+@pytest.mark.slow
 def test_equal_bits_beside_other_work(busy_machine):
     names = (
         "adam",
@@ -187,7 +188,7 @@ def test_equal_bits_beside_other_work(busy_machine):
     )
     estimators = [CASES[name] for name in names]
     expected = [fitted(estimator, 1) for estimator in estimators]
-    for repeat in range(48):
+    for repeat in range(12):
         for estimator, one in zip(estimators, expected, strict=True):
             assert_equal_bits(one, fitted(estimator, 2 + repeat % 4))
 

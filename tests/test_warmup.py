@@ -156,7 +156,9 @@ X = rng.normal(size=(60, 4))
 y = np.abs(X[:, 0]) + 0.1
 for solver in ("adam", "lion", "sgd", "lbfgs"):
     for activation in ("relu", "tanh", "gelu"):
-        model = MLPClassifier((5,), activation=activation, solver=solver, max_iter=2)
+        model = MLPClassifier(
+            (5,), activation=activation, solver=solver, max_iter=2, dtype="float32"
+        )
         model.fit(X, np.arange(60) % 3).predict_proba(X)
 for loss in ("squared_error", "poisson", "huber"):
     MLPRegressor(hidden_layer_sizes=(5,), loss=loss, max_iter=2).fit(X, y).predict(X)
@@ -182,7 +184,7 @@ def run(arguments, **variables):
 
 @pytest.mark.slow
 def test_after_warmup_no_process_compiles(cache):
-    done = run(["-m", "nnfit", "warmup"])
+    done = run(["-m", "nnfit", "warmup", "--dtype", "float32"])
     assert (done.returncode, done.stderr) == (0, "")
     (count,) = re.findall(r"^(\d+) kernels in ", done.stdout)
     before = sorted(path.name for path in cache.iterdir())

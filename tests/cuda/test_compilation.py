@@ -5,7 +5,6 @@ them it is. What code is in a kernel at all is tested with kernels.
 """
 
 import re
-from itertools import cycle
 
 import numpy as np
 import pytest
@@ -25,6 +24,7 @@ from nnfit.engine_settings import Features
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
+from tests.pairs import pairs
 
 pytest.importorskip("numba_cuda")
 
@@ -48,11 +48,6 @@ def arguments_of(entry=None, **options):
     )  # fmt: skip
     text, _ = Kind(**{**plain, **options}).encoded()
     return (text,) if entry is None else (entry, text)
-
-
-def in_turn(names):
-    """Each name with a compute capability, one after the other."""
-    return list(zip(names, cycle(CAPABILITIES), strict=False))
 
 
 def check_native(builder, arguments, capability):
@@ -160,20 +155,14 @@ def registries(cuda, dtype):
     return Kernels(dtype, {"call_all": (call_all, 2)})
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
+)
 def test_every_function_of_the_registries(dtype):
     ptx = portable(f"{__name__}:registries", (dtype,))
     for capability in CAPABILITIES:
         code = modules._link([ptx], "PTX", capability)
         assert code.startswith(b"\x7fELF")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "capability, dtype", [((9, 0), "float32"), ((12, 0), "float64")]
-)
-def test_every_function_for_its_own_device(capability, dtype):
-    check_native(f"{__name__}:registries", (dtype,), capability)
 
 
 # ------------------------------------------------------------------- kernels
@@ -199,7 +188,13 @@ def plain_kernels():
 PLAIN = plain_kernels()
 
 
-@pytest.mark.parametrize("name", PLAIN)
+@pytest.mark.parametrize(
+    "name",
+    [
+        name if name == "train, small" else pytest.param(name, marks=pytest.mark.slow)
+        for name in PLAIN
+    ],
+)
 def test_plain_kernels_fit_into_every_multiprocessor(name):
     """A block has the registers it needs; of a thread's sums there is one copy."""
     tile = tables.LARGE if name.endswith("large") else tables.SMALL
@@ -212,67 +207,35 @@ def test_plain_kernels_fit_into_every_multiprocessor(name):
         assert registers * tile.n_threads <= REGISTERS
 
 
-# What is compiled for its own device differs in the last steps alone, so kernels take
-# turns; assembled for all devices are the plain ones above, and everything below.
-@pytest.mark.slow
-@pytest.mark.parametrize("name, capability", in_turn(PLAIN))
-def test_plain_kernels(name, capability):
-    check_native(*PLAIN[name], capability)
+#: What puts other code into a training kernel; any two of it meet in one. What has no
+#: flag of its own changes numbers and no code.
+FLAGS = [name for name in Features._fields if name in Kind._fields]
 
 
-#: What puts other code into a training kernel.
-STAGED = dict(is_staged=True)
-EVERYTHING = dict(
-    STAGED, is_sparse=True, drops=True, augments=True, mixes=True, penalises=True,
-    updates_whole=True, averages=True,
-)  # fmt: skip
-SPECIAL = {
-    "residual": STAGED,
-    "layer normalisation": dict(STAGED, normalization="layer"),
-    "batch normalisation": dict(STAGED, normalization="batch"),
-    "sparse": dict(is_sparse=True),
-    "dropout": dict(drops=True),
-    "augmentation": dict(augments=True, mixes=True),
-    "penalties": dict(penalises=True),
-    "average": dict(averages=True),
-    "whole updates": dict(updates_whole=True, penalises=True),
-    "muon": dict(updates_whole=True, solver="muon"),
-    "gradients": dict(solver=None),
-    "everything": dict(EVERYTHING, normalization="batch", solver="muon"),
-    "everything in double precision": dict(
-        EVERYTHING, normalization="layer", solver="muon", dtype="float64"
-    ),
-}
-
-
-def test_all_features_are_among_them():
-    told = {key for options in SPECIAL.values() for key in options}
-    assert told >= set(Features._fields) & set(Kind._fields)
-
-
-SINGLE = [name for name in SPECIAL if not name.startswith("everything")]
-
-
-def special_arguments(name):
-    options = {"loss": "softmax", "solver": "adam", **SPECIAL[name]}
-    entry, tile = "train", tables.SMALL
-    if options.get("dtype") == "float64":
-        entry, tile = "run_operation", tables.LARGE
-    return arguments_of(entry, tile=tile, **options)
+KINDS = pairs(
+    solver=["adam", "muon"],
+    normalization=[None, "layer", "batch"],
+    is_staged=[False, True],
+    is_sparse=[False, True],
+    entry=["train", "run_operation"],
+    dtype=["float32", "float64"],
+    **{name: [False, True] for name in FLAGS},
+) + [dict(entry="train", solver=None)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in SPECIAL if name not in SINGLE])
-def test_everything_on_every_device(name):
-    ptx = portable(TRAINING, special_arguments(name))
-    for capability in CAPABILITIES:
-        assert modules._link([ptx], "PTX", capability).startswith(b"\x7fELF")
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name, capability", in_turn(SINGLE))
-def test_special_kernels(name, capability):
-    check_native(TRAINING, special_arguments(name), capability)
+@pytest.mark.parametrize("number", range(len(KINDS)))
+def test_training_kernels(number):
+    capability = CAPABILITIES[number % len(CAPABILITIES)]
+    options = dict(KINDS[number])
+    entry = options.pop("entry")
+    if options.get("normalization") is not None:
+        options["is_staged"] = True
+    if options["solver"] == "muon":
+        options["updates_whole"] = True
+    tile = tables.SMALL if entry == "train" else tables.LARGE
+    arguments = arguments_of(entry, tile=tile, loss="softmax", **options)
+    check_native(TRAINING, arguments, capability)
 
 
 @pytest.mark.slow

@@ -13,30 +13,32 @@ from tests import numpy_engine
 from tests.cuda import tiles
 from tests.engines import assert_same_training, make_data, make_network
 from tests.features import rounding, structured
+from tests.pairs import pairwise
 
 #: Bytes of room with which windows have 2 batches of 12 rows, and one; dense rows have
 #: 64 bytes.
 ROOM = (24 * 64, 12 * 64)
 
 
-@pytest.fixture(params=ROOM)
-def windows(request, monkeypatch, small_gpu):
-    """Little room for data; returns the windows that were decided on."""
+@pytest.fixture
+def windows(room, monkeypatch, small_gpu):
+    """`room` bytes for data; returns the windows that were decided on."""
     place, decided = Data.place, []
 
-    def place_in_little(data, stream, room, batch):
-        place(data, stream, request.param, batch)
+    def place_in_little(data, stream, free, batch):
+        place(data, stream, room, batch)
         decided.append(data.window)
 
     monkeypatch.setattr(Data, "place", place_in_little)
     return decided
 
 
-@pytest.mark.parametrize("shuffle", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("is_sparse", [False, True])
-@pytest.mark.parametrize(
-    "name", ["l1", "mixup", "plan", "batch normalisation, dropout, average"]
+@pairwise(
+    name=["l1", "mixup", "plan", "batch normalisation, dropout, average"],
+    room=ROOM,
+    is_sparse=[False, True],
+    weighted=[False, True],
+    shuffle=[False, True],
 )
 def test_windows_train_as_the_reference(windows, name, is_sparse, weighted, shuffle):
     network, options = structured(name, sizes=(5, 9, 9, 6, 3))

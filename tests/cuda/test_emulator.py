@@ -24,6 +24,7 @@ def test_scenario(scenario, emulated_gpu):
     getattr(importlib.import_module(module), function)(emulated_gpu)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     importlib.util.find_spec("numba_cuda") is None, reason="numba-cuda is not installed"
 )

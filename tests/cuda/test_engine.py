@@ -31,6 +31,7 @@ from tests.engines import (
     tolerance_of,
     train,
 )
+from tests.pairs import in_turn
 from tests.test_custom_functions import squared, swish
 
 pytestmark = pytest.mark.usefixtures("small_gpu")
@@ -48,23 +49,20 @@ def assert_trains_as_the_reference(network, n_rows=19, **options):
 # ------------------------------------------------- each row of each registry
 
 
-@pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_turn(name=ACTIVATIONS, dtype=["float32", "float64"])
 def test_every_activation_trains_as_the_reference(name, dtype):
     network = make_network((5, 9, 6, 3), name, "softmax", dtype)
     assert_trains_as_the_reference(network)
 
 
-@pytest.mark.parametrize("name", LOSSES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_turn(name=LOSSES, dtype=["float32", "float64"])
 def test_every_loss_trains_as_the_reference(name, dtype):
     """And predicts, by its inverse link."""
     network = make_network((4, 7, 3), "tanh", name, dtype)
     assert_trains_as_the_reference(network)
 
 
-@pytest.mark.parametrize("solver", OPTIMIZERS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_turn(solver=OPTIMIZERS, dtype=["float32", "float64"])
 def test_every_optimizer_trains_as_the_reference(solver, dtype):
     network = make_network((4, 7, 2), "tanh", dtype=dtype)
     assert_trains_as_the_reference(network, solver=solver)
@@ -101,7 +99,7 @@ def test_functions_of_the_user(dtype):
 SIZES = st.one_of(st.integers(1, 9), st.sampled_from([12, 16, 17]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(
     sizes=st.lists(SIZES, min_size=2, max_size=4),
     n_rows=st.integers(1, 20),
@@ -315,8 +313,7 @@ def test_number_of_blocks_may_change_from_launch_to_launch():
 # -------------------------------------------------------- agreement with the CPU
 
 
-@pytest.mark.parametrize("solver", ["sgd", "adam"])
-@pytest.mark.parametrize("loss", ["softmax", "squared_error"])
+@in_turn(loss=["softmax", "squared_error"], solver=["sgd", "adam"])
 def test_losses_in_single_precision_are_those_of_the_cpu(loss, solver):
     network = make_network((8, 12, 6, 3), "relu", loss, "float32")
     data = make_data(network, 60)

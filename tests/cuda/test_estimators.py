@@ -14,6 +14,7 @@ from sklearn.datasets import make_classification
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.training import device
 from tests.cuda import tiles
+from tests.pairs import in_turn
 from tests.test_custom_functions import squared, swish
 
 pytestmark = [
@@ -89,16 +90,20 @@ CASES = {
 }
 
 
-@pytest.mark.parametrize("name", CASES)
-@pytest.mark.parametrize("path", ["classes", "numbers", "sparse", "weights"])
-def test_both_devices_fit_the_same(name, path):
-    estimator, y = MLPClassifier, Y
-    if path == "numbers":
-        estimator, y = MLPRegressor, NUMBERS
-    rows = csr_array(X) if path == "sparse" else X
-    more = {"sample_weight": WEIGHT} if path == "weights" else {}
-    ours, theirs = fit_on_both(estimator, y, rows, more, **CASES[name])
-    assert_allclose(ours.loss_, theirs.loss_, rtol=1e-6)
+#: In turn; what the data are is tested with features of engines.
+PATHS = ("classes", "sparse"), ("numbers", "weights")
+
+
+@in_turn(name=CASES, paths=PATHS)
+def test_both_devices_fit_the_same(name, paths):
+    for path in paths:
+        estimator, y = MLPClassifier, Y
+        if path == "numbers":
+            estimator, y = MLPRegressor, NUMBERS
+        rows = csr_array(X) if path == "sparse" else X
+        more = {"sample_weight": WEIGHT} if path == "weights" else {}
+        ours, theirs = fit_on_both(estimator, y, rows, more, **CASES[name])
+        assert_allclose(ours.loss_, theirs.loss_, rtol=1e-6)
 
 
 def test_own_loss():

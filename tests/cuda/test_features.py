@@ -19,17 +19,20 @@ from tests.engines import (
     results_of,
     train,
 )
-from tests.features import COMBINED, FEATURES, SINGLE, plan, rounding, structured
+from tests.features import (
+    BY_KERNEL_OR_SLOW,
+    FEATURES,
+    SINGLE,
+    plan,
+    rounding,
+    structured,
+)
+from tests.pairs import pairwise
 
 #: Small, and with the blocks of `tests.features.SIZES`; layers of more than a tile.
 SIZES = (5, 9, 9, 6, 3)
 BATCH = 12
 MODULES = cuda, numpy_engine
-#: All, of which those that others contain are for a test that has more time.
-MOSTLY_COMBINED = [
-    *COMBINED,
-    *(pytest.param(name, marks=pytest.mark.slow) for name in SINGLE),
-]
 
 
 def weights_of(n_rows):
@@ -40,55 +43,34 @@ def weights_of(n_rows):
     return weight
 
 
-def check(name, dtype="float64", n_rows=31, convert=None, weighted=False, **options):
-    """A feature trains two epochs as the reference does; the last batch has 7 rows."""
-    network, more = structured(name, dtype, sizes=SIZES)
-    X, y = make_data(network, n_rows)
-    if convert is not None:
+@pairwise(
+    name=FEATURES,
+    dtype=["float32", "float64"],
+    is_sparse=[False, True],
+    weighted=[False, True],
+    chosen=[False, True],
+    shuffle=[False, True],
+    launches=[False, True],
+)
+def test_every_feature_trains_as_the_reference(
+    name, dtype, is_sparse, weighted, chosen, shuffle, launches
+):
+    """Two epochs; the last batch has one row or seven."""
+    network, options = structured(name, dtype, sizes=SIZES)
+    X, y = make_data(network, 31)
+    if is_sparse:
         X[np.random.default_rng(0).uniform(size=X.shape) > 0.4] = 0.0
-        X = convert(X)
-    data = (X, y, weights_of(n_rows)) if weighted else (X, y)
-    options = {**more, "batch_size": BATCH, "epochs": 2, **options}
-    assert_same_training(
-        network, data, modules=MODULES, **rounding(name, dtype), **options
-    )
-
-
-@pytest.mark.parametrize("name", FEATURES)
-def test_every_feature_trains_as_the_reference(small_gpu, name):
-    check(name, shuffle=True)
-
-
-@pytest.mark.parametrize("name", MOSTLY_COMBINED)
-def test_in_single_precision(small_gpu, name):
-    check(name, "float32", shuffle=True)
-
-
-@pytest.mark.parametrize("name", FEATURES)
-def test_weights_and_a_last_batch_of_one_row(small_gpu, name):
-    """Before it, a batch without any weight."""
-    check(name, n_rows=25, weighted=True)
-
-
-@pytest.mark.parametrize("name", FEATURES)
-def test_sparse_rows(small_gpu, name):
-    check(name, n_rows=25, convert=scipy.sparse.csr_array)
-
-
-@pytest.mark.parametrize("name", MOSTLY_COMBINED)
-@pytest.mark.parametrize("shuffle", [False, True])
-def test_chosen_rows_and_weights_in_any_order(small_gpu, name, shuffle):
-    rows = np.random.default_rng(4).permutation(31)[:19].astype(np.int64)
-    check(name, weighted=True, rows=rows, shuffle=shuffle)
-
-
-@pytest.mark.parametrize("name", FEATURES)
-def test_a_launch_for_each_step(name):
-    with tiles.small_gpu(launches=True) as gpu:
-        check(name, n_rows=25, weighted=True, shuffle=True)
-    assert {launch[0] for launch in gpu.launches} == {
-        "run_operation", "predict", "evaluate",
-    }  # fmt: skip
+        X = scipy.sparse.csr_array(X)
+    data = (X, y, weights_of(31)) if weighted else (X, y)
+    if chosen:
+        options["rows"] = np.random.default_rng(4).permutation(31)[:25]
+    with tiles.small_gpu(launches=launches) as gpu:
+        assert_same_training(
+            network, data, modules=MODULES, **rounding(name, dtype),
+            **{**options, "batch_size": BATCH, "epochs": 2, "shuffle": shuffle},
+        )  # fmt: skip
+    trained = {launch[0] for launch in gpu.launches} - {"predict", "evaluate"}
+    assert trained == {"run_operation" if launches else "train"}
 
 
 # --------------------------------------------- the same bits whatever the path
@@ -110,7 +92,7 @@ def assert_equal(results, expected):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", MOSTLY_COMBINED)
+@pytest.mark.parametrize("name", BY_KERNEL_OR_SLOW)
 def test_no_feature_depends_on_the_number_of_blocks(name):
     results = []
     for n_blocks in (1, 2, 3):
@@ -124,7 +106,7 @@ def test_no_feature_depends_on_the_number_of_blocks(name):
 
 
 @pytest.mark.parametrize("launches", [False, True])
-@pytest.mark.parametrize("name", MOSTLY_COMBINED)
+@pytest.mark.parametrize("name", BY_KERNEL_OR_SLOW)
 def test_short_calls_train_as_long_ones(name, launches):
     def shorten(engine):
         engine._batches_in = lambda seconds: 2
@@ -146,7 +128,7 @@ def test_losses_do_not_depend_on_where_calls_begin():
             engine = make_engine(cuda, network, data, alpha=1.0, batch_size=2)
             if prepare is not None:
                 prepare(engine)
-            losses.append(train(engine, 6))
+            losses.append(train(engine, 3))
     np.testing.assert_array_equal(*losses)
 
 

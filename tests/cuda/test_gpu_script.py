@@ -53,6 +53,7 @@ def run(small_gpu, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_checks(run):
     status, results, text = run("--parts checks")
     part = results["parts"]["checks"]
@@ -63,6 +64,7 @@ def test_checks(run):
     assert "| float32, all_epochs |" in text
 
 
+@pytest.mark.slow
 def test_times(run, capsys):
     status, results, text = run("--parts kernels,peers,population,compile,sanitizer")
     parts = results["parts"]

@@ -20,6 +20,7 @@ from tests.engines import (
     make_weights,
     tolerance_of,
 )
+from tests.pairs import pairwise
 
 pytestmark = pytest.mark.usefixtures("small_gpu")
 
@@ -37,24 +38,24 @@ def assert_predicts_as_the_cpu(network, X, **options):
 
 
 @pytest.mark.parametrize("name", ACTIVATIONS)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_activation(name, dtype):
-    network = make_network((4, 6, 5, 2), name, dtype=dtype)
+def test_every_activation(name):
+    """In double precision; training shows both."""
+    network = make_network((4, 6, 5, 2), name)
     assert_predicts_as_the_cpu(network, make_data(network, 11)[0])
 
 
-@pytest.mark.parametrize("raw", [False, True])
-@pytest.mark.parametrize("n_outputs", [1, 3])
-@pytest.mark.parametrize("name", LOSSES)
+@pairwise(name=LOSSES, n_outputs=[1, 3], raw=[False, True])
 def test_every_loss(name, n_outputs, raw):
     network = make_network((4, 6, n_outputs), "tanh", name)
     assert_predicts_as_the_cpu(network, make_data(network, 11)[0], raw=raw)
 
 
-@pytest.mark.parametrize("dropout", [None, DROPOUT, ((0.5, 0.0), 0.0, 1, 0)])
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("normalization", [None, "layer", "batch"])
-@pytest.mark.parametrize("residual", [False, True])
+@pairwise(
+    normalization=[None, "layer", "batch"],
+    dropout=[None, DROPOUT, ((0.5, 0.0), 0.0, 1, 0)],
+    sparse=[False, True],
+    residual=[False, True],
+)
 def test_every_structure_in_parts(
     residual, normalization, sparse, dropout, monkeypatch
 ):
@@ -73,8 +74,7 @@ def test_every_structure_in_parts(
     np.testing.assert_array_equal(parts, whole)
 
 
-@pytest.mark.parametrize("n_threads", tiles.TILES)
-@pytest.mark.parametrize("n_rows", [1, 7, 20])
+@pytest.mark.parametrize(("n_threads", "n_rows"), [(1, 7), (4, 1), (8, 7)])
 def test_predictions_do_not_depend_on_the_other_rows(n_rows, n_threads):
     network = make_network((5, 9, 6, 2), "gelu", "log_loss", "float32")
     X, _ = make_data(network, 20)
@@ -114,11 +114,8 @@ def test_dropout_masks_are_those_of_the_cpu(rate):
 # ------------------------------------------------------------------- scores
 
 
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    ("loss", "score", "n_outputs"),
-    [
+@pairwise(
+    scored=[
         ("softmax", "accuracy", 4),
         ("log_loss", "multilabel_accuracy", 1),
         ("log_loss", "multilabel_accuracy", 2),
@@ -127,8 +124,11 @@ def test_dropout_masks_are_those_of_the_cpu(rate):
         ("poisson", "r2", 2),
         ("quantile", None, 3),
     ],
+    dtype=["float32", "float64"],
+    weighted=[False, True],
 )
-def test_scores_are_those_of_the_cpu(loss, score, n_outputs, dtype, weighted):
+def test_scores_are_those_of_the_cpu(scored, dtype, weighted):
+    loss, score, n_outputs = scored
     network = make_network((5, 6, n_outputs), "tanh", loss, dtype)
     X, y = make_data(network, 50)
     weight = np.random.default_rng(3).uniform(size=50) if weighted else None
@@ -162,9 +162,7 @@ def test_one_hot_targets_and_constant_ones_are_scored():
     assert evaluate(engine, X, y, score="r2")[1] == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("sparse", [False, True])
-@pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("name", LOSSES)
+@pairwise(name=LOSSES, weighted=[False, True], sparse=[False, True])
 def test_every_loss_is_evaluated_in_parts(name, weighted, sparse, monkeypatch):
     network = make_network((4, 6, 3), "tanh", name)
     X, y = make_data(network, 30)
