@@ -9,10 +9,10 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from nnfit.estimators.documentation import documented
+from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
-from nnfit.functions.custom import custom_loss
 from nnfit.functions.losses import LOSSES
 
 REGRESSION_LOSSES = {
@@ -31,11 +31,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : str or callable, default="squared_error"
-        Loss function: 'squared_error' and 'poisson' (half the deviance) as in
-        scikit-learn, 'absolute_error', 'huber', 'quantile' (pinball loss), 'gamma'
-        (half the deviance), or a function of your own, ``f(raw_prediction, y) ->
-        (value, gradient)`` on floats, which is summed over the outputs. 'poisson'
-        (y >= 0) and 'gamma' (y > 0) predict the exponential function of the last
+        Loss function:
+        {regression losses},
+        or a function of your own, ``f(raw_prediction, y) -> (value, gradient)`` on
+        floats, which is summed over the outputs. 'squared_error' and 'poisson' are as
+        in scikit-learn; 'quantile' is the pinball loss. 'poisson' (y >= 0) and 'gamma'
+        (y > 0) are half the deviance and predict the exponential function of the last
         layer.
     early_stopping : bool, default=False
         Whether to stop when the score on validation data has not risen by `tol` for
@@ -57,7 +58,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     {attributes}
     out_activation_ : str
-        Inverse link: 'exp' for 'poisson' and 'gamma', else 'identity'.
+        Inverse link: 'exp' where the loss is a deviance of positive targets, such as
+        'poisson', else 'identity'.
 
     See Also
     --------
@@ -85,7 +87,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
-    _y_numeric = True
+    _task, _y_numeric = "regression", True
 
     def __init__(
         self,
@@ -183,13 +185,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return levels
 
     def _loss_row(self):
-        if callable(self.loss):
-            return custom_loss(self.loss, "regression"), ()
-        values = {"delta": (self.huber_delta,), "quantile": ()}
-        if self.loss == "quantile":
-            values["quantile"] = tuple(self._levels())
-        loss = REGRESSION_LOSSES[self.loss]
-        return loss, tuple(value for name in loss.parameters for value in values[name])
+        return find_loss(self)
 
     def _default_score(self):
         return "loss" if self.loss == "quantile" else "r2"
