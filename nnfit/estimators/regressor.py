@@ -13,7 +13,7 @@ from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
-from nnfit.functions.losses import LOSSES
+from nnfit.functions.losses import LOSSES, rows_of
 
 REGRESSION_LOSSES = {
     name: row for name, row in LOSSES.items() if row.task == "regression"
@@ -160,9 +160,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _check_target_again(self, y):
         if isinstance(self.loss, str):
             check_y_range(y, REGRESSION_LOSSES[self.loss])
-        if self.loss == "quantile" and y.ndim == 2:
+        if self._has_levels() and y.ndim == 2:
             raise ValueError(
-                "loss='quantile' predicts one target, got y with "
+                f"loss={self.loss!r} predicts one target, got y with "
                 f"{y.shape[1]} columns. Fit one estimator for each, for example with "
                 "sklearn.multioutput.MultiOutputRegressor."
             )
@@ -172,7 +172,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return cast_target(y, dtype)
 
     def _count_outputs(self, target):
-        return len(self._levels()) if self.loss == "quantile" else target.shape[1]
+        return len(self._levels()) if self._has_levels() else target.shape[1]
+
+    def _has_levels(self):
+        """Whether there is an output for each level of `quantile`, of one target."""
+        rows = rows_of(self.loss, self._task)
+        return any("quantile" in row.parameters for row in rows)
 
     def _levels(self):
         levels = np.atleast_1d(np.asarray(self.quantile, dtype=np.float64))
@@ -188,7 +193,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return find_loss(self)
 
     def _default_score(self):
-        return "loss" if self.loss == "quantile" else "r2"
+        return "loss" if self._has_levels() else "r2"
 
     # Fitting -----------------------------------------------------------------
 
@@ -283,7 +288,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             pinball loss explained, `sklearn.metrics.d2_pinball_score`, averaged over
             the levels. 1 is best.
         """
-        if self.loss != "quantile":
+        if not self._has_levels():
             return super().score(X, y, sample_weight)
         predictions = self.predict(X).reshape(-1, self.n_outputs_)
         scores = [
