@@ -28,7 +28,6 @@ ESTIMATORS = [
     ),
     MLPClassifier(class_weight="balanced"),
     MLPClassifier(class_weight="balanced", solver="lbfgs"),
-    MLPClassifier(loss="focal"),
     MLPClassifier(loss="squared_hinge"),
     MLPRegressor(loss="poisson", learning_rate_init=0.01),
     MLPRegressor(loss="huber"),

@@ -31,8 +31,8 @@ SGD = {"sgd": "nesterovs_momentum=False", "sgd_nesterov": "nesterovs_momentum=Tr
 
 INVERSE_LINKS = {
     "identity": ":math:`z_j`",
-    "scores": "the class of the largest :math:`z_j`, or every label, or the second of "
-    "two classes, of :math:`z_j > 0`; no probabilities",
+    "scores": "the class of the largest :math:`z_j`; the second of two classes, or a "
+    "label, where :math:`z_j > 0`; no probabilities",
     "logistic": r":math:`\sigma(z_j) = 1 / (1 + e^{-z_j})`, a probability",
     "softmax": r":math:`e^{z_j} / \sum_k e^{z_k}`, a probability",
     "exp": ":math:`e^{z_j}`, a mean that is never negative",
