@@ -61,7 +61,7 @@ def warmup(dtype=None, device="cpu", *, estimator=None, compute_capability=None)
     --------
     >>> import nnfit
     >>> nnfit.warmup()  # doctest: +SKIP
-    102 kernels in /home/me/.cache/nnfit, 102 of them compiled in 22.4 s
+    108 kernels in /home/me/.cache/nnfit, 108 of them compiled in 22.4 s
     """
     if dtype not in (None, *DTYPES):
         raise ValueError(

@@ -11,8 +11,9 @@ from sklearn.base import clone, is_classifier
 
 from nnfit.cuda import engine, prediction, tables
 from nnfit.cuda.tables import functions_of, kind_of, training_kind
+from nnfit.estimators.losses import is_for
 from nnfit.estimators.settings import training_settings
-from nnfit.estimators.targets import BINARY, MULTICLASS
+from nnfit.estimators.targets import BINARY, MULTICLASS, MULTILABEL
 
 #: Rows enough for any size of a batch.
 MANY = 2**40
@@ -54,9 +55,10 @@ def _networks(estimator, dtype):
     if not is_classifier(one):
         return [one._describe(1, target, dtype)]
     networks = []
-    for kind in (BINARY, MULTICLASS):  # several labels have the loss of two classes
-        one._target_kind, one.classes_ = kind, np.arange(3)
-        networks.append(one._describe(1, target, dtype))
+    for kind in (BINARY, MULTICLASS, MULTILABEL):
+        if is_for(one.loss, kind):
+            one._target_kind, one.classes_ = kind, np.arange(3)
+            networks.append(one._describe(1, target, dtype))
     return networks
 
 

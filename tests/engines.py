@@ -1,7 +1,13 @@
-"""Networks, data and engines for tests of the compiled engine and the naive one."""
+"""Networks, data and engines for tests of the compiled engine and the naive one.
+
+They go by the fields of the registries' rows, so that a new row needs nothing here.
+"""
+
+import inspect
 
 import numpy as np
 
+from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
 from nnfit.engine_settings import EngineSettings
 from nnfit.functions.activations import ACTIVATIONS
@@ -10,14 +16,14 @@ from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights
 from tests import numpy_engine
 
-HYPER = {
-    "momentum": 0.9,
-    "beta_1": 0.9,
-    "beta_2": 0.999,
-    "epsilon": 1e-8,
-    "rho": 0.9,
+#: Defaults of all parameters of the estimators.
+DEFAULTS = {
+    name: parameter.default
+    for estimator in (MLPClassifier, MLPRegressor)
+    for name, parameter in inspect.signature(estimator).parameters.items()
 }
-LOSS_PARAMETERS = {"label_smoothing": 0.1, "delta": 0.7}
+#: Values of losses' parameters that tell more than the defaults.
+LOSS_PARAMETERS = {**DEFAULTS, "label_smoothing": 0.1, "huber_delta": 0.7}
 TIGHT = dict(rtol=1e-9, atol=1e-11)
 
 
@@ -31,7 +37,7 @@ def make_network(
 ):
     """A network with one activation throughout."""
     row = LOSSES[loss]
-    if loss == "quantile":
+    if "quantile" in row.parameters:
         parameters = tuple(np.linspace(0.1, 0.9, sizes[-1]))
     else:
         parameters = tuple(LOSS_PARAMETERS[name] for name in row.parameters)
@@ -43,14 +49,14 @@ def make_data(network, n_rows, seed=0):
     """Features, and targets that are valid for the loss."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
-    n_outputs, loss = network.n_outputs, network.loss.name
-    if loss == "softmax":
+    n_outputs, loss = network.n_outputs, network.loss
+    if loss.takes_index:
         y = rng.integers(0, n_outputs, size=(n_rows, 1))
-    elif loss == "log_loss":
+    elif loss.task == "classification":
         y = rng.integers(0, 2, size=(n_rows, n_outputs))
-    elif loss in ("poisson", "gamma"):
-        y = rng.gamma(2.0, size=(n_rows, n_outputs)) + 0.1
-    elif loss == "quantile":
+    elif np.isfinite(loss.y_min):
+        y = rng.gamma(2.0, size=(n_rows, n_outputs)) + 0.1 + loss.y_min
+    elif "quantile" in loss.parameters:
         y = rng.normal(size=(n_rows, 1))
     else:
         y = rng.normal(size=(n_rows, n_outputs))
@@ -92,7 +98,7 @@ def make_engine(
         learning_rate_init=1e-2,
         schedule="constant",
         power_t=0.5,
-        hyper=() if row is None else tuple(HYPER[name] for name in row.parameters),
+        hyper=() if row is None else tuple(DEFAULTS[name] for name in row.parameters),
         tol=0.0,
         n_iter_no_change=2**40,
         monitor_loss=False,

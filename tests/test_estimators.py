@@ -96,7 +96,7 @@ def test_every_loss_falls(loss, solver):
     losses = model.history_["loss"]
     assert losses[-1] < 0.5 * losses[0]
     assert model.score(X, y) > 0.3
-    expected = "exp" if loss in ("poisson", "gamma") else "identity"
+    expected = "exp" if LOSSES[loss].link == "exp" else "identity"
     assert model.out_activation_ == expected
     if expected == "exp":
         assert (model.predict(X) > 0).all()

@@ -1,17 +1,34 @@
-"""Scalar functions in plain Python; the registries decide what is tested."""
+"""Scalar functions in plain Python; the registries decide what is tested.
+
+Values are compared with definitions that are written down here, independently; a row
+that has none, such as a new one, is tested by its derivative and its extremes.
+"""
 
 import dis
+import inspect
 import math
 import pickle
+from itertools import chain, product
 
 import numpy as np
 import pytest
 import scipy.special
 
+from nnfit import MLPClassifier, MLPRegressor
 from nnfit.functions import maths
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.losses import (
+    BINARY,
+    LINKS,
+    LOSSES,
+    MULTICLASS,
+    MULTILABEL,
+    PROBABILITY_LINKS,
+    loss_options,
+    rows_of,
+)
 from nnfit.functions.optimizers import OPTIMIZERS
+from tests.engines import DEFAULTS
 
 INF, NAN = math.inf, math.nan
 ROWS = [*ACTIVATIONS.values(), *LOSSES.values(), *OPTIMIZERS.values()]
@@ -83,15 +100,19 @@ def test_activation_slope_is_the_derivative(row):
 def test_activation_far_out(row):
     value, _ = row.function(NAN)
     assert math.isnan(value)
-    for infinite, large in ((INF, 1e30), (-INF, -1e30)):
-        value, slope = row.function(infinite)
-        large_value, large_slope = row.function(large)
-        assert not math.isnan(value)
-        assert math.isinf(value) or value == large_value
-        assert slope == large_slope
-        assert math.isfinite(slope)
-    for z in (700.0, -700.0, 1e300, -1e300):
-        assert all(math.isfinite(number) for number in row.function(z))
+    for sign in (1.0, -1.0):
+        at_infinity, larger, large = map(
+            row.function, (sign * INF, sign * 1e60, sign * 1e30)
+        )
+        for limit, far, near in zip(at_infinity, larger, large, strict=True):
+            toward = math.copysign(1.0, limit)
+            grows = toward * far > toward * near > 0.0
+            assert limit == far == near or (math.isinf(limit) and grows)
+        slope_is_bounded = math.isfinite(at_infinity[1])
+        assert all(map(math.isfinite, row.function(sign * 700.0)))
+        for number in row.function(sign * 1e300):
+            assert math.isfinite(number) or not slope_is_bounded
+            assert not math.isnan(number)
 
 
 NORMAL_CDF = scipy.special.ndtr
@@ -113,10 +134,10 @@ EXPECTED_ACTIVATIONS = {
 }
 
 
-@pytest.mark.parametrize("row", ACTIVATIONS.values(), ids=lambda row: row.name)
-def test_activation_values(row):
-    result = [row.function(z)[0] for z in Z.tolist()]
-    expected = EXPECTED_ACTIVATIONS[row.name](Z)
+@pytest.mark.parametrize("name", EXPECTED_ACTIVATIONS)
+def test_activation_values(name):
+    result = [ACTIVATIONS[name].function(z)[0] for z in Z.tolist()]
+    expected = EXPECTED_ACTIVATIONS[name](Z)
     np.testing.assert_allclose(result, expected, rtol=1e-12, atol=1e-15)
 
 
@@ -135,30 +156,45 @@ def test_slope_of_hard_swish_at_its_kinks():
 
 # ---------------------------------------------------------------------- losses
 
-TARGETS = {
-    "log_loss": [[0.0, 1.0, 1.0], [0.0], [1.0], [0.25, 0.5]],
-    "softmax": [[0.0], [2.0]],
-    "quantile": [[0.4], [-3.0]],
-    "poisson": [[0.0, 0.3, 7.0], [2.0]],
-    "gamma": [[0.2, 1.0, 9.0], [2.0]],
-}
-REAL_TARGETS = [[-1.3, 0.2, 4.0], [0.1]]
+#: Values of losses' parameters; of others the default.
 PARAMETERS = {
-    "log_loss": [[0.0], [0.1], [0.7]],
-    "softmax": [[0.0], [0.1], [0.7]],
-    "huber": [[0.3], [1.0], [2.5]],
+    "label_smoothing": [[0.0], [0.1], [0.7]],
+    "focal_gamma": [[0.0], [0.5], [2.0]],
+    "huber_delta": [[0.3], [1.0], [2.5]],
     "quantile": [[0.5], [0.05, 0.5, 0.9], [0.1, 0.2, 0.3, 0.99]],
 }
+
+
+def targets_of(row):
+    if row.takes_index:
+        return [[0.0], [2.0]]
+    if row.task == "classification":
+        return [[0.0, 1.0, 1.0], [0.0], [1.0]]
+    if "quantile" in row.parameters:
+        return [[0.4], [-3.0]]
+    if math.isfinite(row.y_min):
+        smallest = row.y_min + (0.0 if row.y_min_inclusive else 0.2)
+        return [[smallest, row.y_min + 0.3, row.y_min + 7.0], [row.y_min + 2.0]]
+    return [[-1.3, 0.2, 4.0], [0.1]]
+
+
+def parameters_of(row):
+    each = [PARAMETERS.get(name, [[DEFAULTS[name]]]) for name in row.parameters]
+    return [list(chain(*values)) for values in product(*each)]
+
+
 CASES = [
     (row, y, params)
     for row in LOSSES.values()
-    for y in TARGETS.get(row.name, REAL_TARGETS)
-    for params in PARAMETERS.get(row.name, [[]])
+    for y in targets_of(row)
+    for params in parameters_of(row)
 ]
 
 
 def n_raw(row, y, params):
-    return {"softmax": 4, "quantile": len(params)}.get(row.name, len(y))
+    if row.takes_index:
+        return 4
+    return len(params) if "quantile" in row.parameters else len(y)
 
 
 def evaluate(row, raw, y, params):
@@ -181,11 +217,23 @@ def test_loss_gradient_is_the_derivative(row, y, params):
             assert_close(grad[j], derivative(along, raw[j]))
 
 
-def test_loss_cases_cover_the_registry():
-    for row in LOSSES.values():
-        assert bool(row.parameters) == (row.name in PARAMETERS)
-        assert row.task in ("classification", "regression")
-        assert row.link in LINKS
+@pytest.mark.parametrize("row", LOSSES.values(), ids=lambda row: row.name)
+def test_losses_are_consistent(row):
+    estimator = {"classification": MLPClassifier, "regression": MLPRegressor}[row.task]
+    assert set(row.parameters) <= set(inspect.signature(estimator).parameters)
+    assert row.link in LINKS
+    assert row.option in loss_options(row.task)
+    if row.task == "classification":
+        assert row.link in (*PROBABILITY_LINKS, "identity")
+        assert set(row.kinds) <= {BINARY, MULTICLASS, MULTILABEL}
+        assert not row.takes_index or row.kinds == (MULTICLASS,)
+
+
+@pytest.mark.parametrize("kind", [BINARY, MULTICLASS, MULTILABEL])
+@pytest.mark.parametrize("option", loss_options("classification"))
+def test_a_kind_of_target_has_one_row_of_a_loss(option, kind):
+    rows = [row for row in rows_of(option, "classification") if kind in row.kinds]
+    assert len(rows) <= 1
 
 
 @pytest.mark.parametrize(("row", "y", "params"), CASES)
@@ -200,7 +248,25 @@ def xlogy_loss(p, y):
     return -np.sum(scipy.special.xlogy(y, p) + scipy.special.xlog1py(1.0 - y, -p))
 
 
+def focal(right, gamma):
+    return -np.sum((1.0 - right) ** gamma * np.log(right))
+
+
+#: Losses that `expected_loss` defines.
+EXPECTED_LOSSES = {
+    "log_loss", "softmax", "focal", "focal_softmax", "squared_hinge", "squared_error",
+    "absolute_error", "huber", "quantile", "poisson", "gamma",
+}  # fmt: skip
+
+
 def expected_loss(name, raw, y, params):
+    if name == "focal_softmax":
+        return focal(scipy.special.softmax(raw)[int(y[0])], params[0])
+    if name == "focal":
+        p = scipy.special.expit(raw)
+        return focal(np.where(y == 1.0, p, 1.0 - p), params[0])
+    if name == "squared_hinge":
+        return np.sum(np.maximum(0.0, 1.0 - (2.0 * y - 1.0) * raw) ** 2)
     if name == "softmax":
         share = np.full(len(raw), params[0] / len(raw))
         share[int(y[0])] += 1.0 - params[0]
@@ -223,7 +289,9 @@ def expected_loss(name, raw, y, params):
     return np.sum(y / np.exp(raw) - np.log(y / np.exp(raw)) - 1.0)
 
 
-@pytest.mark.parametrize(("row", "y", "params"), CASES)
+@pytest.mark.parametrize(
+    ("row", "y", "params"), [case for case in CASES if case[0].name in EXPECTED_LOSSES]
+)
 def test_loss_values(row, y, params):
     raw = np.random.default_rng(1).normal(0.0, 2.0, n_raw(row, y, params))
     value, _ = evaluate(row, raw.tolist(), y, params)
@@ -244,6 +312,37 @@ def test_confident_predictions(name):
     assert set(grad) == {0.0}
     right = evaluate(LOSSES["log_loss"], [40.0], [1.0], [0.0])[0]
     assert right == pytest.approx(math.exp(-40.0), rel=1e-12)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
+@pytest.mark.parametrize("name", ["focal", "focal_softmax"])
+def test_focal_loss_far_out(name, gamma):
+    """Where p or 1 - p rounds to 0: steep as the log-loss if wrong, flat if right."""
+    for far in (40.0, 120.0, 800.0, 1e30):
+        raw = [far, -far, -far] if name == "focal_softmax" else [far]
+        margin = 2.0 * far if name == "focal_softmax" else far
+        value, grad = evaluate(
+            LOSSES[name], raw, [1.0 if len(raw) > 1 else 0.0], [gamma]
+        )
+        assert value == pytest.approx(margin, rel=1e-12)
+        assert grad[0] == pytest.approx(1.0, rel=1e-12)
+        value, grad = evaluate(
+            LOSSES[name], raw, [0.0 if len(raw) > 1 else 1.0], [gamma]
+        )
+        assert 0.0 <= value < 1e-16
+        assert all(abs(number) < 1e-16 for number in grad)
+
+
+def test_focal_loss_of_gamma_zero_is_the_log_loss():
+    raw = [0.3, -1.2, 5.0]
+    for one, other, y in (
+        ("focal", "log_loss", [1.0, 0.0, 0.0]),
+        ("focal_softmax", "softmax", [1.0]),
+    ):
+        value, grad = evaluate(LOSSES[one], raw, y, [0.0])
+        expected, expected_grad = evaluate(LOSSES[other], raw, y, [0.0])
+        assert value == pytest.approx(expected, rel=1e-12)
+        assert grad == pytest.approx(expected_grad, rel=1e-12)
 
 
 @pytest.mark.parametrize("name", ["absolute_error", "quantile"])

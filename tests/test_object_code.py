@@ -5,6 +5,7 @@ machine whatever the target, so what it decides by `sys.platform` (the name of t
 function that yields the processor) is this machine's here.
 """
 
+import dis
 import re
 import struct
 from functools import lru_cache
@@ -234,7 +235,11 @@ def test_what_the_allow_list_is_for():
 OPERATION = r"= (?:f(?:add|sub|mul|div|neg|cmp)|select) [^\n]*?<%d x %s>"
 ARITHMETIC = r"= f(?:add|sub|mul|div) [^\n]*?<%d x %s>"
 #: They choose between numbers and compute none.
-WITHOUT_ARITHMETIC = {"relu"}
+WITHOUT_ARITHMETIC = {
+    name
+    for name, row in ACTIVATIONS.items()
+    if all(step.opname != "BINARY_OP" for step in dis.get_instructions(row.function))
+}
 #: It copies: z stays, the slope is one.
 COPIES = {"identity"}
 

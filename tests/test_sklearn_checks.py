@@ -35,6 +35,7 @@ TRAININGS = [
     MLPClassifier(solver="lbfgs"),
     MLPClassifier(class_weight="balanced"),
     MLPClassifier(class_weight="balanced", solver="lbfgs"),
+    MLPClassifier(loss="squared_hinge"),
     MLPRegressor(loss="poisson", learning_rate_init=0.01),
     MLPRegressor(loss="huber"),
     MLPClassifier(

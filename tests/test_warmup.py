@@ -19,7 +19,7 @@ from nnfit.__main__ import main
 from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.losses import BINARY, LINKS, LOSSES, MULTICLASS, MULTILABEL
 from nnfit.functions.optimizers import OPTIMIZERS
 from tests.cuda import emulator
 
@@ -124,6 +124,7 @@ def test_warmup_has_what_estimators_load(monkeypatch):
     sparse = scipy.sparse.random(40, 30, density=0.05, format="csr", random_state=rng)
     y = np.abs(rng.normal(size=40)) + 0.1
     classes = np.arange(40) % 3
+    labels = {BINARY: classes > 0, MULTICLASS: classes, MULTILABEL: np.eye(3)[classes]}
     losses = [name for name, row in LOSSES.items() if row.task == "regression"]
     settings = {"max_iter": 1, "random_state": 0, "hidden_layer_sizes": (4,)}
     with warnings.catch_warnings():
@@ -134,6 +135,10 @@ def test_warmup_has_what_estimators_load(monkeypatch):
                 MLPRegressor(activation=name, **settings).fit(X, y).predict(X)
             for name in losses:
                 MLPRegressor(loss=name, **settings).fit(X, y).predict(X)
+            for row in LOSSES.values():
+                if row.task == "classification":
+                    model = MLPClassifier(loss=row.option, **settings)
+                    model.fit(X, labels[row.kinds[0]]).predict(X)
             for name in (*STOCHASTIC_SOLVERS, "lbfgs"):
                 model = MLPClassifier(solver=name, **settings).fit(X, classes)
                 model.predict_proba(X)

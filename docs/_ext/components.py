@@ -20,15 +20,19 @@ from nnfit.training import schedules
 CLASSIFIER = inspect.signature(nnfit.MLPClassifier).parameters
 REGRESSOR = inspect.signature(nnfit.MLPRegressor).parameters
 
-# Rows that one value of a public parameter chooses between.
-LOG_LOSS = {
-    "log_loss": "for two classes, and for every label of a multilabel target",
-    "softmax": "for more than two classes",
+# What kinds of target a row is for, where one value of ``loss`` chooses between rows.
+KINDS = {
+    losses.BINARY: "two classes",
+    losses.MULTICLASS: "more than two classes",
+    losses.MULTILABEL: "every label of a multilabel target",
 }
+# Rows that one value of a public parameter chooses between.
 SGD = {"sgd": "nesterovs_momentum=False", "sgd_nesterov": "nesterovs_momentum=True"}
 
 INVERSE_LINKS = {
     "identity": ":math:`z_j`",
+    "scores": "the class of the largest :math:`z_j`; the second of two classes, or a "
+    "label, where :math:`z_j > 0`; no probabilities",
     "logistic": r":math:`\sigma(z_j) = 1 / (1 + e^{-z_j})`, a probability",
     "softmax": r":math:`e^{z_j} / \sum_k e^{z_k}`, a probability",
     "exp": ":math:`e^{z_j}`, a mean that is never negative",
@@ -62,21 +66,21 @@ def describe_activations():
 
 def describe_losses():
     for name, row in losses.LOSSES.items():
-        signature = REGRESSOR if row.task == "regression" else CLASSIFIER
-        estimator = "MLPRegressor" if row.task == "regression" else "MLPClassifier"
-        public = "log_loss" if name in LOG_LOSS else name
+        classifies = row.task == "classification"
+        signature = CLASSIFIER if classifies else REGRESSOR
+        estimator = "MLPClassifier" if classifies else "MLPRegressor"
         yield from heading(name)
-        selected = f':class:`nnfit.{estimator}`, ``loss="{public}"``'
-        if public == signature["loss"].default:
+        selected = f':class:`nnfit.{estimator}`, ``loss="{row.option}"``'
+        if row.option == signature["loss"].default:
             selected += ", the default"
-        if name in LOG_LOSS:
-            selected += f"; {LOG_LOSS[name]}"
+        if classifies and len(row.kinds) < len(KINDS):
+            selected += f"; for {', and for '.join(KINDS[kind] for kind in row.kinds)}"
         yield from [selected, ""]
         yield from formula(row.formula)
         for own in row.parameters:
-            spelled = own if own in signature else f"{name}_{own}"
-            yield from [f"* Parameter: {parameter(spelled, signature)}"]
-        yield f"* Prediction: {INVERSE_LINKS[row.link]}"
+            yield from [f"* Parameter: {parameter(own, signature)}"]
+        scores = classifies and not row.has_probabilities
+        yield f"* Prediction: {INVERSE_LINKS['scores' if scores else row.link]}"
         if math.isfinite(row.y_min):
             sign = r"\ge" if row.y_min_inclusive else ">"
             yield f"* Targets: :math:`y {sign} {row.y_min:g}`"

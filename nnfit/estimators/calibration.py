@@ -36,7 +36,8 @@ def find_temperature(raw, target, sample_weight, kind, link):
     """
     raw = raw.astype(np.float64)
     if kind == MULTICLASS:
-        classes = target[:, 0].astype(int) if link == "softmax" else target.argmax(1)
+        is_index = target.shape[1] == 1
+        classes = target[:, 0].astype(int) if is_index else target.argmax(axis=1)
         rows = np.arange(len(raw))
 
     def loss(log_temperature):

@@ -11,6 +11,7 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
+from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
 from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.probabilities import inside, pooled, probabilities
 from nnfit.estimators.targets import (
@@ -29,16 +30,15 @@ from nnfit.estimators.targets import (
 )
 from nnfit.estimators.uncertainty import average, networks
 from nnfit.estimators.validation import check_some_weight
-from nnfit.functions.custom import custom_loss
-from nnfit.functions.losses import LOSSES
+from nnfit.functions.losses import loss_options
 
 
 @documented
 class MLPClassifier(ClassifierMixin, BaseMLP):
     """Multi-layer perceptron classifier.
 
-    Minimises the log-loss, or a loss of your own, over the weights of a fully
-    connected network. Takes the place of scikit-learn's `MLPClassifier`: same
+    Minimises the log-loss, another loss, or one of your own, over the weights of a
+    fully connected network. Takes the place of scikit-learn's `MLPClassifier`: same
     parameters, attributes and warnings, and more of the first two.
 
     Parameters
@@ -49,14 +49,23 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         `X_val` and `y_val` of `fit`, or else a part of the training data,
         stratified by class if there are two.
         Not used by 'lbfgs'.
-    loss : "log_loss" or callable, default="log_loss"
-        Loss function. A function of your own, ``f(raw_prediction, y) -> (value,
-        gradient)`` on floats, is summed over the classes with y = 1 for the true
-        one and 0 for the others; probabilities are then the logistic function of
-        the raw predictions, divided by their sum if there are several classes.
+    loss : str or callable, default="log_loss"
+        Loss function:
+        {classification losses},
+        or a function of your own. 'focal' is the log-loss with less weight on rows
+        that are right already. 'squared_hinge' is that of support vector machines,
+        several classes one versus the rest; it has no probabilities, so that there is
+        no `predict_proba`, and `decision_function` gives the scores. A function
+        ``f(raw_prediction, y) -> (value, gradient)`` on floats is summed over the
+        classes with y = 1 for the true one and 0 for the others; probabilities are
+        then the logistic function of the raw predictions, divided by their sum if
+        there are several classes.
     label_smoothing : float, default=0.0
         Part of the probability, in [0, 1), that the log-loss wants spread evenly
-        over the classes.
+        over the classes. Other losses refuse it.
+    focal_gamma : float, default=2.0
+        Exponent of `loss='focal'`, 0 or more: a row whose class has the probability p
+        counts ``(1 - p) ** focal_gamma`` times. 0 makes it the log-loss.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes in the loss, times `sample_weight`. "balanced" stands
         for ``n_samples / (n_classes * count)``, where rows count by their weights and
@@ -78,8 +87,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Class labels; the numbers of the labels if `y` is multilabel.
     {attributes}
     out_activation_ : str
-        Inverse link: 'softmax' for several classes, else
-        'logistic'.
+        Inverse link: 'softmax' for several classes, else 'logistic'; 'identity' for a
+        loss without probabilities.
     temperature_ : float
         What raw predictions are divided by, only with `temperature_scaling`. Between
         0.05 and 1000.
@@ -111,8 +120,9 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"log_loss"}), callable],
+        "loss": [StrOptions(set(loss_options("classification"))), callable],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "focal_gamma": [Interval(Real, 0, None, closed="left")],
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
         "temperature_scaling": ["boolean"],
     }
@@ -145,6 +155,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         max_fun=15000,
         loss="log_loss",
         label_smoothing=0.0,
+        focal_gamma=2.0,
         class_weight=None,
         weight_decay=0.01,
         l1=0.0,
@@ -183,6 +194,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # Targets -----------------------------------------------------------------
 
+    _task = "classification"
+
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
         if incremental and _check_partial_fit_first_call(self, classes):
             kind = type_of_target(y)
@@ -216,7 +229,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return dense_target(y)
 
     def _encode(self, y, dtype):
-        if self._target_kind == MULTICLASS and not callable(self.loss):
+        if takes_index(self.loss, self._target_kind):
             index = encode_index(y, self.classes_)
             return np.ascontiguousarray(index[:, None], dtype=dtype)
         return encode_labels(y, self.classes_, self._target_kind, dtype)
@@ -225,10 +238,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return 1 if self._target_kind == BINARY else len(self.classes_)
 
     def _loss_row(self):
-        if callable(self.loss):
-            return custom_loss(self.loss, "classification"), ()
-        name = "softmax" if self._target_kind == MULTICLASS else "log_loss"
-        return LOSSES[name], (self.label_smoothing,)
+        return find_loss(self, self._target_kind)
 
     def _loss_weights(self, y, sample_weight):
         if self._class_weights is None:
@@ -298,7 +308,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # Predicting --------------------------------------------------------------
 
     def decision_function(self, X):
-        """Raw predictions of the network, before they become probabilities.
+        """Raw predictions of the network, the scores that decide on the class.
 
         Parameters
         ----------
@@ -308,9 +318,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            For two classes one number per row, the logarithm of the odds of
-            ``classes_[1]``; else one column per class or label. Of an ensemble the
-            logarithms of the mean probabilities (odds for labels).
+            For two classes one number per row, above 0 for ``classes_[1]``; else one
+            column per class or label. Where the loss has probabilities, one number is
+            the logarithm of the odds. Of an ensemble the logarithms of the mean
+            probabilities (odds for labels), or the mean scores.
         """
         raw = self._raw(self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
@@ -334,8 +345,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         sparse = self._sparse_target and self._target_kind == MULTILABEL
         return csr_matrix(labels) if sparse else labels
 
+    @available_if(check_probabilities)
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities; always finite.
+
+        Only where the loss has probabilities.
 
         Parameters
         ----------
@@ -349,8 +363,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         return np.log(self.predict_proba(X))
 
+    @available_if(check_probabilities)
     def predict_proba(self, X, n_passes=None, return_std=False):
         """Predict probabilities.
+
+        Only where the loss has probabilities.
 
         Parameters
         ----------

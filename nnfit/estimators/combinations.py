@@ -2,7 +2,12 @@
 
 import numpy as np
 
-from nnfit.estimators.parameters import SGD_SCHEDULES
+from nnfit.estimators.losses import (
+    check_loss_parameters,
+    check_temperature_scaling,
+    listed,
+)
+from nnfit.estimators.parameters import DECOUPLED_SOLVERS, SGD_SCHEDULES
 
 #: What acts on the steps of mini-batches, which 'lbfgs' does not take.
 OF_STEPS = (
@@ -40,17 +45,14 @@ def check_combinations(estimator, optimizer, has_validation):
     ValueError
         That says what to change.
     """
+    check_loss_parameters(estimator)
     if optimizer is None:
         _check_lbfgs(estimator)
     else:
-        _check_averages(estimator)
+        _check_averages(estimator, optimizer)
+        _check_positive(estimator, optimizer)
         _check_schedules(estimator, optimizer)
-    if getattr(estimator, "temperature_scaling", False) and not has_validation:
-        raise ValueError(
-            "temperature_scaling=True needs validation data, got none. Pass X_val and "
-            "y_val, or let a solver other than 'lbfgs' set a part of the training data "
-            "aside in fit with early_stopping=True."
-        )
+    check_temperature_scaling(estimator, has_validation)
 
 
 def _check_lbfgs(estimator):
@@ -82,34 +84,39 @@ def _is_on(value):
     return bool(np.any(np.asarray(value, dtype=object) != 0))
 
 
-def _check_averages(estimator):
+def _check_averages(estimator, optimizer):
     if estimator.ema_decay is not None and estimator.swa is not None:
         raise ValueError(
             "ema_decay and swa are two ways to average the weights, got "
             f"ema_decay={estimator.ema_decay!r} and swa={estimator.swa!r}. Set one of "
             "them to None."
         )
-    if estimator.solver != "schedule_free":
+    if optimizer.average is None:
         return
     for name in ("ema_decay", "swa"):
         value = getattr(estimator, name)
         if value is not None:
             raise ValueError(
-                "solver='schedule_free' averages the weights by itself, got "
+                f"solver={estimator.solver!r} averages the weights by itself, got "
                 f"{name}={value!r}. Set {name}=None or choose another solver."
             )
-    if estimator.beta_1 == 0:
-        raise ValueError(
-            "solver='schedule_free' needs beta_1 > 0, the share of the averaged "
-            "weights in those it trains, got 0. Its usual value is 0.9."
-        )
+
+
+def _check_positive(estimator, optimizer):
+    for name in optimizer.positive:
+        value = getattr(estimator, name)
+        if value == 0:
+            raise ValueError(
+                f"solver={estimator.solver!r} needs {name} > 0, got {value!r}. Raise "
+                "it, leave it at its default or choose another solver."
+            )
 
 
 def _check_schedules(estimator, optimizer):
     if estimator.weight_decay_schedule is not None and not optimizer.decoupled:
         raise ValueError(
-            "weight_decay_schedule needs a solver that decays weights, 'adamw', "
-            f"'lion', 'schedule_free' or 'muon', got solver={estimator.solver!r}. "
+            "weight_decay_schedule needs a solver that decays weights, "
+            f"{listed(DECOUPLED_SOLVERS)}, got solver={estimator.solver!r}. "
             "Choose one of them or set weight_decay_schedule=None."
         )
     if estimator.momentum_schedule is not None and optimizer.momentum is None:

@@ -7,8 +7,9 @@ scikit-learn read is the whole.
 
 import inspect
 import re
+import textwrap
 
-from nnfit.estimators.parameters import ATTRIBUTES, GROUPS
+from nnfit.estimators.parameters import ATTRIBUTES, GROUPS, NAMES
 
 #: Stands for the shared attributes in the docstring of a class.
 PLACE_OF_ATTRIBUTES = "{attributes}"
@@ -30,8 +31,16 @@ def documented(cls):
     # Names that share an entry, such as beta_1 and beta_2, stand under the first.
     names = [name for name in inspect.signature(cls).parameters if name in described]
     text = text.replace(own, "\n".join(described[name] for name in names))
+    text = re.sub(r"^( +)\{([a-z ]+)\}([.,]?)$", _listed, text, flags=re.MULTILINE)
     cls.__doc__ = text.replace(PLACE_OF_ATTRIBUTES, ATTRIBUTES.strip())
     return cls
+
+
+def _listed(place):
+    """Lines of the names that a line in braces stands for."""
+    indent, kind, end = place.groups()
+    names = ", ".join(map(repr, NAMES[kind])) + end
+    return textwrap.fill(names, 80, initial_indent=indent, subsequent_indent=indent)
 
 
 def section_of(text, heading):

@@ -51,6 +51,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     # What differs between classifier and regressor ---------------------------
 
+    _task: str
     _y_numeric = False
 
     @abstractmethod

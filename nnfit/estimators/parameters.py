@@ -3,7 +3,8 @@
 A group holds what `fit` checks and the text that `nnfit.estimators.documentation` puts
 into the docstrings of the classes, in the order of their signatures. To add a
 parameter, add it to a group and to the `__init__` of both classes. The parameters of
-one class alone are described there, and a text there goes before the one here.
+one class alone are described there, and a text there goes before the one here. A line
+such as ``{activations}`` stands for the names of `NAMES`.
 """
 
 from numbers import Integral, Real
@@ -14,6 +15,7 @@ from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
 from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import loss_options
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import INITIALIZATIONS
 from nnfit.training.schedules import SCHEDULES
@@ -22,8 +24,19 @@ from nnfit.training.schedules import SCHEDULES
 STOCHASTIC_SOLVERS = tuple(name for name in OPTIMIZERS if name != "sgd_nesterov")
 #: Schedules of scikit-learn, which act with "sgd" alone.
 SGD_SCHEDULES = ("constant", "invscaling", "adaptive")
+#: Solvers on which `weight_decay` acts.
+DECOUPLED_SOLVERS = tuple(name for name, row in OPTIMIZERS.items() if row.decoupled)
 #: Schedules that depend on nothing but the progress of the training.
 PROGRESS_SCHEDULES = tuple(name for name in SCHEDULES if name != "constant")
+#: Names that docstrings list, as the registries have them.
+NAMES = {
+    "activations": tuple(ACTIVATIONS),
+    "solvers": ("lbfgs", *STOCHASTIC_SOLVERS),
+    "solvers with weight decay": DECOUPLED_SOLVERS,
+    "schedules": PROGRESS_SCHEDULES,
+    "classification losses": tuple(loss_options("classification")),
+    "regression losses": tuple(loss_options("regression")),
+}
 
 
 class Group(NamedTuple):
@@ -68,10 +81,9 @@ hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
     Number of units of each hidden layer; an int stands for one layer, an empty
     tuple for none.
 activation : str, callable, or list or tuple of them, default="relu"
-    Activation of the hidden layers, or one for each of them: 'identity',
-    'logistic', 'tanh', 'relu', 'leaky_relu', 'elu', 'selu', 'gelu', 'silu',
-    'mish', 'softplus', 'hard_swish', or a function of your own,
-    ``f(z) -> (value, slope)`` on floats.
+    Activation of the hidden layers, or one for each of them:
+    {activations},
+    or a function of your own, ``f(z) -> (value, slope)`` on floats.
 n_layers : int or None, default=None
     Number of hidden layers, for searches that draw numbers; `layer_width` and
     `taper` then give their sizes, and `hidden_layer_sizes` is not used.
@@ -124,6 +136,8 @@ SOLVER = Group(
     },
     """
 solver : str, default="adam"
+    The optimizer:
+    {solvers}.
     'sgd' is stochastic gradient descent with momentum, 'adam' the method of
     Kingma and Ba, 'adamw' the same with `weight_decay` apart from the gradient,
     'nadam' the same with Nesterov's momentum, 'rmsprop' without momentum. 'lion'
@@ -147,14 +161,15 @@ momentum : float, default=0.9
 nesterovs_momentum : bool, default=True
     Whether that momentum is Nesterov's.
 beta_1, beta_2 : float, default=0.9, 0.999
-    Decay rates of the first and second moments of 'adam', 'adamw', 'nadam' and
-    'muon', in [0, 1). 'lion' weighs its momentum by the one to make a step and by
+    Decay rates of the first and second moments of 'adam' and its kin, in [0, 1).
+    'lion' weighs its momentum by the one to make a step and by
     the other to keep it, best 0.99; for 'schedule_free' the first is the share of
     the average in the weights where gradients are taken.
 epsilon : float, default=1e-8
     Number that is added to the root of the second moment, where there is one.
 rho : float, default=0.9
-    Decay rate of the second moment of 'rmsprop', in [0, 1).
+    Decay rate of the second moment where there is no first, as in 'rmsprop', in
+    [0, 1).
 max_fun : int, default=15000
     Most evaluations of the loss by 'lbfgs'.
 clip_norm : float or None, default=None
@@ -189,12 +204,12 @@ learning_rate : str or callable, default="constant"
     ``learning_rate_init / (t + 1) ** power_t`` after `t` rows, set after every
     epoch. "adaptive": divided by 5 each time that `n_iter_no_change` epochs
     bring no improvement by `tol`.
-    For every solver but 'lbfgs': 'cosine', 'cosine_restarts', 'one_cycle', 'step',
-    'exponential', 'coslog4', 'flat_cosine', or a function of your own,
-    ``f(progress) -> factor`` of `learning_rate_init`, where progress goes from 0 to 1
-    in `max_iter` epochs, and a call of `partial_fit` is one of these; and 'plateau',
-    which multiplies the rate by `learning_rate_decay` after each
-    ``max(1, n_iter_no_change // 2)`` epochs without improvement.
+    For every solver but 'lbfgs':
+    {schedules},
+    or a function of your own, ``f(progress) -> factor`` of `learning_rate_init`,
+    where progress goes from 0 to 1 in `max_iter` epochs, and a call of `partial_fit`
+    is one of these; and 'plateau', which multiplies the rate by `learning_rate_decay`
+    after each ``max(1, n_iter_no_change // 2)`` epochs without improvement.
 power_t : float, default=0.5
     Exponent of the schedule "invscaling".
 warmup : float, default=0.0
@@ -206,12 +221,13 @@ learning_rate_decay : float, default=0.1
 learning_rate_cycles : int, default=3
     Cycles of 'cosine_restarts', intervals of equal rate of 'step'.
 weight_decay_schedule : str, callable or None, default=None
-    Schedule of the factor of `weight_decay`: a name from 'cosine' to 'flat_cosine' of
-    `learning_rate`, or a function of the progress. None leaves it constant.
+    Schedule of the factor of `weight_decay`:
+    {schedules},
+    or a function of the progress. None leaves it constant.
 dropout_schedule : str, callable or None, default=None
     The same for `dropout` and `input_dropout`.
 momentum_schedule : str, callable or None, default=None
-    The same for `momentum` of 'sgd' and 'muon' and for `beta_1` of other solvers.
+    The same for what the solver has of momentum, `momentum` or `beta_1`.
 """,
 )
 
@@ -235,9 +251,10 @@ alpha : float, default=0.0001
 l1 : float, default=0.0
     Strength of the L1 penalty ``l1 * sum(abs(coef))``, divided as `alpha`'s.
 weight_decay : float, default=0.01
-    Decoupled decay of 'adamw', 'lion', 'schedule_free' and 'muon': each step
-    multiplies the weights, not the intercepts, by ``1 - learning_rate *
-    weight_decay``.
+    Decoupled decay of these solvers, not used by others:
+    {solvers with weight decay}.
+    Each step multiplies the weights, not the intercepts, by
+    ``1 - learning_rate * weight_decay``.
 max_norm : float or None, default=None
     Largest norm of the weights that lead to one unit; they are scaled down to it
     after a step.

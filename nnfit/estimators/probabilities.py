@@ -6,6 +6,7 @@ import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from nnfit.estimators.targets import BINARY, MULTICLASS
+from nnfit.functions.losses import PROBABILITY_LINKS
 
 
 def log_probabilities(raw, kind, link):
@@ -56,18 +57,24 @@ def inside(probability):
 def pooled(raws, kind, link):
     """Raw prediction that stands for the mean of several probabilities.
 
+    Where there are none it is the mean of the raw predictions.
+
     Parameters
     ----------
     raws : list of ndarray of shape (n_samples, n_outputs)
         Raw predictions of several networks.
-    kind, link : str
+    kind : str
         See `log_probabilities`.
+    link : str
+        Of any loss.
 
     Returns
     -------
     ndarray of shape (n_samples, n_outputs)
         Logarithms of the mean probabilities of several classes, else of the odds.
     """
+    if link not in PROBABILITY_LINKS:
+        return np.mean(raws, axis=0, dtype=np.float64).astype(raws[0].dtype)
     if kind == MULTICLASS:
         logarithms = (log_probabilities(raw, kind, link) for raw in raws)
         return reduce(np.logaddexp, logarithms) - np.log(raws[0].dtype.type(len(raws)))

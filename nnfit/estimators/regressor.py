@@ -9,11 +9,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from nnfit.estimators.documentation import documented
+from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
-from nnfit.functions.custom import custom_loss
-from nnfit.functions.losses import LOSSES
+from nnfit.functions.losses import LOSSES, rows_of
 
 REGRESSION_LOSSES = {
     name: row for name, row in LOSSES.items() if row.task == "regression"
@@ -31,11 +31,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     Parameters
     ----------
     loss : str or callable, default="squared_error"
-        Loss function: 'squared_error' and 'poisson' (half the deviance) as in
-        scikit-learn, 'absolute_error', 'huber', 'quantile' (pinball loss), 'gamma'
-        (half the deviance), or a function of your own, ``f(raw_prediction, y) ->
-        (value, gradient)`` on floats, which is summed over the outputs. 'poisson'
-        (y >= 0) and 'gamma' (y > 0) predict the exponential function of the last
+        Loss function:
+        {regression losses},
+        or a function of your own, ``f(raw_prediction, y) -> (value, gradient)`` on
+        floats, which is summed over the outputs. 'squared_error' and 'poisson' are as
+        in scikit-learn; 'quantile' is the pinball loss. 'poisson' (y >= 0) and 'gamma'
+        (y > 0) are half the deviance and predict the exponential function of the last
         layer.
     early_stopping : bool, default=False
         Whether to stop when the score on validation data has not risen by `tol` for
@@ -57,7 +58,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ----------
     {attributes}
     out_activation_ : str
-        Inverse link: 'exp' for 'poisson' and 'gamma', else 'identity'.
+        Inverse link: 'exp' where the loss is a deviance of positive targets, such as
+        'poisson', else 'identity'.
 
     See Also
     --------
@@ -85,7 +87,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
     }
 
-    _y_numeric = True
+    _task, _y_numeric = "regression", True
 
     def __init__(
         self,
@@ -158,9 +160,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _check_target_again(self, y):
         if isinstance(self.loss, str):
             check_y_range(y, REGRESSION_LOSSES[self.loss])
-        if self.loss == "quantile" and y.ndim == 2:
+        if self._has_levels() and y.ndim == 2:
             raise ValueError(
-                "loss='quantile' predicts one target, got y with "
+                f"loss={self.loss!r} predicts one target, got y with "
                 f"{y.shape[1]} columns. Fit one estimator for each, for example with "
                 "sklearn.multioutput.MultiOutputRegressor."
             )
@@ -170,7 +172,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return cast_target(y, dtype)
 
     def _count_outputs(self, target):
-        return len(self._levels()) if self.loss == "quantile" else target.shape[1]
+        return len(self._levels()) if self._has_levels() else target.shape[1]
+
+    def _has_levels(self):
+        """Whether there is an output for each level of `quantile`, of one target."""
+        rows = rows_of(self.loss, self._task)
+        return any("quantile" in row.parameters for row in rows)
 
     def _levels(self):
         levels = np.atleast_1d(np.asarray(self.quantile, dtype=np.float64))
@@ -183,16 +190,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return levels
 
     def _loss_row(self):
-        if callable(self.loss):
-            return custom_loss(self.loss, "regression"), ()
-        values = {"delta": (self.huber_delta,), "quantile": ()}
-        if self.loss == "quantile":
-            values["quantile"] = tuple(self._levels())
-        loss = REGRESSION_LOSSES[self.loss]
-        return loss, tuple(value for name in loss.parameters for value in values[name])
+        return find_loss(self)
 
     def _default_score(self):
-        return "loss" if self.loss == "quantile" else "r2"
+        return "loss" if self._has_levels() else "r2"
 
     # Fitting -----------------------------------------------------------------
 
@@ -287,7 +288,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             pinball loss explained, `sklearn.metrics.d2_pinball_score`, averaged over
             the levels. 1 is best.
         """
-        if self.loss != "quantile":
+        if not self._has_levels():
             return super().score(X, y, sample_weight)
         predictions = self.predict(X).reshape(-1, self.n_outputs_)
         scores = [

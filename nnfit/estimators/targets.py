@@ -14,7 +14,7 @@ from sklearn.utils.multiclass import (
     unique_labels,
 )
 
-BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
+from nnfit.functions.losses import BINARY, MULTICLASS, MULTILABEL
 
 
 def find_classes(y):
@@ -122,7 +122,8 @@ def decode(raw, classes, kind):
     """Labels from raw predictions.
 
     Every inverse link rises with the raw prediction, so the largest probability is
-    where the largest raw prediction is, and 0.5 is where it is 0.
+    where the largest raw prediction is, and 0.5 is where it is 0. Scores without
+    probabilities are read the same way.
 
     Parameters
     ----------

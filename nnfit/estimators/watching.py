@@ -3,6 +3,7 @@
 from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
+from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, validation_split
@@ -93,6 +94,7 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
 
 def _scikit_learn_score(estimator, X, y, sample_weight):
     scorer = check_scoring(estimator, scoring=estimator.scoring)
+    check_scorer(estimator, scorer)
     # A copy predicts for the scorer: the estimator itself is as before until the fit
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))

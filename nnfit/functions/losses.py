@@ -10,8 +10,9 @@ weights and the mean over rows are the caller's business.
 Link and loss go together, so values and gradients come from the raw prediction
 (log-sum-exp, softplus) and never from a clipped probability.
 
-To add one, write the function and add a row to :data:`LOSSES`. The rules for scalar
-code are those of :mod:`nnfit.functions.activations`. At a kink the gradient is 0.
+To add one, write the function and add a row to :data:`LOSSES`; what the estimators
+offer, check and refuse follows from the row. The rules for scalar code are those of
+:mod:`nnfit.functions.activations`. At a kink the gradient is 0.
 An infinite raw prediction may give a NaN: training has diverged by then, and both
 are reported as that.
 """
@@ -21,6 +22,12 @@ from dataclasses import dataclass
 
 from nnfit.functions.maths import exp, log, sigmoid, softplus
 
+#: Kinds of classification target, as scikit-learn's ``type_of_target`` names them: one
+#: output (also for a single class), one output per class, one output per label.
+BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
+#: Inverse links whose predictions are probabilities of classes.
+PROBABILITY_LINKS = ("logistic", "softmax")
+
 
 @dataclass(frozen=True)
 class Loss:
@@ -29,19 +36,22 @@ class Loss:
     Parameters
     ----------
     name : str
-        Value of the estimators' parameter ``loss``.
+        Value of the estimators' parameter ``loss``, unless ``selected_by`` is one.
     function : callable
         ``function(raw, y, grad, n, params) -> value``, see the module.
     task : {"classification", "regression"}
         Kind of estimator that offers the loss.
     link : str
-        Key of :data:`LINKS`: how raw predictions become predictions.
+        Key of :data:`LINKS`: how raw predictions become predictions. In classification
+        one of :data:`PROBABILITY_LINKS`, or "identity" for a loss whose raw predictions
+        are scores and no probabilities: the largest, or for one output its sign, is
+        the class.
     formula : str
         Value in reStructuredText mathematics, for the documentation.
     reference : str
         Where the loss comes from.
     parameters : tuple of str
-        Names of the entries of ``params``, in order.
+        Names of the estimator's parameters whose values are ``params``, in order.
     y_min : float
         Smallest valid target.
     y_min_inclusive : bool
@@ -49,6 +59,13 @@ class Loss:
     average_outputs : bool
         True where scikit-learn reports the mean over outputs instead of the sum;
         the gradient is that of the sum in any case.
+    selected_by : str or None
+        Value of ``loss`` that stands for several rows, one for each kind of target.
+    kinds : tuple of str
+        Of a classification loss, the kinds of target that it is for.
+    takes_index : bool
+        Of a classification loss: whether ``y[0]`` is the number of the class, in
+        place of a 0 or 1 for each output.
     """
 
     name: str
@@ -61,6 +78,19 @@ class Loss:
     y_min: float = -float("inf")
     y_min_inclusive: bool = True
     average_outputs: bool = False
+    selected_by: str | None = None
+    kinds: tuple[str, ...] = (BINARY, MULTICLASS, MULTILABEL)
+    takes_index: bool = False
+
+    @property
+    def option(self):
+        """Value of the estimators' parameter ``loss``."""
+        return self.selected_by or self.name
+
+    @property
+    def has_probabilities(self):
+        """Whether predictions are probabilities."""
+        return self.link in PROBABILITY_LINKS
 
 
 def log_loss(raw, y, grad, n, params):
@@ -103,6 +133,57 @@ def softmax(raw, y, grad, n, params):
     value = log(total) - (1.0 - smoothing) * (raw[target] - largest)
     # The sum of differences is finite unless a raw prediction is not.
     return value - uniform * shifted
+
+
+def focal_of(u, gamma):
+    # Value and slope of -(1 - p)^gamma log(p) with p = sigmoid(u), the probability of
+    # what is right: log(p) = -softplus(-u) and log(1 - p) = -softplus(u), so nothing is
+    # lost where p rounds to 0 or 1, and no power of 1 - p is divided by it again.
+    cost = softplus(-u)
+    factor = exp(-gamma * softplus(u))
+    return factor * cost, -factor * (gamma * sigmoid(u) * cost + sigmoid(-u))
+
+
+def focal(raw, y, grad, n, params):
+    total = 0.0
+    for j in range(n):
+        sign = y[j] + y[j] - 1.0
+        value, slope = focal_of(sign * raw[j], params[0])
+        grad[j] = sign * slope
+        total += value
+    return total
+
+
+def focal_softmax(raw, y, grad, n, params):
+    # The odds of class y[0] against all others together are e^u, where u is its raw
+    # prediction less the log-sum-exp of theirs. They share its slope in proportion.
+    target = int(y[0])
+    largest = raw[1] if target == 0 else raw[0]
+    for j in range(n):
+        larger = j != target and raw[j] > largest
+        largest = raw[j] if larger else largest
+    total = 0.0
+    for j in range(n):
+        grad[j] = 0.0 if j == target else exp(raw[j] - largest)
+        total += grad[j]
+    value, slope = focal_of(raw[target] - largest - log(total), params[0])
+    scale = -slope / total
+    for j in range(n):
+        grad[j] = grad[j] * scale
+    grad[target] = slope
+    return value
+
+
+def squared_hinge(raw, y, grad, n, params):
+    total = 0.0
+    for j in range(n):
+        sign = y[j] + y[j] - 1.0
+        short = 1.0 - sign * raw[j]
+        # "short <= 0" and not "short > 0": a NaN takes the second branch and stays one.
+        short = 0.0 if short <= 0.0 else short
+        grad[j] = -2.0 * sign * short
+        total += short * short
+    return total
 
 
 def squared_error(raw, y, grad, n, params):
@@ -219,6 +300,10 @@ LINKS: dict[str, Callable] = {
     "sorted": sorted_link,
 }
 
+LIN = (
+    'Lin, Goyal, Girshick, He and Dollár (2017), "Focal loss for dense object '
+    'detection", ICCV, arXiv:1708.02002'
+)
 LOSSES: dict[str, Loss] = {
     row.name: row
     for row in (
@@ -233,6 +318,7 @@ LOSSES: dict[str, Loss] = {
             'Bishop (2006), "Pattern Recognition and Machine Learning", 5.2. '
             "Label smoothing e replaces y by y (1 - e) + e / 2.",
             parameters=("label_smoothing",),
+            kinds=(BINARY, MULTILABEL),
         ),
         Loss(
             name="softmax",
@@ -246,6 +332,44 @@ LOSSES: dict[str, Loss] = {
             'Szegedy et al. (2015), "Rethinking the Inception architecture for '
             'computer vision", arXiv:1512.00567.',
             parameters=("label_smoothing",),
+            selected_by="log_loss",
+            kinds=(MULTICLASS,),
+            takes_index=True,
+        ),
+        Loss(
+            name="focal",
+            function=focal,
+            task="classification",
+            link="logistic",
+            formula=r"-\sum_j (1 - q_j)^\gamma \log q_j, \;"
+            r" q_j = \sigma(z_j) \text{ if } y_j = 1 \text{ else } \sigma(-z_j)",
+            reference=f"{LIN}. Their factors of the classes are ``class_weight``.",
+            parameters=("focal_gamma",),
+            kinds=(BINARY, MULTILABEL),
+        ),
+        Loss(
+            name="focal_softmax",
+            function=focal_softmax,
+            task="classification",
+            link="softmax",
+            formula=r"-(1 - p_y)^\gamma \log p_y, \;"
+            r" p_y = e^{z_y} / \sum_j e^{z_j}",
+            reference=f"{LIN}, section 3.1, with the probability of one of C classes.",
+            parameters=("focal_gamma",),
+            selected_by="focal",
+            kinds=(MULTICLASS,),
+            takes_index=True,
+        ),
+        Loss(
+            name="squared_hinge",
+            function=squared_hinge,
+            task="classification",
+            link="identity",
+            formula=r"\sum_j \max(0, 1 - s_j z_j)^2, \;"
+            r" s_j = 1 \text{ if } y_j = 1 \text{ else } -1",
+            reference='Tang (2013), "Deep learning using linear support vector '
+            'machines", arXiv:1306.0239: several classes one versus the rest, as in '
+            "scikit-learn's LinearSVC. It has no probabilities.",
         ),
         Loss(
             name="squared_error",
@@ -273,7 +397,7 @@ LOSSES: dict[str, Loss] = {
             r" } \delta (|r_j| - \frac{\delta}{2}), \; r_j = z_j - y_j",
             reference='Huber (1964), "Robust estimation of a location parameter", '
             "Annals of Mathematical Statistics 35.",
-            parameters=("delta",),
+            parameters=("huber_delta",),
         ),
         Loss(
             name="quantile",
@@ -308,3 +432,23 @@ LOSSES: dict[str, Loss] = {
         ),
     )
 }
+
+
+def loss_options(task):
+    """Values of the parameter ``loss``, in the order of the registry.
+
+    Parameters
+    ----------
+    task : {"classification", "regression"}
+
+    Returns
+    -------
+    list of str
+    """
+    rows = (row for row in LOSSES.values() if row.task == task)
+    return list(dict.fromkeys(row.option for row in rows))
+
+
+def rows_of(option, task):
+    """Rows that a value of the parameter ``loss`` stands for; of a function none."""
+    return [row for row in LOSSES.values() if row.option == option and row.task == task]

@@ -57,6 +57,8 @@ class Optimizer:
     matrices : bool, default=False
         Whether the weights between two hidden layers are updated as whole matrices,
         see :mod:`nnfit.cpu.kernels`; ``update`` is that of the rest.
+    positive : tuple of str, default=()
+        Names of ``parameters`` that may not be 0 as they may in other solvers.
     """
 
     name: str
@@ -72,6 +74,7 @@ class Optimizer:
     decays: bool = False
     average: Callable | None = None
     matrices: bool = False
+    positive: tuple[str, ...] = ()
 
 
 def prepare_sgd(step, learning_rate, hyper, memory):
@@ -301,6 +304,7 @@ OPTIMIZERS: dict[str, Optimizer] = {
             decoupled=True,
             decays=True,
             average=schedule_free_average,
+            positive=("beta_1",),  # the share of the averaged weights in those trained
             update=schedule_free,
             prepare=prepare_schedule_free,
             parameters=("beta_1", "beta_2", "epsilon"),

@@ -35,6 +35,7 @@ class Engine:
         self._slots = np.zeros((n_slots, len(self.flat)), dtype=network.dtype)
         self._averaged = self.flat.copy()
         self._squared_rates = self._largest_rate = 0.0
+        self._memory = {}  # of new optimizers, for each array
         self.keep_batch_losses = False
         self.progress = SimpleNamespace(
             epoch=0,
@@ -56,8 +57,9 @@ class Engine:
             for array, value in zip(mine, given, strict=True):
                 array[...] = value
         self._averaged = self.flat.copy()
-        if self.solver is not None and self.solver.name == "schedule_free":
-            self._slots[0] = self.flat
+        for k in range(len(self._slots)):
+            if self.solver.start[k]:
+                self._slots[k] = self.flat
 
     def set_evaluated(self, weights):
         for mine, given in zip(
@@ -108,12 +110,13 @@ class Engine:
         solver = self.solver
         if self._settings.average:
             flat = self._averaged.copy()
-        elif solver is not None and solver.name == "schedule_free":
+        elif solver is not None and solver.average is not None:
             flat = self.flat.copy()
-            flats = flat, self.flat, self._slots[0]
+            flats = flat, self.flat, *self._slots
             parts = [trained(split(self.network, each)) for each in flats]
-            for (_, _, x), (_, _, w), (_, _, z) in zip(*parts, strict=True):
-                x[...] = optimizers.schedule_free_average(w, z, self._hyper(1.0))
+            for (_, _, x), (_, _, w), *others in zip(*parts, strict=True):
+                slots = [slot for _, _, slot in others]
+                x[...] = optimizers.average_of(solver, w, slots, self._hyper(1.0))
         else:
             return self.flat
         if self.network.normalization == "batch":
@@ -261,8 +264,9 @@ class Engine:
     def _hyper(self, momentum):
         """The optimizer's parameters by name."""
         hyper = dict(zip(self.solver.parameters, self._settings.hyper, strict=True))
-        if self.solver.name in optimizers.MOMENTUM:
-            hyper[optimizers.MOMENTUM[self.solver.name]] *= momentum
+        name = optimizers.momentum_of(self.solver)
+        if name is not None:
+            hyper[name] *= momentum
         return hyper
 
     def _share_of_step(self, rate):
@@ -292,7 +296,8 @@ class Engine:
             of_layer = rate * self._factors()[i % len(self._factors())]
             hyper["shrink"] = of_layer * decay if name == "coef" else 0.0
             is_hidden = 0 < i < len(self.network.layers) - 1
-            update = optimizers.OPTIMIZERS[solver.name]
+            hyper["memory"] = self._memory.setdefault((name, i), [0.0] * 4)
+            update = optimizers.update_of(solver)
             if solver.name == "muon" and name == "coef" and is_hidden:
                 update = optimizers.muon
             w[...], new_slots = update(w, g, slots, progress.step, of_layer, hyper)

@@ -65,6 +65,33 @@ def _log_loss(raw, y, params):
     return value.sum(axis=1), expit(raw) - target
 
 
+def _focal(raw, y, params):
+    gamma, z = params[0], raw.astype(np.float64)
+    p = expit(z)
+    right = np.where(y > 0.5, p, expit(-z))  # 1 - p has no digits left where p is 1
+    wrong = np.where(y > 0.5, expit(-z), p)
+    value = -(wrong**gamma) * np.log(right)
+    slope = gamma * wrong**gamma * right * np.log(right) - wrong ** (gamma + 1)
+    return value.sum(axis=1), np.where(y > 0.5, slope, -slope)
+
+
+def _focal_softmax(raw, y, params):
+    gamma, k = params[0], raw.shape[1]
+    target = np.eye(k)[y[:, 0].astype(int)]
+    p = softmax(raw.astype(np.float64), axis=1)
+    right = (p * target).sum(axis=1)
+    wrong = (p * (1 - target)).sum(axis=1)
+    value = -(wrong**gamma) * np.log(right)
+    by_right = gamma * wrong ** (gamma - 1) * np.log(right) - wrong**gamma / right
+    return value, (by_right * right)[:, None] * (target - p)
+
+
+def _squared_hinge(raw, y, params):
+    sign = np.where(y > 0.5, 1, -1).astype(raw.dtype)
+    short = np.maximum(1 - sign * raw, 0)
+    return (short**2).sum(axis=1), -2 * sign * short
+
+
 def _squared_error(raw, y, params):
     return 0.5 * ((raw - y) ** 2).sum(axis=1), raw - y
 
@@ -84,6 +111,9 @@ def _poisson(raw, y, params):
 LOSSES = {
     "softmax": _softmax,
     "log_loss": _log_loss,
+    "focal": _focal,
+    "focal_softmax": _focal_softmax,
+    "squared_hinge": _squared_hinge,
     "squared_error": _squared_error,
     "quantile": _quantile,
     "poisson": _poisson,

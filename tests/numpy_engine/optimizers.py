@@ -1,9 +1,15 @@
 """Optimizers on whole arrays.
 
+They are written out again, so that a mistake in ``nnfit.functions`` shows as a
+difference; those that are not listed (new rows) fall back to the scalar functions,
+element by element.
+
 ``update(w, g, slots, step, rate, hyper) -> (w, slots)``; `step` counts from 1 and
 `hyper` maps the names of the estimator's parameters to their values. Its item
 ``shrink`` is the rate times the decoupled weight decay of `w`, 0 for biases.
 """
+
+from functools import partial
 
 import numpy as np
 
@@ -114,9 +120,46 @@ OPTIMIZERS = {
 MOMENTUM = {
     "sgd": "momentum",
     "sgd_nesterov": "momentum",
+    "rmsprop": None,
+    "schedule_free": None,
     "muon": "momentum",
     "adam": "beta_1",
     "adamw": "beta_1",
     "nadam": "beta_1",
     "lion": "beta_1",
 }
+
+
+def update_of(row):
+    """The function above for a row of the registry, or one that calls the row's."""
+    return OPTIMIZERS.get(row.name) or partial(_by_element, row)
+
+
+def momentum_of(row):
+    """Name of the parameter that the schedule of momentum multiplies, or None."""
+    return MOMENTUM.get(row.name, row.momentum)
+
+
+def average_of(row, w, slots, hyper):
+    """The weights that are evaluated, from those in training."""
+    if row.name == "schedule_free":
+        return schedule_free_average(w, slots[0], hyper)
+    values = [hyper[name] for name in row.parameters]
+    columns = [array.ravel().tolist() for array in (w, *slots)]
+    found = [row.average(*numbers, values) for numbers in zip(*columns, strict=True)]
+    return np.array(found, w.dtype).reshape(w.shape)
+
+
+def _by_element(row, w, g, slots, step, rate, hyper):
+    memory = hyper["memory"]  # of these weights, from step to step
+    values = [hyper[name] for name in row.parameters]
+    h = row.prepare(float(step), float(rate), values, memory)
+    if row.decays:
+        h = (*h[:7], hyper["shrink"])
+    else:
+        w = w * (1 - hyper["shrink"] * row.decoupled)
+    columns = [array.ravel().tolist() for array in (w, g, *slots)]
+    found = [row.update(*numbers, h) for numbers in zip(*columns, strict=True)]
+    arrays = np.array(found, w.dtype).reshape(w.size, 1 + row.slots).T
+    w, *slots = arrays.reshape(1 + row.slots, *w.shape)
+    return w, slots

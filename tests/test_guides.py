@@ -1,0 +1,142 @@
+"""The guides of docs/contributing, followed word by word in a copy of the package."""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import nnfit
+
+ROOT = Path(nnfit.__file__).parents[1]
+#: Guides, and the parameters that take the names they add.
+GUIDES = {
+    "activation": "activation",
+    "loss": "loss",
+    "optimizer": "solver",
+    "schedule": "learning_rate",
+}
+
+
+def read(guide):
+    return (ROOT / "docs" / "contributing" / f"{guide}.rst").read_text()
+
+
+def blocks(guide, language):
+    """Code blocks of a guide, without indentation."""
+    lines = rf"^\.\. code-block:: {language}\n\n((?:   .*\n|\n)+)"
+    found = re.findall(lines, read(guide), flags=re.MULTILINE)
+    return [textwrap.dedent(block).strip() + "\n" for block in found]
+
+
+def is_row(block):
+    return re.match(r"[A-Z]\w+\(\n", block) is not None
+
+
+def names_of(guide):
+    """Names of the rows that a guide adds."""
+    rows = filter(is_row, blocks(guide, "python"))
+    return [re.search(r'name="(\w+)"', row)[1] for row in rows]
+
+
+def follow(guide, root):
+    """Put the code of a guide into the one file that it names."""
+    (path,) = re.findall(r"All of it is in ``(\S+)``", read(guide))
+    (registry,) = re.findall(r"registry, ``(\w+)``", read(guide))
+    source = (root / path).read_text()
+    for block in blocks(guide, "python"):
+        begin = source.index(f"\n{registry}: dict") + 1
+        if is_row(block):
+            end = source.index("    )\n}\n", begin)
+            source = source[:end] + textwrap.indent(block, 8 * " ") + source[end:]
+        elif block.startswith("from "):
+            line = rf"^{block.split(' import ')[0]} import .*\n"
+            source, count = re.subn(line, block, source, flags=re.MULTILINE)
+            assert count == 1
+        else:
+            source = source[:begin] + block + "\n\n" + source[begin:]
+    (root / path).write_text(source)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Run Python in a copy of the repository in which all guides were followed."""
+    root = tmp_path_factory.mktemp("guides")
+    for name in ("nnfit", "tests"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, root / name, ignore=ignored)
+    shutil.copy(ROOT / "setup.cfg", root)
+    for guide in GUIDES:
+        follow(guide, root)
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")}
+    # Kernels of the copy are not for the cache of others.
+    env = {**inherited, "NUMBA_CACHE_DIR": str(root / "cache")}
+
+    def run(arguments):
+        command = [sys.executable, *arguments]
+        return subprocess.run(
+            command, cwd=root, env=env, capture_output=True, text=True
+        )
+
+    run.root = root
+    return run
+
+
+def assert_passes(run, command):
+    program, *arguments = shlex.split(command)
+    assert program == "python"
+    done = run([*arguments, "-p", "no:cacheprovider"])
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(r"\d+ passed", done.stdout)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "command", [command for guide in GUIDES for command in blocks(guide, "sh")]
+)
+def test_the_tests_that_a_guide_names_pass(run, command):
+    assert_passes(run, command)
+
+
+#: A test file for the copy.
+LISTED = """
+import pytest
+from nnfit import MLPClassifier, MLPRegressor
+
+
+@pytest.mark.parametrize(("parameter", "name"), {rows})
+def test_listed(parameter, name):
+    both = MLPClassifier, MLPRegressor
+    estimators = [each for each in both if repr(name) in each.__doc__]
+    assert len(estimators) == (1 if parameter == "loss" else 2)
+    for estimator in estimators:
+        estimator(**{{parameter: name}})._validate_params()
+        with pytest.raises(ValueError, match=f"'{{parameter}}' parameter .*'{{name}}'"):
+            estimator(**{{parameter: "none"}})._validate_params()
+"""
+
+
+def test_the_quick_tests_of_all_guides_pass(run):
+    """In one process and with nothing to compile; and the names are listed."""
+    rows = [(GUIDES[guide], name) for guide in GUIDES for name in names_of(guide)]
+    (run.root / "tests" / "test_listed.py").write_text(LISTED.format(rows=rows))
+    files = {re.search(r"tests/\w+\.py", blocks(guide, "sh")[0])[0] for guide in GUIDES}
+    names = " or ".join(name for _, name in rows)
+    wanted = f"({names}) and not compiled and not rates_of_layers"
+    files = " ".join(sorted(files))
+    assert_passes(run, f"python -m pytest tests/test_listed.py {files} -k '{wanted}'")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_example_of_the_emulated_gpu():
+    (code,) = blocks("gpu", "python")
+    names = {"X": np.linspace(-1.0, 1.0, 100)[:, None], "y": np.arange(100) % 2}
+    exec(compile(code, "gpu.rst", "exec"), names)
+    name, grid, block, *_ = names["gpu"].launches[0]
+    assert isinstance(name, str) and grid and block
