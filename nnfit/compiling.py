@@ -2,7 +2,7 @@
 
 A kernel is a set of C functions over pointers and numbers. Its *machine code*
 is kept on disk under a name that is a hash of everything it depends on: the
-sources of this package, the versions of numba, llvmlite and Python, the
+sources of the engines and below, the versions of numba, llvmlite and Python, the
 processor with its features, and the arguments it was built with. A hit loads
 the code with llvmlite alone, in a few milliseconds; numba is imported only
 when something must be compiled. The file name being the key, there is no
@@ -351,6 +351,10 @@ def plain(arguments):
     return tuple(a for a in arguments if isinstance(a, (int, float, str)))
 
 
+#: Folders that no kernel imports from: kernels outlive a change there.
+_ABOVE_KERNELS = ("estimators", "training")
+
+
 @lru_cache(maxsize=1)
 def environment_fingerprint():
     """Hash of all that compiled code depends on besides its own arguments."""
@@ -360,8 +364,10 @@ def environment_fingerprint():
     digest.update(repr(versions).encode())
     package = Path(__file__).parent
     for path in sorted(package.rglob("*.py")):
-        digest.update(path.relative_to(package).as_posix().encode())
-        digest.update(path.read_bytes())
+        name = path.relative_to(package)
+        if name.parts[0] not in _ABOVE_KERNELS:
+            digest.update(name.as_posix().encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

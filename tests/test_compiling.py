@@ -1,5 +1,6 @@
 """The cache of compiled kernels: keys, folders, damaged files, forks."""
 
+import ast
 import ctypes
 import errno
 import gc
@@ -144,6 +145,45 @@ def test_a_key_holds_the_sources_of_the_package(copied_package):
     (copied_package / "sub" / "kernel.py").write_text("two = 3\n")
     compiling.environment_fingerprint.cache_clear()
     assert key() != before
+
+
+def test_kernels_outlive_a_change_of_estimators(copied_package):
+    before = key()
+    for folder in compiling._ABOVE_KERNELS:
+        (copied_package / folder).mkdir()
+        (copied_package / folder / "fit.py").write_text("three = 3\n")
+    compiling.environment_fingerprint.cache_clear()
+    assert key() == before
+
+
+def imports_of(path, root):
+    """Files below `root` that a file imports, also inside of functions."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+            names.append(node.module)
+        for name in names:
+            module = root.joinpath(*name.split("."))
+            for file in (module.with_suffix(".py"), module / "__init__.py"):
+                if file.exists():
+                    yield file
+
+
+def test_no_kernel_imports_what_its_key_leaves_out():
+    package = Path(compiling.__file__).parent
+    begin = [package / "compiling.py", package / "cuda" / "lowering.py"]
+    for device in ("cpu", "cuda"):
+        begin += (package / device / "kernels").glob("*.py")
+    known, found = set(), set(begin)
+    while found > known:
+        known = set(found)
+        found |= {file for one in known for file in imports_of(one, package.parent)}
+    floors = {file.relative_to(package).parts[0] for file in found}
+    assert {"functions", "cpu", "cuda"} <= floors
+    assert not floors & set(compiling._ABOVE_KERNELS)
 
 
 def test_the_fingerprint_covers_the_names_of_files(copied_package):
