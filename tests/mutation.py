@@ -2,14 +2,15 @@
 
     python -m tests.mutation draw --seed 1 mutants.json
     python -m tests.mutation contexts lines.coverage        # needs pytest-cov
-    python -m tests.mutation run mutants.json --contexts lines.coverage
+    python -m tests.mutation run mutants.json --contexts lines.coverage -- -n 2
 
 `draw` picks modules of nnfit at random, no module twice, and breaks one line in each:
 another comparison, operator or number, a condition turned around, a statement left out.
-`run` makes each change in a copy of the working tree and runs pytest until a test
-fails: first the tests that execute the line, known from `contexts`, then all others.
-Lines that are compiled are seen by no coverage; for them all tests run, those of the
-engine first. A failure counts if the same test passes without the change.
+`run` makes one change at a time in a copy of the working tree and runs pytest until a
+test fails: those that execute the line, known from `contexts`; or those of the engine
+where a line is compiled and no coverage sees it. What is left goes through the whole
+suite, all changes at once, and each alone through the tests that failed then. A failure
+counts if the same test passes without the change.
 
 Mutants are known by the text of their lines, so a file that was drawn from one version
 of the package can be run against the tests of another.
@@ -28,12 +29,16 @@ import subprocess
 import sys
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 #: What sees most of compiled code in least time.
 ENGINE_TESTS = ["tests/test_engine.py", "tests/test_features.py"]
-#: Seconds for the tests of one broken line; one that never ends has been noticed.
+#: Tests that execute a line and are run for it alone, beginning with those that execute
+#: the fewest lines.
+MOST = 200
+#: Seconds for pytest; a line with which it never ends has been noticed.
 LIMIT = 1800
 
 SWAPPED = {
@@ -154,12 +159,14 @@ def draw(seed, count):
     for module in modules:
         source = module.read_text()
         changes = sorted(set(Sites(source).changes))
-        if changes and len(mutants) < count:
-            first, last, text = rng.choice(changes)
-            lines = source.splitlines()[first - 1 : last]
-            path = module.relative_to(ROOT).as_posix()
-            before = "\n".join(lines)
-            mutants.append(dict(path=path, line=first, before=before, after=text))
+        if not changes:
+            continue
+        first, last, text = rng.choice(changes)
+        before = "\n".join(source.splitlines()[first - 1 : last])
+        path = module.relative_to(ROOT).as_posix()
+        mutants.append(dict(path=path, line=first, before=before, after=text))
+        if len(mutants) == count:
+            break
     return mutants
 
 
@@ -189,9 +196,7 @@ def apply(mutant, tree):
     path = tree / mutant["path"]
     lines = path.read_text().splitlines() if path.exists() else []
     before = mutant["before"].splitlines()
-    places = [
-        i for i in range(len(lines)) if lines[i : i + len(before)] == before
-    ]  # fmt: skip
+    places = [i for i in range(len(lines)) if lines[i : i + len(before)] == before]
     if not places:
         raise LookupError(f"{mutant['path']} has no line {mutant['before']!r}")
     place = min(places, key=lambda i: abs(i + 1 - mutant["line"]))
@@ -200,17 +205,18 @@ def apply(mutant, tree):
     return range(place + 1, place + 1 + len(before))
 
 
-def run_pytest(tree, tests, options, limit=LIMIT):
-    """Run tests until one fails.
+def run_pytest(tree, tests, options):
+    """Run tests in a tree.
 
     Returns
     -------
-    outcome : str or None
-        What failed, "time" for tests that do not end, None if all passed.
+    failed : list of str
+        Tests that failed, ["time"] if they do not end, or the end of what pytest has
+        printed if it could not run.
     """
     arguments = tree.parent / "tests.txt"
     arguments.write_text("\n".join(tests))
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "-rfE", "--tb=no", *options]
+    command = [sys.executable, "-m", "pytest", "-q", "-rfE", "--tb=no", *options]
     environment = {**os.environ, "PYTHONPATH": str(tree), "CI": "true"}
     # One cache for all mutants: kernels are kept under a hash of the sources.
     environment.setdefault("NUMBA_CACHE_DIR", tempfile.gettempdir() + "/nnfit-mutants")
@@ -219,15 +225,15 @@ def run_pytest(tree, tests, options, limit=LIMIT):
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            output, _ = process.communicate(timeout=limit)
+            output, _ = process.communicate(timeout=LIMIT)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-            return "time"
+            return ["time"]
     failed = re.findall(r"^(?:FAILED|ERROR) (.*?)(?: - .*)?$", output, re.MULTILINE)
-    if failed:
-        return failed[0]
-    return None if process.returncode in (0, 5) else output.strip()[-300:]
+    if failed or process.returncode in (0, 5):
+        return failed
+    return [output.strip()[-300:]]
 
 
 def covering(contexts, path, lines):
@@ -250,45 +256,67 @@ def covering(contexts, path, lines):
         )
         if hit and name:
             found[name] = sum(byte.bit_count() for byte in numbits)
-    return sorted(found, key=found.get)
+    return sorted(found, key=found.get)[:MOST]
 
 
-def meet(mutant, contexts, options):
-    """Return which test notices a mutant: a name, or None."""
+@contextmanager
+def broken(*mutants):
+    """A copy of the working tree with some changes; yields it and the changed lines."""
     with tempfile.TemporaryDirectory(prefix="nnfit-mutant.") as folder:
         tree = copy_of_tree(folder)
-        lines = apply(mutant, tree)
-        tests = covering(contexts, mutant["path"], lines)
-        outcome = run_pytest(tree, tests, options) if tests else None
-        return outcome or run_pytest(tree, [*ENGINE_TESTS, "tests"], options)
+        yield tree, [apply(mutant, tree) for mutant in mutants]
 
 
 def passes_unchanged(test, options):
     if "::" not in test:  # a file that cannot be collected, or time
         return True
-    with tempfile.TemporaryDirectory(prefix="nnfit-mutant.") as folder:
-        return run_pytest(copy_of_tree(folder), [test], options) is None
+    with broken() as (tree, _):
+        return not run_pytest(tree, [test], options)
+
+
+def meet(mutant, contexts, options):
+    """Run the tests that are likeliest to notice a mutant; returns one that does."""
+    with broken(mutant) as (tree, (lines,)):
+        tests = covering(contexts, mutant["path"], lines) or ENGINE_TESTS
+        failed = run_pytest(tree, tests, ["-x", *options])
+    return next((test for test in failed if passes_unchanged(test, options)), None)
+
+
+def meet_all(mutants, options):
+    """Run the whole suite against what `meet` has left; writes what notices them."""
+    with broken(*mutants) as (tree, _):
+        failed = run_pytest(tree, ["tests"], options)
+    suspects = [test for test in failed if passes_unchanged(test, options)]
+    for mutant in mutants if suspects else []:
+        with broken(mutant) as (tree, _):
+            found = run_pytest(tree, suspects, ["-x", *options])
+        mutant["noticed"] = found[0] if found else None
 
 
 def run(mutants, contexts, options):
-    caught = 0
-    for number, mutant in enumerate(mutants, 1):
+    """Print, and write to the mutants, which test notices each."""
+    for mutant in mutants:
         start = time.monotonic()
         try:
-            outcome = meet(mutant, contexts, options)
+            mutant["noticed"] = meet(mutant, contexts, options)
         except LookupError as error:
-            outcome = f"not there: {error}"
-        else:
-            if outcome and not passes_unchanged(outcome, options):
-                outcome = f"fails without the change, too: {outcome}"
-            elif outcome:
-                caught += 1
-        mutant["noticed"] = outcome
-        seconds = time.monotonic() - start
-        print(f"{number:2} {mutant['path']}:{mutant['line']}  ({seconds:.0f} s)")
-        print(f"   - {mutant['before'].strip()}\n   + {mutant['after'].strip()}")
-        print(f"   {outcome or 'NOT NOTICED'}", flush=True)
-    print(f"{caught} of {len(mutants)} were noticed")
+            mutant["noticed"] = f"gone: {error}"
+        report(mutant, time.monotonic() - start)
+    left = [mutant for mutant in mutants if mutant["noticed"] is None]
+    if left:
+        print(f"{len(left)} go through the whole suite", flush=True)
+        meet_all(left, options)
+        for mutant in left:
+            report(mutant)
+    noticed = sum(mutant["noticed"] is not None for mutant in mutants)
+    print(f"{noticed} of {len(mutants)} were noticed")
+
+
+def report(mutant, seconds=None):
+    time = "" if seconds is None else f"  ({seconds:.0f} s)"
+    print(f"{mutant['path']}:{mutant['line']}{time}")
+    print(f"   - {mutant['before'].strip()}\n   + {mutant['after'].strip()}")
+    print(f"   {mutant['noticed'] or 'not noticed'}", flush=True)
 
 
 def main():
