@@ -6,5 +6,6 @@ with open("pyproject.toml", "rb") as file:
     project = tomllib.load(file)["project"]
 
 extras = project["optional-dependencies"]
-for requirement in project["dependencies"] + extras["plot"] + extras["test"]:
+requirements = project["dependencies"] + extras["plot"] + extras["test"]
+for requirement in dict.fromkeys(requirements):
     print(requirement.replace(">=", "=="))

@@ -4,6 +4,7 @@
 """
 
 from . import bench_fit, bench_predict
+from .brief import values
 from .shapes import SHAPES, shapes_for
 
 
@@ -18,7 +19,7 @@ def need_gpu():
 class FitOnGpu(bench_fit.Fit):
     """Time of an epoch and score, as on the CPU."""
 
-    params = shapes_for("cuda")
+    params = values(shapes_for("cuda"))
     device = "cuda"
 
     def setup(self, name):
@@ -29,7 +30,7 @@ class FitOnGpu(bench_fit.Fit):
 class PredictOnGpu(bench_predict.Predict):
     """Many rows; a single one is predicted on the CPU."""
 
-    params = shapes_for("cuda", "classification")
+    params = values(shapes_for("cuda", "classification"))
     device = "cuda"
 
     def setup(self, name):
@@ -40,7 +41,7 @@ class PredictOnGpu(bench_predict.Predict):
 class Batch:
     """A batch of training by the engine alone."""
 
-    params = shapes_for("cuda")
+    params = values(shapes_for("cuda"))
     param_names = ["shape"]
 
     def setup(self, name):

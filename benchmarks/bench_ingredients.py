@@ -8,6 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit import MLPClassifier
 
+from .brief import values
 from .shapes import make_data, parameters
 
 #: Each beside the defaults; Muon replaces Adam, as the other solvers do.
@@ -66,7 +67,7 @@ class Ratio:
     """An epoch of 'cover' with an ingredient, over the plain epoch."""
 
     # Those that do more than a few operations a weight.
-    params = [
+    params = values(
         [
             "dropout",
             "layer normalization",
@@ -75,7 +76,7 @@ class Ratio:
             "max_norm",
             "muon",
         ]
-    ]
+    )
     param_names = ["ingredient"]
     timeout = 120
 

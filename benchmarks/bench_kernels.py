@@ -22,6 +22,8 @@ from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights
 
+from .brief import values
+
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 
 # rows x features x units: three cubes, then layers of the shapes that bench_fit has
@@ -147,7 +149,7 @@ def product_gflops(shape, dtype):
 
 
 class Product:
-    params = [PRODUCTS, ["float32", "float64"]]
+    params = values(PRODUCTS, ["float32", "float64"])
     param_names = ["rows x features x units", "dtype"]
 
     def track_gflops(self, shape, dtype):
@@ -164,7 +166,7 @@ class Product:
 class Activation:
     """Values and slopes of 256 rows of 256 units, float32."""
 
-    params = list(ACTIVATIONS)
+    params = values(ACTIVATIONS)
     param_names = ["activation"]
 
     def setup(self, name):
@@ -187,7 +189,7 @@ class Activation:
 class Update:
     """One step of an optimizer on 65536 weights, float32, with the L2 term."""
 
-    params = list(OPTIMIZERS)
+    params = values(OPTIMIZERS)
     param_names = ["optimizer"]
 
     def setup(self, name):

@@ -7,12 +7,13 @@ from sklearn.exceptions import ConvergenceWarning
 
 import nnfit
 
+from .brief import values
 from .shapes import make_data, shapes_for
 from .timing import fit
 
 
 class Memory:
-    params = shapes_for("cpu")
+    params = values(shapes_for("cpu"))
     param_names = ["shape"]
 
     def setup(self, name):
@@ -28,7 +29,7 @@ class Memory:
 class LargeTable:
     """A million rows of 50 columns: what a fit takes beside them is to be small."""
 
-    params = [["float32", "float64"], [False, True]]
+    params = values(["float32", "float64"], [False, True])
     param_names = ["dtype", "early_stopping"]
 
     def setup(self, dtype, early_stopping):

@@ -9,6 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit.training.device import resolve
 
+from .brief import values
 from .population import make_searches, networks_a_second
 
 SEARCHES = make_searches(
@@ -19,7 +20,7 @@ SEARCHES = make_searches(
 
 
 class Search:
-    params = list(SEARCHES)
+    params = values(SEARCHES)
     param_names = ["search"]
     timeout = 120
 

@@ -4,12 +4,13 @@ import numpy as np
 
 import nnfit
 
+from .brief import values
 from .shapes import make_data, shapes_for
 from .timing import fit
 
 
 class Predict:
-    params = shapes_for("cpu", "classification")
+    params = values(shapes_for("cpu", "classification"))
     param_names = ["shape"]
     device = "cpu"
 

@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit import MLPClassifier
 
+from .brief import values
 from .shapes import make_data, parameters
 
 SPIN = "print(1, flush=True)\nwhile True: pass"
@@ -42,7 +43,7 @@ class Busy:
     be below 10.
     """
 
-    params = [list(EPOCHS), ["None", "processors", "4 x processors"], [0, 1]]
+    params = values(EPOCHS, ["None", "processors", "4 x processors"], [0, 1])
     param_names = ["shape", "n_jobs", "spinning processes a processor"]
     unit = "ms"
     timeout = 120
@@ -75,7 +76,7 @@ class Busy:
 class Gain:
     """One thread's time over that of all processors."""
 
-    params = [list(EPOCHS)]
+    params = values(EPOCHS)
     param_names = ["shape"]
 
     def track_gain(self, shape):

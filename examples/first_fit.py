@@ -13,7 +13,7 @@ from sklearn.preprocessing import StandardScaler
 
 from nnfit import MLPClassifier
 
-X, y = load_breast_cancer(return_X_y=True, as_frame=True)
+X, y = load_breast_cancer(return_X_y=True)
 X_train, X_test, y_train, y_test = train_test_split(X, y, stratify=y, random_state=0)
 
 model = make_pipeline(StandardScaler(), MLPClassifier(max_iter=500, random_state=0))

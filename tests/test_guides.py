@@ -9,7 +9,6 @@ import sys
 import textwrap
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import nnfit
@@ -131,12 +130,3 @@ def test_the_quick_tests_of_all_guides_pass(run):
     wanted = f"({names}) and not compiled and not rates_of_layers"
     files = " ".join(sorted(files))
     assert_passes(run, f"python -m pytest tests/test_listed.py {files} -k '{wanted}'")
-
-
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_the_example_of_the_emulated_gpu():
-    (code,) = blocks("gpu", "python")
-    names = {"X": np.linspace(-1.0, 1.0, 100)[:, None], "y": np.arange(100) % 2}
-    exec(compile(code, "gpu.rst", "exec"), names)
-    name, grid, block, *_ = names["gpu"].launches[0]
-    assert isinstance(name, str) and grid and block

@@ -65,16 +65,19 @@ def test_package_is_typed():
     assert (Path(nnfit.__file__).parent / "py.typed").exists()
 
 
-def test_readme_has_the_two_commands():
+def test_readme_has_the_commands_that_ci_runs():
     blocks = re.findall(r"```sh\n(.*?)```", README, flags=re.DOTALL)
-    run, test = (block.strip() for block in blocks)
-    for command in (run, test):
+    run, test, build = commands = [block.strip() for block in blocks]
+    for command in commands:
         assert "\n" not in command
-        assert command.startswith("python3 -m venv .venv && ")
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install ")
     assert run.endswith("-m nnfit demo")
-    # .ci/run takes the first line with these words for the test command.
-    lines = [line for line in README.splitlines() if "-m pytest" in line]
-    assert lines[0] == test
+    assert test.endswith('-m pytest -n 2 -m "not slow"')
+    assert build.endswith("-m sphinx docs docs/_build/html")
+    # .ci/run finds each by a part of it, which must be in no other.
+    steps = re.findall(r'readme \w+ "(.+?)"', (ROOT / ".ci" / "run").read_text())
+    found = [[command for command in commands if words in command] for words in steps]
+    assert sorted(found) == sorted([command] for command in commands)
 
 
 def test_readme_example_runs(capsys):

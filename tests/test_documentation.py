@@ -1,0 +1,207 @@
+"""The documentation: the Python of each page runs in order, and its commands exist."""
+
+import ast
+import importlib.util
+import re
+import shlex
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+import sklearn
+from sklearn.base import BaseEstimator, clone
+from sklearn.model_selection import ParameterGrid
+
+from nnfit.__main__ import _parser
+from nnfit.cuda import modules
+from nnfit.estimators.mlp import BaseMLP
+from tests.cuda import tiles
+from tests.test_guides import GUIDES
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+#: Written by hand; the others are made by a build.
+FOLDERS = (DOCS, DOCS / "user_guide", DOCS / "contributing")
+PAGES = {
+    path.relative_to(DOCS).with_suffix("").as_posix(): path.read_text()
+    for folder in FOLDERS
+    for path in sorted(folder.glob("*.rst"))
+}
+#: Their blocks are parts of files of nnfit, see tests/test_guides.py.
+RECIPES = {f"contributing/{name}" for name in GUIDES}
+
+CORE = {"nnfit", "numpy", "scipy", "sklearn", "joblib", *sys.stdlib_module_names}
+DIRECTIVE = re.compile(r"( *)\.\. code-block:: *(\S*)")
+
+
+def blocks(page):
+    """Language, number of lines before the code, and code of each block of a page."""
+    lines = PAGES[page].splitlines()
+    for number, line in enumerate(lines, 1):
+        if found := DIRECTIVE.fullmatch(line):
+            indent, language = found.groups()
+            body = []
+            for following in lines[number:]:
+                if following.strip() and not following.startswith(f"{indent} "):
+                    break
+                body.append(following)
+            yield language, number, textwrap.dedent("\n".join(body))
+
+
+def python_blocks(page):
+    return [block[1:] for block in blocks(page) if block[0] == "python"]
+
+
+WITH_PYTHON = [page for page in PAGES if python_blocks(page) and page not in RECIPES]
+
+
+def run(code, name, namespace):
+    """Run a block; returns the values that a notebook would show."""
+    shown = []
+    for node in ast.parse(code, name).body:
+        if isinstance(node, ast.Expr):
+            expression = ast.Expression(node.value)
+            shown.append(eval(compile(expression, name, "eval"), namespace))
+        else:
+            exec(compile(ast.Module([node], []), name, "exec"), namespace)
+    return shown
+
+
+def networks(estimator):
+    """The networks in an estimator; of a search those of every candidate."""
+    if isinstance(estimator, BaseMLP):
+        return [estimator]
+    parts = estimator.get_params().values()
+    if grid := getattr(estimator, "param_grid", None):
+        base = estimator.estimator
+        parts = [clone(base).set_params(**changes) for changes in ParameterGrid(grid)]
+    parts = [part for part in parts if isinstance(part, BaseEstimator)]
+    return [network for part in parts for network in networks(part)]
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """What a session in Python has that a page may change."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    with sklearn.config_context():
+        yield
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture
+def gpu(page, request, monkeypatch):
+    """What a page needs of a GPU: one to train on, or the compiler."""
+    if page == "user_guide/gpu":
+        with tiles.small_gpu() as emulated:
+            yield
+        assert emulated.launches
+    elif page == "compile_time":
+        # `tests.cuda.test_compilation` compiles every function, in a minute or more.
+        request.getfixturevalue("cache")
+        monkeypatch.setattr(modules, "compile_for", lambda *kernel: b"no code")
+        yield
+    else:
+        yield
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+# Of matplotlib with a newer pyparsing than it knew.
+@pytest.mark.filterwarnings("ignore:.* deprecated.* use '")
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_a_page_runs_from_top_to_bottom(page, session, gpu):
+    namespace, shown = {"__name__": "__main__"}, []
+    for before, code in python_blocks(page):
+        # An error names the page and its line.
+        shown += run("\n" * before + code, f"{page}.rst", namespace)
+    for value in [*shown, *namespace.values()]:
+        if isinstance(value, BaseEstimator):
+            for network in networks(value):
+                network._validate_params()
+
+
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_a_page_says_what_it_needs(page):
+    lines = PAGES[page].splitlines()
+    for before, code in python_blocks(page):
+        imported = set()
+        for node in ast.walk(ast.parse(code)):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+        paragraph = "\n".join(lines[: before - 1]).rstrip().split("\n\n")[-1]
+        for package in imported - CORE:
+            assert re.search(rf"\b{package}\b", paragraph), (page, package)
+
+
+def test_no_code_is_hidden_from_these_tests():
+    for page, text in PAGES.items():
+        for language, before, _ in blocks(page):
+            assert language in ("python", "sh", "docker", "text"), (page, before)
+        for number, line in enumerate(text.splitlines(), 1):
+            other = r"\s*(>>>|\.\. (code|literalinclude|doctest)::|(?!\.\. ).*::$)"
+            assert not re.match(other, line), (page, number)
+
+
+def command_lines():
+    """Where a command may stand: page, line of a block or what is in backquotes."""
+    for page in PAGES:
+        for language, _, code in blocks(page):
+            if language in ("sh", "docker"):
+                for line in code.splitlines():
+                    yield page, line
+        for code in re.findall(r"``(.+?)``", PAGES[page], re.DOTALL):
+            yield page, code
+    for page in ("README.md", "CONTRIBUTING.md"):
+        text = (ROOT / page).read_text()
+        for block in re.findall(r"```sh\n(.*?)```", text, re.DOTALL):
+            for line in block.splitlines():
+                yield page, line
+        for code in re.findall(r"(?<!`)`([^`]+)`(?!`)", text):
+            yield page, code
+
+
+def commands():
+    """Modules that the documentation runs, with their arguments."""
+    for page, line in command_lines():
+        for command in " ".join(line.split()).split(" && "):
+            found = re.search(r"python3? -m ((nnfit|benchmarks|pytest)\b.*)", command)
+            if found:
+                yield page, found[1]
+
+
+@pytest.mark.parametrize("page, command", sorted(set(commands())))
+def test_commands_are_valid(page, command):
+    module, *arguments = shlex.split(command)
+    if module == "nnfit":
+        parser = _parser()
+        parser.error = pytest.fail
+        if arguments != ["--version"]:
+            parser.parse_args(arguments)
+    elif module == "pytest":
+        assert all((ROOT / word).exists() for word in arguments if "/" in word)
+    else:
+        spec = importlib.util.find_spec(module)
+        if spec.submodule_search_locations:
+            spec = importlib.util.find_spec(f"{module}.__main__")
+        source = Path(spec.origin).read_text()
+        for option in arguments:
+            assert not option.startswith("-") or f'"{option}"' in source, option
+
+
+def test_the_reference_has_every_option_of_the_command_line():
+    (usage,) = [code for language, _, code in blocks("api") if language == "text"]
+    parser = _parser()
+    (commands,) = [a for a in parser._actions if isinstance(a.choices, dict)]
+    options = {
+        option
+        for part in (parser, *commands.choices.values())
+        for action in part._actions
+        for option in action.option_strings
+        if option.startswith("--")
+    }
+    assert set(re.findall(r"--[\w-]+", usage)) == options - {"--help"}
+    assert set(re.findall(r"-m nnfit (\w+)", usage)) == set(commands.choices)
