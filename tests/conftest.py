@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
@@ -68,6 +69,9 @@ ENGINES = {
 
 def pytest_configure(config):
     """A device that is asked for and cannot be used ends everything."""
+    # A shell lets its background jobs ignore Ctrl-C; the tests of it would hang.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     if DEVICE != "cpu":
         try:
             device.resolve(DEVICE)
