@@ -328,19 +328,21 @@ def main():
     command.add_argument("--count", type=int, default=20)
     command = commands.add_parser("contexts", help="record which tests run which lines")
     command.add_argument("file", type=Path)
-    command.add_argument("options", nargs="*", help="of pytest, behind --")
     command = commands.add_parser("run", help="run the tests against broken lines")
     command.add_argument("file", type=Path)
     command.add_argument("--contexts", type=Path)
-    command.add_argument("options", nargs="*", help="of pytest, behind --")
-    given = parser.parse_args()
+    words, options = sys.argv[1:], []  # those behind -- are pytest's
+    if "--" in words:
+        place = words.index("--")
+        words, options = words[:place], words[place + 1 :]
+    given = parser.parse_args(words)
     if given.command == "draw":
         given.file.write_text(json.dumps(draw(given.seed, given.count), indent=1))
     elif given.command == "contexts":
-        record(given.file, given.options)
+        record(given.file, options)
     else:
         mutants = json.loads(given.file.read_text())
-        run(mutants, given.contexts, given.options)
+        run(mutants, given.contexts, options)
         given.file.write_text(json.dumps(mutants, indent=1))
 
 

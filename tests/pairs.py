@@ -39,5 +39,9 @@ def in_turn(**factors):
     """Parametrise a test by the first values, each with the next of the others."""
     (name, values), *others = factors.items()
     turns = [cycle(of_other) for _, of_other in others]
-    cases = [(value, *map(next, turns)) for value in values]
+    cases = []
+    for value in values:
+        marks = getattr(value, "marks", ())
+        first = value.values if marks else (value,)
+        cases.append(pytest.param(*first, *map(next, turns), marks=marks))
     return pytest.mark.parametrize([name, *(other for other, _ in others)], cases)

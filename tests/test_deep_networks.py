@@ -17,6 +17,7 @@ def score_on_digits(**changes):
     return model.fit(X, y).score(X_test, y_test)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("initialization", ["glorot", "he"])
 def test_a_hundred_plain_layers_learn_nothing(initialization):
     assert score_on_digits(initialization=initialization) < 0.2

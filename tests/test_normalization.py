@@ -18,6 +18,7 @@ from tests.engines import (
     numerical_gradient,
     tolerance_of,
 )
+from tests.pairs import pairwise
 
 #: Identity and projections, in residual networks.
 SIZES = (3, 4, 4, 2, 5, 2)
@@ -93,10 +94,12 @@ def test_gradient_of_all_data(structure):
 # ----------------------------------------------------------------- evaluation
 
 
-@ALL
-@pytest.mark.parametrize("cpu_name", ["host", "plain"])
-@pytest.mark.parametrize("sizes", [(30, 70, 70, 41, 3), (7, 96, 12, 12, 1)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pairwise(
+    structure=STRUCTURES,
+    cpu_name=["host", "plain"],
+    sizes=[(30, 70, 70, 41, 3), (7, 96, 12, 12, 1)],
+    dtype=["float32", "float64"],
+)
 def test_predictions_of_few_rows_and_of_many(
     dtype, sizes, cpu_name, structure, monkeypatch
 ):

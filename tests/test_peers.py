@@ -29,6 +29,7 @@ def run(**changes):
     return {"loss": 1.0, "score": 0.5, "ms": [2.0], "processor_ms": [2.0], **changes}
 
 
+@pytest.mark.slow
 def test_comparison_from_the_command_line(tmp_path):
     file = tmp_path / "result.json"
     words = "tiny --peers nnfit,sklearn --threads 1 --repeats 1 --strict --json"

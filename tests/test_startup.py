@@ -323,6 +323,7 @@ def test_a_read_only_cache_that_lacks_a_kernel_does_no_harm(read_only, own_cache
     assert contents(folder) == before
 
 
+@pytest.mark.slow
 def test_damaged_files_are_replaced_in_a_fit(own_cache):
     """All but the largest, which takes seconds to compile."""
     expected, _ = fit(own_cache)

@@ -14,6 +14,7 @@ from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import pace, team
 from tests.engines import make_data, make_engine, make_network, train
+from tests.pairs import in_turn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -98,8 +99,7 @@ def assert_no_threads_left(before):
 # ------------------------------------------------------------------ equal bits
 
 
-@pytest.mark.parametrize("kind", ["dense", "sparse", "weights"])
-@pytest.mark.parametrize("case", CASES)
+@in_turn(case=CASES, kind=["dense", "sparse", "weights"])
 def test_fits_do_not_depend_on_the_number_of_threads(case, kind):
     data = scipy.sparse.csr_matrix(np.where(X > 1.5, X, 0)) if kind == "sparse" else X
     weight = WEIGHT if kind == "weights" else None

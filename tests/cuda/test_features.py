@@ -27,7 +27,7 @@ from tests.features import (
     rounding,
     structured,
 )
-from tests.pairs import pairwise
+from tests.pairs import in_turn, pairwise
 
 #: Small, and with the blocks of `tests.features.SIZES`; layers of more than a tile.
 SIZES = (5, 9, 9, 6, 3)
@@ -57,13 +57,13 @@ def test_every_feature_trains_as_the_reference(
 ):
     """Two epochs; the last batch has one row or seven."""
     network, options = structured(name, dtype, sizes=SIZES)
-    X, y = make_data(network, 31)
+    X, y = make_data(network, 25)
     if is_sparse:
         X[np.random.default_rng(0).uniform(size=X.shape) > 0.4] = 0.0
         X = scipy.sparse.csr_array(X)
-    data = (X, y, weights_of(31)) if weighted else (X, y)
+    data = (X, y, weights_of(25)) if weighted else (X, y)
     if chosen:
-        options["rows"] = np.random.default_rng(4).permutation(31)[:25]
+        options["rows"] = np.random.default_rng(4).permutation(25)[:19]
     with tiles.small_gpu(launches=launches) as gpu:
         assert_same_training(
             network, data, modules=MODULES, **rounding(name, dtype),
@@ -105,8 +105,7 @@ def test_no_feature_depends_on_the_number_of_blocks(name):
     assert_equal(results[2], results[0])
 
 
-@pytest.mark.parametrize("launches", [False, True])
-@pytest.mark.parametrize("name", BY_KERNEL_OR_SLOW)
+@in_turn(name=BY_KERNEL_OR_SLOW, launches=[False, True])
 def test_short_calls_train_as_long_ones(name, launches):
     def shorten(engine):
         engine._batches_in = lambda seconds: 2
@@ -142,8 +141,7 @@ MOVED = [
 ]
 
 
-@pytest.mark.parametrize("name", MOVED)
-@pytest.mark.parametrize("modules", [(cuda, cpu), (cpu, cuda)])
+@in_turn(name=MOVED, modules=[(cuda, cpu), (cpu, cuda)])
 def test_training_goes_on_on_another_device(small_gpu, name, modules):
     """As between calls of partial_fit."""
     network, options = structured(name, sizes=SIZES)

@@ -12,6 +12,7 @@ import pytest
 from nnfit import compiling
 from nnfit.cuda import driver, modules, toolkit
 from tests.cuda import emulator
+from tests.pairs import in_turn
 
 BUILDER = "tests.cuda.kernels:axpy"
 ELF = b"\x7fELF"
@@ -29,8 +30,7 @@ def architecture(code):
 
 
 @compiled
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("capability", [(7, 5), (8, 0), (9, 0), (12, 0)])
+@in_turn(capability=[(7, 5), (8, 0), (9, 0), (12, 0)], dtype=["float32", "float64"])
 def test_kernels_compile_for_every_generation(capability, dtype):
     image = modules.compile_module(BUILDER, (dtype,), capability)
     found, kernels, code = modules.split_image(image)

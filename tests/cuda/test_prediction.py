@@ -20,7 +20,7 @@ from tests.engines import (
     make_weights,
     tolerance_of,
 )
-from tests.pairs import pairwise
+from tests.pairs import in_turn, pairwise
 
 pytestmark = pytest.mark.usefixtures("small_gpu")
 
@@ -44,7 +44,7 @@ def test_every_activation(name):
     assert_predicts_as_the_cpu(network, make_data(network, 11)[0])
 
 
-@pairwise(name=LOSSES, n_outputs=[1, 3], raw=[False, True])
+@in_turn(name=LOSSES, n_outputs=[1, 3], raw=[False, False, True, True])
 def test_every_loss(name, n_outputs, raw):
     network = make_network((4, 6, n_outputs), "tanh", name)
     assert_predicts_as_the_cpu(network, make_data(network, 11)[0], raw=raw)
@@ -162,7 +162,7 @@ def test_one_hot_targets_and_constant_ones_are_scored():
     assert evaluate(engine, X, y, score="r2")[1] == pytest.approx(1 / 3)
 
 
-@pairwise(name=LOSSES, weighted=[False, True], sparse=[False, True])
+@in_turn(name=LOSSES, weighted=[False, True], sparse=[False, False, True, True])
 def test_every_loss_is_evaluated_in_parts(name, weighted, sparse, monkeypatch):
     network = make_network((4, 6, 3), "tanh", name)
     X, y = make_data(network, 30)
