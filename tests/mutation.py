@@ -37,7 +37,7 @@ ROOT = Path(__file__).resolve().parent.parent
 ENGINE_TESTS = ["tests/test_engine.py", "tests/test_features.py"]
 #: Tests that execute a line and are run for it alone, beginning with those that execute
 #: the fewest lines.
-MOST = 200
+MOST = 100
 #: Seconds for pytest; a line with which it never ends has been noticed.
 LIMIT = 1800
 
