@@ -6,6 +6,8 @@ from sklearn.model_selection import train_test_split
 
 from nnfit import MLPClassifier
 
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in (None, "layer")]
+
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
@@ -23,6 +25,6 @@ def test_a_hundred_plain_layers_learn_nothing(initialization):
     assert score_on_digits(initialization=initialization) < 0.2
 
 
-@pytest.mark.parametrize("normalization", [None, "batch", "layer"])
+@pytest.mark.parametrize("normalization", ["batch", *SLOW])
 def test_a_hundred_residual_layers_learn(normalization):
     assert score_on_digits(residual=True, normalization=normalization) > 0.85

@@ -247,6 +247,7 @@ def test_parameters_and_pickles():
     assert_array_equal(copied.predict_proba(X), model.predict_proba(X))
 
 
+@pytest.mark.slow
 def test_inside_of_cross_validation():
     scores = cross_val_score(search(param_grid=GRID), X, Y, cv=3)
     assert_array_equal(

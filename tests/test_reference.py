@@ -18,6 +18,7 @@ from tests.engines import (
 from tests.numpy_engine import network as passes
 from tests.numpy_engine.optimizers import orthogonalised
 from tests.numpy_engine.randomness import Draws
+from tests.pairs import pairwise
 
 #: Equal widths one after the other and different ones: residual networks have an
 #: identity and two projections.
@@ -42,10 +43,13 @@ def assert_derivative(network, n_rows=7, weighted=False, **options):
 DROPOUT = dict(dropout=(0.3, 0.0, 0.6, 0.2), input_dropout=0.4)
 
 
-@pytest.mark.parametrize("normalization", [None, "layer", "batch"])
-@pytest.mark.parametrize("residual", [False, True])
-@pytest.mark.parametrize("dropout", [False, True])
-@pytest.mark.parametrize(("weighted", "l1"), [(False, 0.0), (True, 0.05)])
+@pairwise(
+    normalization=[None, "layer", "batch"],
+    residual=[False, True],
+    dropout=[False, True],
+    weighted=[False, True],
+    l1=[0.0, 0.05],
+)
 def test_gradients_of_staged_layers(normalization, residual, dropout, weighted, l1):
     network = make_network(
         SIZES, "tanh", normalization=normalization, residual=residual

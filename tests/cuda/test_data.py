@@ -70,6 +70,7 @@ def test_a_window_is_at_least_a_batch(emulated_gpu):
     assert data.window == 150
 
 
+@pytest.mark.slow
 def test_an_estimator_whose_data_do_not_fit(monkeypatch):
     monkeypatch.setattr(training_table, "MAX_ORDERS", 2**12)
     X = np.random.default_rng(0).normal(size=(1000, 300)).astype(np.float32)
