@@ -171,28 +171,28 @@ def test_loss_and_gradient_do_not_depend_on_the_number_of_blocks():
 # --------------------------------------------- the same bits whatever the path
 
 
-def sparse_copy(X, index_dtype):
-    """A CSR matrix equal to X with indices of a type of our choice."""
+def sparse_copy(X, of_indices, of_indptr):
+    """A CSR matrix equal to X with indices of types of our choice."""
     matrix = scipy.sparse.csr_array(X)
-    matrix.indices = matrix.indices.astype(index_dtype)
-    matrix.indptr = matrix.indptr.astype(index_dtype)
+    matrix.indices = matrix.indices.astype(of_indices)
+    matrix.indptr = matrix.indptr.astype(of_indptr)
     return matrix
 
 
 @pairwise(
     density=[0.02, 0.3],  # by entries, by gathered rows
     n_threads=[1, 3],
-    index_dtype=[np.int32, np.int64],
+    index_dtypes=[("int32", "int32"), ("int64", "int64"), ("int32", "int64")],
     dtype=["float32", "float64"],
 )
 def test_sparse_rows_give_the_bits_of_dense_ones(
-    dtype, index_dtype, n_threads, density
+    dtype, index_dtypes, n_threads, density
 ):
     network = make_network((150, 30, 2), "tanh", dtype=dtype)
     X, y = make_data(network, 170)
     X[np.random.default_rng(0).uniform(size=X.shape) > density] = 0.0
     X[5] = 0.0
-    sparse = sparse_copy(X, index_dtype)
+    sparse = sparse_copy(X, *index_dtypes)
     engines = [
         make_engine(cpu, network, (features, y), shuffle=True, n_threads=n_threads)
         for features in (X, sparse)
