@@ -39,7 +39,7 @@ from nnfit.cpu.kernels import COSTS
 
 _MAGIC = b"nnfit-object-1\n"
 _SUFFIX = ".nnfit"
-#: Files are pruned, oldest first, beyond this number. `nnfit.warmup` writes 102 of 1 to
+#: Files are pruned, oldest first, beyond this number. `nnfit.warmup` writes 108 of 1 to
 #: 40 kB for each processor and version; every edit of the package adds such a set.
 _MAX_FILES = 1000
 
