@@ -68,7 +68,7 @@ ENGINES = {
 
 
 def pytest_configure(config):
-    """A device that is asked for and cannot be used ends everything."""
+    """Ctrl-C interrupts; a device that is asked for and cannot be used is an error."""
     # A shell lets its background jobs ignore Ctrl-C; the tests of it would hang.
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -120,6 +120,9 @@ def test_a_page_runs_from_top_to_bottom(page, session, gpu):
         if isinstance(value, BaseEstimator):
             for network in networks(value):
                 network._validate_params()
+    if page == "contributing/gpu":
+        name, grid, block, *_ = namespace["gpu"].launches[0]
+        assert isinstance(name, str) and grid and block
 
 
 @pytest.mark.parametrize("page", WITH_PYTHON)
