@@ -68,9 +68,9 @@ def train_members(
     known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
     target = estimator._encode(known, dtype)
     network = estimator._describe(X.shape[1], target, dtype)
-    estimator._set_structure(network)
     if first_pass:
         resuming.forget(estimator)
+    estimator._set_structure(network)
 
     n_members = estimator.n_members
     operations = 3 * operations_per_row(network, X)

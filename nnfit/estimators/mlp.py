@@ -3,7 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
-from functools import cache, lru_cache
+from functools import cache
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
@@ -27,9 +27,8 @@ from nnfit.estimators.validation import (
     hidden_sizes,
 )
 from nnfit.estimators.watching import given_validation, split_validation
-from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network import Network, Weights, initial_weights
+from nnfit.network import Weights, fitted, initial_weights
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
@@ -188,10 +187,10 @@ class BaseMLP(BaseEstimator, ABC):
         data_driven = first_pass and self.initialization == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass)
-        self._set_structure(network)
         if first_pass:
             resuming.forget(self)
             self.t_ = 0
+        self._set_structure(network)
 
         rows, validation = None, None
         if is_given:
@@ -234,6 +233,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
+        self._fitted = self._description(network)
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
         self._link = network.loss.link
@@ -253,9 +253,9 @@ class BaseMLP(BaseEstimator, ABC):
         activations = check_activations(self.activation, len(sizes))
         loss, loss_parameters = self._loss_row()
         sizes = [n_features, *sizes, self._count_outputs(target)]
-        return _network(
+        return fitted.network_of(
             tuple(sizes),
-            tuple(activations),
+            fitted.activation_rows(activations),
             loss,
             tuple(loss_parameters),
             dtype,
@@ -263,23 +263,43 @@ class BaseMLP(BaseEstimator, ABC):
             bool(self.residual),
         )
 
+    def _description(self, network):
+        """Description of a network that has the estimator's parameters."""
+        n_hidden = len(network.layers) - 1
+        return fitted.describe(network, check_activations(self.activation, n_hidden))
+
     def _starting_weights(self, network, random_state, first_pass):
         """New weights, or those of the fitted network, edited by the user or not."""
         if first_pass:
             return initial_weights(network, random_state, self.initialization)
+        self._check_continuation(network)
+        return resuming.training_weights(self)
+
+    def _check_continuation(self, network):
+        """Refuse to go on training as another network than the fitted one."""
         shapes = [(layer.n_in, layer.n_out) for layer in network.layers]
         shapes += [
             (layer.n_norms, layer.n_out) for layer in network.layers if layer.n_norms
         ]
-        fitted = [np.shape(array) for array in (*self.coefs_, *self.norms_)]
-        if shapes != fitted:
+        given = [np.shape(array) for array in (*self.coefs_, *self.norms_)]
+        new = "Start a new one with warm_start=False"
+        if shapes != given:
             raise ValueError(
                 f"Cannot continue to train a network whose weights have the shapes "
-                f"{fitted} as one with {shapes}: hidden_layer_sizes, normalization, "
-                "residual or the number of outputs in y have changed. Start a new one "
-                "with warm_start=False."
+                f"{given} as one with {shapes}: hidden_layer_sizes, normalization, "
+                f"residual or the number of outputs in y have changed. {new}."
             )
-        return resuming.training_weights(self)
+        now = self._description(network)
+        changed = fitted.differences(self._fitted, now)
+        if changed:
+            before, after = (
+                ", ".join(f"{name}={each[name]!r}" for name in changed)
+                for each in (self._fitted, now)
+            )
+            raise ValueError(
+                f"Cannot continue to train a network with {before} as one with "
+                f"{after}. {new}, or set the parameters to what they were."
+            )
 
     def _weights(self):
         return Weights(self.coefs_, self.intercepts_, self.norms_)
@@ -352,22 +372,13 @@ class BaseMLP(BaseEstimator, ABC):
         ndarray of shape (n_samples, n_outputs)
         """
         weights = self._weights()
-        coefs, dtype = weights.coefs, X.dtype.name
-        sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
-        if X.shape[1] != sizes[0]:
+        n_features = weights.coefs[0].shape[0]
+        if X.shape[1] != n_features:
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
-                f"got the shape {coefs[0].shape}."
+                f"got the shape {weights.coefs[0].shape}."
             )
-        activations = tuple(check_activations(self.activation, len(coefs) - 1))
-        # Any loss with the fitted link will do: predictions need no more of it.
-        loss = next(row for row in LOSSES.values() if row.link == self._link)
-        normalization = {0: None, 1: "layer", 3: "batch"}[
-            len(weights.norms[0]) if weights.norms else 0
-        ]
-        network = _network(
-            sizes, activations, loss, (), dtype, normalization, bool(self.residual)
-        )
+        network = fitted.rebuild(self._fitted, self._link, weights, X.dtype.name)
         operations = X.shape[0] * operations_per_row(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
@@ -422,11 +433,3 @@ class BaseMLP(BaseEstimator, ABC):
                 )
             )
         super().__setstate__(state)
-
-
-@lru_cache(maxsize=64)
-def _network(sizes, activations, loss, loss_parameters, dtype, normalization, residual):
-    """A description; the same one for the same arguments, for engines look it up."""
-    return Network.dense(
-        sizes, activations, loss, loss_parameters, dtype, normalization, residual
-    )

@@ -17,9 +17,6 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
-from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.custom import custom_activation
-
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -271,7 +268,7 @@ def _numbers(name, values, of_what, expected, alternative=""):
 
 
 def check_activations(activation, n_hidden):
-    """One registry row for every hidden layer.
+    """One name or function for every hidden layer.
 
     Parameters
     ----------
@@ -280,25 +277,13 @@ def check_activations(activation, n_hidden):
 
     Returns
     -------
-    list of Activation
+    list of str or callable
     """
     if not isinstance(activation, list | tuple):
-        return [find_activation(activation)] * n_hidden
+        return [activation] * n_hidden
     if len(activation) != n_hidden:
         raise ValueError(
             f"activation must be one function or a list of one per hidden layer, "
             f"{n_hidden} here, got {len(activation)}: {activation!r}."
         )
-    return [find_activation(item) for item in activation]
-
-
-def find_activation(activation):
-    """Registry row of a name or of a user's function."""
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
-    if callable(activation):
-        return custom_activation(activation)
-    raise ValueError(
-        f"activation must hold functions or names among {sorted(ACTIVATIONS)}, got "
-        f"{activation!r}."
-    )
+    return list(activation)
