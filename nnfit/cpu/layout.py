@@ -252,19 +252,17 @@ class Layout:
             What must live as long as the table: the arrays, or copies of those that
             are not C-contiguous or of another type.
         """
+        check_arrays(self.layers, weights)
         kept, norms = [], iter(weights.norms)
         arrays = zip(self.layers, weights.coefs, weights.intercepts, strict=True)
         for row, (layer, coef, intercept) in zip(self.rows, arrays, strict=True):
             coef = np.ascontiguousarray(coef, self.dtype)
             intercept = np.ascontiguousarray(intercept, self.dtype)
-            norm = None
-            if layer.n_norms:
-                norm = np.ascontiguousarray(next(norms), self.dtype)
-            check_arrays(layer, coef, intercept, norm)
             table[row + at.COEF] = address(coef)
             table[row + at.INTERCEPT] = address(intercept)
             kept += coef, intercept
-            if norm is not None:
+            if layer.n_norms:
+                norm = np.ascontiguousarray(next(norms), self.dtype)
                 table[row + at.OUTER_NORMS] = address(norm)
                 kept.append(norm)
         return kept
