@@ -66,6 +66,12 @@ def check_fitted(estimator):
             f"This {type(estimator).__name__} has coefs_ and no {missing[0]}. Set all "
             f"of {', '.join(needed)}, or make the estimator with from_arrays."
         )
+    n_layers = len(kept["coefs_"]) + 1
+    if kept.get("n_layers_", n_layers) != n_layers:
+        raise ValueError(
+            f"n_layers_ must be {n_layers}, one more than there are arrays in coefs_, "
+            f"got {kept['n_layers_']}. Change coefs_ and intercepts_ along with it."
+        )
 
 
 def check_classes(classifier, n_outputs):

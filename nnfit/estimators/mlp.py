@@ -170,7 +170,7 @@ class BaseMLP(BaseEstimator, ABC):
                 "y_val. Pass them, or set early_stopping=False."
             )
         splits = self.early_stopping and self.solver != "lbfgs" and not is_given
-        optimizer = self._optimizer()
+        optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
@@ -326,7 +326,7 @@ class BaseMLP(BaseEstimator, ABC):
         self._check_outputs(network.n_outputs)
         return self
 
-    def _optimizer(self):
+    def _chosen_optimizer(self):
         if self.solver == "lbfgs":
             return None
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
@@ -456,7 +456,8 @@ class BaseMLP(BaseEstimator, ABC):
     def __setstate__(self, state):
         state = dict(state)
         version = state.pop("_nnfit_version", "unknown")
-        if version != __version__:
+        of_sklearn = state.pop("_sklearn_version", None) is not None
+        if version != __version__ and not of_sklearn:
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
@@ -464,4 +465,6 @@ class BaseMLP(BaseEstimator, ABC):
                     original_sklearn_version=version,
                 )
             )
+        if not vars(self):  # another version may have had fewer parameters
+            self.__init__()
         super().__setstate__(state)
