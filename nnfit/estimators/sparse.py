@@ -4,6 +4,8 @@ SciPy checks the arrays of a sparse matrix when it is made, and not that indices
 it. Neither it nor compiled code looks again: a wrong index is read, or written to.
 """
 
+import operator
+
 import numpy as np
 from scipy.sparse import issparse
 
@@ -108,11 +110,25 @@ def canonical(X):
     """
     if not issparse(X):
         return plain(X)
-    # A new one over the same arrays: it knows nothing yet of their order, while what
-    # the user's knows is of the time when it was first asked.
-    arrays = plain(X.data), plain(X.indices), plain(X.indptr)
-    X = type(X)(arrays, shape=X.shape)
-    if not X.has_canonical_format:
-        X = X.copy()
+    arrays = X.data, X.indices, X.indptr
+    plainly = tuple(map(plain, arrays))
+    is_ordered = _is_ordered(*plainly[1:])
+    if is_ordered and all(map(operator.is_, plainly, arrays)):
+        return X
+    X = type(X)(plainly, shape=X.shape, copy=not is_ordered)
+    if not is_ordered:
         X.sum_duplicates()
     return X
+
+
+def _is_ordered(indices, indptr):
+    """Whether indices rise within every row.
+
+    Not SciPy's ``has_canonical_format``: it takes four times as long, and afterwards
+    tells of the indices that there were when it was first asked.
+    """
+    indices = indices[: indptr[-1]]
+    rises = indices[1:] > indices[:-1]
+    begins = indptr[1:-1]
+    rises[begins[(begins > 0) & (begins < len(indices))] - 1] = True
+    return bool(rises.all())
