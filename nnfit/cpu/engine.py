@@ -11,10 +11,11 @@ from contextlib import closing
 
 import numpy as np
 
+from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import PREDICTION_OF_FEW
-from nnfit.cpu.layout import address, aligned_zeros, layout_of
+from nnfit.cpu.layout import aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
 from nnfit.cpu.sparsity import is_sparse
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
@@ -307,7 +308,7 @@ class Engine:
         if self.keep_batch_losses:
             tables.keep_batch_losses(int(ints[at.MAX_BATCHES]))
         started = time.perf_counter()
-        table, floats = address(ints), address(tables.floats)
+        table, floats = tables.address, address(tables.floats, np.float64)
         if not self._is_ordered:
             kernel.function("begin_epoch", None, POINTER)(table)
         kernel.function("refresh", None, POINTER, POINTER)(table, floats)
@@ -325,7 +326,7 @@ class Engine:
         tables = self._tables
         shared = tables.shared
         shared[:] = 0
-        table, floats = address(tables.ints), address(tables.floats)
+        table, floats = tables.address, address(tables.floats, np.float64)
         train = tables.kernel.function("train", None, POINTER, POINTER, INT64)
         if n_threads == 1:
             train(table, floats, 0)

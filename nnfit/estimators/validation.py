@@ -16,6 +16,9 @@ from sklearn.utils.validation import (
     validate_data,
 )
 
+from nnfit.addresses import plain
+from nnfit.estimators.sparse import canonical, check_structure
+
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -24,6 +27,7 @@ def check_X(estimator, X, dtype):
     checked = _plain_rows(estimator, X, dtype)
     if checked is not None:
         return checked
+    check_structure(X, "X")
     # A value too large for the dtype becomes inf, which the check then reports.
     with np.errstate(over="ignore"):
         X = validate_data(
@@ -47,7 +51,7 @@ def _plain_rows(estimator, X, dtype):
     ):
         return None
     with np.errstate(over="ignore"):  # values too large for the dtype become inf
-        X = np.ascontiguousarray(X, dtype)
+        X = plain(X, dtype)
     return X if _has_finite_sum(X) else None
 
 
@@ -72,6 +76,8 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         checked = _plain_rows(estimator, X, dtype)
         if checked is not None:
             return checked, y
+    check_structure(X, "X")
+    check_structure(y, "y")
     with np.errstate(over="ignore"):
         X, y = validate_data(
             estimator,
@@ -92,6 +98,8 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    check_structure(X_val, "X_val")
+    check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
     with np.errstate(over="ignore"):
         X_val = check_array(
@@ -124,14 +132,6 @@ def check_column(y):
     return y
 
 
-def canonical(X):
-    """CSR with sorted indices and no duplicates, without touching the user's."""
-    if issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
 def check_y_range(y, loss):
     """Refuse targets outside the range of a loss."""
     smallest = y.min()
@@ -146,7 +146,7 @@ def check_y_range(y, loss):
 def cast_target(y, dtype):
     """Numeric targets as columns of the compute dtype, finite in it."""
     with np.errstate(over="ignore"):
-        y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+        y = plain(y.reshape(len(y), -1), dtype)
     assert_all_finite(y, input_name="y")
     return y
 
@@ -158,7 +158,7 @@ def check_weights(sample_weight, X, name="sample_weight"):
     weights = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    return check_some_weight(weights, name)
+    return check_some_weight(plain(weights), name)
 
 
 def check_groups(groups, X):
