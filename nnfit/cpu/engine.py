@@ -141,7 +141,6 @@ class Engine:
         self._layout = layout_of(network, self._target)
         load_training(network, solver)
         self.flat = aligned_zeros(self._layout.size, network.dtype)
-        self.progress = Progress(self)
         self._seconds_per_batch = None
         self._is_ordered = False
         n_slots = 1 if solver is None else solver.slots
@@ -155,6 +154,11 @@ class Engine:
         self._tables = None
         self._settings = None
         self._data = None
+
+    @property
+    def progress(self):
+        """A new view: one that the engine held would hold the engine."""
+        return Progress(self)
 
     def _like_flat(self):
         return aligned_zeros(self._layout.size, self.network.dtype)
@@ -338,8 +342,11 @@ class Engine:
         self._team.run(work, abort)
 
     def close(self):
-        """End the threads; training may go on and starts them again."""
+        """End the threads, and give back all data and buffers."""
         self._team.close()
+        self._tables = self._data = self._watch = None
+        self.flat = self._average = self._memory = None
+        self._state = []
 
     def loss_and_gradient(self, flat):
         """Penalised loss over all training data and its gradient.
