@@ -7,7 +7,6 @@ a quarter of all objects are new. What such a cycle holds would pile up until th
 import gc
 import itertools
 import threading
-import warnings
 from contextlib import contextmanager, suppress
 
 import numpy as np
@@ -16,7 +15,6 @@ import scipy.sparse
 from sklearn.model_selection import GridSearchCV
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, find_learning_rate
-
 from nnfit.training import device
 
 pytestmark = [
