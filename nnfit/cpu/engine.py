@@ -14,14 +14,16 @@ import numpy as np
 from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import PREDICTION_OF_FEW
+from nnfit.cpu.kernels import ACTIVATION, PREDICTION_OF_FEW
 from nnfit.cpu.layout import aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
+from nnfit.cpu.plans import row_kernel
 from nnfit.cpu.sparsity import is_sparse
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
 from nnfit.cpu.team import Team
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
+from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.progress import progress_of
 
@@ -98,6 +100,27 @@ def _predict_together(tables, X, raw):
         team.start()
         team.run(work, abort=lambda: None)
     return out
+
+
+def activate(activation, z):
+    """Activate every element of an array.
+
+    Parameters
+    ----------
+    activation : nnfit.functions.activations.Activation
+    z : ndarray, C-contiguous
+        Of a compute dtype; afterwards it holds the slopes.
+
+    Returns
+    -------
+    value : ndarray, like `z`
+    """
+    kernel = row_kernel(ACTIVATION, ACTIVATIONS, activation, z.dtype.name)
+    function = kernel.function("activate", None, POINTER, POINTER, INT64, INT64, INT64)
+    value = np.empty_like(z)
+    places = address(z, z.dtype), address(value, z.dtype)
+    function(*places, 1, z.size, z.size)
+    return value
 
 
 # ------------------------------------------------------------------ training
