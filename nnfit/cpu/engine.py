@@ -25,6 +25,7 @@ from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.network.description import check_state
 from nnfit.progress import progress_of
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
@@ -219,7 +220,9 @@ class Engine:
         return {"moments": moments, "memory": self._memory.copy()}
 
     def set_state(self, state):
-        """Set what `get_state` returned."""
+        """Set what `get_state` returned; ValueError if it is of another network."""
+        moments = (len(self._state), self._layout.vector_size)
+        check_state(state, moments, self._memory.shape)
         for slot, values in zip(self._state, state["moments"], strict=True):
             self._layout.unflatten(values, slot)
         memory = state["memory"]

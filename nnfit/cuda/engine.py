@@ -24,6 +24,7 @@ from nnfit.cuda.steps import Step, work_of
 from nnfit.cuda.tables import functions_of, lanes_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
 from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.network.description import check_state
 from nnfit.progress import progress_of
 
 __all__ = ["Engine", "predict", "run_together"]
@@ -129,7 +130,8 @@ class Engine:
         return {"moments": moments, "memory": self._memory.get().reshape(self._shape)}
 
     def set_state(self, state):
-        """Set what `get_state` returned, on whatever device."""
+        """Set what `get_state` returned, on whatever device; or ValueError."""
+        check_state(state, (self._n_slots, self._layout.size), self._shape)
         moments = np.ascontiguousarray(state["moments"], self.network.dtype)
         self._state.set(moments.ravel())
         memory = state["memory"]

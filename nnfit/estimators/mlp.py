@@ -11,15 +11,13 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state
 
 from nnfit import __version__
-from nnfit.estimators import resuming
+from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import (
-    check_activations,
-    check_fitted,
     check_groups,
     check_weights,
     check_X,
@@ -29,6 +27,7 @@ from nnfit.estimators.validation import (
 from nnfit.estimators.watching import given_validation, split_validation
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Weights, fitted, initial_weights
+from nnfit.network.description import check_arrays
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
@@ -52,6 +51,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     _task: str
     _y_numeric = False
+    _needed_to_predict = ("coefs_", "intercepts_")
 
     @abstractmethod
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
@@ -80,6 +80,10 @@ class BaseMLP(BaseEstimator, ABC):
     def _stratify(self, target):
         """Labels whose proportions both parts of the validation split keep."""
         return None
+
+    @abstractmethod
+    def _check_outputs(self, n_outputs):
+        """See that the weights of the last layer are those that predictions need."""
 
     @abstractmethod
     def _default_score(self):
@@ -147,6 +151,7 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
+        by_hand.check_overridden(self, BaseMLP)
         with resuming.unchanged_on_error(self):
             if self.warm_start or incremental:
                 check_continuation(self)
@@ -165,7 +170,7 @@ class BaseMLP(BaseEstimator, ABC):
                 "y_val. Pass them, or set early_stopping=False."
             )
         splits = self.early_stopping and self.solver != "lbfgs" and not is_given
-        optimizer = self._optimizer()
+        optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
@@ -189,8 +194,8 @@ class BaseMLP(BaseEstimator, ABC):
             weights = self._starting_weights(network, random_state, first_pass)
         if first_pass:
             resuming.forget(self)
-            self.t_ = 0
         self._set_structure(network)
+        vars(self).setdefault("t_", 0)
 
         rows, validation = None, None
         if is_given:
@@ -233,12 +238,11 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
-        self._fitted = self._description(network)
+        self._fitted = fitted.describe(self, network.loss, network.loss_parameters)
+        self.n_features_in_ = network.n_features
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
-        self._link = network.loss.link
-        # Quantiles are sorted raw predictions.
-        self.out_activation_ = "identity" if self._link == "sorted" else self._link
+        self.out_activation_ = by_hand.name_of_link(network.loss.link)
 
     def _calibrate(self, validation):
         """Set what is learnt from validation data after training."""
@@ -249,24 +253,27 @@ class BaseMLP(BaseEstimator, ABC):
         return "float64" if self.solver == "lbfgs" else "float32"
 
     def _describe(self, n_features, target, dtype):
-        sizes = hidden_sizes(self)
-        activations = check_activations(self.activation, len(sizes))
-        loss, loss_parameters = self._loss_row()
-        sizes = [n_features, *sizes, self._count_outputs(target)]
-        return fitted.network_of(
-            tuple(sizes),
-            fitted.activation_rows(activations),
-            loss,
-            tuple(loss_parameters),
-            dtype,
-            self.normalization,
-            bool(self.residual),
-        )
+        sizes = n_features, *hidden_sizes(self), self._count_outputs(target)
+        return self._network(sizes, dtype)
 
-    def _description(self, network):
-        """Description of a network that has the estimator's parameters."""
-        n_hidden = len(network.layers) - 1
-        return fitted.describe(network, check_activations(self.activation, n_hidden))
+    def _network(self, sizes, dtype):
+        """Network that the parameters ask for."""
+        loss, loss_parameters = self._loss_row()
+        described = fitted.describe(self, loss, loss_parameters)
+        return fitted.network_of(described, sizes, loss, loss_parameters, dtype)
+
+    def _description(self):
+        """What was fitted; of weights that were set by hand the parameters tell."""
+        kept = vars(self).get("_fitted")
+        return fitted.describe(self, *self._loss_row()) if kept is None else kept
+
+    @property
+    def _link(self):
+        """Inverse link, by the attribute that users of scikit-learn may set."""
+        name = vars(self).get("out_activation_")
+        if name is None:
+            return self._loss_row()[0].link
+        return by_hand.link_of(name, self._description()["levels"])
 
     def _starting_weights(self, network, random_state, first_pass):
         """New weights, or those of the fitted network, edited by the user or not."""
@@ -281,7 +288,8 @@ class BaseMLP(BaseEstimator, ABC):
         shapes += [
             (layer.n_norms, layer.n_out) for layer in network.layers if layer.n_norms
         ]
-        given = [np.shape(array) for array in (*self.coefs_, *self.norms_)]
+        weights = self._weights()
+        given = [np.shape(array) for array in (*weights.coefs, *weights.norms)]
         new = "Start a new one with warm_start=False"
         if shapes != given:
             raise ValueError(
@@ -289,22 +297,36 @@ class BaseMLP(BaseEstimator, ABC):
                 f"{given} as one with {shapes}: hidden_layer_sizes, normalization, "
                 f"residual or the number of outputs in y have changed. {new}."
             )
-        now = self._description(network)
-        changed = fitted.differences(self._fitted, now)
+        before = self._description()
+        now = fitted.describe(self, network.loss, network.loss_parameters)
+        changed = fitted.differences(before, now, len(network.layers) - 1)
         if changed:
-            before, after = (
-                ", ".join(f"{name}={each[name]!r}" for name in changed)
-                for each in (self._fitted, now)
+            was, asked = (
+                " and ".join(f"{name}={each[name]!r}" for name in changed)
+                for each in (before, now)
             )
             raise ValueError(
-                f"Cannot continue to train a network with {before} as one with "
-                f"{after}. {new}, or set the parameters to what they were."
+                f"Cannot continue to train a network with {was} as one with {asked}. "
+                f"{new}, or set the parameters to what they were."
             )
 
     def _weights(self):
-        return Weights(self.coefs_, self.intercepts_, self.norms_)
+        return Weights(self.coefs_, self.intercepts_, getattr(self, "norms_", []))
 
-    def _optimizer(self):
+    def _take(self, coefs, intercepts, norms):
+        """Make a fitted estimator of a new one, see `from_arrays`."""
+        self._validate_params()
+        arrays = map(by_hand.plain_arrays, (coefs, intercepts, norms))
+        self.coefs_, self.intercepts_, self.norms_ = arrays
+        sizes = fitted.sizes_of(self.coefs_)
+        self.hidden_layer_sizes, self.n_layers = sizes[1:-1], None
+        network = self._network(sizes, self._compute_dtype())
+        check_arrays(network.layers, self._weights())
+        self._set_structure(network)
+        self._check_outputs(network.n_outputs)
+        return self
+
+    def _chosen_optimizer(self):
         if self.solver == "lbfgs":
             return None
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
@@ -348,9 +370,11 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _check_rows(self, X):
         """Rows to predict, as the engine takes them."""
-        check_fitted(self)
-        is_double = networks(self)[0].coefs_[0].dtype == np.float64
-        return check_X(self, X, "float64" if is_double else "float32")
+        by_hand.check_fitted(self)
+        coefs = networks(self)[0].coefs_
+        self._check_outputs(fitted.sizes_of(coefs)[-1])
+        is_single = getattr(coefs[0], "dtype", None) == np.float32
+        return check_X(self, X, "float32" if is_single else "float64")
 
     def _outputs(self, whole, X, raw, dropout=None):
         """Outputs of a single network.
@@ -372,13 +396,15 @@ class BaseMLP(BaseEstimator, ABC):
         ndarray of shape (n_samples, n_outputs)
         """
         weights = self._weights()
-        n_features = weights.coefs[0].shape[0]
-        if X.shape[1] != n_features:
+        sizes = fitted.sizes_of(weights.coefs)
+        if X.shape[1] != sizes[0]:
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
-                f"got the shape {weights.coefs[0].shape}."
+                f"got the shape {np.shape(weights.coefs[0])}."
             )
-        network = fitted.rebuild(self._fitted, self._link, weights, X.dtype.name)
+        network = fitted.network_for(
+            self._description(), whole._link, sizes, X.dtype.name
+        )
         operations = X.shape[0] * operations_per_row(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
@@ -391,6 +417,12 @@ class BaseMLP(BaseEstimator, ABC):
                 n_threads=n_threads,
                 dropout=dropout,
             )
+
+    def _forward_pass_fast(self, X, check_input=True):
+        """Predictions of the network itself, as scikit-learn's method has them."""
+        if check_input:
+            X = self._check_rows(X)
+        return self._outputs(self, X, False)
 
     # scikit-learn's conventions ----------------------------------------------
 
@@ -424,7 +456,8 @@ class BaseMLP(BaseEstimator, ABC):
     def __setstate__(self, state):
         state = dict(state)
         version = state.pop("_nnfit_version", "unknown")
-        if version != __version__:
+        of_sklearn = state.pop("_sklearn_version", None) is not None
+        if version != __version__ and not of_sklearn:
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
@@ -432,4 +465,6 @@ class BaseMLP(BaseEstimator, ABC):
                     original_sklearn_version=version,
                 )
             )
+        if not vars(self):  # another version may have had fewer parameters
+            self.__init__()
         super().__setstate__(state)

@@ -12,7 +12,6 @@ from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
     validate_data,
 )
@@ -21,15 +20,6 @@ from nnfit.addresses import plain
 from nnfit.estimators.sparse import canonical, check_structure
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def check_fitted(estimator):
-    """Raise NotFittedError before `fit`.
-
-    `check_is_fitted` asks for the estimator's tags, which takes 20 microseconds.
-    """
-    if not hasattr(estimator, "coefs_") and not hasattr(estimator, "members_"):
-        check_is_fitted(estimator, ["coefs_", "members_"], all_or_any=any)
 
 
 def check_X(estimator, X, dtype):
@@ -56,7 +46,7 @@ def _plain_rows(estimator, X, dtype):
         or X.dtype not in FLOATS
         or X.ndim != 2
         or len(X) == 0
-        or X.shape[1] != estimator.n_features_in_
+        or X.shape[1] != getattr(estimator, "n_features_in_", None)
         or hasattr(estimator, "feature_names_in_")  # it warns that X has none
     ):
         return None
@@ -265,25 +255,3 @@ def _numbers(name, values, of_what, expected, alternative=""):
     if len(numbers) != expected:
         raise ValueError(f"{wanted}, {expected} here, got {len(numbers)}: {values!r}.")
     return numbers
-
-
-def check_activations(activation, n_hidden):
-    """One name or function for every hidden layer.
-
-    Parameters
-    ----------
-    activation : str, callable, or list or tuple of them
-    n_hidden : int
-
-    Returns
-    -------
-    list of str or callable
-    """
-    if not isinstance(activation, list | tuple):
-        return [activation] * n_hidden
-    if len(activation) != n_hidden:
-        raise ValueError(
-            f"activation must be one function or a list of one per hidden layer, "
-            f"{n_hidden} here, got {len(activation)}: {activation!r}."
-        )
-    return list(activation)
