@@ -14,14 +14,16 @@ import numpy as np
 from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import PREDICTION_OF_FEW
+from nnfit.cpu.kernels import ACTIVATION, PREDICTION_OF_FEW
 from nnfit.cpu.layout import aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
+from nnfit.cpu.plans import row_kernel
 from nnfit.cpu.sparsity import is_sparse
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
 from nnfit.cpu.team import Team
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
+from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.network.description import check_state
 from nnfit.progress import progress_of
@@ -101,6 +103,27 @@ def _predict_together(tables, X, raw):
     return out
 
 
+def activate(activation, z):
+    """Activate every element of an array.
+
+    Parameters
+    ----------
+    activation : nnfit.functions.activations.Activation
+    z : ndarray, C-contiguous
+        Of a compute dtype; afterwards it holds the slopes.
+
+    Returns
+    -------
+    value : ndarray, like `z`
+    """
+    kernel = row_kernel(ACTIVATION, ACTIVATIONS, activation, z.dtype.name)
+    function = kernel.function("activate", None, POINTER, POINTER, INT64, INT64, INT64)
+    value = np.empty_like(z)
+    places = address(z, z.dtype), address(value, z.dtype)
+    function(*places, 1, z.size, z.size)
+    return value
+
+
 # ------------------------------------------------------------------ training
 
 
@@ -142,7 +165,6 @@ class Engine:
         self._layout = layout_of(network, self._target)
         load_training(network, solver)
         self.flat = aligned_zeros(self._layout.size, network.dtype)
-        self.progress = Progress(self)
         self._seconds_per_batch = None
         self._is_ordered = False
         n_slots = 1 if solver is None else solver.slots
@@ -156,6 +178,11 @@ class Engine:
         self._tables = None
         self._settings = None
         self._data = None
+
+    @property
+    def progress(self):
+        """A new view: one that the engine held would hold the engine."""
+        return Progress(self)
 
     def _like_flat(self):
         return aligned_zeros(self._layout.size, self.network.dtype)
@@ -341,8 +368,11 @@ class Engine:
         self._team.run(work, abort)
 
     def close(self):
-        """End the threads; training may go on and starts them again."""
+        """End the threads, and give back all data and buffers."""
         self._team.close()
+        self._tables = self._data = self._watch = None
+        self.flat = self._average = self._memory = None
+        self._state = []
 
     def loss_and_gradient(self, flat):
         """Penalised loss over all training data and its gradient.

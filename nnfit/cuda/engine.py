@@ -63,7 +63,6 @@ class Engine:
         self._member = population.join()  # before it takes memory of the device
         self.network, self.solver = network, solver
         self.stream = open_device(device_number).stream()
-        self.progress = Progress(self)
         self.keep_batch_losses = False
         self._functions = functions_of(network)
         self._layout = layout_of(network)
@@ -78,6 +77,11 @@ class Engine:
         self._seconds_per_batch = None
         self._settings = self._data = self._tables = self._watch = None
         self._is_ordered = False
+
+    @property
+    def progress(self):
+        """A new view: one that the engine held would hold the engine."""
+        return Progress(self)
 
     def _zeros(self, size, dtype=None):
         buffer = self.stream.empty(size, dtype or self.network.dtype)

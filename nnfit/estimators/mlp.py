@@ -204,9 +204,9 @@ class BaseMLP(BaseEstimator, ABC):
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, groups, random_state)
         if data_driven:
-            predict = device.load_engine(self.device_).predict
+            engine = device.load_engine(self.device_)
             weights = initial_weights(
-                network, random_state, "data_driven", X, rows, predict
+                network, random_state, "data_driven", X, rows, engine
             )
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(self, batch_rows(self, n_rows), n_rows)
