@@ -368,6 +368,41 @@ def test_partial_fit_that_diverges_restores_the_best_weights(any_engine):
     assert not hasattr(fresh, "coefs_")
 
 
+@pytest.mark.emulated
+@pytest.mark.parametrize("average", [{}, {"ema_decay": 0.9}, {"swa": 0.5}], ids=str)
+def test_weights_that_explode_are_not_scored(any_engine, average):
+    # One step an epoch: it ends with the step that is too far.
+    parameters = {"solver": "sgd", "activation": "identity", "batch_size": 150}
+    model = stopping_by([0.5, 0.6, 0.9], **parameters, **average)
+    model.partial_fit(X, Y, classes=[0, 1, 2], **GIVEN)
+    best = model.coefs_[0].copy()
+    model.set_params(learning_rate_init=3e38, loss="squared_hinge")
+    with pytest.warns(ConvergenceWarning, match="best weights before it were restored"):
+        model.partial_fit(X, Y, **GIVEN)
+    assert model.stopped_
+    assert_array_equal(model.coefs_[0], best)
+    assert_array_equal(model.validation_scores_, [0.5, np.nan])
+
+
+@ignore_convergence
+@pytest.mark.emulated
+def test_partial_fit_that_diverges_without_early_stopping(any_engine):
+    def explode(model, **given):
+        before = np.copy(model.coefs_[0]) if hasattr(model, "coefs_") else None
+        model.set_params(learning_rate_init=1e30)
+        with pytest.raises(ValueError, match="^Solver produced non-finite parameter"):
+            model.partial_fit(X, X @ [1.0, 2.0, 3.0, 4.0], **given)
+        assert_array_equal(getattr(model, "coefs_", [None])[0], before)
+
+    parameters = {"solver": "sgd", "activation": "identity", "batch_size": 10, **QUICK}
+    explode(MLPRegressor(**parameters))
+    explode(MLPRegressor(**parameters), **GIVEN)
+    explode(MLPRegressor(**parameters).partial_fit(X, Y))
+    # Nor was anything scored where early stopping begins after other calls.
+    fitted = MLPRegressor(**parameters).fit(X, Y)
+    explode(fitted.set_params(early_stopping=True), **GIVEN)
+
+
 def test_partial_fit_with_early_stopping_needs_data():
     model = MLPClassifier(early_stopping=True, **QUICK)
     message = "partial_fit does not support early_stopping=True without X_val"

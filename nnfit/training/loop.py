@@ -152,7 +152,9 @@ class _Loop:
         self.settings = settings
         self.record = record
         self.validation = validation
-        self.best_weights = engine.flat.copy() if settings.early_stopping else None
+        # What a call of `partial_fit` restores is with the estimator.
+        restorable = settings.early_stopping and not settings.incremental
+        self.best_weights = engine.flat.copy() if restorable else None
         now = time.perf_counter()
         self.started = now - record.seconds
         self.deadline = now + settings.max_time
@@ -170,26 +172,24 @@ class _Loop:
         while progress.epoch < last_epoch and not progress.stopped and left > 0:
             target = progress.epoch + 1 if self.stepwise else last_epoch
             done = self.engine.train(target, left)
+            if progress.stopped == DIVERGED:  # nor is there anything to be scored
+                return self._diverged()
             now = time.perf_counter() - self.started
             self._add_epochs(done, clock, now)
             if len(done["loss"]):
                 clock = now
             left = self.deadline - time.perf_counter()
             check_interruption()
-        if progress.stopped == DIVERGED:
-            self._diverged()
-        elif not progress.stopped:
+        if not progress.stopped:
             self._not_converged(progress.epoch < last_epoch)
 
     def weights(self):
         """Those to keep, in the engine's layout."""
-        diverged = self.engine.progress.stopped == DIVERGED
-        if self.settings.early_stopping:
-            if self.settings.incremental and diverged:
-                return None
+        if self.engine.progress.stopped == DIVERGED:
+            return self.best_weights
+        if self.settings.early_stopping and not self.settings.incremental:
             # Where no epoch was scored, the best ones are none that were trained.
-            scored = self.record.best_validation_score > -math.inf
-            if diverged or (scored and not self.settings.incremental):
+            if self.record.best_validation_score > -math.inf:
                 return self.best_weights
         return self.engine.evaluated()
 
@@ -267,9 +267,10 @@ class _Loop:
     def _diverged(self):
         """Loss or weights are no longer finite: end with the best weights, or fail."""
         record, settings = self.record, self.settings
-        # `fit` can restore the weights it began with.
-        scored = not settings.incremental or record.best_validation_score > -math.inf
-        if not (settings.early_stopping and scored):
+        can_restore = settings.early_stopping and (
+            not settings.incremental or record.best_validation_score > -math.inf
+        )
+        if not can_restore:
             raise ValueError(divergence_message(settings))
         rate = self.engine.progress.learning_rate
         seconds = time.perf_counter() - self.started
