@@ -390,7 +390,7 @@ def test_partial_fit_that_diverges_without_early_stopping(any_engine):
     def explode(model, **given):
         before = np.copy(model.coefs_[0]) if hasattr(model, "coefs_") else None
         model.set_params(learning_rate_init=1e30)
-        with pytest.raises(ValueError, match="^Solver produced non-finite parameter"):
+        with pytest.raises(ValueError, match=r"^Solver produced non-finite parameter"):
             model.partial_fit(X, X @ [1.0, 2.0, 3.0, 4.0], **given)
         assert_array_equal(getattr(model, "coefs_", [None])[0], before)
 

@@ -1,18 +1,16 @@
 """Classification."""
 
-from numbers import Real
-
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
-from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.mlp import OWN_ARITHMETIC, BaseMLP, store_arguments
+from nnfit.estimators.parameters import NOT_NEGATIVE, PART, among
 from nnfit.estimators.probabilities import inside, pooled, probabilities
 from nnfit.estimators.targets import (
     BINARY,
@@ -120,10 +118,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(loss_options("classification"))), callable],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "focal_gamma": [Interval(Real, 0, None, closed="left")],
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "loss": [among(loss_options("classification")), callable],
+        "label_smoothing": PART,
+        "focal_gamma": NOT_NEGATIVE,
+        "class_weight": [among(["balanced"]), dict, list, None],
         "temperature_scaling": ["boolean"],
     }
 
@@ -307,6 +305,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
+    @OWN_ARITHMETIC
     def decision_function(self, X):
         """Raw predictions of the network, the scores that decide on the class.
 
@@ -326,6 +325,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         raw = self._raw(self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
+    @OWN_ARITHMETIC
     def predict(self, X):
         """Predict classes.
 
@@ -346,6 +346,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return csr_matrix(labels) if sparse else labels
 
     @available_if(check_probabilities)
+    @OWN_ARITHMETIC
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities; always finite.
 
@@ -364,6 +365,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return np.log(self.predict_proba(X))
 
     @available_if(check_probabilities)
+    @OWN_ARITHMETIC
     def predict_proba(self, X, n_passes=None, return_std=False):
         """Predict probabilities.
 

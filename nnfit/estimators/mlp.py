@@ -37,6 +37,11 @@ from nnfit.training.memory import check_memory
 from nnfit.training.threads import operations_per_row
 
 
+#: Decorates what computes: numbers that are too large or small are looked for and told
+#: by sentences, so that NumPy's warnings, or errors by ``np.seterr``, do not come first.
+OWN_ARITHMETIC = np.errstate(all="ignore")
+
+
 def store_arguments(estimator, arguments):
     """Set the arguments of `__init__`, its ``locals()``, as attributes."""
     for name, value in arguments.items():
@@ -145,6 +150,7 @@ class BaseMLP(BaseEstimator, ABC):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
+    @OWN_ARITHMETIC
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):

@@ -97,7 +97,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
             order="C",
             reset=reset,
         )
-    return canonical(X), check_column(y)
+    return canonical(X), check_column(y, y_numeric)
 
 
 def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
@@ -125,13 +125,15 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
         estimator=estimator,
         input_name="y_val",
     )
-    y_val = check_column(y_val)
+    y_val = check_column(y_val, y_numeric)
     check_consistent_length(X_val, y_val)
     return canonical(X_val), y_val
 
 
-def check_column(y):
-    """A column vector as a vector, with scikit-learn's warning."""
+def check_column(y, y_numeric):
+    """A column vector as a vector, with scikit-learn's warning; numbers are dense."""
+    if y_numeric and issparse(y):
+        y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1 and not issparse(y):
         return column_or_1d(y, warn=True)
     return y
