@@ -47,7 +47,22 @@ BOUNDED = {
     "max_time": [None, 1e-9, 60.0],
     "verbose": [False, True],
 }
-REALS = [0.0, 1e-30, 1e-8, 1e-3, 0.1, 0.5, 0.9, 0.999, 1.0, 2.0, 100.0, 1e8, 1e30, 1e300]
+REALS = [
+    0.0,
+    1e-30,
+    1e-8,
+    1e-3,
+    0.1,
+    0.5,
+    0.9,
+    0.999,
+    1.0,
+    2.0,
+    100.0,
+    1e8,
+    1e30,
+    1e300,
+]
 WRONG = [None, -1, 0, 1.5, math.nan, math.inf, "x", [], {}, 10**400, np.array([1.0, 2])]
 STEPS = ("fit", "fit", "fit", "partial_fit", "partial_fit", "set_params", "pickle")
 
@@ -128,7 +143,9 @@ def draw_value(draw, name, constraints):
             values += [True, False]
         elif isinstance(constraint, Interval):
             numbers = [0, 1, 2, 7, 10**6] if constraint.type is Integral else REALS
-            values += [number for number in numbers if constraint.is_satisfied_by(number)]
+            values += [
+                number for number in numbers if constraint.is_satisfied_by(number)
+            ]
         elif isinstance(make_constraint(constraint), Options):
             values += sorted(constraint.options, key=str)
     return draw.choice(values)
@@ -186,8 +203,10 @@ def draw_y(draw, numbers, X, n_rows, is_classifier):
     else:
         y = numbers.normal(size=n_rows if draw.some(0.7) else (n_rows, 2))
         y = y * draw.choice([1, 1, 1, 1, 1e-30, 1e6, 1e20, 1e38, 1e300])
-        y = np.abs(y) + draw.choice([0, 1e-3]) if draw.some(0.5) else y + 1e8 * (
-            draw.some(0.1)
+        y = (
+            np.abs(y) + draw.choice([0, 1e-3])
+            if draw.some(0.5)
+            else y + 1e8 * (draw.some(0.1))
         )
         if draw.some(0.2):
             y = np.round(np.clip(y, -1e6, 1e6)).astype("int64")
@@ -203,7 +222,9 @@ def draw_y(draw, numbers, X, n_rows, is_classifier):
 
 def draw_weights(draw, numbers, n_rows):
     """Weights of rows, or none."""
-    weights = numbers.random(n_rows) * draw.choice([1, 1, 1, 1e-300, 1e-160, 1e160, 1e305])
+    weights = numbers.random(n_rows) * draw.choice(
+        [1, 1, 1, 1e-300, 1e-160, 1e160, 1e305]
+    )
     weights[numbers.random(n_rows) < draw.choice([0.0, 0.5, 0.95])] = 0.0
     if draw.some(0.05):
         weights[0] = draw.choice([-1.0, math.nan, math.inf])
@@ -269,7 +290,9 @@ def run(seed):
             if _try(outcome, f"{step}", lambda: getattr(model, step)(**arguments)):  # noqa: B023
                 _check_fitted(outcome, model, probe, draw)
             elif _predictions(model, probe) != state:
-                outcome.faults.append(f"state after {step} failed: {outcome.errors[-1:]}")
+                outcome.faults.append(
+                    f"state after {step} failed: {outcome.errors[-1:]}"
+                )
     return outcome
 
 
@@ -368,20 +391,26 @@ def _check_fitted(outcome, model, X, draw):
         if values.ndim == 2 and name != "decision_function":
             n_columns = model.n_outputs_
             if isinstance(model, MLPClassifier):
-                n_columns = max(2, n_columns) if not _is_multilabel(model) else n_columns
+                n_columns = (
+                    max(2, n_columns) if not _is_multilabel(model) else n_columns
+                )
             require(values.shape[1] == n_columns, f"columns {values.shape} of {name}")
     if "predict_proba" in kept:
         proba = kept["predict_proba"]
         require(proba.min() > 0 and proba.max() < 1, "probability outside (0, 1)")
         if not _is_multilabel(model):
-            require(np.allclose(proba.sum(axis=1), 1, atol=1e-5), "sum of probabilities")
+            require(
+                np.allclose(proba.sum(axis=1), 1, atol=1e-5), "sum of probabilities"
+            )
     if draw.some(0.1):
         name = "predict_proba" if "predict_proba" in kept else "predict"
         if isinstance(model, MLPRegressor) or name == "predict_proba":
             options = {"n_passes": draw.choice([None, 2]), "return_std": True}
             if predict(name, **options):
                 for part in kept[name]:
-                    require(np.isfinite(part).all(), f"{name} with {options} not finite")
+                    require(
+                        np.isfinite(part).all(), f"{name} with {options} not finite"
+                    )
 
 
 def _is_multilabel(model):

@@ -10,6 +10,7 @@ from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
 from nnfit.estimators.mlp import OWN_ARITHMETIC, BaseMLP, store_arguments
+from nnfit.estimators.overflow import saturated
 from nnfit.estimators.parameters import NOT_NEGATIVE, PART, among
 from nnfit.estimators.probabilities import inside, pooled, probabilities
 from nnfit.estimators.targets import (
@@ -400,13 +401,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _raw(self, X):
         """Raw predictions, divided by the temperature; of an ensemble as one."""
-        raws = [
-            network._outputs(self, X, True) / network._temperature(X)
-            for network in networks(self)
-        ]
+        raws = [network._scaled(self, X) for network in networks(self)]
         if len(raws) == 1:
             return raws[0]
-        return pooled(raws, self._target_kind, self._link)
+        together = pooled(raws, self._target_kind, self._link)
+        return saturated(together, raws[0].dtype)
+
+    def _scaled(self, whole, X, dropout=None):
+        """Raw predictions of a single network, divided by its temperature."""
+        raw = self._outputs(whole, X, True, dropout)
+        if not hasattr(self, "temperature_"):
+            return raw
+        return saturated(raw / X.dtype.type(self.temperature_), raw.dtype)
 
     def _probabilities(self, whole, X, dropout):
         """Probabilities that a single network predicts, see `_outputs`."""
@@ -414,11 +420,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
         if (self._target_kind, self._link) in by_engine and not scaled:
             return inside(self._outputs(whole, X, False, dropout))
-        raw = self._outputs(whole, X, True, dropout) / self._temperature(X)
+        raw = self._scaled(whole, X, dropout)
         return inside(probabilities(raw, self._target_kind, self._link))
-
-    def _temperature(self, X):
-        return X.dtype.type(getattr(self, "temperature_", 1.0))
 
     def _calibrate(self, validation):
         vars(self).pop("temperature_", None)

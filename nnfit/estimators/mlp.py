@@ -14,9 +14,11 @@ from nnfit import __version__
 from nnfit.estimators import resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
+from nnfit.estimators.overflow import Overflow, finite_outputs
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
     check_activations,
     check_fitted,
@@ -32,13 +34,14 @@ from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights, initial_weights
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
-from nnfit.training.loop import train
+from nnfit.training.loop import divergence_message, train
 from nnfit.training.memory import check_memory
 from nnfit.training.threads import operations_per_row
 
-
+#: No weight of a network that has learnt is as large; others are worth a closer look.
+LARGE_WEIGHT = 1e4
 #: Decorates what computes: numbers that are too large or small are looked for and told
-#: by sentences, so that NumPy's warnings, or errors by ``np.seterr``, do not come first.
+#: by sentences, and NumPy's warnings, or errors by ``np.seterr``, do not come first.
 OWN_ARITHMETIC = np.errstate(all="ignore")
 
 
@@ -174,6 +177,7 @@ class BaseMLP(BaseEstimator, ABC):
         splits = self.early_stopping and self.solver != "lbfgs" and not is_given
         optimizer = self._optimizer()
         check_combinations(self, optimizer, is_given or splits)
+        warn_of_unused(self, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
         X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
@@ -236,7 +240,23 @@ class BaseMLP(BaseEstimator, ABC):
             engine.set_data(X, target, loss_weight, rows)
             self._run(engine, settings, validation, n_rows)
         self._seed = seed
+        self._check_last_step(X, settings)
         self._calibrate(validation)
+
+    def _check_last_step(self, X, settings):
+        """Refuse weights that are finite and too large for the training rows.
+
+        Training notices in the forward pass of a step what the step before has done.
+        """
+        arrays = (*self.coefs_, *self.intercepts_)
+        if max(abs(array).max() for array in arrays) < LARGE_WEIGHT:
+            return
+        try:
+            self._outputs(self, X, True)
+        except Overflow as error:
+            has_rate = self.solver != "lbfgs"
+            message = divergence_message(settings.engine, has_rate)
+            raise ValueError(message) from error
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
@@ -356,8 +376,24 @@ class BaseMLP(BaseEstimator, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_outputs)
+            Finite.
+
+        Raises
+        ------
+        Overflow
+            If no type holds them.
         """
+
+        def compute(X, raw):
+            return self._compute(whole, X, raw, dropout)
+
+        return finite_outputs(compute, X, raw)
+
+    def _compute(self, whole, X, raw, dropout):
+        """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
         weights = self._weights()
+        if X.dtype != weights.coefs[0].dtype:
+            weights = Weights(*([a.astype(X.dtype) for a in part] for part in weights))
         coefs, dtype = weights.coefs, X.dtype.name
         sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
         if X.shape[1] != sizes[0]:

@@ -1,8 +1,11 @@
 """Regression."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
 from nnfit.estimators.documentation import documented
@@ -149,6 +152,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         device="cpu",
     ):
         store_arguments(self, locals())
+
+    def _validate_params(self):
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            if not isinstance(self.loss, Integral | list | tuple | np.ndarray):
+                raise
+            # As in scikit-learn, whose classifier has the sizes in the first place.
+            raise InvalidParameterError(
+                f"{error} It is the first argument; sizes of hidden layers need "
+                f"their name, hidden_layer_sizes={self.loss!r}."
+            ) from None
 
     # Targets -----------------------------------------------------------------
 

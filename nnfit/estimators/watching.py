@@ -1,9 +1,12 @@
 """Validation data: what training watches while it goes on."""
 
+import math
+
 from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.overflow import Overflow
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, validation_split
@@ -83,13 +86,19 @@ def split_validation(estimator, data, groups, random_state):
 
 def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
-    score = "loss" if estimator.scoring == "loss" else estimator._default_score()
+    score, try_first = "loss", False
+    if estimator.scoring != "loss":
+        score = estimator._default_score()
     if estimator.scoring not in (None, "loss"):
         data = (X, y, sample_weight)
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, *data)
-    return Validation(X, target, loss_weight, rows, score)
+        # Not a function of the user's, which may count its calls; nor numbers, which
+        # may be of use, such as positive, after an epoch only.
+        of_classes = isinstance(estimator.scoring, str) and not estimator._y_numeric
+        try_first = of_classes and not hasattr(estimator, "coefs_")
+    return Validation(X, target, loss_weight, rows, score, try_first)
 
 
 def _scikit_learn_score(estimator, X, y, sample_weight):
@@ -106,6 +115,16 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     def score(engine):
         arrays = engine.get_weights(engine.evaluated())
         view.coefs_, view.intercepts_, view.norms_ = arrays
-        return scorer(view, X, y, **weights)
+        try:
+            return scorer(view, X, y, **weights)
+        except Overflow:  # the training may yet end with the best weights before
+            return math.nan
+        except ValueError as error:
+            if not isinstance(estimator.scoring, str):
+                raise
+            raise ValueError(
+                f"scoring={estimator.scoring!r} cannot score the validation data: "
+                f"{error}"
+            ) from error
 
     return score
