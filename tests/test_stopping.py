@@ -295,7 +295,7 @@ def test_partial_fit_stops_and_restores_the_best_weights(any_engine, averaged):
     for later in weights[4:]:
         assert_array_equal(later, weights[1])
     # What it trains on is the same until then.
-    other = clone(model).set_params(early_stopping=False)
+    other = clone(model).set_params(early_stopping=False, scoring=None)
     for k in range(4):
         other.partial_fit(X, Y, classes=[0, 1, 2])
         assert_array_equal(other.coefs_[0], weights[k])

@@ -66,7 +66,7 @@ def check_combinations(estimator, optimizer, has_validation):
 def _check_lbfgs(estimator):
     for name in OF_STEPS:
         value = getattr(estimator, name)
-        if _is_on(value):
+        if is_on(value):
             raise ValueError(
                 f"{name} acts on the steps of mini-batches, got {name}={value!r} with "
                 "solver='lbfgs', which takes none. Choose another solver or leave "
@@ -85,7 +85,7 @@ def _check_lbfgs(estimator):
         )
 
 
-def _is_on(value):
+def is_on(value):
     """Whether a parameter, or one number in it, is neither None nor 0."""
     if value is None or isinstance(value, str) or callable(value):
         return value is not None

@@ -238,25 +238,9 @@ class BaseMLP(BaseEstimator, ABC):
         ):
             engine.set_weights(weights)
             engine.set_data(X, target, loss_weight, rows)
-            self._run(engine, settings, validation, n_rows)
+            self._run(engine, settings, validation, X, n_rows)
         self._seed = seed
-        self._check_last_step(X, settings)
         self._calibrate(validation)
-
-    def _check_last_step(self, X, settings):
-        """Refuse weights that are finite and too large for the training rows.
-
-        Training notices in the forward pass of a step what the step before has done.
-        """
-        arrays = (*self.coefs_, *self.intercepts_)
-        if max(abs(array).max() for array in arrays) < LARGE_WEIGHT:
-            return
-        try:
-            self._outputs(self, X, True)
-        except Overflow as error:
-            has_rate = self.solver != "lbfgs"
-            message = divergence_message(settings.engine, has_rate)
-            raise ValueError(message) from error
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
@@ -316,7 +300,7 @@ class BaseMLP(BaseEstimator, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
-    def _run(self, engine, settings, validation, n_rows):
+    def _run(self, engine, settings, validation, X, n_rows):
         """Train, then set the attributes that tell what came out."""
         record = resuming.start_record(self, settings.incremental)
         engine.configure(settings.engine)
@@ -349,6 +333,21 @@ class BaseMLP(BaseEstimator, ABC):
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
         self.coefs_, self.intercepts_, self.norms_ = weights
+        self._check_last_step(X, settings.engine)
+
+    def _check_last_step(self, X, settings):
+        """Refuse weights that are finite and too large for the training rows.
+
+        Training notices in the forward pass of a step what the step before has done.
+        """
+        arrays = (*self.coefs_, *self.intercepts_)
+        if max(abs(array).max() for array in arrays) < LARGE_WEIGHT:
+            return
+        try:
+            self._outputs(self, X, True)
+        except Overflow as error:
+            message = divergence_message(settings, self.solver != "lbfgs")
+            raise ValueError(message) from error
 
     # Predicting --------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from inspect import signature
 
 import numpy as np
 
+from nnfit.estimators.combinations import is_on
 from nnfit.estimators.losses import SWITCHES, listed
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -46,7 +47,7 @@ def warn_of_unused(estimator, has_validation):
         needs["scoring"] = "validation data: X_val and y_val, or early_stopping=True"
     if estimator.n_layers is None:
         needs |= dict.fromkeys(("layer_width", "taper"), "n_layers")
-    if not (np.any(estimator.dropout) or estimator.input_dropout):
+    if not (is_on(estimator.dropout) or is_on(estimator.input_dropout)):
         needs["dropout_schedule"] = "dropout or input_dropout"
     for name, need in needs.items():
         value = getattr(estimator, name)
