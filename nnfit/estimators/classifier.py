@@ -6,10 +6,11 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
+from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
-from nnfit.estimators.mlp import OWN_ARITHMETIC, BaseMLP, store_arguments
+from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.overflow import saturated
 from nnfit.estimators.parameters import NOT_NEGATIVE, PART, among
 from nnfit.estimators.probabilities import inside, pooled, probabilities
@@ -306,7 +307,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
-    @OWN_ARITHMETIC
+    @own_arithmetic
     def decision_function(self, X):
         """Raw predictions of the network, the scores that decide on the class.
 
@@ -326,7 +327,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         raw = self._raw(self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
-    @OWN_ARITHMETIC
+    @own_arithmetic
     def predict(self, X):
         """Predict classes.
 
@@ -347,7 +348,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return csr_matrix(labels) if sparse else labels
 
     @available_if(check_probabilities)
-    @OWN_ARITHMETIC
+    @own_arithmetic
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities; always finite.
 
@@ -366,7 +367,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return np.log(self.predict_proba(X))
 
     @available_if(check_probabilities)
-    @OWN_ARITHMETIC
+    @own_arithmetic
     def predict_proba(self, X, n_passes=None, return_std=False):
         """Predict probabilities.
 

@@ -11,6 +11,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state
 
 from nnfit import __version__
+from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
@@ -40,9 +41,6 @@ from nnfit.training.threads import operations_per_row
 
 #: No weight of a network that has learnt is as large; others are worth a closer look.
 LARGE_WEIGHT = 1e4
-#: Decorates what computes: numbers that are too large or small are looked for and told
-#: by sentences, and NumPy's warnings, or errors by ``np.seterr``, do not come first.
-OWN_ARITHMETIC = np.errstate(all="ignore")
 
 
 def store_arguments(estimator, arguments):
@@ -153,7 +151,7 @@ class BaseMLP(BaseEstimator, ABC):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
-    @OWN_ARITHMETIC
+    @own_arithmetic
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):

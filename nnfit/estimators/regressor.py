@@ -8,9 +8,10 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
+from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
-from nnfit.estimators.mlp import OWN_ARITHMETIC, BaseMLP, store_arguments
+from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.parameters import POSITIVE, among, interval
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
@@ -253,7 +254,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
-    @OWN_ARITHMETIC
+    @own_arithmetic
     def predict(self, X, n_passes=None, return_std=False):
         """Predict targets.
 

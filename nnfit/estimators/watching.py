@@ -4,6 +4,7 @@ import math
 
 from sklearn.metrics import check_scoring
 
+from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.overflow import Overflow
@@ -116,7 +117,8 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
         arrays = engine.get_weights(engine.evaluated())
         view.coefs_, view.intercepts_, view.norms_ = arrays
         try:
-            return scorer(view, X, y, **weights)
+            with arithmetic_of_caller():
+                return scorer(view, X, y, **weights)
         except Overflow:  # the training may yet end with the best weights before
             return math.nan
         except ValueError as error:
