@@ -46,6 +46,18 @@ BOUNDED = {
     "random_state": [0, 1, 2],
     "max_time": [None, 1e-9, 60.0],
     "verbose": [False, True],
+    "scoring": [
+        None,
+        "loss",
+        "accuracy",
+        "r2",
+        "roc_auc",
+        "neg_log_loss",
+        "f1_macro",
+        "neg_mean_squared_error",
+        "neg_mean_poisson_deviance",
+        "average_precision",
+    ],
 }
 REALS = [
     0.0,

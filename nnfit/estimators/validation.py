@@ -1,7 +1,7 @@
 """Checking and converting what the user passes, at the one boundary."""
 
 import math
-from numbers import Real
+from numbers import Number, Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -85,6 +85,8 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         checked = _plain_rows(estimator, X, dtype)
         if checked is not None:
             return checked, y
+    if y_numeric:
+        check_numbers(y, "y")
     with np.errstate(over="ignore"):
         X, y = validate_data(
             estimator,
@@ -105,6 +107,8 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    if y_numeric:
+        check_numbers(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
     with np.errstate(over="ignore"):
         X_val = check_array(
@@ -130,9 +134,27 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     return canonical(X_val), y_val
 
 
+def check_numbers(y, name):
+    """Refuse targets of a regressor that are texts, dates or other things.
+
+    What else may be wrong with them is for scikit-learn to say.
+    """
+    if y is None or issparse(y):
+        return
+    try:
+        values = np.asarray(y).ravel()
+    except ValueError:  # rows of different lengths
+        return
+    if values.dtype.kind not in "OUSMmV":
+        return
+    for value in values.tolist():
+        if value is not None and not isinstance(value, Number):
+            raise ValueError(f"{name} must hold numbers, got {value!r}.")
+
+
 def check_column(y, y_numeric):
     """A column vector as a vector, with scikit-learn's warning; numbers are dense."""
-    if y_numeric and issparse(y):
+    if issparse(y) and (y_numeric or y.shape[1] == 1):
         y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1 and not issparse(y):
         return column_or_1d(y, warn=True)
