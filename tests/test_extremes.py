@@ -240,7 +240,7 @@ def test_a_sparse_column_of_classes():
 )
 def test_targets_that_are_no_numbers(y):
     for loss in ("squared_error", "poisson"):
-        with pytest.raises(ValueError, match="y must hold numbers, got .*'a'|'1'"):
+        with pytest.raises(ValueError, match=r"y must hold numbers, got '\w'"):
             MLPRegressor(loss).fit(X[:3], y)
     with pytest.raises(ValueError, match="y_val must hold numbers"):
         MLPRegressor().fit(X[:3], Y[:3], X_val=X[:3], y_val=y)

@@ -20,6 +20,8 @@ from sklearn.utils.validation import (
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import custom_activation
 
+#: NumPy has truth values of its own.
+NUMBERS = (Number, np.bool_)
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
@@ -148,7 +150,7 @@ def check_numbers(y, name):
     if values.dtype.kind not in "OUSMmV":
         return
     for value in values.tolist():
-        if value is not None and not isinstance(value, Number):
+        if value is not None and not isinstance(value, NUMBERS):
             raise ValueError(f"{name} must hold numbers, got {value!r}.")
 
 
