@@ -26,6 +26,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 #: Seconds after which a call counts as one that hangs; compiling takes some.
 PATIENCE = 120
+#: Arguments of Python for a worker.
+COMMAND = ["-m", "tests.fuzz", "--worker"]
 
 
 class Worker:
@@ -53,33 +55,40 @@ class Worker:
         self._log = tempfile.TemporaryFile("w+")
         self._lines = queue.Queue()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz", "--worker"],
+            [sys.executable, *COMMAND],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
             cwd=ROOT,
         )
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read)
+        self._reader.start()
 
-    def _read(self, *_):
+    def _read(self):
         process, lines = self._process, self._lines
         for line in process.stdout:
             lines.put(line)
         lines.put("")
 
     def _lost(self, reason):
-        """The fault of a worker that is no more."""
-        self.close()
-        self._log.seek(0)
-        return {"faults": [f"{reason}\n{self._log.read()[-4000:]}"], "errors": []}
+        """The fault of a worker that is no more, with what it has written."""
+        written = self.close()
+        return {"faults": [f"{reason}\n{written[-4000:]}"], "errors": []}
 
     def close(self):
-        """End the process."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.communicate()
-            self._process = None
+        """End the process; returns what it has written to standard error."""
+        if self._process is None:
+            return ""
+        self._process.kill()
+        self._process.wait()
+        self._reader.join()
+        self._process.stdin.close()
+        self._process.stdout.close()
+        self._process = None
+        with self._log:
+            self._log.seek(0)
+            return self._log.read()
 
 
 def run_calls(seeds):

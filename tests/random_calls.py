@@ -19,7 +19,6 @@ import numpy as np
 import pandas as pd
 import scipy.sparse
 import sklearn
-from sklearn.exceptions import NotFittedError
 from sklearn.utils._param_validation import Interval, Options, make_constraint
 
 from nnfit import MLPClassifier, MLPRegressor
@@ -393,8 +392,9 @@ def _check_fitted(outcome, model, X, draw):
         if not truth:
             outcome.faults.append(f"{what} after {type(model).__name__}")
 
-    # NaN tells that early stopping has restored weights.
-    require(model.early_stopping or np.isfinite(model.loss_), f"loss_={model.loss_}")
+    # NaN tells that early stopping has restored weights, or that there was no time.
+    has_loss = not model.early_stopping and model.n_iter_ > 0
+    require(np.isfinite(model.loss_) or not has_loss, f"loss_={model.loss_}")
     for network in getattr(model, "members_", [model]):
         for array in (*network.coefs_, *network.intercepts_, *network.norms_):
             require(np.isfinite(array).all(), "weights are not finite")
@@ -442,6 +442,3 @@ def _check_fitted(outcome, model, X, draw):
 
 def _is_multilabel(model):
     return model._target_kind == "multilabel-indicator"
-
-
-__all__ = ["NotFittedError", "Outcome", "run"]

@@ -246,6 +246,24 @@ def test_targets_that_are_no_numbers(y):
         MLPRegressor().fit(X[:3], Y[:3], X_val=X[:3], y_val=y)
 
 
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (["a", None, "b"], "y must hold labels, got None"),
+        (np.array([1, np.nan, 2], "O"), "y must hold labels, got nan"),
+        (np.array([1, "a", 2], "O"), "labels of one kind, got 'a' and 1,.* Convert"),
+    ],
+    ids=str,
+)
+def test_labels_that_are_none(y, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier().fit(X[:3], y)
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier().partial_fit(X[:3], y, classes=["a", "b"])
+    with pytest.raises(ValueError, match=message.replace("y must", "y_val must")):
+        MLPClassifier().fit(X[:3], list("abb"), X_val=X[:3], y_val=y)
+
+
 @pytest.mark.parametrize("more", [{"ema_decay": 0.5}, {"solver": "schedule_free"}, {}])
 def test_batches_that_weigh_next_to_nothing(any_engine, more):
     """Their squared weights are 0: no statistics follow from them."""

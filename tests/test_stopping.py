@@ -262,6 +262,42 @@ def test_plateau_with_infinite_patience(any_engine):
         assert model.fit(X, Y, **given).history_["learning_rate"] == [0.001] * 5
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            MLPRegressor(scoring="roc_auc"),
+            "'roc_auc' needs 'decision_function' or 'pred",
+        ),
+        (
+            MLPRegressor(scoring="neg_log_loss"),
+            "'neg_log_loss' needs 'predict_proba', w",
+        ),
+        (MLPClassifier(scoring="roc_auc"), "'roc_auc' cannot score .*'ovr'"),
+        (MLPClassifier(scoring="f1"), "'f1' cannot score .* multiclass but average="),
+    ],
+    ids=str,
+)
+def test_a_score_that_cannot_be_is_refused_before_an_epoch(capsys, model, message):
+    model = clone(model).set_params(verbose=True, **QUICK)
+    with pytest.raises(ValueError, match=f"^scoring={message}"):
+        model.fit(X, Y, **GIVEN)
+    assert capsys.readouterr().out == ""
+    model.set_params(early_stopping=True)
+    with pytest.raises(ValueError, match=f"^scoring={message}"):
+        model.fit(X, Y)
+    assert capsys.readouterr().out == ""
+
+
+@ignore_convergence
+def test_a_named_score_is_named_where_it_fails():
+    model = MLPRegressor(scoring="accuracy", early_stopping=True, **QUICK)
+    with pytest.raises(
+        ValueError, match=r"^scoring='accuracy' cannot score the validat"
+    ):
+        model.fit(X, Y + 0.5)
+
+
 # early stopping of partial_fit -----------------------------------------------
 
 

@@ -78,8 +78,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         checked = _plain_rows(estimator, X, dtype)
         if checked is not None:
             return checked, y
-    if y_numeric:
-        check_numbers(y, "y")
+    check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
     with np.errstate(over="ignore"):
@@ -102,8 +101,7 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
-    if y_numeric:
-        check_numbers(y_val, "y_val")
+    check_objects(y_val, "y_val", y_numeric)
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
@@ -131,22 +129,32 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     return canonical(X_val), y_val
 
 
-def check_numbers(y, name):
-    """Refuse targets of a regressor that are texts, dates or other things.
+def check_objects(y, name, y_numeric):
+    """Refuse what is no target among Python's objects: texts as numbers, None, NaN.
 
     What else may be wrong with them is for scikit-learn to say.
     """
     if y is None or issparse(y):
         return
     try:
-        values = np.asarray(y).ravel()
+        values = np.asarray(y)
     except ValueError:  # rows of different lengths
         return
-    if values.dtype.kind not in "OUSMmV":
+    if values.dtype.kind not in ("OUSMmV" if y_numeric else "O"):
         return
-    for value in values.tolist():
-        if value is not None and not isinstance(value, NUMBERS):
-            raise ValueError(f"{name} must hold numbers, got {value!r}.")
+    wanted, kinds = ("numbers", NUMBERS) if y_numeric else ("labels", object)
+    values = values.ravel().tolist()
+    for value in values:
+        is_missing = value is None or (isinstance(value, Real) and value != value)
+        if is_missing or not isinstance(value, kinds):
+            raise ValueError(f"{name} must hold {wanted}, got {value!r}.")
+    texts = [isinstance(value, str) for value in values]
+    if any(texts) and not all(texts):
+        other = values[texts.index(False)]
+        raise ValueError(
+            f"{name} must hold labels of one kind, got {values[texts.index(True)]!r} "
+            f"and {other!r}, which have no order. Convert them to str."
+        )
 
 
 def check_column(y, y_numeric):

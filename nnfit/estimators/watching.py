@@ -1,6 +1,7 @@
 """Validation data: what training watches while it goes on."""
 
 import math
+from contextlib import nullcontext
 
 from sklearn.metrics import check_scoring
 
@@ -113,11 +114,13 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
+    of_user = callable(estimator.scoring)
+
     def score(engine):
         arrays = engine.get_weights(engine.evaluated())
         view.coefs_, view.intercepts_, view.norms_ = arrays
         try:
-            with arithmetic_of_caller():
+            with arithmetic_of_caller() if of_user else nullcontext():
                 return scorer(view, X, y, **weights)
         except Overflow:  # the training may yet end with the best weights before
             return math.nan
