@@ -168,6 +168,12 @@ def test_counts_beyond_any_integer(name, more, most):
     MLPRegressor(**QUICK | more | {name: most}).fit(X, Y)
 
 
+@pytest.mark.parametrize("name", ["n_layers", "n_members"])
+def test_more_objects_than_a_process_can_have(name):
+    with pytest.raises(ValueError, match=f"'{name}' parameter .* range .*, 100000]"):
+        MLPRegressor(**{name: 10**9}).fit(X, Y)
+
+
 def test_units_beyond_any_number():
     with pytest.raises(MemoryError, match=r"needs \d\.\d\de\+\d+ GiB"):
         MLPRegressor(hidden_layer_sizes=(10**400,)).fit(X, Y)

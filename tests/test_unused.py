@@ -39,7 +39,7 @@ UNUSED = [
     (
         MLPClassifier,
         {"scoring": "accuracy"},
-        "X_val and y_val",
+        "validation data: X_v",
         {"early_stopping": True},
     ),
     (MLPRegressor, {"layer_width": 7}, "n_layers", {"n_layers": 2}),

@@ -82,11 +82,14 @@ PART = interval(0, 1, "left")
 COUNT = interval(1, None, "left", Integral)
 SCHEDULE = [among(PROGRESS_SCHEDULES), callable, None]
 
+#: Most layers and members: each is an object of Python, before memory is counted.
+MOST_OBJECTS = 10**5
+
 ARCHITECTURE = Group(
     {
         "hidden_layer_sizes": ["array-like", *COUNT],
         "activation": [among(ACTIVATIONS), callable, list, tuple],
-        "n_layers": [*interval(0, None, "left", Integral), None],
+        "n_layers": [*interval(0, MOST_OBJECTS, "both", Integral), None],
         "layer_width": COUNT,
         "taper": POSITIVE,
         "normalization": [among(["batch", "layer"]), None],
@@ -322,7 +325,7 @@ COMPUTATION = Group(
     {
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "n_members": COUNT,
+        "n_members": interval(1, MOST_OBJECTS, "both", Integral),
         "dtype": [among(["float32", "float64"]), None],
         "n_jobs": [
             *interval(None, -1, "right", Integral),
