@@ -208,7 +208,7 @@ class Evaluation(Forward):
         ints = self.ints
         ints[at.N_ROWS], ints[at.SCORE] = n_rows, SCORES[score]
         ints[at.Y], ints[at.ORDER] = self.keep(y), self.keep(rows)
-        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight)
+        ints[at.SAMPLE_WEIGHT] = ints[at.LOSS_WEIGHT] = self.keep(sample_weight)
         self._kept.append(self.set_X(X))
         self._sums = np.zeros(network.n_outputs)
         self._total = float(n_rows)

@@ -26,7 +26,7 @@ class TrainingTables(Tables):
     target : nnfit.cpu.target.Target
     settings : nnfit.engine_settings.EngineSettings
     data : tuple
-        X, y, sample weights or None, numbers of rows or None.
+        X, y, sample weights or None, loss weights or None, numbers of rows or None.
     flat, average : ndarray
         Parameters, and their running average or None.
     state : list of ndarray
@@ -49,7 +49,7 @@ class TrainingTables(Tables):
         self, network, solver, target, settings, data, flat, average, state, memory,
         n_threads,
     ):  # fmt: skip
-        X, y, sample_weight, rows = data
+        X, y, sample_weight, loss_weight, rows = data
         self._weights = sample_weight, rows
         features = settings.features(solver)
         on_entries = is_sparse(X) and not features.augments
@@ -68,7 +68,9 @@ class TrainingTables(Tables):
         if on_entries:
             self._add_columns(X, batch)
         ints[at.Y], ints[at.ROWS] = self.keep(y), self.keep(rows)
-        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight)
+        ints[at.SAMPLE_WEIGHT] = ints[at.LOSS_WEIGHT] = self.keep(sample_weight)
+        if loss_weight is not None:
+            ints[at.LOSS_WEIGHT] = self.keep(loss_weight)
         self.order = None
         if settings.shuffle or rows is not None:
             self.order = np.empty(n_rows, np.int64)

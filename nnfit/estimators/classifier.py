@@ -29,7 +29,7 @@ from nnfit.estimators.targets import (
     find_classes,
 )
 from nnfit.estimators.uncertainty import average, networks
-from nnfit.estimators.validation import check_some_weight
+from nnfit.estimators.validation import check_sum_of_weights
 from nnfit.functions.losses import loss_options
 
 
@@ -71,7 +71,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         for ``n_samples / (n_classes * count)``, where rows count by their weights and
         `partial_fit` counts those of all calls.
         For multilabel `y` a list of one dict with the keys 0 and 1 per label, whose
-        weights are multiplied. Of the scores only the default one is weighted so.
+        weights are multiplied. Finite and not negative. The loss of a batch is divided
+        by the mean weight of all rows, not of its own, so that classes count by their
+        weights whatever `batch_size` is. Of the scores only the default one is
+        weighted so.
     scoring : str, callable or None, default=None
         Score of the validation data: None stands for the accuracy, "loss" for the
         negative loss; otherwise the name of a scikit-learn scorer or a function
@@ -240,15 +243,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _loss_row(self):
         return find_loss(self, self._target_kind)
 
-    def _loss_weights(self, y, sample_weight):
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
         if self._class_weights is None:
             return sample_weight
         weights = apply_class_weights(
             self._class_weights, y, self.classes_, self._target_kind
         )
         if sample_weight is not None:
-            weights = weights * sample_weight
-        return check_some_weight(weights, "class_weight times sample_weight")
+            with np.errstate(over="ignore"):  # the check reports it
+                weights = weights * sample_weight
+        return check_sum_of_weights(weights, f"class_weight times {name}")
 
     def _stratify(self, target):
         # As scikit-learn: neither multilabel targets nor more than two classes, of

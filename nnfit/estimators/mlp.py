@@ -27,6 +27,7 @@ from nnfit.estimators.validation import (
     hidden_sizes,
 )
 from nnfit.estimators.watching import given_validation, split_validation
+from nnfit.estimators.weights import dividing_weight
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights, initial_weights
@@ -74,8 +75,8 @@ class BaseMLP(BaseEstimator, ABC):
         """Check targets that are not trained on."""
         return y
 
-    def _loss_weights(self, y, sample_weight):
-        """Weights of the rows in the loss, or None."""
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
+        """Weights of the rows in the loss, or None; `name` is for messages."""
         return sample_weight
 
     def _stratify(self, target):
@@ -204,6 +205,7 @@ class BaseMLP(BaseEstimator, ABC):
             weights = initial_weights(
                 network, random_state, "data_driven", X, rows, predict
             )
+        divisor = dividing_weight(self, sample_weight, loss_weight, rows, incremental)
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(self, batch_rows(self, n_rows), n_rows)
         seed = resuming.shuffle_seed(self, random_state)
@@ -227,7 +229,7 @@ class BaseMLP(BaseEstimator, ABC):
             ) as engine,
         ):
             engine.set_weights(weights)
-            engine.set_data(X, target, loss_weight, rows)
+            engine.set_data(X, target, divisor, loss_weight, rows)
             self._run(engine, settings, validation, n_rows)
         self._seed = seed
         self._calibrate(validation)

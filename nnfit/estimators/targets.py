@@ -5,6 +5,9 @@ names them: "binary" (one output, also for a single class), "multiclass" (one ou
 per class) and "multilabel-indicator" (one output per label).
 """
 
+import math
+from numbers import Real
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_class_weight
@@ -195,21 +198,32 @@ def class_weights(class_weight, classes, kind, counts):
         total = counts.sum(axis=-1, keepdims=True)
         return np.divide(total, shares, out=np.zeros_like(counts), where=occurring)
     if kind != MULTILABEL and isinstance(class_weight, dict):
-        return compute_class_weight(class_weight, classes=classes, y=classes)
+        return _weights_of_dict(class_weight, classes)
     if (
         kind == MULTILABEL
         and isinstance(class_weight, list)
         and len(class_weight) == len(classes)
+        and all(isinstance(item, dict) for item in class_weight)
     ):
         both = np.array([0, 1])
-        weights = [compute_class_weight(w, classes=both, y=both) for w in class_weight]
-        return np.stack(weights)
+        return np.stack([_weights_of_dict(item, both) for item in class_weight])
     several = f"a list of {len(classes)} dicts, one per label"
     raise ValueError(
         f"class_weight must be None, 'balanced' or "
         f"{several if kind == MULTILABEL else 'a dict'} for {kind} y, got "
         f"{class_weight!r}."
     )
+
+
+def _weights_of_dict(class_weight, classes):
+    """Weight of every class: a finite number that is not negative."""
+    for label, weight in class_weight.items():
+        if not (isinstance(weight, Real) and 0 <= weight < math.inf):
+            raise ValueError(
+                "class_weight must hold finite numbers that are not negative, got "
+                f"{weight!r} for the class {label!r}."
+            )
+    return compute_class_weight(class_weight, classes=classes, y=classes)
 
 
 def apply_class_weights(weights, y, classes, kind):

@@ -39,7 +39,7 @@ def given_validation(estimator, given, dtype, n_columns):
         raise ValueError(
             f"y_val must have {n_columns} columns as y, got {target.shape[1]}."
         )
-    loss_weight = estimator._loss_weights(y, sample_weight)
+    loss_weight = estimator._loss_weights(y, sample_weight, "sample_weight_val")
     return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
 
 
@@ -60,7 +60,7 @@ def split_validation(estimator, data, groups, random_state):
     validation : Validation
         The other rows; copied only for a scorer of scikit-learn's.
     """
-    _, _, target, sample_weight, _ = data
+    _, _, target, _, loss_weight = data
     fraction = estimator.validation_fraction
     random_state = resuming.split_random_state(estimator, random_state)
     if groups is not None:
@@ -69,12 +69,12 @@ def split_validation(estimator, data, groups, random_state):
         labels = estimator._stratify(target)
         split = validation_split(len(target), fraction, random_state, labels)
     train_rows, validation_rows = split
-    if sample_weight is not None:
+    if loss_weight is not None:
         parts = {"training": train_rows, "validation": validation_rows}
         for part, rows in parts.items():
-            if not sample_weight[rows].any():
+            if not loss_weight[rows].any():
                 raise ValueError(
-                    f"sample_weight of all {part} samples of the split by "
+                    f"The weight of all {part} samples of the split by "
                     "validation_fraction is zero. Pass X_val and y_val, or leave out "
                     "samples of no weight."
                 )
