@@ -195,7 +195,7 @@ def test_class_weights(class_weight, y, message):
         ({"X_val": X[:, :2], "y_val": Y}, "X has 2 features, but MLPClassifier is"),
         ({"X_val": X * np.nan, "y_val": Y}, "Input X_val contains NaN"),
         ({"X_val": X, "y_val": Y[:9]}, "inconsistent numbers of samples"),
-        ({"X_val": X, "y_val": Y + 1}, "`y` has classes not in `self.classes_`"),
+        ({"X_val": X, "y_val": Y + 1}, "`y_val` has classes not in `self.classes_`"),
         ({"X_val": X[:1], "y_val": Y[:1]}, "The validation set is too small"),
     ],
 )

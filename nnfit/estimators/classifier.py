@@ -20,6 +20,7 @@ from nnfit.estimators.targets import (
     MULTILABEL,
     apply_class_weights,
     check_known_classes,
+    check_labels,
     class_weights,
     count_classes,
     decode,
@@ -27,6 +28,7 @@ from nnfit.estimators.targets import (
     encode_index,
     encode_labels,
     find_classes,
+    missing_classes,
 )
 from nnfit.estimators.uncertainty import average, networks
 from nnfit.estimators.validation import check_sum_of_weights
@@ -47,7 +49,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether to stop when the score on validation data has not risen by `tol` for
         `n_iter_no_change` epochs, and to keep the best weights. The data are
         `X_val` and `y_val` of `fit`, or else a part of the training data,
-        stratified by class if there are two.
+        stratified by class if there are two, or if `scoring` needs a row of each.
         Not used by 'lbfgs'.
     loss : str or callable, default="log_loss"
         Loss function:
@@ -200,6 +202,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     _task = "classification"
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
+        check_labels(y, "y")
+        check_labels(classes, "classes")
         if incremental and _check_partial_fit_first_call(self, classes):
             kind = type_of_target(y)
             if not kind.startswith("multilabel"):
@@ -228,7 +232,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _check_target_again(self, y):
-        check_known_classes(y, self.classes_, self._target_kind, False)
+        check_labels(y, "y_val")
+        check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
         return dense_target(y)
 
     def _encode(self, y, dtype):
@@ -254,10 +259,16 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
                 weights = weights * sample_weight
         return check_sum_of_weights(weights, f"class_weight times {name}")
 
-    def _stratify(self, target):
+    def _stratify(self, y, target, every=False):
         # As scikit-learn: neither multilabel targets nor more than two classes, of
         # which the rarest may have too few rows for two parts.
-        return target[:, 0] > 0 if self._target_kind == BINARY else None
+        if self._target_kind == BINARY:
+            return target[:, 0] > 0
+        wanted = every and self._target_kind == MULTICLASS
+        return encode_index(y, self.classes_) if wanted else None
+
+    def _missing_classes(self, y):
+        return missing_classes(y, self.classes_, self._target_kind)
 
     def _default_score(self):
         return "accuracy" if self._target_kind == MULTICLASS else "multilabel_accuracy"
