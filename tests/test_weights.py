@@ -28,12 +28,12 @@ def rare_class(seed, n_rows, n_positive):
     return np.zeros((n_rows, 1)), np.random.default_rng(seed).permutation(y)
 
 
-def learnt_share(X, y, batch_size, epochs, rate, seed, solver="sgd"):
+def learnt_share(X, y, batch_size, epochs, rate, seed, solver="sgd", beta_2=0.999):
     """Probability of the class 1 that a constant learns with balanced classes."""
     model = MLPClassifier(
         (), class_weight="balanced", alpha=0, learning_rate="cosine", tol=0,
         n_iter_no_change=10**6, batch_size=batch_size, max_iter=epochs, solver=solver,
-        learning_rate_init=rate, random_state=seed, n_jobs=1,
+        learning_rate_init=rate, random_state=seed, n_jobs=1, beta_2=beta_2,
     )  # fmt: skip
     return model.fit(X, y).predict_proba(X[:1])[0, 1]
 
@@ -60,15 +60,18 @@ def test_balanced_classes_are_equally_probable(batch_size, epochs, rate):
         ("sgd", 32, 40, 1e-3),
         ("sgd", 200, 100, 1e-2),
         ("sgd", 20000, 300, 0.1),
+        ("adam", 1, 10, 0.01),
         ("adam", 32, 40, 0.01),
         ("adam", 200, 100, 0.01),
         ("adam", 20000, 2000, 0.01),
     ],
 )
 def test_many_rows_of_balanced_classes(solver, batch_size, epochs, rate, n_positive):
+    # Adam's mean of squares forgets a rare row before the next, if not told otherwise.
+    beta_2 = 0.9999 if batch_size == 1 else 0.999
     for seed in range(5):
         X, y = rare_class(seed, 20000, n_positive)
-        share = learnt_share(X, y, batch_size, epochs, rate, seed, solver)
+        share = learnt_share(X, y, batch_size, epochs, rate, seed, solver, beta_2)
         assert share == pytest.approx(0.5, abs=0.02)
 
 

@@ -34,6 +34,7 @@ def dividing_weight(estimator, sample_weight, loss_weight, rows, incremental):
     if sample_weight is None:
         sample_weight = np.ones(len(loss_weight))
     of_rows = slice(None) if rows is None else rows
-    sums = loss_weight[of_rows].sum(), sample_weight[of_rows].sum()
+    weights = loss_weight[of_rows], sample_weight[of_rows]
+    sums = tuple(float(weight.sum()) for weight in weights)
     total, count = resuming.add_weights(estimator, sums, incremental)
     return sample_weight * (total / count)
