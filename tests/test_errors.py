@@ -175,8 +175,8 @@ def test_sample_weights(estimator):
     ("class_weight", "y", "message"),
     [
         ([{0: 1, 1: 1}], Y, "a dict for multiclass y"),
-        ({0: 1, 1: 1}, np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
-        ([{0: 1}], np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
+        ({0: 1, 1: 1}, 1 - np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
+        ([{0: 1}], 1 - np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
         ({0: 1, 7: 1}, Y, "are not in class_weight"),
         ({0: 0, 1: 0, 2: 0}, Y, "(?i)weight.*zero"),
     ],

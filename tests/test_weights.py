@@ -63,7 +63,6 @@ def test_balanced_classes_are_equally_probable(batch_size, epochs, rate):
         ("adam", 1, 10, 0.01),
         ("adam", 32, 40, 0.01),
         ("adam", 200, 100, 0.01),
-        ("adam", 20000, 2000, 0.01),
     ],
 )
 def test_many_rows_of_balanced_classes(solver, batch_size, epochs, rate, n_positive):
