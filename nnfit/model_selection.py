@@ -8,6 +8,7 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.resuming import unchanged_on_error
 from nnfit.population import MOST_AT_ONCE, population
 from nnfit.training import device
 from nnfit.training.side_by_side import side_by_side
@@ -167,7 +168,7 @@ class PopulationSearchCV(BaseSearchCV):
                 f"{given}."
             )
         at_once = MOST_AT_ONCE if self._uses_gpu() else None
-        with population(), side_by_side(at_once):
+        with unchanged_on_error(self), population(), side_by_side(at_once):
             return super().fit(X, y, **params)
 
     def _uses_gpu(self):

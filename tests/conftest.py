@@ -81,7 +81,9 @@ def pytest_configure(config):
 
 def pytest_terminal_summary(terminalreporter):
     """Print the figures of tests.trials, whichever worker they come from."""
-    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports(
+        "failed"
+    )
     for report in reports:
         for name, value in report.user_properties:
             if name == "figure":

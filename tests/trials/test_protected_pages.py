@@ -60,9 +60,7 @@ def work(
     """All numbers that training, validation and prediction compute."""
     os.environ[CPU_VARIABLE] = processor
     rng = np.random.default_rng(0)
-    network, options = structured(
-        name, dtype, sizes, loss=loss, activation=activation
-    )
+    network, options = structured(name, dtype, sizes, loss=loss, activation=activation)
     if "learning_rate_factors" in options:
         options["learning_rate_factors"] = (0.5,) * len(network.layers)
     if "dropout" in options:

@@ -103,7 +103,14 @@ class Worker:
         self._connection, theirs = Pipe()
         self._stderr = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [sys.executable, "-X", "faulthandler", "-c", _PROGRAM, str(theirs.fileno())],
+            [
+                sys.executable,
+                "-X",
+                "faulthandler",
+                "-c",
+                _PROGRAM,
+                str(theirs.fileno()),
+            ],
             pass_fds=[theirs.fileno()],
             env=self._environment,
             cwd=ROOT,
