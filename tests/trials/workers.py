@@ -1,10 +1,12 @@
 """Processes that may crash, hang and be interrupted, and are started again."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import traceback
+from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
@@ -91,9 +93,11 @@ class Worker:
         return self.end(limit)
 
     def close(self):
-        """Kill the process, if there is one."""
+        """Kill the process, if there is one, and those that it has started."""
         if self.process is not None:
-            self.process.kill()
+            for process in group(self.process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
             self.process.wait()
             self._connection.close()
             self._stderr.close()
@@ -117,12 +121,24 @@ class Worker:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
+            start_new_session=True,
         )
         theirs.close()
 
     def _errors(self):
         self._stderr.seek(0)
         return self._stderr.read().decode(errors="replace")[-6000:]
+
+
+def group(leader):
+    """Numbers of the running processes that a worker has started, and its own."""
+    found = []
+    for status in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):  # it has ended meanwhile
+            state, _, number = status.read_text().rsplit(")", 1)[1].split()[:3]
+            if int(number) == leader and state != "Z":
+                found.append(int(status.parent.name))
+    return found
 
 
 def serve(descriptor):
