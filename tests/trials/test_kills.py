@@ -46,9 +46,11 @@ def test_kills_while_compiling(trial, tmp_path):
         if number % 10 == 0:
             shutil.rmtree(cache, ignore_errors=True)
         forget_some(cache, trial.rng)
-        with Worker(NUMBA_CACHE_DIR=cache) as doomed, Worker(
-            NUMBA_CACHE_DIR=cache
-        ) as other, Worker(NUMBA_CACHE_DIR=cache) as later:
+        with (
+            Worker(NUMBA_CACHE_DIR=cache) as doomed,
+            Worker(NUMBA_CACHE_DIR=cache) as other,
+            Worker(NUMBA_CACHE_DIR=cache) as later,
+        ):
             started = time.monotonic()
             doomed.begin(fit, name)
             other.begin(fit, name)
