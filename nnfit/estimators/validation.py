@@ -12,24 +12,14 @@ from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
     validate_data,
 )
 
-from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.custom import custom_activation
+from nnfit.addresses import plain
+from nnfit.estimators.sparse import canonical, check_structure
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def check_fitted(estimator):
-    """Raise NotFittedError before `fit`.
-
-    `check_is_fitted` asks for the estimator's tags, which takes 20 microseconds.
-    """
-    if not hasattr(estimator, "coefs_") and not hasattr(estimator, "members_"):
-        check_is_fitted(estimator, ["coefs_", "members_"], all_or_any=any)
 
 
 def check_X(estimator, X, dtype):
@@ -37,6 +27,7 @@ def check_X(estimator, X, dtype):
     checked = _plain_rows(estimator, X, dtype)
     if checked is not None:
         return checked
+    check_structure(X, "X")
     # A value too large for the dtype becomes inf, which the check then reports.
     with np.errstate(over="ignore"):
         X = validate_data(
@@ -55,12 +46,12 @@ def _plain_rows(estimator, X, dtype):
         or X.dtype not in FLOATS
         or X.ndim != 2
         or len(X) == 0
-        or X.shape[1] != estimator.n_features_in_
+        or X.shape[1] != getattr(estimator, "n_features_in_", None)
         or hasattr(estimator, "feature_names_in_")  # it warns that X has none
     ):
         return None
     with np.errstate(over="ignore"):  # values too large for the dtype become inf
-        X = np.ascontiguousarray(X, dtype)
+        X = plain(X, dtype)
     return X if _has_finite_sum(X) else None
 
 
@@ -85,6 +76,8 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         checked = _plain_rows(estimator, X, dtype)
         if checked is not None:
             return checked, y
+    check_structure(X, "X")
+    check_structure(y, "y")
     with np.errstate(over="ignore"):
         X, y = validate_data(
             estimator,
@@ -105,6 +98,8 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    check_structure(X_val, "X_val")
+    check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
     with np.errstate(over="ignore"):
         X_val = check_array(
@@ -137,14 +132,6 @@ def check_column(y):
     return y
 
 
-def canonical(X):
-    """CSR with sorted indices and no duplicates, without touching the user's."""
-    if issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
 def check_y_range(y, loss):
     """Refuse targets outside the range of a loss."""
     smallest = y.min()
@@ -159,7 +146,7 @@ def check_y_range(y, loss):
 def cast_target(y, dtype):
     """Numeric targets as columns of the compute dtype, finite in it."""
     with np.errstate(over="ignore"):
-        y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+        y = plain(y.reshape(len(y), -1), dtype)
     assert_all_finite(y, input_name="y")
     return y
 
@@ -171,7 +158,7 @@ def check_weights(sample_weight, X, name="sample_weight"):
     weights = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    return check_some_weight(weights, name)
+    return check_some_weight(plain(weights), name)
 
 
 def check_groups(groups, X):
@@ -268,37 +255,3 @@ def _numbers(name, values, of_what, expected, alternative=""):
     if len(numbers) != expected:
         raise ValueError(f"{wanted}, {expected} here, got {len(numbers)}: {values!r}.")
     return numbers
-
-
-def check_activations(activation, n_hidden):
-    """One registry row for every hidden layer.
-
-    Parameters
-    ----------
-    activation : str, callable, or list or tuple of them
-    n_hidden : int
-
-    Returns
-    -------
-    list of Activation
-    """
-    if not isinstance(activation, list | tuple):
-        return [find_activation(activation)] * n_hidden
-    if len(activation) != n_hidden:
-        raise ValueError(
-            f"activation must be one function or a list of one per hidden layer, "
-            f"{n_hidden} here, got {len(activation)}: {activation!r}."
-        )
-    return [find_activation(item) for item in activation]
-
-
-def find_activation(activation):
-    """Registry row of a name or of a user's function."""
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
-    if callable(activation):
-        return custom_activation(activation)
-    raise ValueError(
-        f"activation must hold functions or names among {sorted(ACTIVATIONS)}, got "
-        f"{activation!r}."
-    )
