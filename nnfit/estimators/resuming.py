@@ -38,7 +38,7 @@ def forget(estimator):
 
 @contextmanager
 def unchanged_on_error(estimator):
-    """Undo a fit that fails, so that no estimator is left half fitted."""
+    """Undo a fit or a search that fails, so that nothing is left half fitted."""
     before = vars(estimator).copy()
     curves = list(before.get("history_", {}).values())
     curves += before.get("loss_curve_"), before.get("validation_scores_")
