@@ -328,7 +328,11 @@ class BaseMLP(BaseEstimator, ABC):
             )
 
     def _weights(self):
-        return Weights(self.coefs_, self.intercepts_, getattr(self, "norms_", []))
+        return Weights(
+            list(map(np.asarray, self.coefs_)),
+            list(map(np.asarray, self.intercepts_)),
+            list(map(np.asarray, getattr(self, "norms_", ()))),
+        )
 
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
@@ -403,9 +407,8 @@ class BaseMLP(BaseEstimator, ABC):
     def _check_rows(self, X):
         """Rows to predict, as the engine takes them."""
         by_hand.check_fitted(self)
-        coefs = networks(self)[0].coefs_
-        self._check_outputs(fitted.sizes_of(coefs)[-1])
-        is_single = getattr(coefs[0], "dtype", None) == np.float32
+        dtype = getattr(networks(self)[0].coefs_[0], "dtype", None)
+        is_single = dtype == np.float32
         return check_X(self, X, "float32" if is_single else "float64")
 
     def _outputs(self, whole, X, raw, dropout=None):
@@ -446,8 +449,9 @@ class BaseMLP(BaseEstimator, ABC):
         if X.shape[1] != sizes[0]:
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
-                f"got the shape {np.shape(weights.coefs[0])}."
+                f"got the shape {weights.coefs[0].shape}."
             )
+        self._check_outputs(sizes[-1])
         network = fitted.network_for(
             self._description(), whole._link, sizes, X.dtype.name
         )
