@@ -56,7 +56,8 @@ def test_compiler_that_is_not_installed(monkeypatch):
         toolkit.compiler()
 
 
-def test_package_that_cannot_be_imported(monkeypatch, emulated_gpu):
+def test_package_that_cannot_be_imported(emulated_gpu, monkeypatch):
+    # In this order: what is undone last would put the emulated driver back.
     monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
     problem = toolkit.problem()
     assert "the module cuda.bindings.driver, which cannot be imported" in problem
