@@ -26,6 +26,7 @@ from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.network.description import check_state
 from nnfit.progress import progress_of
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
@@ -220,7 +221,9 @@ class Engine:
         return {"moments": moments, "memory": self._memory.copy()}
 
     def set_state(self, state):
-        """Set what `get_state` returned."""
+        """Set what `get_state` returned; ValueError if it is of another network."""
+        moments = (len(self._state), self._layout.vector_size)
+        check_state(state, moments, self._memory.shape)
         for slot, values in zip(self._state, state["moments"], strict=True):
             self._layout.unflatten(values, slot)
         memory = state["memory"]
@@ -230,7 +233,7 @@ class Engine:
 
     # ------------------------------------------------------------------ data
 
-    def set_data(self, X, y, sample_weight=None, rows=None):
+    def set_data(self, X, y, sample_weight=None, loss_weight=None, rows=None):
         """Point the engine to its training data; nothing is copied.
 
         Parameters
@@ -241,11 +244,15 @@ class Engine:
         y : ndarray of shape (n_samples, n_targets)
             Of the network's dtype, C-contiguous.
         sample_weight : ndarray of shape (n_samples,), default=None
-            float64.
+            float64. Their sum over a batch divides its loss and penalties, and they
+            weigh the statistics of batch normalisation. None for equal ones.
+        loss_weight : ndarray of shape (n_samples,), default=None
+            float64. What the losses of the rows are multiplied by; None for the
+            sample weights.
         rows : ndarray of int64, default=None
             Rows to train on; None for all.
         """
-        self._data = (X, y, sample_weight, rows)
+        self._data = (X, y, sample_weight, loss_weight, rows)
         self._set_up()
 
     def configure(self, settings):
@@ -383,8 +390,8 @@ class Engine:
         Returns
         -------
         loss : float
-            Weighted mean of the rows' losses plus ``alpha / 2`` times the sum of
-            squared weights over the sum of sample weights.
+            Weighted sum of the rows' losses plus ``alpha / 2`` times the sum of
+            squared weights, over the sum of sample weights.
         gradient : ndarray, like `flat`
         """
         self.flat[...] = flat

@@ -255,19 +255,17 @@ class Layout:
             What must live as long as the table: the arrays, or copies of those that
             compiled code would not take.
         """
+        check_arrays(self.layers, weights)
         kept, norms = [], iter(weights.norms)
         arrays = zip(self.layers, weights.coefs, weights.intercepts, strict=True)
         for row, (layer, coef, intercept) in zip(self.rows, arrays, strict=True):
             coef = plain(coef, self.dtype)
             intercept = plain(intercept, self.dtype)
-            norm = None
-            if layer.n_norms:
-                norm = plain(next(norms), self.dtype)
-            check_arrays(layer, coef, intercept, norm)
             table[row + at.COEF] = address(coef, self.dtype)
             table[row + at.INTERCEPT] = address(intercept, self.dtype)
             kept += coef, intercept
-            if norm is not None:
+            if layer.n_norms:
+                norm = plain(next(norms), self.dtype)
                 table[row + at.OUTER_NORMS] = address(norm, self.dtype)
                 kept.append(norm)
         return kept

@@ -1,16 +1,18 @@
 """Regression."""
 
-from numbers import Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
+from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.parameters import POSITIVE, among, interval
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.losses import LOSSES, rows_of
@@ -82,9 +84,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSION_LOSSES)), callable],
-        "huber_delta": [Interval(Real, 0, None, closed="neither")],
-        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "loss": [among(REGRESSION_LOSSES), callable],
+        "huber_delta": POSITIVE,
+        "quantile": [*interval(0, 1, "neither"), "array-like"],
     }
 
     _task, _y_numeric = "regression", True
@@ -152,6 +154,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     ):
         store_arguments(self, locals())
 
+    def _validate_params(self):
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            if not isinstance(self.loss, Integral | list | tuple | np.ndarray):
+                raise
+            # As in scikit-learn, whose classifier has the sizes in the first place.
+            raise InvalidParameterError(
+                f"{error} It is the first argument; sizes of hidden layers need "
+                f"their name, hidden_layer_sizes={self.loss!r}."
+            ) from None
+
     # Targets -----------------------------------------------------------------
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
@@ -194,6 +208,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _default_score(self):
         return "loss" if self._has_levels() else "r2"
+
+    def _check_outputs(self, n_outputs):
+        levels = self._description()["levels"]
+        if levels and len(levels) != n_outputs:
+            raise ValueError(
+                f"coefs_[-1] must have {len(levels)} columns, one for each level of "
+                f"quantile, got {n_outputs}."
+            )
 
     # Fitting -----------------------------------------------------------------
 
@@ -238,8 +260,32 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True)
 
+    @classmethod
+    def from_arrays(cls, coefs, intercepts, *, norms=(), **parameters):
+        """Make a fitted regressor of weights from elsewhere.
+
+        It predicts, and goes on training with ``partial_fit`` or ``warm_start=True``.
+
+        Parameters
+        ----------
+        coefs : list of array-like of shape (n_in, n_out)
+            Weights of every layer, which are copied.
+        intercepts : list of array-like of shape (n_out,)
+        norms : list of array-like, default=()
+            As the attribute ``norms_``, with the parameter ``normalization``.
+        **parameters
+            Of the estimator, such as ``activation``. ``hidden_layer_sizes`` is that of
+            the weights.
+
+        Returns
+        -------
+        MLPRegressor
+        """
+        return cls(**parameters)._take(coefs, intercepts, norms)
+
     # Predicting --------------------------------------------------------------
 
+    @own_arithmetic
     def predict(self, X, n_passes=None, return_std=False):
         """Predict targets.
 
@@ -288,12 +334,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             pinball loss explained, `sklearn.metrics.d2_pinball_score`, averaged over
             the levels. 1 is best.
         """
-        if not self._has_levels():
+        levels = self._description()["levels"]
+        if not levels:
             return super().score(X, y, sample_weight)
-        predictions = self.predict(X).reshape(-1, self.n_outputs_)
+        predictions = self.predict(X).reshape(-1, len(levels))
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
-            for column, level in zip(predictions.T, self._levels(), strict=True)
+            for column, level in zip(predictions.T, levels, strict=True)
         ]
         return float(np.mean(scores))
 

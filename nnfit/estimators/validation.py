@@ -1,7 +1,7 @@
 """Checking and converting what the user passes, at the one boundary."""
 
 import math
-from numbers import Real
+from numbers import Number, Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -12,26 +12,18 @@ from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
     validate_data,
 )
 
 from nnfit.addresses import plain
 from nnfit.estimators.sparse import canonical, check_structure
-from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.custom import custom_activation
 
+#: NumPy has truth values of its own.
+NUMBERS = (Number, np.bool_)
+#: Of weights. Squares of it and of its inverse are finite, and penalties over it.
+LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-
-
-def check_fitted(estimator):
-    """Raise NotFittedError before `fit`.
-
-    `check_is_fitted` asks for the estimator's tags, which takes 20 microseconds.
-    """
-    if not hasattr(estimator, "coefs_") and not hasattr(estimator, "members_"):
-        check_is_fitted(estimator, ["coefs_", "members_"], all_or_any=any)
 
 
 def check_X(estimator, X, dtype):
@@ -58,7 +50,7 @@ def _plain_rows(estimator, X, dtype):
         or X.dtype not in FLOATS
         or X.ndim != 2
         or len(X) == 0
-        or X.shape[1] != estimator.n_features_in_
+        or X.shape[1] != getattr(estimator, "n_features_in_", None)
         or hasattr(estimator, "feature_names_in_")  # it warns that X has none
     ):
         return None
@@ -88,6 +80,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         checked = _plain_rows(estimator, X, dtype)
         if checked is not None:
             return checked, y
+    check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
     with np.errstate(over="ignore"):
@@ -102,7 +95,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
             order="C",
             reset=reset,
         )
-    return canonical(X), check_column(y)
+    return canonical(X), check_column(y, y_numeric)
 
 
 def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
@@ -110,6 +103,7 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    check_objects(y_val, "y_val", y_numeric)
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
@@ -132,13 +126,43 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
         estimator=estimator,
         input_name="y_val",
     )
-    y_val = check_column(y_val)
+    y_val = check_column(y_val, y_numeric)
     check_consistent_length(X_val, y_val)
     return canonical(X_val), y_val
 
 
-def check_column(y):
-    """A column vector as a vector, with scikit-learn's warning."""
+def check_objects(y, name, y_numeric):
+    """Refuse what is no target among Python's objects: texts as numbers, None, NaN.
+
+    What else may be wrong with them is for scikit-learn to say.
+    """
+    if y is None or issparse(y):
+        return
+    try:
+        values = np.asarray(y)
+    except ValueError:  # rows of different lengths
+        return
+    if values.dtype.kind not in ("OUSMmV" if y_numeric else "O"):
+        return
+    wanted, kinds = ("numbers", NUMBERS) if y_numeric else ("labels", object)
+    values = values.ravel().tolist()
+    for value in values:
+        is_missing = value is None or (isinstance(value, Real) and value != value)
+        if is_missing or not isinstance(value, kinds):
+            raise ValueError(f"{name} must hold {wanted}, got {value!r}.")
+    texts = [isinstance(value, str) for value in values]
+    if any(texts) and not all(texts):
+        other = values[texts.index(False)]
+        raise ValueError(
+            f"{name} must hold labels of one kind, got {values[texts.index(True)]!r} "
+            f"and {other!r}, which have no order. Convert them to str."
+        )
+
+
+def check_column(y, y_numeric):
+    """A column vector as a vector, with scikit-learn's warning; numbers are dense."""
+    if issparse(y) and (y_numeric or y.shape[1] == 1):
+        y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1 and not issparse(y):
         return column_or_1d(y, warn=True)
     return y
@@ -170,7 +194,7 @@ def check_weights(sample_weight, X, name="sample_weight"):
     weights = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    return check_some_weight(plain(weights), name)
+    return check_sum_of_weights(plain(weights), name)
 
 
 def check_groups(groups, X):
@@ -186,12 +210,19 @@ def check_groups(groups, X):
     return groups.ravel()
 
 
-def check_some_weight(weights, name):
-    """Refuse weights that are all zero, which leave nothing to train on."""
+def check_sum_of_weights(weights, name):
+    """Refuse weights that are all zero, or that cannot be added up and squared."""
     # scikit-learn 1.9 refuses them by itself, 1.7 does not.
     if not weights.any():
         raise ValueError(
             f"{name} must contain at least one non-zero weight, got only zeros."
+        )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not 1.0 / LARGEST_SUM <= total <= LARGEST_SUM:
+        raise ValueError(
+            f"{name} must have a sum between {1.0 / LARGEST_SUM:g} and "
+            f"{LARGEST_SUM:g}, got {total:g}. Divide the weights by the largest one."
         )
     return weights
 
@@ -267,37 +298,3 @@ def _numbers(name, values, of_what, expected, alternative=""):
     if len(numbers) != expected:
         raise ValueError(f"{wanted}, {expected} here, got {len(numbers)}: {values!r}.")
     return numbers
-
-
-def check_activations(activation, n_hidden):
-    """One registry row for every hidden layer.
-
-    Parameters
-    ----------
-    activation : str, callable, or list or tuple of them
-    n_hidden : int
-
-    Returns
-    -------
-    list of Activation
-    """
-    if not isinstance(activation, list | tuple):
-        return [find_activation(activation)] * n_hidden
-    if len(activation) != n_hidden:
-        raise ValueError(
-            f"activation must be one function or a list of one per hidden layer, "
-            f"{n_hidden} here, got {len(activation)}: {activation!r}."
-        )
-    return [find_activation(item) for item in activation]
-
-
-def find_activation(activation):
-    """Registry row of a name or of a user's function."""
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
-    if callable(activation):
-        return custom_activation(activation)
-    raise ValueError(
-        f"activation must hold functions or names among {sorted(ACTIVATIONS)}, got "
-        f"{activation!r}."
-    )

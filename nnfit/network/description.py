@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import Loss
 
@@ -14,6 +16,26 @@ ITEM_SIZE = {"float32": 4, "float64": 8}
 EPSILON = 1e-5
 #: A batch whose rows but one have no weight, up to rounding, has no variance.
 SMALLEST_SPREAD = 1e-7
+
+
+def spread_of_weights(total, squares):
+    """1 - the sum of the squared parts of a batch's weights.
+
+    Parameters
+    ----------
+    total, squares : float or ndarray
+        Sums of the weights and of their squares.
+
+    Returns
+    -------
+    float or ndarray
+        0 where there is no weight, or too little to be squared.
+    """
+    square = np.square(total)
+    known = square > 0.0
+    return np.where(known, 1.0 - squares / np.where(known, square, 1.0), 0.0)
+
+
 #: Part of the way from the running statistics of batch normalisation to those of a
 #: batch, as in PyTorch; less for a last batch of fewer rows.
 STATISTICS_MOMENTUM = 0.1
@@ -82,33 +104,74 @@ class Layer:
         return {None: 0, "layer": 1, "batch": 3}[self.normalization]
 
 
-def check_arrays(layer, coef, intercept, norm=None):
-    """See that arrays are those of a layer.
+def check_arrays(layers, weights):
+    """See that arrays are those of the layers of a network.
 
     Parameters
     ----------
-    layer : object
+    layers : sequence of object
         With `n_in`, `n_out` and `n_norms`.
-    coef, intercept : ndarray
-    norm : ndarray, default=None
-        Of a normalised layer.
+    weights : Weights
 
     Raises
     ------
     ValueError
-        If one has another shape.
+        If there are more or fewer, or one has another shape.
     """
-    expected = (layer.n_in, layer.n_out)
-    if coef.shape != expected or intercept.shape != expected[1:]:
+    coefs, intercepts, norms = weights
+    normalised = [layer for layer in layers if layer.n_norms]
+    _check_number("coefs_", coefs, layers)
+    _check_number("intercepts_", intercepts, layers)
+    _check_number("norms_", norms, normalised, "normalised ")
+    for layer, coef, intercept in zip(layers, coefs, intercepts, strict=True):
+        expected = (layer.n_in, layer.n_out)
+        if coef.shape != expected or intercept.shape != expected[1:]:
+            raise ValueError(
+                f"A layer of {layer.n_in} inputs and {layer.n_out} units needs weights "
+                f"of shape {expected} and intercepts of {expected[1:]}, got "
+                f"{coef.shape} and {intercept.shape}."
+            )
+    for layer, norm in zip(normalised, norms, strict=True):
+        expected = (layer.n_norms, layer.n_out)
+        if norm.shape != expected:
+            raise ValueError(
+                f"A normalised layer of {layer.n_out} units needs norms of shape "
+                f"{expected}, got {norm.shape}."
+            )
+
+
+def _check_number(name, arrays, layers, kind=""):
+    if len(arrays) != len(layers):
         raise ValueError(
-            f"A layer of {layer.n_in} inputs and {layer.n_out} units needs weights of "
-            f"shape {expected} and intercepts of {expected[1:]}, got {coef.shape} and "
-            f"{intercept.shape}."
+            f"{name} must hold an array for each of {len(layers)} {kind}layers, got "
+            f"{len(arrays)}."
         )
-    if layer.n_norms and norm.shape != (layer.n_norms, layer.n_out):
+
+
+def check_state(state, moments, memory):
+    """See that what an optimizer has gathered belongs to a network.
+
+    Parameters
+    ----------
+    state : dict of ndarray
+        From `Engine.get_state`.
+    moments, memory : tuple of int
+        Shapes of the arrays, of which the second of `memory` may differ: layers had
+        rates of their own, or have.
+
+    Raises
+    ------
+    ValueError
+        If the arrays have other shapes.
+    """
+    shapes = np.shape(state["moments"]), np.shape(state["memory"])
+    free = len(memory) == len(shapes[1]) and shapes[1][1] > 0
+    if shapes[0] != moments or not free or shapes[1][::2] != memory[::2]:
         raise ValueError(
-            f"A normalised layer of {layer.n_out} units needs norms of shape "
-            f"{(layer.n_norms, layer.n_out)}, got {norm.shape}."
+            f"The state of the optimizer must have arrays of the shapes {moments} and "
+            f"{memory} for this network, got {shapes[0]} and {shapes[1]}. If coefs_ "
+            "have been set to arrays of another size, make an estimator of them with "
+            "from_arrays: its optimizer begins anew."
         )
 
 
