@@ -394,7 +394,8 @@ class BaseMLP(BaseEstimator, ABC):
         Training notices in the forward pass of a step what the step before has done.
         """
         arrays = (*self.coefs_, *self.intercepts_)
-        if max(abs(array).max() for array in arrays) < LARGE_WEIGHT:
+        # Without absolute values, which would be another copy of the largest array.
+        if all(-LARGE_WEIGHT < a.min() and a.max() < LARGE_WEIGHT for a in arrays):
             return
         try:
             self._outputs(self, X, True)
