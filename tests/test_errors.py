@@ -66,6 +66,26 @@ def test_parameters_that_do_not_fit_together(parameters, message):
         MLPRegressor(**QUICK | parameters).fit(X, Y)
 
 
+def test_options_have_an_order():
+    message = r"a str among {'batch', 'layer'} or None. Got 'group' instead"
+    with pytest.raises(InvalidParameterError, match=message):
+        MLPRegressor(normalization="group").fit(X, Y)
+    for estimator in (MLPClassifier, MLPRegressor):
+        for constraints in estimator._parameter_constraints.values():
+            for options in constraints:
+                assert not isinstance(getattr(options, "options", ()), set) or (
+                    len(options.options) == 1
+                )
+
+
+@pytest.mark.parametrize("sizes", [(100,), [5, 5], 64, np.array([3])], ids=str)
+def test_sizes_in_the_place_of_the_loss(sizes):
+    message = r"'loss' parameter of MLPRegressor must be .*first argument; sizes of hid"
+    for call in (MLPRegressor(sizes).fit, MLPRegressor(sizes).partial_fit):
+        with pytest.raises(InvalidParameterError, match=message):
+            call(X, Y)
+
+
 @ignore_convergence
 def test_a_search_reports_the_parameter():
     search = GridSearchCV(
@@ -175,8 +195,8 @@ def test_sample_weights(estimator):
     ("class_weight", "y", "message"),
     [
         ([{0: 1, 1: 1}], Y, "a dict for multiclass y"),
-        ({0: 1, 1: 1}, np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
-        ([{0: 1}], np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
+        ({0: 1, 1: 1}, 1 - np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
+        ([{0: 1}], 1 - np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
         ({0: 1, 7: 1}, Y, "are not in class_weight"),
         ({0: 0, 1: 0, 2: 0}, Y, "(?i)weight.*zero"),
     ],
@@ -195,7 +215,7 @@ def test_class_weights(class_weight, y, message):
         ({"X_val": X[:, :2], "y_val": Y}, "X has 2 features, but MLPClassifier is"),
         ({"X_val": X * np.nan, "y_val": Y}, "Input X_val contains NaN"),
         ({"X_val": X, "y_val": Y[:9]}, "inconsistent numbers of samples"),
-        ({"X_val": X, "y_val": Y + 1}, "`y` has classes not in `self.classes_`"),
+        ({"X_val": X, "y_val": Y + 1}, "`y_val` has classes not in `self.classes_`"),
         ({"X_val": X[:1], "y_val": Y[:1]}, "The validation set is too small"),
     ],
 )

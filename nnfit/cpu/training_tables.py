@@ -9,7 +9,7 @@ from nnfit.cpu.settings import fill
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import Tables
 from nnfit.cpu.training_plans import training_plan
-from nnfit.network.description import SMALLEST_SPREAD
+from nnfit.network.description import SMALLEST_SPREAD, spread_of_weights
 
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192
@@ -27,7 +27,7 @@ class TrainingTables(Tables):
     target : nnfit.cpu.target.Target
     settings : nnfit.engine_settings.EngineSettings
     data : tuple
-        X, y, sample weights or None, numbers of rows or None.
+        X, y, sample weights or None, loss weights or None, numbers of rows or None.
     flat, average : ndarray
         Parameters, and their running average or None.
     state : list of ndarray
@@ -50,7 +50,7 @@ class TrainingTables(Tables):
         self, network, solver, target, settings, data, flat, average, state, memory,
         n_threads,
     ):  # fmt: skip
-        X, y, sample_weight, rows = data
+        X, y, sample_weight, loss_weight, rows = data
         self._weights = sample_weight, rows
         features = settings.features(solver)
         on_entries = is_sparse(X) and not features.augments
@@ -68,7 +68,7 @@ class TrainingTables(Tables):
         self._kept.append(self.set_X(X, on_entries))
         if on_entries:
             self._add_columns(X, batch)
-        self.set_targets(X.shape[0], y, sample_weight)
+        self.set_targets(X.shape[0], y, sample_weight, loss_weight)
         ints[at.ROWS] = self.keep(rows, np.int64)
         self.order = None
         if settings.shuffle or rows is not None:
@@ -150,5 +150,5 @@ class TrainingTables(Tables):
             return float(batch), 1.0 - 1.0 / batch
         chosen = slice(position, position + batch)
         weight = weight[chosen if rows is None else rows[chosen]]
-        total = float(weight.sum())
-        return total, 1.0 - float(weight @ weight) / total**2 if total else 0.0
+        total = weight.sum()
+        return float(total), float(spread_of_weights(total, weight @ weight))

@@ -21,7 +21,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from nnfit.estimators import resuming
-from nnfit.estimators.settings import batch_rows
+from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -76,7 +76,7 @@ def train_members(
     n_members = estimator.n_members
     operations = 3 * operations_per_row(network, X)
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
-    epochs = 1 if incremental else int(estimator.max_iter)
+    epochs = 1 if incremental else most_epochs(estimator)
     total = n_members * X.shape[0] * epochs * operations
     where = estimator.device_
     threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)

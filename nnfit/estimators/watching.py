@@ -1,12 +1,18 @@
 """Validation data: what training watches while it goes on."""
 
+import math
+from contextlib import nullcontext
+
+import numpy as np
 from sklearn.metrics import check_scoring
 
+from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.overflow import Overflow
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.training.loop import Validation
-from nnfit.training.splits import group_split, validation_split
+from nnfit.training.splits import group_split, split_every_class, validation_split
 
 
 def given_validation(estimator, given, dtype, n_columns):
@@ -39,7 +45,7 @@ def given_validation(estimator, given, dtype, n_columns):
         raise ValueError(
             f"y_val must have {n_columns} columns as y, got {target.shape[1]}."
         )
-    loss_weight = estimator._loss_weights(y, sample_weight)
+    loss_weight = estimator._loss_weights(y, sample_weight, "sample_weight_val")
     return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
 
 
@@ -60,21 +66,25 @@ def split_validation(estimator, data, groups, random_state):
     validation : Validation
         The other rows; copied only for a scorer of scikit-learn's.
     """
-    _, _, target, sample_weight, _ = data
+    _, y, target, _, loss_weight = data
     fraction = estimator.validation_fraction
     random_state = resuming.split_random_state(estimator, random_state)
     if groups is not None:
         split = group_split(groups, fraction, random_state)
     else:
-        labels = estimator._stratify(target)
+        labels = estimator._stratify(y, target)
         split = validation_split(len(target), fraction, random_state, labels)
+        if _needs_every_class(estimator) and estimator._missing_classes(y[split[1]]):
+            labels = estimator._stratify(y, target, every=True)
+            if labels is not None:
+                split = split_every_class(labels, fraction, random_state) or split
     train_rows, validation_rows = split
-    if sample_weight is not None:
+    if loss_weight is not None:
         parts = {"training": train_rows, "validation": validation_rows}
         for part, rows in parts.items():
-            if not sample_weight[rows].any():
+            if not loss_weight[rows].any():
                 raise ValueError(
-                    f"sample_weight of all {part} samples of the split by "
+                    f"The weight of all {part} samples of the split by "
                     "validation_fraction is zero. Pass X_val and y_val, or leave out "
                     "samples of no weight."
                 )
@@ -83,16 +93,31 @@ def split_validation(estimator, data, groups, random_state):
 
 def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
-    score = "loss" if estimator.scoring == "loss" else estimator._default_score()
+    score, try_first = "loss", False
+    if estimator.scoring != "loss":
+        score = estimator._default_score()
     if estimator.scoring not in (None, "loss"):
         data = (X, y, sample_weight)
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, *data)
-    return Validation(X, target, loss_weight, rows, score)
+        # Not a function of the user's, which may count its calls; nor numbers, which
+        # may be of use, such as positive, after an epoch only.
+        of_classes = isinstance(estimator.scoring, str) and not estimator._y_numeric
+        try_first = of_classes and not hasattr(estimator, "coefs_")
+    return Validation(X, target, loss_weight, rows, score, try_first)
+
+
+def _needs_every_class(estimator):
+    """Whether the score compares columns, one for a class, with the classes of rows."""
+    if estimator.scoring in (None, "loss"):
+        return False
+    scorer = check_scoring(estimator, scoring=estimator.scoring)
+    return getattr(scorer, "_response_method", "predict") != "predict"
 
 
 def _scikit_learn_score(estimator, X, y, sample_weight):
+    missing = estimator._missing_classes(y)
     scorer = check_scoring(estimator, scoring=estimator.scoring)
     check_scorer(estimator, scorer)
     # A copy predicts for the scorer: the estimator itself is as before until the fit
@@ -103,9 +128,39 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
+    of_user = callable(estimator.scoring)
+
     def score(engine):
         arrays = engine.get_weights(engine.evaluated())
         view.coefs_, view.intercepts_, view.norms_ = arrays
-        return scorer(view, X, y, **weights)
+        try:
+            with arithmetic_of_caller() if of_user else nullcontext():
+                value = scorer(view, X, y, **weights)
+        except Overflow:  # the training may yet end with the best weights before
+            return math.nan
+        except ValueError as error:
+            if missing:
+                raise ValueError(_advice(estimator, y, missing)) from error
+            if of_user:
+                raise
+            raise ValueError(
+                f"scoring={estimator.scoring!r} cannot score the validation data: "
+                f"{error}"
+            ) from error
+        if missing and estimator.early_stopping and np.isnan(value):
+            raise ValueError(_advice(estimator, y, missing))
+        return value
 
     return score
+
+
+def _advice(estimator, y, missing):
+    """What to do about classes that validation data lack and a score needs."""
+    lack = f"have no row of the classes {missing}"
+    if y.ndim == 2:
+        lack = f"have only rows with, or only rows without, the labels {missing}"
+    return (
+        f"scoring={estimator.scoring!r} needs rows of every class, but the validation "
+        f"data {lack}. Pass X_val and y_val that have them, raise validation_fraction, "
+        "or choose another score, for example scoring='loss'."
+    )

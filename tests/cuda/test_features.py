@@ -36,11 +36,12 @@ MODULES = cuda, numpy_engine
 
 
 def weights_of(n_rows):
-    """Weights of rows of which some, and the whole second batch, are 0."""
-    weight = np.random.default_rng(3).integers(0, 3, size=n_rows).astype(np.float64)
+    """Weights of rows of which some, and the whole second batch, are 0; of losses."""
+    rng = np.random.default_rng(3)
+    weight = rng.integers(0, 3, size=n_rows).astype(np.float64)
     weight[BATCH : 2 * BATCH] = 0.0
     weight[2 * BATCH :] = 1.0
-    return weight
+    return weight, weight * rng.integers(0, 4, size=n_rows)
 
 
 @pairwise(
@@ -61,7 +62,7 @@ def test_every_feature_trains_as_the_reference(
     if is_sparse:
         X[np.random.default_rng(0).uniform(size=X.shape) > 0.4] = 0.0
         X = scipy.sparse.csr_array(X)
-    data = (X, y, weights_of(25)) if weighted else (X, y)
+    data = (X, y, *weights_of(25)) if weighted else (X, y)
     if chosen:
         options["rows"] = np.random.default_rng(4).permutation(25)[:19]
     with tiles.small_gpu(launches=launches) as gpu:
@@ -80,7 +81,7 @@ def test_every_feature_trains_as_the_reference(
 def bits_of(name, module=cuda, epochs=2, prepare=None, **options):
     """Losses of a training, and all that it leaves."""
     network, more = structured(name, "float32", sizes=SIZES)
-    data = (*make_data(network, 25), weights_of(25))
+    data = (*make_data(network, 25), *weights_of(25))
     options = {**more, "shuffle": True, "batch_size": BATCH, **options}
     engine = make_engine(module, network, data, **options)
     if prepare is not None:
@@ -109,7 +110,7 @@ def test_no_feature_depends_on_the_number_of_blocks(name):
 @in_turn(name=BY_KERNEL_OR_SLOW, launches=[False, True])
 def test_short_calls_train_as_long_ones(name, launches):
     def shorten(engine):
-        engine._batches_in = lambda seconds: 2
+        engine._batches_in = lambda seconds, n_blocks: 2
 
     with tiles.small_gpu(launches=launches):
         long, short = (bits_of(name, epochs=4, prepare=p) for p in (None, shorten))
@@ -118,7 +119,7 @@ def test_short_calls_train_as_long_ones(name, launches):
 
 def test_losses_do_not_depend_on_where_calls_begin():
     def shorten(engine):
-        engine._batches_in = lambda seconds: 1
+        engine._batches_in = lambda seconds, n_blocks: 1
 
     network = make_network((17, 30, 3), loss="softmax")
     data = make_data(network, 12)
