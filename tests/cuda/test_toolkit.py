@@ -56,13 +56,14 @@ def test_compiler_that_is_not_installed(monkeypatch):
         toolkit.compiler()
 
 
-def test_package_that_cannot_be_imported(emulated_gpu, monkeypatch):
-    # In this order: what is undone last would put the emulated driver back.
-    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
-    problem = toolkit.problem()
+def test_package_that_cannot_be_imported(emulated_gpu):
+    # Undone before the emulated driver goes, or it would be put back after.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "cuda.bindings.driver", None)
+        problem = toolkit.problem()
+        assert toolkit.device_count() == 0
     assert "the module cuda.bindings.driver, which cannot be imported" in problem
     assert 'pip install "nnfit[cuda]"' in problem
-    assert toolkit.device_count() == 0
 
 
 @pytest.mark.parametrize("is_there", [True, False])
