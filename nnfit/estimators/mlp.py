@@ -16,6 +16,11 @@ from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
+from nnfit.estimators.standardising import (
+    check_features,
+    find_features,
+    standardised,
+)
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import (
     check_activations,
@@ -156,7 +161,15 @@ class BaseMLP(BaseEstimator, ABC):
         return self
 
     def _train(
-        self, X, y, sample_weight, given, incremental, classes=None, groups=None
+        self,
+        X,
+        y,
+        sample_weight,
+        given,
+        incremental,
+        classes=None,
+        groups=None,
+        features=None,
     ):
         is_given = any(item is not None for item in given)
         if self.early_stopping and incremental and not is_given:
@@ -169,12 +182,17 @@ class BaseMLP(BaseEstimator, ABC):
         check_combinations(self, optimizer, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
+        as_given = X
         X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
         sample_weight = check_weights(sample_weight, X)
         groups = check_groups(groups, X)
         if incremental and self.early_stopping and getattr(self, "stopped_", False):
             self.n_iter_ = 0
             return
+        if first_pass:
+            resuming.forget(self)
+            self.t_ = 0
+        X = self._standardise(as_given, X, first_pass, features)
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
@@ -187,14 +205,11 @@ class BaseMLP(BaseEstimator, ABC):
         data_driven = first_pass and self.initialization == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass)
-        if first_pass:
-            resuming.forget(self)
-            self.t_ = 0
         self._set_structure(network)
 
         rows, validation = None, None
         if is_given:
-            validation = given_validation(self, given, dtype, target.shape[1])
+            validation = given_validation(self, given, (X, target), features is None)
         elif splits:
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, groups, random_state)
@@ -231,9 +246,40 @@ class BaseMLP(BaseEstimator, ABC):
         self._seed = seed
         self._calibrate(validation)
 
+    def _standardise(self, given, X, first_pass, features=None):
+        """Training data as the network takes them; sets how, in the first call.
+
+        Parameters
+        ----------
+        given : array-like or sparse matrix
+            As passed to `fit`.
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+            The same, checked.
+        first_pass : bool
+        features : dict, default=None
+            The rows of a member of an ensemble are standardised: by these, see
+            `find_features`, or by nothing if it is empty.
+
+        Returns
+        -------
+        ndarray or CSR matrix
+        """
+        if first_pass:
+            found = features
+            if features is None:
+                found = find_features(self, given, X)
+            self._fitted = {"features": found or None, "targets": None}
+        if features is not None:
+            return X
+        X = standardised(self._fitted["features"], given, X)
+        if not first_pass:
+            check_features(self, X)
+        return X
+
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
-        self._fitted = self._description(network)
+        description = self._description(network)
+        self._fitted = {**self._fitted, **description, "dtype": network.dtype}
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
         self._link = network.loss.link
@@ -290,7 +336,7 @@ class BaseMLP(BaseEstimator, ABC):
                 f"residual or the number of outputs in y have changed. {new}."
             )
         now = self._description(network)
-        changed = fitted.differences(self._fitted, now)
+        changed = fitted.differences(now, self._fitted)
         if changed:
             before, after = (
                 ", ".join(f"{name}={each[name]!r}" for name in changed)
@@ -302,7 +348,16 @@ class BaseMLP(BaseEstimator, ABC):
             )
 
     def _weights(self):
-        return Weights(self.coefs_, self.intercepts_, self.norms_)
+        """Those of the network, whose outputs have a unit and a zero of their own."""
+        weights = Weights(self.coefs_, self.intercepts_, self.norms_)
+        return fitted.without_units(
+            weights, self._fitted["targets"], self._fitted["dtype"]
+        )
+
+    def _set_weights(self, weights):
+        """Set the attributes that `_weights` reads."""
+        weights = fitted.in_units(weights, self._fitted["targets"])
+        self.coefs_, self.intercepts_, self.norms_ = weights
 
     def _optimizer(self):
         if self.solver == "lbfgs":
@@ -316,7 +371,7 @@ class BaseMLP(BaseEstimator, ABC):
         engine.configure(settings.engine)
         if self.solver == "lbfgs":
             loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
-            weights = engine.get_weights()
+            self._set_weights(engine.get_weights())
         else:
             record.watch(settings.early_stopping)
             best_score = record.best_validation_score
@@ -335,22 +390,21 @@ class BaseMLP(BaseEstimator, ABC):
             self.best_validation_score_ = record.best_validation_score
             self.t_ += record.n_iter * n_rows
             n_batches = record.n_iter * -(-n_rows // settings.engine.batch_size)
-            resuming.remember(
-                self, engine, settings, record, n_batches, weights, restored
-            )
+            self._set_weights(weights)
+            resuming.remember(self, engine, settings, record, n_batches, restored)
         self.loss_ = loss
         self.n_iter_ = record.n_iter
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
-        self.coefs_, self.intercepts_, self.norms_ = weights
 
     # Predicting --------------------------------------------------------------
 
     def _check_rows(self, X):
         """Rows to predict, as the engine takes them."""
         check_fitted(self)
-        is_double = networks(self)[0].coefs_[0].dtype == np.float64
-        return check_X(self, X, "float64" if is_double else "float32")
+        is_double = networks(self)[0]._weights().coefs[0].dtype == np.float64
+        checked = check_X(self, X, "float64" if is_double else "float32")
+        return standardised(self._fitted["features"], X, checked)
 
     def _outputs(self, whole, X, raw, dropout=None):
         """Outputs of a single network.
@@ -383,7 +437,7 @@ class BaseMLP(BaseEstimator, ABC):
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
         with threads as n_threads:
-            return device.load_engine(where).predict(
+            outputs = device.load_engine(where).predict(
                 network,
                 weights,
                 X,
@@ -391,6 +445,7 @@ class BaseMLP(BaseEstimator, ABC):
                 n_threads=n_threads,
                 dropout=dropout,
             )
+        return fitted.outputs_in_units(outputs, self._fitted["targets"])
 
     # scikit-learn's conventions ----------------------------------------------
 

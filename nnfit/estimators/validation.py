@@ -153,10 +153,16 @@ def check_y_range(y, loss):
         )
 
 
-def cast_target(y, dtype):
-    """Numeric targets as columns of the compute dtype, finite in it."""
+def cast_target(y, dtype, targets=None):
+    """Numeric targets as columns of the compute dtype, finite in it.
+
+    Shifted and scaled before, if `targets` says so, see `find_targets`.
+    """
+    y = y.reshape(len(y), -1)
+    if targets is not None:
+        y = (y - targets["shift"]) / targets["scale"]
     with np.errstate(over="ignore"):
-        y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+        y = np.ascontiguousarray(y, dtype=dtype)
     assert_all_finite(y, input_name="y")
     return y
 

@@ -4,12 +4,14 @@ from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.standardising import standardised
 from nnfit.estimators.validation import check_validation_data, check_weights
+from nnfit.network.fitted import loss_unit
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, validation_split
 
 
-def given_validation(estimator, given, dtype, n_columns):
+def given_validation(estimator, given, training, is_raw):
     """Check ``X_val, y_val, sample_weight_val`` of ``fit`` and prepare to watch them.
 
     Parameters
@@ -17,16 +19,20 @@ def given_validation(estimator, given, dtype, n_columns):
     estimator : BaseMLP
         Being fitted; knows its classes already.
     given : tuple
-    dtype : str
-    n_columns : int
-        Of the encoded training targets.
+    training : tuple
+        Features and encoded targets of the training data.
+    is_raw : bool
+        Whether nobody has standardised ``X_val`` yet.
 
     Returns
     -------
     Validation
     """
-    X, y, sample_weight = given
-    X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
+    as_given, y, sample_weight = given
+    dtype, n_columns = training[0].dtype.name, training[1].shape[1]
+    X, y = check_validation_data(estimator, as_given, y, dtype, estimator._y_numeric)
+    if is_raw:
+        X = standardised(estimator._fitted["features"], as_given, X)
     if estimator.early_stopping and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
@@ -89,7 +95,8 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, *data)
-    return Validation(X, target, loss_weight, rows, score)
+    unit = loss_unit(estimator._loss_row()[0], estimator._fitted["targets"])
+    return Validation(X, target, loss_weight, rows, score, unit)
 
 
 def _scikit_learn_score(estimator, X, y, sample_weight):
@@ -99,13 +106,14 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))
     view.__dict__.update(vars(estimator))
+    view._fitted = {**estimator._fitted, "features": None}  # of X they are done
     for name in ("feature_names_in_", "temperature_"):  # nor is it calibrated yet
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
     def score(engine):
         arrays = engine.get_weights(engine.evaluated())
-        view.coefs_, view.intercepts_, view.norms_ = arrays
+        view._set_weights(arrays)
         return scorer(view, X, y, **weights)
 
     return score
