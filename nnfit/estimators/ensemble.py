@@ -21,7 +21,7 @@ from sklearn.utils import check_random_state
 
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows
-from nnfit.estimators.standardising import standardised
+from nnfit.estimators.standardising import standardised, training_rows
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -64,7 +64,7 @@ def train_members(
     sample_weight = check_weights(sample_weight, X)
     if first_pass:
         resuming.forget(estimator)
-    X = estimator._standardise(as_given, X, first_pass)
+    X = training_rows(estimator, as_given, X, first_pass)
     features = estimator._fitted["features"]
     if any(item is not None for item in given[:2]):
         X_val, y_val = check_validation_data(

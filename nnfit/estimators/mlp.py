@@ -16,11 +16,7 @@ from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
-from nnfit.estimators.standardising import (
-    check_features,
-    find_features,
-    standardised,
-)
+from nnfit.estimators.standardising import standardised, training_rows
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import (
     check_activations,
@@ -31,7 +27,11 @@ from nnfit.estimators.validation import (
     check_X_y,
     hidden_sizes,
 )
-from nnfit.estimators.watching import given_validation, split_validation
+from nnfit.estimators.watching import (
+    check_alike,
+    given_validation,
+    split_validation,
+)
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Weights, fitted, initial_weights
 from nnfit.training import device
@@ -192,7 +192,7 @@ class BaseMLP(BaseEstimator, ABC):
         if first_pass:
             resuming.forget(self)
             self.t_ = 0
-        X = self._standardise(as_given, X, first_pass, features)
+        X = training_rows(self, as_given, X, first_pass, features)
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
@@ -210,6 +210,8 @@ class BaseMLP(BaseEstimator, ABC):
         rows, validation = None, None
         if is_given:
             validation = given_validation(self, given, (X, target), features is None)
+            if first_pass:
+                check_alike(X, validation.X)
         elif splits:
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, groups, random_state)
@@ -245,36 +247,6 @@ class BaseMLP(BaseEstimator, ABC):
             self._run(engine, settings, validation, n_rows)
         self._seed = seed
         self._calibrate(validation)
-
-    def _standardise(self, given, X, first_pass, features=None):
-        """Training data as the network takes them; sets how, in the first call.
-
-        Parameters
-        ----------
-        given : array-like or sparse matrix
-            As passed to `fit`.
-        X : ndarray or CSR matrix of shape (n_samples, n_features)
-            The same, checked.
-        first_pass : bool
-        features : dict, default=None
-            The rows of a member of an ensemble are standardised: by these, see
-            `find_features`, or by nothing if it is empty.
-
-        Returns
-        -------
-        ndarray or CSR matrix
-        """
-        if first_pass:
-            found = features
-            if features is None:
-                found = find_features(self, given, X)
-            self._fitted = {"features": found or None, "targets": None}
-        if features is not None:
-            return X
-        X = standardised(self._fitted["features"], given, X)
-        if not first_pass:
-            check_features(self, X)
-        return X
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
@@ -396,6 +368,22 @@ class BaseMLP(BaseEstimator, ABC):
         self.n_iter_ = record.n_iter
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
+
+    @property
+    def feature_shifts_(self):
+        """What is subtracted from every feature."""
+        return self._filled("shift", 0.0)
+
+    @property
+    def feature_scales_(self):
+        """What every feature is divided by after that."""
+        return self._filled("scale", 1.0)
+
+    def _filled(self, name, value):
+        values = np.full(self.n_features_in_, value)
+        if self._fitted["features"] is not None:
+            values[self._fitted["features"]["columns"]] = self._fitted["features"][name]
+        return values
 
     # Predicting --------------------------------------------------------------
 

@@ -384,6 +384,9 @@ intercepts_ : list of ndarray of shape (n_out,)
 norms_ : list of ndarray of shape (1, n_out) or (3, n_out)
     Of every normalised layer the scale, and with batch normalisation also the running
     mean and variance; empty without normalisation.
+feature_shifts_, feature_scales_ : ndarray of shape (`n_features_in_`,)
+    What is subtracted from the features, and what they are divided by then, before the
+    first layer: 0 and 1 except for columns that lie far from zero.
 n_features_in_ : int
     Number of features seen in `fit`.
 feature_names_in_ : ndarray of shape (`n_features_in_`,)

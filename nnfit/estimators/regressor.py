@@ -162,7 +162,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if first_pass:
             self._fitted["targets"] = find_targets(y, loss)
         else:
-            check_targets(self._fitted["targets"], y)
+            check_targets(self._fitted["targets"], y, loss)
         return y
 
     def _check_target_again(self, y):

@@ -46,25 +46,50 @@ CURE_OF_Y = (
 # Features --------------------------------------------------------------------
 
 
-def find_features(estimator, given, X):
-    """What to do with the columns of the first training data.
+def training_rows(estimator, given, X, first_pass, features=None):
+    """Training data as the network takes them; sets how, in the first call.
 
     Parameters
     ----------
     estimator : BaseMLP
     given : array-like or sparse matrix
-        As the user has passed it.
+        As passed to `fit`.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         The same, checked, of the compute dtype.
+    first_pass : bool
+    features : dict, default=None
+        The rows of a member of an ensemble are standardised: by these, or by nothing if
+        it is empty.
+
+    Returns
+    -------
+    ndarray or CSR matrix
+    """
+    are_ready = features is not None
+    if first_pass:
+        if not are_ready:
+            features = _find_features(estimator, given, X)
+        estimator._fitted = {"features": features or None, "targets": None}
+    if are_ready:
+        return X
+    X = standardised(estimator._fitted["features"], given, X)
+    if not first_pass:
+        _check_features(estimator, X)
+    return X
+
+
+@np.errstate(over="ignore", invalid="ignore")
+def _find_features(estimator, given, X):
+    """What to do with the columns of the first training data.
 
     Returns
     -------
     dict or None
-        None if all columns stay as they are, else "columns", their "shift" and their
-        "scale".
+        None if all columns stay as they are, else the "columns" that do not, their
+        "shift" and their "scale".
     """
     columns = _conspicuous(X)
-    if not len(columns):
+    if len(columns) == 0:
         return None
     if issparse(X):
         reason = "X is sparse, so they are not shifted. Pass an array, or scale them"
@@ -76,7 +101,8 @@ def find_features(estimator, given, X):
     return {"columns": columns, "shift": shift, "scale": scale}
 
 
-def check_features(estimator, X):
+@np.errstate(over="ignore", invalid="ignore")
+def _check_features(estimator, X):
     """Warn if data of a later call are not as those of the first were."""
     if X.shape[0] >= FEW_ROWS:
         columns = _conspicuous(X)
@@ -91,9 +117,11 @@ def standardised(features, given, X):
     Parameters
     ----------
     features : dict or None
-        From `find_features`.
-    given, X
-        As `find_features` takes them.
+        That an estimator was fitted with.
+    given : array-like or sparse matrix
+        As the user has passed it.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        The same, checked, of the compute dtype.
 
     Returns
     -------
@@ -158,8 +186,10 @@ def _size_of_one(deviation, size, n_rows):
 
 
 def _warn_of_features(estimator, columns, reason):
-    names = getattr(estimator, "feature_names_in_", columns)[columns[:5]]
-    names = ", ".join(map(repr, names.tolist())) + ", ..." * (len(columns) > 5)
+    named = columns[:5]
+    if hasattr(estimator, "feature_names_in_"):
+        named = estimator.feature_names_in_[named]
+    names = ", ".join(map(repr, named.tolist())) + ", ..." * (len(columns) > 5)
     warnings.warn(
         f"The values of {len(columns)} column{'s' * (len(columns) > 1)} of X, {names}, "
         "are so large, or so close together for their size, that float32 loses what "
@@ -171,6 +201,7 @@ def _warn_of_features(estimator, columns, reason):
 # Targets ---------------------------------------------------------------------
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def find_targets(y, loss):
     """What to do with the first training targets of a regression.
 
@@ -195,14 +226,27 @@ def find_targets(y, loss):
     if loss.power == 0:
         _check_untouched(loss, spread, size, tiny)
         return None
-    shift = np.where(offset, y.mean(axis=0, dtype=np.float64), 0.0)
+    shift = np.where(offset | tiny, y.mean(axis=0, dtype=np.float64), 0.0)
     deviation = (y - shift).std(axis=0)
     scale = _size_of_one(np.sqrt(np.mean(deviation**2)), size.max(), len(y))
     return {"shift": shift, "scale": float(scale)}
 
 
-def check_targets(targets, y):
-    """Warn if targets of a later call are not as those of the first were."""
+@np.errstate(over="ignore", invalid="ignore")
+def check_targets(targets, y, loss):
+    """See that targets of a later call are as those of the first were.
+
+    Raises
+    ------
+    ValueError
+        If they were shifted and the loss, another one by now, does not allow it.
+    """
+    if targets is not None and loss.power == 0:
+        raise ValueError(
+            "Cannot continue to train a network whose targets are shifted, since they "
+            f"lie far from zero, with loss={loss.name!r}, which depends on more than "
+            "the difference of prediction and y. Start a new one with warm_start=False."
+        )
     if len(y) < FEW_ROWS:
         return
     y = y.reshape(len(y), -1)

@@ -18,6 +18,9 @@ from sklearn.utils.validation import (
 )
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+#: While data are checked: a value too large for the dtype becomes inf, which the check
+#: then reports, and sums of finite values may become inf, or NaN by two of them.
+UNCHECKED = {"over": "ignore", "invalid": "ignore"}
 
 
 def check_fitted(estimator):
@@ -34,8 +37,7 @@ def check_X(estimator, X, dtype):
     checked = _plain_rows(estimator, X, dtype)
     if checked is not None:
         return checked
-    # A value too large for the dtype becomes inf, which the check then reports.
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X = validate_data(
             estimator, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
         )
@@ -56,7 +58,7 @@ def _plain_rows(estimator, X, dtype):
         or hasattr(estimator, "feature_names_in_")  # it warns that X has none
     ):
         return None
-    with np.errstate(over="ignore"):  # values too large for the dtype become inf
+    with np.errstate(**UNCHECKED):
         X = np.ascontiguousarray(X, dtype)
     return X if _has_finite_sum(X) else None
 
@@ -72,7 +74,7 @@ def _is_plain_target(y, X):
 
 def _has_finite_sum(array):
     """True if all is finite; an overflow, or what is not, needs a closer look."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(**UNCHECKED):
         return math.isfinite(array.sum())
 
 
@@ -82,7 +84,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         checked = _plain_rows(estimator, X, dtype)
         if checked is not None:
             return checked, y
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X, y = validate_data(
             estimator,
             X,
@@ -103,7 +105,7 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
     _check_feature_names(estimator, X_val, reset=False)
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X_val = check_array(
             X_val,
             accept_sparse="csr",
@@ -161,9 +163,9 @@ def cast_target(y, dtype, targets=None):
     y = y.reshape(len(y), -1)
     if targets is not None:
         y = (y - targets["shift"]) / targets["scale"]
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         y = np.ascontiguousarray(y, dtype=dtype)
-    assert_all_finite(y, input_name="y")
+        assert_all_finite(y, input_name="y")
     return y
 
 

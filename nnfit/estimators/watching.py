@@ -1,14 +1,26 @@
 """Validation data: what training watches while it goes on."""
 
+import warnings
+
+import numpy as np
+from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
-from nnfit.estimators.standardising import standardised
+from nnfit.estimators.standardising import FEW_ROWS, LOST, standardised
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, validation_split
+
+#: Rows of training and of validation data that are compared, evenly spaced.
+COMPARED = 1024
+#: Root mean square over the features of the distance of the means, in standard
+#: deviations of X: of raw data beside scaled ones 3.8 for iris and 5.5 for breast
+#: cancer, with 10 as the most of a feature; of the last fifth of a trend beside what
+#: comes before it 2.
+UNLIKE, MOST = 3.0, 10.0
 
 
 def given_validation(estimator, given, training, is_raw):
@@ -47,6 +59,43 @@ def given_validation(estimator, given, training, is_raw):
         )
     loss_weight = estimator._loss_weights(y, sample_weight)
     return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
+
+
+def check_alike(X, X_val):
+    """Warn if validation data look as if steps of a pipeline had left them out.
+
+    Parameters
+    ----------
+    X, X_val : ndarray or CSR matrix of shape (n_samples, n_features)
+    """
+    if X.shape[0] < FEW_ROWS:
+        return
+    mean, deviation = _moments(X)
+    mean_val, _ = _moments(X_val)
+    varies = deviation > 0
+    if not varies.any():
+        return
+    distance = np.abs(mean_val - mean)[varies] / deviation[varies]
+    distance = float(np.sqrt(np.mean(np.minimum(distance, MOST) ** 2)))
+    if distance > UNLIKE:
+        warnings.warn(
+            "X_val is unlike X: the means of its features are far from those of X, "
+            f"{distance:.2g} standard deviations or more. The steps of a Pipeline "
+            "transform X only. Let them transform X_val too with Pipeline(..., "
+            "transform_input=['X_val']), or pass it transformed."
+        )
+
+
+def _moments(X):
+    """Means and standard deviations of the columns over some rows."""
+    X = X[:: max(1, X.shape[0] // COMPARED)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not issparse(X):
+            return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        X = X.astype(np.float64)
+        mean = np.asarray(X.mean(axis=0)).ravel()
+        squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
+        return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
 
 
 def split_validation(estimator, data, groups, random_state):
@@ -89,18 +138,30 @@ def split_validation(estimator, data, groups, random_state):
 
 def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
-    score = "loss" if estimator.scoring == "loss" else estimator._default_score()
-    if estimator.scoring not in (None, "loss"):
+    scoring = estimator.scoring
+    score = "loss" if scoring == "loss" else estimator._default_score()
+    if score == "r2" and scoring is None and _are_rounded(estimator, y, target):
+        scoring = "r2"  # of the targets that were given
+    if scoring not in (None, "loss"):
         data = (X, y, sample_weight)
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
-        score = _scikit_learn_score(estimator, *data)
+        score = _scikit_learn_score(estimator, scoring, *data)
     unit = loss_unit(estimator._loss_row()[0], estimator._fitted["targets"])
     return Validation(X, target, loss_weight, rows, score, unit)
 
 
-def _scikit_learn_score(estimator, X, y, sample_weight):
-    scorer = check_scoring(estimator, scoring=estimator.scoring)
+def _are_rounded(estimator, y, target):
+    """Whether targets that no shift was allowed for are others in the compute dtype."""
+    if estimator._fitted["targets"] is not None or y.dtype == target.dtype:
+        return False
+    y = y.reshape(target.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool((np.abs(y - target).max(axis=0) > LOST * np.ptp(y, axis=0)).any())
+
+
+def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
+    scorer = check_scoring(estimator, scoring=scoring)
     check_scorer(estimator, scorer)
     # A copy predicts for the scorer: the estimator itself is as before until the fit
     # has succeeded. These rows have no feature names, so the copy has none either.
