@@ -16,6 +16,7 @@ from nnfit.network.description import Weights
 from tests import numpy_engine
 from tests.engines import (
     TIGHT,
+    assert_other_states_are_refused,
     assert_same_training,
     evaluate,
     make_data,
@@ -345,6 +346,10 @@ def test_state_and_weights_survive_a_round_trip():
     second.progress.epoch, second.progress.step = 3, first.progress.step
     assert np.array_equal(train(first, 6), train(second, 6))
     assert np.array_equal(first.flat, second.flat)
+
+
+def test_the_state_of_another_network_is_refused():
+    assert_other_states_are_refused(cpu)
 
 
 # ------------------------------------------------------------------- the rest

@@ -187,8 +187,8 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
             batch_size=64, **options,
         )  # fmt: skip
         losses = train(engine, 3)
-        engine.close()
         results.append([losses, *results_of(engine)])
+        engine.close()
     for other in results[1:]:
         for one, many in zip(results[0], other, strict=True):
             assert np.array_equal(one, many)
@@ -205,9 +205,9 @@ def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     for n_threads in (1, 9):
         engine = make_engine(cpu, network, data, n_threads=n_threads, **options)
         losses = train(engine, 20)
+        results.append([losses, *results_of(engine)])
         engine.close()
         assert engine.threads_used == n_threads
-        results.append([losses, *results_of(engine)])
     for one, many in zip(*results, strict=True):
         assert np.array_equal(one, many)
 

@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import scipy.sparse
 
+from nnfit.addresses import address
 from nnfit.cpu.sparsity import entries_of_batch
 from nnfit.cuda import fields as at
 from nnfit.cuda.space import index_of
@@ -88,8 +89,9 @@ class Data:
         return entries * (X.data.itemsize + 4) + n_rows * (values + 8) + 8
 
     def _send(self, stream, X, y, sample_weight, send):
-        def upload(array):
+        def upload(array, dtype=X.dtype, size=X.shape[0]):
             """A copy on the device that other streams may read at once."""
+            address(array, dtype, size)  # as much as kernels read is there
             buffer = stream.upload(array.ravel())
             stream.synchronize()
             return buffer
@@ -97,13 +99,15 @@ class Data:
         self._buffers = None  # those before are not needed beside the new ones
         buffers = {at.Y: upload(y)}
         if self.is_sparse:
-            buffers[at.X] = upload(X.data)
-            buffers[at.INDPTR] = upload(X.indptr.astype(np.int64))
-            buffers[at.INDICES] = upload(X.indices.astype(np.int32))
+            indptr, indices = X.indptr.astype(np.int64), X.indices.astype(np.int32)
+            n_entries = int(indptr[-1])
+            buffers[at.X] = upload(X.data, size=n_entries)
+            buffers[at.INDPTR] = upload(indptr, np.int64, X.shape[0] + 1)
+            buffers[at.INDICES] = upload(indices, np.int32, n_entries)
         else:
             buffers[at.X] = send(X, upload)
         if sample_weight is not None:
-            buffers[at.SAMPLE_WEIGHT] = upload(sample_weight)
+            buffers[at.SAMPLE_WEIGHT] = upload(sample_weight, np.float64)
         self._buffers = buffers
 
     def send_window(self, stream, rows):

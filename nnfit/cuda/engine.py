@@ -24,6 +24,7 @@ from nnfit.cuda.steps import Step, work_of
 from nnfit.cuda.tables import functions_of, lanes_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
 from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.network.description import check_state
 from nnfit.progress import progress_of
 
 __all__ = ["Engine", "predict", "run_together"]
@@ -62,7 +63,6 @@ class Engine:
         self._member = population.join()  # before it takes memory of the device
         self.network, self.solver = network, solver
         self.stream = open_device(device_number).stream()
-        self.progress = Progress(self)
         self.keep_batch_losses = False
         self._functions = functions_of(network)
         self._layout = layout_of(network)
@@ -77,6 +77,11 @@ class Engine:
         self._seconds_per_batch = None
         self._settings = self._data = self._tables = self._watch = None
         self._is_ordered = False
+
+    @property
+    def progress(self):
+        """A new view: one that the engine held would hold the engine."""
+        return Progress(self)
 
     def _zeros(self, size, dtype=None):
         buffer = self.stream.empty(size, dtype or self.network.dtype)
@@ -125,7 +130,8 @@ class Engine:
         return {"moments": moments, "memory": self._memory.get().reshape(self._shape)}
 
     def set_state(self, state):
-        """Set what `get_state` returned, on whatever device."""
+        """Set what `get_state` returned, on whatever device; or ValueError."""
+        check_state(state, (self._n_slots, self._layout.size), self._shape)
         moments = np.ascontiguousarray(state["moments"], self.network.dtype)
         self._state.set(moments.ravel())
         memory = state["memory"]

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
+from nnfit.estimators import by_hand
 from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
@@ -195,6 +196,32 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # Targets -----------------------------------------------------------------
 
     _task = "classification"
+    _needed_to_predict = (*BaseMLP._needed_to_predict, "classes_")
+
+    @property
+    def _target_kind(self):
+        """Kind of the target; where no fit has seen it, as the weights say."""
+        kept = vars(self).get("_target_kind")
+        if kept is None:
+            out_activation = getattr(self, "out_activation_", None)
+            return by_hand.kind_of_outputs(self.coefs_, out_activation)
+        return kept
+
+    @_target_kind.setter
+    def _target_kind(self, kind):
+        vars(self)["_target_kind"] = kind
+
+    @property
+    def _label_binarizer(self):
+        """That of scikit-learn's classifier, which may be set as there."""
+        return by_hand.label_binarizer(self.classes_, self._target_kind)
+
+    @_label_binarizer.setter
+    def _label_binarizer(self, binarizer):
+        self.classes_, self._target_kind = binarizer.classes_, binarizer.y_type_
+
+    def _check_outputs(self, n_outputs):
+        by_hand.check_classes(self, n_outputs)
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
         if incremental and _check_partial_fit_first_call(self, classes):
@@ -305,6 +332,40 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True, classes=classes)
 
+    @classmethod
+    def from_arrays(
+        cls, coefs, intercepts, classes, *, multilabel=False, norms=(), **parameters
+    ):
+        """Make a fitted classifier of weights from elsewhere.
+
+        It predicts, and goes on training with ``partial_fit`` or ``warm_start=True``.
+
+        Parameters
+        ----------
+        coefs : list of array-like of shape (n_in, n_out)
+            Weights of every layer, which are copied. The last one has a column for each
+            class, or one for two classes.
+        intercepts : list of array-like of shape (n_out,)
+        classes : array-like of shape (n_classes,)
+            In the order of the columns, and sorted.
+        multilabel : bool, default=False
+            Whether the columns are labels, of which a row may have several.
+        norms : list of array-like, default=()
+            As the attribute ``norms_``, with the parameter ``normalization``.
+        **parameters
+            Of the estimator, such as ``activation``. ``hidden_layer_sizes`` is that of
+            the weights.
+
+        Returns
+        -------
+        MLPClassifier
+        """
+        model = cls(**parameters)
+        model.classes_ = by_hand.check_sorted(classes)
+        if multilabel:
+            model._target_kind = MULTILABEL
+        return model._take(coefs, intercepts, norms)
+
     # Predicting --------------------------------------------------------------
 
     def decision_function(self, X):
@@ -342,7 +403,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         raw = self._raw(self._check_rows(X))
         labels = decode(raw, self.classes_, self._target_kind)
-        sparse = self._sparse_target and self._target_kind == MULTILABEL
+        was_sparse = getattr(self, "_sparse_target", False)
+        sparse = was_sparse and self._target_kind == MULTILABEL
         return csr_matrix(labels) if sparse else labels
 
     @available_if(check_probabilities)
@@ -410,10 +472,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Probabilities that a single network predicts, see `_outputs`."""
         scaled = hasattr(self, "temperature_")
         by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
-        if (self._target_kind, self._link) in by_engine and not scaled:
+        kind, link = self._target_kind, whole._link
+        if (kind, link) in by_engine and not scaled:
             return inside(self._outputs(whole, X, False, dropout))
         raw = self._outputs(whole, X, True, dropout) / self._temperature(X)
-        return inside(probabilities(raw, self._target_kind, self._link))
+        return inside(probabilities(raw, kind, link))
 
     def _temperature(self, X):
         return X.dtype.type(getattr(self, "temperature_", 1.0))

@@ -11,7 +11,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state
 
 from nnfit import __version__
-from nnfit.estimators import resuming
+from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
@@ -19,8 +19,6 @@ from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.standardising import standardised, training_rows
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import (
-    check_activations,
-    check_fitted,
     check_groups,
     check_weights,
     check_X,
@@ -34,6 +32,7 @@ from nnfit.estimators.watching import (
 )
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Weights, fitted, initial_weights
+from nnfit.network.description import check_arrays
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
@@ -57,6 +56,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     _task: str
     _y_numeric = False
+    _needed_to_predict = ("coefs_", "intercepts_")
 
     @abstractmethod
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
@@ -85,6 +85,10 @@ class BaseMLP(BaseEstimator, ABC):
     def _stratify(self, target):
         """Labels whose proportions both parts of the validation split keep."""
         return None
+
+    @abstractmethod
+    def _check_outputs(self, n_outputs):
+        """See that the weights of the last layer are those that predictions need."""
 
     @abstractmethod
     def _default_score(self):
@@ -152,6 +156,7 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
+        by_hand.check_overridden(self, BaseMLP)
         with resuming.unchanged_on_error(self):
             if self.warm_start or incremental:
                 check_continuation(self)
@@ -178,7 +183,7 @@ class BaseMLP(BaseEstimator, ABC):
                 "y_val. Pass them, or set early_stopping=False."
             )
         splits = self.early_stopping and self.solver != "lbfgs" and not is_given
-        optimizer = self._optimizer()
+        optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
@@ -206,6 +211,7 @@ class BaseMLP(BaseEstimator, ABC):
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass)
         self._set_structure(network)
+        vars(self).setdefault("t_", 0)
 
         rows, validation = None, None
         if is_given:
@@ -216,9 +222,9 @@ class BaseMLP(BaseEstimator, ABC):
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, groups, random_state)
         if data_driven:
-            predict = device.load_engine(self.device_).predict
+            engine = device.load_engine(self.device_)
             weights = initial_weights(
-                network, random_state, "data_driven", X, rows, predict
+                network, random_state, "data_driven", X, rows, engine
             )
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(self, batch_rows(self, n_rows), n_rows)
@@ -250,13 +256,13 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
-        description = self._description(network)
-        self._fitted = {**self._fitted, **description, "dtype": network.dtype}
+        described = fitted.describe(self, network.loss, network.loss_parameters)
+        kept = vars(self).get("_fitted", {})
+        self._fitted = {**kept, **described, "dtype": network.dtype}
+        self.n_features_in_ = network.n_features
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
-        self._link = network.loss.link
-        # Quantiles are sorted raw predictions.
-        self.out_activation_ = "identity" if self._link == "sorted" else self._link
+        self.out_activation_ = by_hand.name_of_link(network.loss.link)
 
     def _calibrate(self, validation):
         """Set what is learnt from validation data after training."""
@@ -267,24 +273,31 @@ class BaseMLP(BaseEstimator, ABC):
         return "float64" if self.solver == "lbfgs" else "float32"
 
     def _describe(self, n_features, target, dtype):
-        sizes = hidden_sizes(self)
-        activations = check_activations(self.activation, len(sizes))
-        loss, loss_parameters = self._loss_row()
-        sizes = [n_features, *sizes, self._count_outputs(target)]
-        return fitted.network_of(
-            tuple(sizes),
-            fitted.activation_rows(activations),
-            loss,
-            tuple(loss_parameters),
-            dtype,
-            self.normalization,
-            bool(self.residual),
-        )
+        sizes = n_features, *hidden_sizes(self), self._count_outputs(target)
+        return self._network(sizes, dtype)
 
-    def _description(self, network):
-        """Description of a network that has the estimator's parameters."""
-        n_hidden = len(network.layers) - 1
-        return fitted.describe(network, check_activations(self.activation, n_hidden))
+    def _network(self, sizes, dtype):
+        """Network that the parameters ask for."""
+        loss, loss_parameters = self._loss_row()
+        described = fitted.describe(self, loss, loss_parameters)
+        return fitted.network_of(described, sizes, loss, loss_parameters, dtype)
+
+    def _description(self):
+        """What was fitted; of weights that were set by hand the parameters tell."""
+        kept = vars(self).get("_fitted")
+        return fitted.describe(self, *self._loss_row()) if kept is None else kept
+
+    def _standard(self, name):
+        """What "features" or "targets" are standardised by, or None."""
+        return vars(self).get("_fitted", {}).get(name)
+
+    @property
+    def _link(self):
+        """Inverse link, by the attribute that users of scikit-learn may set."""
+        name = vars(self).get("out_activation_")
+        if name is None:
+            return self._loss_row()[0].link
+        return by_hand.link_of(name, self._description()["levels"])
 
     def _starting_weights(self, network, random_state, first_pass):
         """New weights, or those of the fitted network, edited by the user or not."""
@@ -299,7 +312,8 @@ class BaseMLP(BaseEstimator, ABC):
         shapes += [
             (layer.n_norms, layer.n_out) for layer in network.layers if layer.n_norms
         ]
-        given = [np.shape(array) for array in (*self.coefs_, *self.norms_)]
+        weights = self._weights()
+        given = [np.shape(array) for array in (*weights.coefs, *weights.norms)]
         new = "Start a new one with warm_start=False"
         if shapes != given:
             raise ValueError(
@@ -307,31 +321,44 @@ class BaseMLP(BaseEstimator, ABC):
                 f"{given} as one with {shapes}: hidden_layer_sizes, normalization, "
                 f"residual or the number of outputs in y have changed. {new}."
             )
-        now = self._description(network)
-        changed = fitted.differences(now, self._fitted)
+        before = self._description()
+        now = fitted.describe(self, network.loss, network.loss_parameters)
+        changed = fitted.differences(before, now, len(network.layers) - 1)
         if changed:
-            before, after = (
-                ", ".join(f"{name}={each[name]!r}" for name in changed)
-                for each in (self._fitted, now)
+            was, asked = (
+                " and ".join(f"{name}={each[name]!r}" for name in changed)
+                for each in (before, now)
             )
             raise ValueError(
-                f"Cannot continue to train a network with {before} as one with "
-                f"{after}. {new}, or set the parameters to what they were."
+                f"Cannot continue to train a network with {was} as one with {asked}. "
+                f"{new}, or set the parameters to what they were."
             )
 
     def _weights(self):
         """Those of the network, whose outputs have a unit and a zero of their own."""
-        weights = Weights(self.coefs_, self.intercepts_, self.norms_)
-        return fitted.without_units(
-            weights, self._fitted["targets"], self._fitted["dtype"]
-        )
+        weights = Weights(self.coefs_, self.intercepts_, getattr(self, "norms_", []))
+        targets = self._standard("targets")
+        return fitted.without_units(weights, targets, self._standard("dtype"))
 
     def _set_weights(self, weights):
         """Set the attributes that `_weights` reads."""
-        weights = fitted.in_units(weights, self._fitted["targets"])
+        weights = fitted.in_units(weights, self._standard("targets"))
         self.coefs_, self.intercepts_, self.norms_ = weights
 
-    def _optimizer(self):
+    def _take(self, coefs, intercepts, norms):
+        """Make a fitted estimator of a new one, see `from_arrays`."""
+        self._validate_params()
+        arrays = map(by_hand.plain_arrays, (coefs, intercepts, norms))
+        self.coefs_, self.intercepts_, self.norms_ = arrays
+        sizes = fitted.sizes_of(self.coefs_)
+        self.hidden_layer_sizes, self.n_layers = sizes[1:-1], None
+        network = self._network(sizes, self._compute_dtype())
+        check_arrays(network.layers, self._weights())
+        self._set_structure(network)
+        self._check_outputs(network.n_outputs)
+        return self
+
+    def _chosen_optimizer(self):
         if self.solver == "lbfgs":
             return None
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
@@ -381,18 +408,22 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _filled(self, name, value):
         values = np.full(self.n_features_in_, value)
-        if self._fitted["features"] is not None:
-            values[self._fitted["features"]["columns"]] = self._fitted["features"][name]
+        features = self._standard("features")
+        if features is not None:
+            values[features["columns"]] = features[name]
         return values
 
     # Predicting --------------------------------------------------------------
 
     def _check_rows(self, X):
         """Rows to predict, as the engine takes them."""
-        check_fitted(self)
-        is_double = networks(self)[0]._weights().coefs[0].dtype == np.float64
-        checked = check_X(self, X, "float64" if is_double else "float32")
-        return standardised(self._fitted["features"], X, checked)
+        by_hand.check_fitted(self)
+        weights = networks(self)[0]._weights()
+        self._check_outputs(fitted.sizes_of(weights.coefs)[-1])
+        arrays = (*weights.coefs, *weights.intercepts)
+        is_single = all(getattr(each, "dtype", None) == np.float32 for each in arrays)
+        checked = check_X(self, X, "float32" if is_single else "float64")
+        return standardised(self._standard("features"), X, checked)
 
     def _outputs(self, whole, X, raw, dropout=None):
         """Outputs of a single network.
@@ -414,13 +445,15 @@ class BaseMLP(BaseEstimator, ABC):
         ndarray of shape (n_samples, n_outputs)
         """
         weights = self._weights()
-        n_features = weights.coefs[0].shape[0]
-        if X.shape[1] != n_features:
+        sizes = fitted.sizes_of(weights.coefs)
+        if X.shape[1] != sizes[0]:
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
-                f"got the shape {weights.coefs[0].shape}."
+                f"got the shape {np.shape(weights.coefs[0])}."
             )
-        network = fitted.rebuild(self._fitted, self._link, weights, X.dtype.name)
+        network = fitted.network_for(
+            self._description(), whole._link, sizes, X.dtype.name
+        )
         operations = X.shape[0] * operations_per_row(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
@@ -433,7 +466,13 @@ class BaseMLP(BaseEstimator, ABC):
                 n_threads=n_threads,
                 dropout=dropout,
             )
-        return fitted.outputs_in_units(outputs, self._fitted["targets"])
+        return fitted.outputs_in_units(outputs, self._standard("targets"))
+
+    def _forward_pass_fast(self, X, check_input=True):
+        """Predictions of the network itself, as scikit-learn's method has them."""
+        if check_input:
+            X = self._check_rows(X)
+        return self._outputs(self, X, False)
 
     # scikit-learn's conventions ----------------------------------------------
 
@@ -467,7 +506,8 @@ class BaseMLP(BaseEstimator, ABC):
     def __setstate__(self, state):
         state = dict(state)
         version = state.pop("_nnfit_version", "unknown")
-        if version != __version__:
+        of_sklearn = state.pop("_sklearn_version", None) is not None
+        if version != __version__ and not of_sklearn:
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
@@ -475,4 +515,6 @@ class BaseMLP(BaseEstimator, ABC):
                     original_sklearn_version=version,
                 )
             )
+        if not vars(self):  # another version may have had fewer parameters
+            self.__init__()
         super().__setstate__(state)

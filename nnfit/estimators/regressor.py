@@ -162,7 +162,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         if first_pass:
             self._fitted["targets"] = find_targets(y, loss)
         else:
-            check_targets(self._fitted["targets"], y, loss)
+            check_targets(self._standard("targets"), y, loss)
         return y
 
     def _check_target_again(self, y):
@@ -177,7 +177,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return y
 
     def _encode(self, y, dtype):
-        return cast_target(y, dtype, self._fitted["targets"])
+        return cast_target(y, dtype, self._standard("targets"))
 
     def _count_outputs(self, target):
         return len(self._levels()) if self._has_levels() else target.shape[1]
@@ -199,11 +199,19 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def _loss_row(self):
         loss, parameters = find_loss(self)
-        unit = fitted.loss_unit(loss, self._fitted["targets"], of_slope=True)
+        unit = fitted.loss_unit(loss, self._standard("targets"), of_slope=True)
         return loss, tuple(number / unit for number in parameters)
 
     def _default_score(self):
         return "loss" if self._has_levels() else "r2"
+
+    def _check_outputs(self, n_outputs):
+        levels = self._description()["levels"]
+        if levels and len(levels) != n_outputs:
+            raise ValueError(
+                f"coefs_[-1] must have {len(levels)} columns, one for each level of "
+                f"quantile, got {n_outputs}."
+            )
 
     # Fitting -----------------------------------------------------------------
 
@@ -247,6 +255,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True)
+
+    @classmethod
+    def from_arrays(cls, coefs, intercepts, *, norms=(), **parameters):
+        """Make a fitted regressor of weights from elsewhere.
+
+        It predicts, and goes on training with ``partial_fit`` or ``warm_start=True``.
+
+        Parameters
+        ----------
+        coefs : list of array-like of shape (n_in, n_out)
+            Weights of every layer, which are copied.
+        intercepts : list of array-like of shape (n_out,)
+        norms : list of array-like, default=()
+            As the attribute ``norms_``, with the parameter ``normalization``.
+        **parameters
+            Of the estimator, such as ``activation``. ``hidden_layer_sizes`` is that of
+            the weights.
+
+        Returns
+        -------
+        MLPRegressor
+        """
+        return cls(**parameters)._take(coefs, intercepts, norms)
 
     # Predicting --------------------------------------------------------------
 
@@ -298,12 +329,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             pinball loss explained, `sklearn.metrics.d2_pinball_score`, averaged over
             the levels. 1 is best.
         """
-        if not self._has_levels():
+        levels = self._description()["levels"]
+        if not levels:
             return super().score(X, y, sample_weight)
-        predictions = self.predict(X).reshape(-1, self.n_outputs_)
+        predictions = self.predict(X).reshape(-1, len(levels))
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
-            for column, level in zip(predictions.T, self._levels(), strict=True)
+            for column, level in zip(predictions.T, levels, strict=True)
         ]
         return float(np.mean(scores))
 

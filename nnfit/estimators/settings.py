@@ -117,7 +117,7 @@ def training_settings(
         engine,
         max_iter=1 if incremental else int(estimator.max_iter),
         plan=plan,
-        unit=loss_unit(network.loss, estimator._fitted["targets"]),
+        unit=loss_unit(network.loss, estimator._standard("targets")),
         averages=plan.averages or (optimizer is not None and bool(optimizer.average)),
         max_time=math.inf if incremental else _limit(estimator.max_time),
         early_stopping=estimator.early_stopping and optimizer is not None,

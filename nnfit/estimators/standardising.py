@@ -72,7 +72,7 @@ def training_rows(estimator, given, X, first_pass, features=None):
         estimator._fitted = {"features": features or None, "targets": None}
     if are_ready:
         return X
-    X = standardised(estimator._fitted["features"], given, X)
+    X = standardised(estimator._standard("features"), given, X)
     if not first_pass:
         _check_features(estimator, X)
     return X

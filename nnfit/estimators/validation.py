@@ -12,10 +12,12 @@ from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
     validate_data,
 )
+
+from nnfit.addresses import plain
+from nnfit.estimators.sparse import canonical, check_structure
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 #: While data are checked: a value too large for the dtype becomes inf, which the check
@@ -23,20 +25,12 @@ FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 UNCHECKED = {"over": "ignore", "invalid": "ignore"}
 
 
-def check_fitted(estimator):
-    """Raise NotFittedError before `fit`.
-
-    `check_is_fitted` asks for the estimator's tags, which takes 20 microseconds.
-    """
-    if not hasattr(estimator, "coefs_") and not hasattr(estimator, "members_"):
-        check_is_fitted(estimator, ["coefs_", "members_"], all_or_any=any)
-
-
 def check_X(estimator, X, dtype):
     """Rows to predict: C-contiguous or canonical CSR, of the compute dtype."""
     checked = _plain_rows(estimator, X, dtype)
     if checked is not None:
         return checked
+    check_structure(X, "X")
     with np.errstate(**UNCHECKED):
         X = validate_data(
             estimator, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
@@ -54,12 +48,12 @@ def _plain_rows(estimator, X, dtype):
         or X.dtype not in FLOATS
         or X.ndim != 2
         or len(X) == 0
-        or X.shape[1] != estimator.n_features_in_
+        or X.shape[1] != getattr(estimator, "n_features_in_", None)
         or hasattr(estimator, "feature_names_in_")  # it warns that X has none
     ):
         return None
     with np.errstate(**UNCHECKED):
-        X = np.ascontiguousarray(X, dtype)
+        X = plain(X, dtype)
     return X if _has_finite_sum(X) else None
 
 
@@ -84,6 +78,8 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         checked = _plain_rows(estimator, X, dtype)
         if checked is not None:
             return checked, y
+    check_structure(X, "X")
+    check_structure(y, "y")
     with np.errstate(**UNCHECKED):
         X, y = validate_data(
             estimator,
@@ -104,6 +100,8 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    check_structure(X_val, "X_val")
+    check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
     with np.errstate(**UNCHECKED):
         X_val = check_array(
@@ -136,14 +134,6 @@ def check_column(y):
     return y
 
 
-def canonical(X):
-    """CSR with sorted indices and no duplicates, without touching the user's."""
-    if issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
 def check_y_range(y, loss):
     """Refuse targets outside the range of a loss."""
     smallest = y.min()
@@ -164,7 +154,7 @@ def cast_target(y, dtype, targets=None):
     if targets is not None:
         y = (y - targets["shift"]) / targets["scale"]
     with np.errstate(**UNCHECKED):
-        y = np.ascontiguousarray(y, dtype=dtype)
+        y = plain(y, dtype)
         assert_all_finite(y, input_name="y")
     return y
 
@@ -176,7 +166,7 @@ def check_weights(sample_weight, X, name="sample_weight"):
     weights = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    return check_some_weight(weights, name)
+    return check_some_weight(plain(weights), name)
 
 
 def check_groups(groups, X):
@@ -273,25 +263,3 @@ def _numbers(name, values, of_what, expected, alternative=""):
     if len(numbers) != expected:
         raise ValueError(f"{wanted}, {expected} here, got {len(numbers)}: {values!r}.")
     return numbers
-
-
-def check_activations(activation, n_hidden):
-    """One name or function for every hidden layer.
-
-    Parameters
-    ----------
-    activation : str, callable, or list or tuple of them
-    n_hidden : int
-
-    Returns
-    -------
-    list of str or callable
-    """
-    if not isinstance(activation, list | tuple):
-        return [activation] * n_hidden
-    if len(activation) != n_hidden:
-        raise ValueError(
-            f"activation must be one function or a list of one per hidden layer, "
-            f"{n_hidden} here, got {len(activation)}: {activation!r}."
-        )
-    return list(activation)

@@ -44,7 +44,7 @@ def given_validation(estimator, given, training, is_raw):
     dtype, n_columns = training[0].dtype.name, training[1].shape[1]
     X, y = check_validation_data(estimator, as_given, y, dtype, estimator._y_numeric)
     if is_raw:
-        X = standardised(estimator._fitted["features"], as_given, X)
+        X = standardised(estimator._standard("features"), as_given, X)
     if estimator.early_stopping and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
@@ -147,13 +147,13 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, scoring, *data)
-    unit = loss_unit(estimator._loss_row()[0], estimator._fitted["targets"])
+    unit = loss_unit(estimator._loss_row()[0], estimator._standard("targets"))
     return Validation(X, target, loss_weight, rows, score, unit)
 
 
 def _are_rounded(estimator, y, target):
     """Whether targets that no shift was allowed for are others in the compute dtype."""
-    if estimator._fitted["targets"] is not None or y.dtype == target.dtype:
+    if estimator._standard("targets") is not None or y.dtype == target.dtype:
         return False
     y = y.reshape(target.shape)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -217,6 +217,14 @@ def _check(call, place, what, slope_name, form):
             raise ValueError(f"{what} has a wrong {slope_name}: {mismatch}. {form}")
 
 
+def is_same(activation, other):
+    """Whether two are the same name or function, or one that was defined twice."""
+    if activation == other or not (callable(activation) and callable(other)):
+        return activation == other
+    digest = fingerprint(activation)
+    return digest is not None and digest == fingerprint(other)
+
+
 def fingerprint(function):
     """Hash of a function's code and of everything that the code refers to.
 

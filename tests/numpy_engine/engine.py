@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
+from nnfit.network.description import check_state
 from tests.numpy_engine import optimizers
 from tests.numpy_engine.functions import link, reported, row_losses
 from tests.numpy_engine.network import (
@@ -81,6 +82,7 @@ class Engine:
         return {"moments": self._slots.copy(), "memory": np.array([factors * row] * 2)}
 
     def set_state(self, state):
+        check_state(state, self._slots.shape, (2, 1, 4))
         self._slots[...] = state["moments"]
         # The other row may be that of the step that was to come next.
         number = state["memory"][:, 0, 3].argmin()
