@@ -16,7 +16,11 @@ from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
-from nnfit.estimators.standardising import standardised, training_rows
+from nnfit.estimators.standardising import (
+    of_all_features,
+    standardised,
+    training_rows,
+)
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import (
     check_groups,
@@ -399,19 +403,12 @@ class BaseMLP(BaseEstimator, ABC):
     @property
     def feature_shifts_(self):
         """What is subtracted from every feature."""
-        return self._filled("shift", 0.0)
+        return of_all_features(self, "shift", 0.0)
 
     @property
     def feature_scales_(self):
         """What every feature is divided by after that."""
-        return self._filled("scale", 1.0)
-
-    def _filled(self, name, value):
-        values = np.full(self.n_features_in_, value)
-        features = self._standard("features")
-        if features is not None:
-            values[features["columns"]] = features[name]
-        return values
+        return of_all_features(self, "scale", 1.0)
 
     # Predicting --------------------------------------------------------------
 

@@ -378,8 +378,8 @@ history_ : dict of list
 t_ : int
     Rows seen in training.
 coefs_ : list of ndarray of shape (n_in, n_out)
-    Weights of every layer. They may be edited in place. With a target that lies far from
-    zero those of the last layer are float64 and contain its scale.
+    Weights of every layer. They may be edited in place. With a target that lies far
+    from zero those of the last layer are float64 and contain its scale.
 intercepts_ : list of ndarray of shape (n_out,)
     Intercepts of every layer; with such a target the last ones contain its mean.
 norms_ : list of ndarray of shape (1, n_out) or (3, n_out)

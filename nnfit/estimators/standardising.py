@@ -137,6 +137,15 @@ def standardised(features, given, X):
     return X
 
 
+def of_all_features(estimator, name, otherwise):
+    """The "shift" or "scale" of every feature, (n_features,)."""
+    values = np.full(estimator.n_features_in_, otherwise)
+    features = estimator._standard("features")
+    if features is not None:
+        values[features["columns"]] = features[name]
+    return values
+
+
 def _conspicuous(X):
     """Numbers of the columns that no network should be given."""
     n_rows = X.shape[0]
