@@ -6,7 +6,7 @@ large offset, such as a timestamp, spends its bits on the offset: float32 knows 
 scikit-learn in float64, on 1,000 rows of six features, against a column with mean 0 and
 standard deviation 1: where y has mean 64 (then all values of a thousand lie within a
 tenth) -130 instead of 0.91; where a feature has, 0.06 instead of 0.70; with 1000 -54.
-Where y has the standard deviation 0.001, -2500.
+Where y has the standard deviation 0.001, -2500; where it is 3e5 ± 1e5, -8.9.
 
 Such columns, and no others, are standardised: the mean is subtracted in float64 and the
 difference divided by the standard deviation, before it is rounded to the type of the
@@ -21,9 +21,11 @@ from sklearn.utils.validation import check_array
 
 #: All values lie within this part of the largest: it is an offset.
 OFFSET = 1 / 8
-#: Of fewer rows the spread is not known. They have an offset if float32's step is a
-#: thousandth there, that of an optimizer.
-FEW_ROWS, LARGE = 8, 2.0**13
+#: Of fewer rows the spread is not known.
+FEW_ROWS = 8
+#: Where float32's step is a thousandth, that of an optimizer: from there on targets are
+#: standardised, and columns that are constant or have few rows have an offset.
+LARGE = 2.0**13
 #: A feature of this size begins to ruin the first layer if that is an offset; from the
 #: second on, where float32's step is one, if it is not.
 FEATURE_SIZE, HUGE = 64.0, 2.0**24
@@ -34,7 +36,7 @@ LOST = 2.0**-13
 #: A smaller spread, as a part of the largest value, is rounding in float64.
 CONSTANT = 2.0**-46
 #: Rows, at least, that are looked at; those that share an offset all do.
-SAMPLE = 1024
+SAMPLE = 256
 
 CURE = "for example with sklearn.preprocessing.StandardScaler"
 CURE_OF_Y = (
@@ -229,13 +231,17 @@ def find_targets(y, loss):
     low, high = _range(y)
     size, spread = np.maximum(-low, high), high - low
     offset = has_offset(low, high, len(y))
-    tiny = CONSTANT * size.max() < spread.max() < TINY and len(y) >= FEW_ROWS
-    if not (offset.any() or tiny):
+    is_known = len(y) >= FEW_ROWS
+    tiny = CONSTANT * size.max() < spread.max() < TINY and is_known
+    unfit = offset | tiny | ((size > LARGE) & is_known)
+    if not unfit.any():
         return None
     if loss.power == 0:
         _check_untouched(loss, spread, size, tiny)
         return None
-    shift = np.where(offset | tiny, y.mean(axis=0, dtype=np.float64), 0.0)
+    shift = np.where(unfit, y.mean(axis=0, dtype=np.float64), 0.0)
+    if not np.isfinite(shift).all():
+        return None  # nor are the values in the type of any computation
     deviation = (y - shift).std(axis=0)
     scale = _size_of_one(np.sqrt(np.mean(deviation**2)), size.max(), len(y))
     return {"shift": shift, "scale": float(scale)}

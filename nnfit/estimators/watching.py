@@ -15,7 +15,7 @@ from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, validation_split
 
 #: Rows of training and of validation data that are compared, evenly spaced.
-COMPARED = 1024
+COMPARED = 256
 #: Root mean square over the features of the distance of the means, in standard
 #: deviations of X: of raw data beside scaled ones 3.8 for iris and 5.5 for breast
 #: cancer, with 10 as the most of a feature; of the last fifth of a trend beside what
