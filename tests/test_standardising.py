@@ -253,6 +253,20 @@ def test_timestamps(any_engine, spread, n_members):
         assert member.score(rows[TEST], y[TEST]) > 0.2
 
 
+@pytest.mark.emulated
+def test_engines_get_what_is_standardised(any_engine):
+    rows, y = (values[:40] for values in with_time(HOUR))
+    y = 1e8 + 1e3 * y
+    parameters = {"hidden_layer_sizes": (4,), "max_iter": 3, "random_state": 0}
+    model = MLPRegressor(**parameters).fit(rows, y)
+    inputs = (rows - model.feature_shifts_) / model.feature_scales_
+    targets = (y - y.mean()) / y.std()
+    other = MLPRegressor(**parameters).fit(inputs, targets)
+    assert_allclose(
+        model.predict(rows), other.predict(inputs) * y.std() + y.mean(), rtol=1e-9
+    )
+
+
 def test_representations_of_features():
     rows, y = with_time(HOUR)
     expected = MLPRegressor(**COMMON).fit(rows, y)
