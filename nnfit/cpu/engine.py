@@ -232,7 +232,7 @@ class Engine:
 
     # ------------------------------------------------------------------ data
 
-    def set_data(self, X, y, sample_weight=None, rows=None):
+    def set_data(self, X, y, sample_weight=None, loss_weight=None, rows=None):
         """Point the engine to its training data; nothing is copied.
 
         Parameters
@@ -243,11 +243,15 @@ class Engine:
         y : ndarray of shape (n_samples, n_targets)
             Of the network's dtype, C-contiguous.
         sample_weight : ndarray of shape (n_samples,), default=None
-            float64.
+            float64. Their sum over a batch divides its loss and penalties, and they
+            weigh the statistics of batch normalisation. None for equal ones.
+        loss_weight : ndarray of shape (n_samples,), default=None
+            float64. What the losses of the rows are multiplied by; None for the
+            sample weights.
         rows : ndarray of int64, default=None
             Rows to train on; None for all.
         """
-        self._data = (X, y, sample_weight, rows)
+        self._data = (X, y, sample_weight, loss_weight, rows)
         self._set_up()
 
     def configure(self, settings):
@@ -385,8 +389,8 @@ class Engine:
         Returns
         -------
         loss : float
-            Weighted mean of the rows' losses plus ``alpha / 2`` times the sum of
-            squared weights over the sum of sample weights.
+            Weighted sum of the rows' losses plus ``alpha / 2`` times the sum of
+            squared weights, over the sum of sample weights.
         gradient : ndarray, like `flat`
         """
         self.flat[...] = flat

@@ -196,6 +196,7 @@ class Plan:
         self.constants(at.LOSS_PARAMETERS, (*self.network.loss_parameters, 0.0))
         self.buffer(at.BATCH_Y, self.n_rows * n_targets)
         self.buffer(at.BATCH_WEIGHT, self.n_rows)
+        self.buffer(at.BATCH_LOSS_WEIGHT, self.n_rows)
         self.buffer(at.ROW_LOSS, self.n_rows, np.float64)
 
     @cached_property

@@ -106,11 +106,14 @@ class Tables:
         ints[at.INDPTR] = address(indptr, indices.dtype, X.shape[0] + 1)
         return X.data, indices, indptr
 
-    def set_targets(self, n_rows, y, sample_weight):
+    def set_targets(self, n_rows, y, sample_weight, loss_weight=None):
         """Point the tables to targets of so many rows, and perhaps their weights."""
-        size = n_rows * y.shape[1]
-        self.ints[at.Y] = self.keep(y, self.layout.dtype, size)
-        self.ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight, np.float64, n_rows)
+        size, ints = n_rows * y.shape[1], self.ints
+        ints[at.Y] = self.keep(y, self.layout.dtype, size)
+        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight, np.float64, n_rows)
+        ints[at.LOSS_WEIGHT] = ints[at.SAMPLE_WEIGHT]
+        if loss_weight is not None:
+            ints[at.LOSS_WEIGHT] = self.keep(loss_weight, np.float64, n_rows)
 
 
 class Forward(Tables):

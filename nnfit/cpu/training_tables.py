@@ -27,7 +27,7 @@ class TrainingTables(Tables):
     target : nnfit.cpu.target.Target
     settings : nnfit.engine_settings.EngineSettings
     data : tuple
-        X, y, sample weights or None, numbers of rows or None.
+        X, y, sample weights or None, loss weights or None, numbers of rows or None.
     flat, average : ndarray
         Parameters, and their running average or None.
     state : list of ndarray
@@ -50,7 +50,7 @@ class TrainingTables(Tables):
         self, network, solver, target, settings, data, flat, average, state, memory,
         n_threads,
     ):  # fmt: skip
-        X, y, sample_weight, rows = data
+        X, y, sample_weight, loss_weight, rows = data
         self._weights = sample_weight, rows
         features = settings.features(solver)
         on_entries = is_sparse(X) and not features.augments
@@ -68,7 +68,7 @@ class TrainingTables(Tables):
         self._kept.append(self.set_X(X, on_entries))
         if on_entries:
             self._add_columns(X, batch)
-        self.set_targets(X.shape[0], y, sample_weight)
+        self.set_targets(X.shape[0], y, sample_weight, loss_weight)
         ints[at.ROWS] = self.keep(rows, np.int64)
         self.order = None
         if settings.shuffle or rows is not None:

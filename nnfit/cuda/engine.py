@@ -141,17 +141,17 @@ class Engine:
 
     # ------------------------------------------------------------------ data
 
-    def set_data(self, X, y, sample_weight=None, rows=None):
+    def set_data(self, X, y, sample_weight=None, loss_weight=None, rows=None):
         """Set the training data; they go to the device once it is known how to train.
 
         All of them, where there is room, else those of a call at a time.
 
         Parameters
         ----------
-        X, y, sample_weight, rows
+        X, y, sample_weight, loss_weight, rows
             See `nnfit.cpu.engine.Engine.set_data`.
         """
-        self._data = Data(X, y, sample_weight, rows)
+        self._data = Data(X, y, sample_weight, loss_weight, rows)
         self._set_up()
 
     def configure(self, settings):

@@ -21,6 +21,7 @@ from nnfit.estimators.targets import (
     MULTILABEL,
     apply_class_weights,
     check_known_classes,
+    check_labels,
     class_weights,
     count_classes,
     decode,
@@ -28,9 +29,10 @@ from nnfit.estimators.targets import (
     encode_index,
     encode_labels,
     find_classes,
+    missing_classes,
 )
 from nnfit.estimators.uncertainty import average, networks
-from nnfit.estimators.validation import check_some_weight
+from nnfit.estimators.validation import check_sum_of_weights
 from nnfit.functions.losses import loss_options
 
 
@@ -48,7 +50,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether to stop when the score on validation data has not risen by `tol` for
         `n_iter_no_change` epochs, and to keep the best weights. The data are
         `X_val` and `y_val` of `fit`, or else a part of the training data,
-        stratified by class if there are two.
+        stratified by class if there are two, or if `scoring` needs a row of each.
         Not used by 'lbfgs'.
     loss : str or callable, default="log_loss"
         Loss function:
@@ -72,7 +74,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         for ``n_samples / (n_classes * count)``, where rows count by their weights and
         `partial_fit` counts those of all calls.
         For multilabel `y` a list of one dict with the keys 0 and 1 per label, whose
-        weights are multiplied. Of the scores only the default one is weighted so.
+        weights are multiplied. Finite and not negative. The loss of a batch is divided
+        by the mean weight of all rows, not of its own, so that classes count by their
+        weights whatever `batch_size` is. Of the scores only the default one is
+        weighted so.
     scoring : str, callable or None, default=None
         Score of the validation data: None stands for the accuracy, "loss" for the
         negative loss; otherwise the name of a scikit-learn scorer or a function
@@ -224,6 +229,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         by_hand.check_classes(self, n_outputs)
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
+        check_labels(y, "y")
+        check_labels(classes, "classes")
         if incremental and _check_partial_fit_first_call(self, classes):
             kind = type_of_target(y)
             if not kind.startswith("multilabel"):
@@ -252,7 +259,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _check_target_again(self, y):
-        check_known_classes(y, self.classes_, self._target_kind, False)
+        check_labels(y, "y_val")
+        check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
         return dense_target(y)
 
     def _encode(self, y, dtype):
@@ -267,20 +275,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _loss_row(self):
         return find_loss(self, self._target_kind)
 
-    def _loss_weights(self, y, sample_weight):
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
         if self._class_weights is None:
             return sample_weight
         weights = apply_class_weights(
             self._class_weights, y, self.classes_, self._target_kind
         )
         if sample_weight is not None:
-            weights = weights * sample_weight
-        return check_some_weight(weights, "class_weight times sample_weight")
+            with np.errstate(over="ignore"):  # the check reports it
+                weights = weights * sample_weight
+        return check_sum_of_weights(weights, f"class_weight times {name}")
 
-    def _stratify(self, target):
+    def _stratify(self, y, target, every=False):
         # As scikit-learn: neither multilabel targets nor more than two classes, of
         # which the rarest may have too few rows for two parts.
-        return target[:, 0] > 0 if self._target_kind == BINARY else None
+        if self._target_kind == BINARY:
+            return target[:, 0] > 0
+        wanted = every and self._target_kind == MULTICLASS
+        return encode_index(y, self.classes_) if wanted else None
+
+    def _missing_classes(self, y):
+        return missing_classes(y, self.classes_, self._target_kind)
 
     def _default_score(self):
         return "accuracy" if self._target_kind == MULTICLASS else "multilabel_accuracy"

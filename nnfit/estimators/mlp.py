@@ -34,6 +34,7 @@ from nnfit.estimators.watching import (
     given_validation,
     split_validation,
 )
+from nnfit.estimators.weights import dividing_weight
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Weights, fitted, initial_weights
 from nnfit.network.description import check_arrays
@@ -79,16 +80,23 @@ class BaseMLP(BaseEstimator, ABC):
         """Units of the last layer."""
 
     def _check_target_again(self, y):
-        """Check targets that are not trained on."""
+        """Check targets that are not trained on, ``y_val``."""
         return y
 
-    def _loss_weights(self, y, sample_weight):
-        """Weights of the rows in the loss, or None."""
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
+        """Weights of the rows in the loss, or None; `name` is for messages."""
         return sample_weight
 
-    def _stratify(self, target):
-        """Labels whose proportions both parts of the validation split keep."""
+    def _stratify(self, y, target, every=False):
+        """Labels whose proportions both parts of the validation split keep, or None.
+
+        With `every`, where there are such that both parts shall have all of them.
+        """
         return None
+
+    def _missing_classes(self, y):
+        """Classes of which none of some rows is, as a list."""
+        return []
 
     @abstractmethod
     def _check_outputs(self, n_outputs):
@@ -230,8 +238,9 @@ class BaseMLP(BaseEstimator, ABC):
             weights = initial_weights(
                 network, random_state, "data_driven", X, rows, engine
             )
+        divisor = dividing_weight(self, sample_weight, loss_weight, rows, incremental)
         n_rows = X.shape[0] if rows is None else len(rows)
-        check_batch_rows(self, batch_rows(self, n_rows), n_rows)
+        check_batch_rows(self, batch_rows(self, n_rows), n_rows, incremental)
         seed = resuming.shuffle_seed(self, random_state)
         is_watched = validation is not None
         settings = training_settings(
@@ -253,7 +262,7 @@ class BaseMLP(BaseEstimator, ABC):
             ) as engine,
         ):
             engine.set_weights(weights)
-            engine.set_data(X, target, loss_weight, rows)
+            engine.set_data(X, target, divisor, loss_weight, rows)
             self._run(engine, settings, validation, n_rows)
         self._seed = seed
         self._calibrate(validation)

@@ -19,6 +19,8 @@ from sklearn.utils.validation import (
 from nnfit.addresses import plain
 from nnfit.estimators.sparse import canonical, check_structure
 
+#: Of weights. Squares of it and of its inverse are finite, and penalties over it.
+LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 #: While data are checked: a value too large for the dtype becomes inf, which the check
 #: then reports, and sums of finite values may become inf, or NaN by two of them.
@@ -166,7 +168,7 @@ def check_weights(sample_weight, X, name="sample_weight"):
     weights = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    return check_some_weight(plain(weights), name)
+    return check_sum_of_weights(plain(weights), name)
 
 
 def check_groups(groups, X):
@@ -182,12 +184,19 @@ def check_groups(groups, X):
     return groups.ravel()
 
 
-def check_some_weight(weights, name):
-    """Refuse weights that are all zero, which leave nothing to train on."""
+def check_sum_of_weights(weights, name):
+    """Refuse weights that are all zero, or that cannot be added up and squared."""
     # scikit-learn 1.9 refuses them by itself, 1.7 does not.
     if not weights.any():
         raise ValueError(
             f"{name} must contain at least one non-zero weight, got only zeros."
+        )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not 1.0 / LARGEST_SUM <= total <= LARGEST_SUM:
+        raise ValueError(
+            f"{name} must have a sum between {1.0 / LARGEST_SUM:g} and "
+            f"{LARGEST_SUM:g}, got {total:g}. Divide the weights by the largest one."
         )
     return weights
 
