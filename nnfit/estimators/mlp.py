@@ -208,7 +208,6 @@ class BaseMLP(BaseEstimator, ABC):
             return
         if first_pass:
             resuming.forget(self)
-            self.t_ = 0
         X = training_rows(self, as_given, X, first_pass, features)
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
