@@ -6,9 +6,10 @@ depend on a number of threads.
 
 import os
 import threading
-from contextlib import contextmanager
 
 from threadpoolctl import threadpool_limits
+
+from nnfit.interruption import held
 
 _lock = threading.Lock()
 _users = 0
@@ -26,22 +27,26 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
 
 
-@contextmanager
 def one_blas_thread():
     """Limit BLAS to one thread while anybody is inside.
 
     The limit is the process's. Were each of several fits to lift what it has set, the
     first to end would take it from the others, and the last would leave it for good.
     """
+    return held(_enter, _leave)
+
+
+def _enter():
     global _users, _limits
     with _lock:
         if _users == 0:
             _limits = threadpool_limits(limits=1, user_api="blas")
         _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                _limits.restore_original_limits()
+
+
+def _leave():
+    global _users
+    with _lock:
+        _users -= 1
+        if _users == 0:
+            _limits.restore_original_limits()

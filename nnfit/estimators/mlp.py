@@ -11,9 +11,11 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state
 
 from nnfit import __version__
+from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
+from nnfit.estimators.overflow import Overflow, finite_outputs
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.standardising import (
@@ -22,6 +24,7 @@ from nnfit.estimators.standardising import (
     training_rows,
 )
 from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
     check_groups,
     check_weights,
@@ -40,9 +43,12 @@ from nnfit.network import Weights, fitted, initial_weights
 from nnfit.network.description import check_arrays
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
-from nnfit.training.loop import train
+from nnfit.training.loop import divergence_message, train
 from nnfit.training.memory import check_memory
 from nnfit.training.threads import operations_per_row
+
+#: No weight of a network that has learnt is as large; others are worth a closer look.
+LARGE_WEIGHT = 1e4
 
 
 def store_arguments(estimator, arguments):
@@ -165,6 +171,7 @@ class BaseMLP(BaseEstimator, ABC):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
+    @own_arithmetic
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
@@ -197,6 +204,7 @@ class BaseMLP(BaseEstimator, ABC):
         splits = self.early_stopping and self.solver != "lbfgs" and not is_given
         optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
+        warn_of_unused(self, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
         as_given = X
@@ -262,7 +270,7 @@ class BaseMLP(BaseEstimator, ABC):
         ):
             engine.set_weights(weights)
             engine.set_data(X, target, divisor, loss_weight, rows)
-            self._run(engine, settings, validation, n_rows)
+            self._run(engine, settings, validation, X, n_rows)
         self._seed = seed
         self._calibrate(validation)
 
@@ -348,7 +356,11 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _weights(self):
         """Those of the network, whose outputs have a unit and a zero of their own."""
-        weights = Weights(self.coefs_, self.intercepts_, getattr(self, "norms_", []))
+        weights = Weights(
+            list(map(np.asarray, self.coefs_)),
+            list(map(np.asarray, self.intercepts_)),
+            list(map(np.asarray, getattr(self, "norms_", ()))),
+        )
         targets = self._standard("targets")
         return fitted.without_units(weights, targets, self._standard("dtype"))
 
@@ -376,7 +388,7 @@ class BaseMLP(BaseEstimator, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
-    def _run(self, engine, settings, validation, n_rows):
+    def _run(self, engine, settings, validation, X, n_rows):
         """Train, then set the attributes that tell what came out."""
         record = resuming.start_record(self, settings.incremental)
         engine.configure(settings.engine)
@@ -407,6 +419,22 @@ class BaseMLP(BaseEstimator, ABC):
         self.n_iter_ = record.n_iter
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
+        self._check_last_step(X, settings.engine)
+
+    def _check_last_step(self, X, settings):
+        """Refuse weights that are finite and too large for the training rows.
+
+        Training notices in the forward pass of a step what the step before has done.
+        """
+        weights = self._weights()
+        arrays = (*weights.coefs, *weights.intercepts)
+        if max(abs(array).max() for array in arrays) < LARGE_WEIGHT:
+            return
+        try:
+            self._outputs(self, X, True)
+        except Overflow as error:
+            message = divergence_message(settings, self.solver != "lbfgs")
+            raise ValueError(message) from error
 
     @property
     def feature_shifts_(self):
@@ -424,9 +452,8 @@ class BaseMLP(BaseEstimator, ABC):
         """Rows to predict, as the engine takes them."""
         by_hand.check_fitted(self)
         weights = networks(self)[0]._weights()
-        self._check_outputs(fitted.sizes_of(weights.coefs)[-1])
         arrays = (*weights.coefs, *weights.intercepts)
-        is_single = all(getattr(each, "dtype", None) == np.float32 for each in arrays)
+        is_single = all(array.dtype == np.float32 for array in arrays)
         checked = check_X(self, X, "float32" if is_single else "float64")
         return standardised(self._standard("features"), X, checked)
 
@@ -448,14 +475,30 @@ class BaseMLP(BaseEstimator, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_outputs)
+            Finite.
+
+        Raises
+        ------
+        Overflow
+            If no type holds them.
         """
+
+        def compute(X, raw):
+            return self._compute(whole, X, raw, dropout)
+
+        outputs = finite_outputs(compute, X, raw)
+        return fitted.outputs_in_units(outputs, self._standard("targets"))
+
+    def _compute(self, whole, X, raw, dropout):
+        """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
         weights = self._weights()
         sizes = fitted.sizes_of(weights.coefs)
         if X.shape[1] != sizes[0]:
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
-                f"got the shape {np.shape(weights.coefs[0])}."
+                f"got the shape {weights.coefs[0].shape}."
             )
+        self._check_outputs(sizes[-1])
         network = fitted.network_for(
             self._description(), whole._link, sizes, X.dtype.name
         )
@@ -463,7 +506,7 @@ class BaseMLP(BaseEstimator, ABC):
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
         with threads as n_threads:
-            outputs = device.load_engine(where).predict(
+            return device.load_engine(where).predict(
                 network,
                 weights,
                 X,
@@ -471,7 +514,6 @@ class BaseMLP(BaseEstimator, ABC):
                 n_threads=n_threads,
                 dropout=dropout,
             )
-        return fitted.outputs_in_units(outputs, self._standard("targets"))
 
     def _forward_pass_fast(self, X, check_input=True):
         """Predictions of the network itself, as scikit-learn's method has them."""

@@ -1,13 +1,17 @@
 """Validation data: what training watches while it goes on."""
 
+import math
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
+from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.overflow import Overflow
 from nnfit.estimators.standardising import FEW_ROWS, LOST, standardised
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
@@ -142,7 +146,7 @@ def split_validation(estimator, data, groups, random_state):
 
 def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
-    scoring = estimator.scoring
+    scoring, try_first = estimator.scoring, False
     score = "loss" if scoring == "loss" else estimator._default_score()
     if score == "r2" and scoring is None and _are_rounded(estimator, y, target):
         scoring = "r2"  # of the targets that were given
@@ -151,8 +155,12 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, scoring, *data)
+        # Not a function of the user's, which may count its calls; nor numbers, which
+        # may be of use, such as positive, after an epoch only.
+        of_classes = isinstance(scoring, str) and not estimator._y_numeric
+        try_first = of_classes and not hasattr(estimator, "coefs_")
     unit = loss_unit(estimator._loss_row()[0], estimator._standard("targets"))
-    return Validation(X, target, loss_weight, rows, score, unit)
+    return Validation(X, target, loss_weight, rows, score, try_first, unit)
 
 
 def _are_rounded(estimator, y, target):
@@ -185,14 +193,24 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
+    of_user = callable(estimator.scoring)
+
     def score(engine):
         view._set_weights(engine.get_weights(engine.evaluated()))
         try:
-            value = scorer(view, X, y, **weights)
+            with arithmetic_of_caller() if of_user else nullcontext():
+                value = scorer(view, X, y, **weights)
+        except Overflow:  # the training may yet end with the best weights before
+            return math.nan
         except ValueError as error:
-            if not missing:
+            if missing:
+                raise ValueError(_advice(estimator, y, missing)) from error
+            if of_user:
                 raise
-            raise ValueError(_advice(estimator, y, missing)) from error
+            raise ValueError(
+                f"scoring={estimator.scoring!r} cannot score the validation data: "
+                f"{error}"
+            ) from error
         if missing and estimator.early_stopping and np.isnan(value):
             raise ValueError(_advice(estimator, y, missing))
         return value
