@@ -323,7 +323,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             the logarithm of the odds. Of an ensemble the logarithms of the mean
             probabilities (odds for labels), or the mean scores.
         """
-        raw = self._raw(self._check_rows(X))
+        raw = self._raw(*self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
     def predict(self, X):
@@ -340,7 +340,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Class labels. For multilabel targets 0 and 1 per label, sparse if the
             training targets were.
         """
-        raw = self._raw(self._check_rows(X))
+        raw = self._raw(*self._check_rows(X))
         labels = decode(raw, self.classes_, self._target_kind)
         sparse = self._sparse_target and self._target_kind == MULTILABEL
         return csr_matrix(labels) if sparse else labels
@@ -389,34 +389,34 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         std : ndarray of shape (n_samples, n_classes)
             Only with `return_std`.
         """
-        X = self._check_rows(X)
+        X, given = self._check_rows(X)
 
         def predict(network, dropout):
-            return network._probabilities(self, X, dropout)
+            return network._probabilities(self, X, dropout, given)
 
         return average(self, n_passes, return_std, predict)
 
-    def _raw(self, X):
+    def _raw(self, X, given):
         """Raw predictions, divided by the temperature; of an ensemble as one."""
         raws = [
-            network._outputs(self, X, True) / network._temperature(X)
+            network._outputs(self, X, True, given=given) / network._temperature()
             for network in networks(self)
         ]
         if len(raws) == 1:
             return raws[0]
         return pooled(raws, self._target_kind, self._link)
 
-    def _probabilities(self, whole, X, dropout):
+    def _probabilities(self, whole, X, dropout, given):
         """Probabilities that a single network predicts, see `_outputs`."""
         scaled = hasattr(self, "temperature_")
         by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
         if (self._target_kind, self._link) in by_engine and not scaled:
-            return inside(self._outputs(whole, X, False, dropout))
-        raw = self._outputs(whole, X, True, dropout) / self._temperature(X)
+            return inside(self._outputs(whole, X, False, dropout, given))
+        raw = self._outputs(whole, X, True, dropout, given) / self._temperature()
         return inside(probabilities(raw, self._target_kind, self._link))
 
-    def _temperature(self, X):
-        return X.dtype.type(getattr(self, "temperature_", 1.0))
+    def _temperature(self):
+        return getattr(self, "temperature_", 1.0)
 
     def _calibrate(self, validation):
         vars(self).pop("temperature_", None)

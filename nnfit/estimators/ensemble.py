@@ -19,6 +19,7 @@ from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows
 from nnfit.estimators.uncertainty import networks
@@ -32,7 +33,7 @@ from nnfit.interruption import (
 from nnfit.population import population
 from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
-from nnfit.training.threads import STEP_OPERATIONS, operations_per_row
+from nnfit.training.threads import STEP_OPERATIONS
 
 
 def train_members(

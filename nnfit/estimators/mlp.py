@@ -11,6 +11,7 @@ from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state
 
 from nnfit import __version__
+from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
@@ -34,7 +35,6 @@ from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
-from nnfit.training.threads import operations_per_row
 
 
 def store_arguments(estimator, arguments):
@@ -327,12 +327,12 @@ class BaseMLP(BaseEstimator, ABC):
     # Predicting --------------------------------------------------------------
 
     def _check_rows(self, X):
-        """Rows to predict, as the engine takes them."""
+        """Rows to predict, as the engine takes them, and their type as given."""
         check_fitted(self)
         is_double = networks(self)[0].coefs_[0].dtype == np.float64
         return check_X(self, X, "float64" if is_double else "float32")
 
-    def _outputs(self, whole, X, raw, dropout=None):
+    def _outputs(self, whole, X, raw, dropout=None, given=None):
         """Outputs of a single network.
 
         Everything is local, so that any number of threads may predict at once.
@@ -346,10 +346,14 @@ class BaseMLP(BaseEstimator, ABC):
             Whether the outputs are those before the inverse link.
         dropout : tuple or None, default=None
             As the engine's ``predict`` takes it.
+        given : {numpy.float32, numpy.float64}, default=None
+            Type of X as the user gave it; None stands for its own.
 
         Returns
         -------
         ndarray of shape (n_samples, n_outputs)
+            float64 if `given` is, else of the network's dtype. The inverse link is
+            applied in that type, so that probabilities sum to one in it.
         """
         weights = self._weights()
         coefs, dtype = weights.coefs, X.dtype.name
@@ -368,18 +372,24 @@ class BaseMLP(BaseEstimator, ABC):
         network = _network(
             sizes, activations, loss, (), dtype, normalization, bool(self.residual)
         )
+        widens = given is np.float64 and dtype != "float64"
         operations = X.shape[0] * operations_per_row(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
         with threads as n_threads:
-            return device.load_engine(where).predict(
+            outputs = device.load_engine(where).predict(
                 network,
                 weights,
                 X,
-                raw=raw,
+                raw=raw or widens,
                 n_threads=n_threads,
                 dropout=dropout,
             )
+        if widens:
+            outputs = outputs.astype(np.float64)
+            if not raw:
+                device.apply_link(outputs, self._link)
+        return outputs
 
     # scikit-learn's conventions ----------------------------------------------
 
