@@ -30,7 +30,7 @@ if hasattr(os, "register_at_fork"):
 
 @cache
 def _libraries():
-    """NumPy's and SciPy's BLAS. To find them, 4 ms, is a fit by L-BFGS on a few rows."""
+    """NumPy's and SciPy's; finding them takes as long as three small fits, 4 ms."""
     return ThreadpoolController().select(user_api="blas")
 
 

@@ -1,5 +1,7 @@
 """Parameters that fit each for itself and not together, refused before training."""
 
+from numbers import Real
+
 import numpy as np
 
 from nnfit.estimators.losses import (
@@ -81,6 +83,8 @@ def _is_on(value):
     """Whether a parameter, or one number in it, is neither None nor 0."""
     if value is None or isinstance(value, str) or callable(value):
         return value is not None
+    if isinstance(value, Real):
+        return value != 0
     return bool(np.any(np.asarray(value, dtype=object) != 0))
 
 

@@ -4,11 +4,16 @@ import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
 from functools import cache, lru_cache
+from inspect import signature
 
 import numpy as np
 from sklearn.base import BaseEstimator, _fit_context
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import (
+    InvalidParameterError,
+    validate_parameter_constraints,
+)
 
 from nnfit import __version__
 from nnfit.cpu.sparsity import operations_per_row
@@ -403,6 +408,21 @@ class BaseMLP(BaseEstimator, ABC):
         """
         return super()._get_param_names()
 
+    def _validate_params(self):
+        """Check the parameters that are not the defaults, as scikit-learn does all.
+
+        All of them take 0.2 ms, a seventh of a fit by L-BFGS on a few rows.
+        """
+        defaults = _valid_defaults(type(self))
+        given = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name not in defaults or value is not defaults[name]
+        }
+        validate_parameter_constraints(
+            self._parameter_constraints, given, caller_name=type(self).__name__
+        )
+
     def _check_solver(self):
         if self.solver not in STOCHASTIC_SOLVERS:
             raise AttributeError(
@@ -432,6 +452,18 @@ class BaseMLP(BaseEstimator, ABC):
                 )
             )
         super().__setstate__(state)
+
+
+@cache
+def _valid_defaults(kind):
+    """Defaults of an estimator's parameters; none if a subclass has an invalid one."""
+    parameters = signature(kind.__init__).parameters
+    defaults = {name: parameters[name].default for name in kind._get_param_names()}
+    try:
+        validate_parameter_constraints(kind._parameter_constraints, defaults, "")
+    except InvalidParameterError:
+        return {}
+    return defaults
 
 
 @lru_cache(maxsize=64)
