@@ -170,6 +170,15 @@ def test_rows_predict_the_same_alone(normalization, residual, n_members):
                 assert_array_equal(values, whole[name][part])
 
 
+def test_rows_of_any_model_predict_the_same_alone(fitted):
+    for model, dtype in product(fitted.values(), TYPES[:2]):
+        rows = X.astype(dtype)
+        whole = outputs(model, rows)
+        for part in (slice(7, 8), slice(3, 15), slice(9, 120)):
+            for name, values in outputs(model, rows[part]).items():
+                assert_array_equal(values, whole[name][part])
+
+
 def test_sparse_rows_predict_as_dense_ones():
     """In whatever number, and with either type of indices."""
     y = np.arange(300) % 3

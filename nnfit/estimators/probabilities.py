@@ -3,11 +3,10 @@
 from functools import reduce
 
 import numpy as np
-from scipy.special import log_expit, log_softmax
+from scipy.special import expit, log_expit, log_softmax, softmax
 
 from nnfit.estimators.targets import BINARY, MULTICLASS
 from nnfit.functions.losses import PROBABILITY_LINKS
-from nnfit.training.device import apply_link
 
 
 def log_probabilities(raw, kind, link):
@@ -38,13 +37,10 @@ def probabilities(raw, kind, link):
     """Probabilities of classes, or of labels, as `log_probabilities` takes them."""
     if kind == BINARY:
         # 1 - p would cancel: its smallest value beside 0 is 6e-8 in float32.
-        values = np.hstack([-raw, raw])
-    elif kind == MULTICLASS and link == "logistic":
-        values = log_expit(raw)
-    else:
-        values = raw.copy()
-    apply_link(values, "softmax" if kind == MULTICLASS else "logistic")
-    return values
+        return expit(np.hstack([-raw, raw]))
+    if kind == MULTICLASS:
+        return softmax(raw if link == "softmax" else log_expit(raw), axis=1)
+    return expit(raw)
 
 
 def inside(probability):
