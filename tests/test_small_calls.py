@@ -1,4 +1,4 @@
-"""Small calls: the checks of scikit-learn's that they skip, and those that they do not."""
+"""Small calls: which of scikit-learn's checks they skip, and which they do not."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,15 @@ def plain_kinds():
         return kinds
     table = pandas.DataFrame(X, columns=list("wxyz"))
     mixed = table.astype({"w": int, "y": "float32"})
-    return kinds | {"table": table, "mixed": mixed, "unnamed": pandas.DataFrame(X)}
+    kinds |= {"table": table, "mixed": mixed, "unnamed": pandas.DataFrame(X)}
+    try:
+        import polars
+    except ImportError:
+        return kinds
+    return kinds | {
+        "polars": polars.DataFrame(X),
+        "polars float32": polars.DataFrame(X.astype(np.float32)),
+    }
 
 
 @pytest.mark.parametrize("kind", plain_kinds())
@@ -47,7 +55,9 @@ def test_plain_rows_are_not_checked_twice(kind, monkeypatch):
     expected = model.predict_proba(rows)
     monkeypatch.undo()
     monkeypatch.setattr(validation, "validate_data", None)
-    assert_array_equal(model.predict_proba(rows), expected)
+    probability = model.predict_proba(rows)
+    assert_array_equal(probability, expected)
+    assert probability.dtype == expected.dtype
 
 
 def wrong_kinds():

@@ -58,8 +58,10 @@ def check_X(estimator, X, dtype):
     plain = _plain_rows(estimator, X)
     rows = None if plain is None else _cast(plain, dtype)
     if rows is None or not _has_finite_sum(rows):
+        # Of some tables only "numeric" keeps float32; of lists it refuses strings.
+        kept = "numeric" if hasattr(X, "columns") else PRECISIONS
         plain = validate_data(
-            estimator, X, accept_sparse="csr", dtype=PRECISIONS, reset=False
+            estimator, X, accept_sparse="csr", dtype=kept, reset=False
         )
         rows = _cast(plain, dtype)
         # A value too large for the dtype has become inf.
@@ -91,14 +93,14 @@ def _plain_rows(estimator, X):
         X = _array_of(X)
     elif issparse(X) and X.ndim == 2:
         X = X.tocsr()
-    elif _is_pandas(kind) and all(isinstance(dtype, np.dtype) for dtype in X.dtypes):
-        if names is None and X.columns.dtype.kind not in "iu":
-            return None  # scikit-learn warns that names have come
-        if names is not None:
-            if not np.array_equal(np.asarray(X.columns, dtype=object), names):
-                return None
-            names = None
-        X = X.to_numpy()
+    elif _is_plain_table(X):
+        columns = X.columns
+        if names is None:
+            if getattr(columns, "dtype", np.dtype(object)).kind not in "iu":
+                return None  # scikit-learn warns that names have come
+        elif not np.array_equal(np.asarray(columns, dtype=object), names):
+            return None
+        X, names = X.to_numpy(), None
     elif kind is not np.ndarray:
         return None
     fits = (
@@ -120,9 +122,11 @@ def _array_of(rows):
         return None
 
 
-def _is_pandas(kind):
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and kind is pandas.DataFrame
+def _is_plain_table(X):
+    """Whether X is a table whose columns are arrays, without missing or sparse ones."""
+    if type(X) is getattr(sys.modules.get("pandas"), "DataFrame", None):
+        return all(isinstance(dtype, np.dtype) for dtype in X.dtypes)
+    return type(X) is getattr(sys.modules.get("polars"), "DataFrame", None)
 
 
 def _is_plain_target(y, X):
