@@ -8,6 +8,8 @@ from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.resuming import unchanged_on_error
+from nnfit.estimators.sparse import check_structure
 from nnfit.population import MOST_AT_ONCE, population
 from nnfit.training import device
 from nnfit.training.side_by_side import side_by_side
@@ -166,8 +168,10 @@ class PopulationSearchCV(BaseSearchCV):
                 "param_distributions, to try n_iter candidates drawn at random; got "
                 f"{given}."
             )
+        check_structure(X, "X")  # before its rows are taken apart
+        check_structure(y, "y")
         at_once = MOST_AT_ONCE if self._uses_gpu() else None
-        with population(), side_by_side(at_once):
+        with unchanged_on_error(self), population(), side_by_side(at_once):
             return super().fit(X, y, **params)
 
     def _uses_gpu(self):

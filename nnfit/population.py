@@ -219,8 +219,7 @@ class Population:
             raise
         if place.keeps_time:
             self._launch(meeting, group, place, run_together)
-        if place.error is not None:
-            raise place.error
+        place.raise_error()
 
     def _withdraw(self, meeting, place):
         """Take a call back; False if it has been launched."""
@@ -244,17 +243,16 @@ class Population:
             for each in places:
                 self._expect(each.member, None)
             self._n_running += len(places)
-        error = None
         try:
             run_together([each.engine for each in places])
-        except BaseException as raised:
-            error = raised
+        except BaseException as error:
+            for each in places:
+                each.error = error
         with self._lock:
             self._n_running -= len(places)
             for each in places:
                 self._expect(each.member, group)
         for each in places:
-            each.error = error
             each.woken.set()
 
     # --------------------------------------------------------------- their data
@@ -281,6 +279,19 @@ class _Place:
         self.error = None
         self.keeps_time = False
         self.woken = threading.Event()
+
+    def raise_error(self):
+        """Raise the launch's error, if there is one, and forget it.
+
+        It holds the frames it has passed; were it held by one of them, what they work
+        on would be there until the collector comes.
+        """
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error
 
 
 class _Meeting:

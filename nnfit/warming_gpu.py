@@ -64,7 +64,7 @@ def _networks(estimator, dtype):
 
 def _kinds(estimator, network, functions):
     """Builder, what it takes before the `Kind`, and the `Kind`, of each kernel."""
-    solver = estimator._optimizer()
+    solver = estimator._chosen_optimizer()
     settings = training_settings(estimator, network, solver, MANY, 0, False, False)
     features = settings.engine.features(solver)
     for entry, tile in ("train", tables.SMALL), ("run_operation", tables.LARGE):

@@ -79,6 +79,17 @@ def pytest_configure(config):
             raise pytest.UsageError(f"NNFIT_TEST_DEVICE: {error}") from error
 
 
+def pytest_terminal_summary(terminalreporter):
+    """Print the figures of tests.trials, whichever worker they come from."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports(
+        "failed"
+    )
+    for report in reports:
+        for name, value in report.user_properties:
+            if name == "figure":
+                terminalreporter.write_line(f"{report.nodeid.split('::')[-1]}: {value}")
+
+
 def pytest_generate_tests(metafunc):
     """Run a test with `any_engine` on all, on the slow emulator if it is marked so."""
     if "any_engine" in metafunc.fixturenames:

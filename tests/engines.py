@@ -6,6 +6,7 @@ They go by the fields of the registries' rows, so that a new row needs nothing h
 import inspect
 
 import numpy as np
+import pytest
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
@@ -143,7 +144,7 @@ def assert_same_training(
     ----------
     network : Network
     data : tuple
-        X, y and perhaps sample weights.
+        X, y and perhaps sample weights and loss weights.
     rtol, atol : float
     epochs : int
     modules : tuple of module
@@ -166,7 +167,7 @@ def assert_same_training(
                 "moments": engine.get_state()["moments"],
                 "evaluated": flat_weights(engine, engine.evaluated()),
                 "predictions": module.predict(network, weights, data[0]),
-                "validation": evaluate(engine, *data),
+                "validation": evaluate(engine, *data[:3]),
             }
         )
     ours, naive = results
@@ -187,3 +188,29 @@ def numerical_gradient(loss, flat, step=1e-4):
             12.0 * step
         )
     return gradient
+
+
+def assert_other_states_are_refused(module):
+    """Larger and smaller ones, of more moments, and damaged ones."""
+    network, other = make_network((4, 5, 2)), make_network((4, 40, 2))
+    engines = [
+        make_engine(module, each, make_data(each, 9), solver="adam")
+        for each in (network, other)
+    ]
+    states = [engine.get_state() for engine in engines]
+    moments, memory = states[0].values()
+    damaged = [
+        (moments[:1], memory),
+        (moments.ravel(), memory),
+        (moments, memory[:1]),
+        (moments, memory[:, :0]),
+        (moments, memory[..., :2]),
+        (moments, memory.ravel()),
+    ]
+    cases = [(engines[0], states[1]), (engines[1], states[0])]
+    for pair in damaged:
+        cases.append((engines[0], dict(zip(states[0], pair, strict=True))))
+    for engine, state in cases:
+        with pytest.raises(ValueError, match="state of the optimizer must have arrays"):
+            engine.set_state(state)
+    engines[0].set_state(states[0])

@@ -180,9 +180,8 @@ def test_schedule_free_averages_by_itself(parameters, message):
 def test_batch_normalisation_of_single_rows():
     model = MLPRegressor(normalization="batch", **QUICK)
     message = r"at least 2 rows, .*n_samples=1 to train"
-    for fit in (model.fit, model.partial_fit):
-        with pytest.raises(ValueError, match=message):
-            fit(X[:1], Y[:1])
+    with pytest.raises(ValueError, match=message):
+        model.fit(X[:1], Y[:1])
     model.set_params(early_stopping=True, validation_fraction=0.7)
     with pytest.raises(ValueError, match=message):
         model.fit(X[:4], Y[:4])

@@ -16,6 +16,7 @@ from nnfit.network.description import Weights
 from tests import numpy_engine
 from tests.engines import (
     TIGHT,
+    assert_other_states_are_refused,
     assert_same_training,
     evaluate,
     make_data,
@@ -59,6 +60,36 @@ def test_sample_weights_train_as_the_reference():
     weight = np.random.default_rng(3).integers(0, 3, size=70).astype(np.float64)
     weight[32:64] = 0.0  # a batch without any weight is skipped
     assert_same_training(network, (X, y, weight), **TIGHT)
+
+
+@pytest.mark.parametrize("module", [cpu, numpy_engine])
+def test_loss_weights_multiply_and_sample_weights_divide(module):
+    """Against a sum written out; also in batches whose losses all weigh nothing."""
+    network = make_network((7, 10, 1), "tanh")
+    X, y = make_data(network, 70)
+    rng = np.random.default_rng(3)
+    weight, of_loss = rng.uniform(0.5, 2.0, size=(2, 70))
+    of_loss[32:64] = 0.0
+    for sample_weight in (weight, None):
+        data = X, y, sample_weight, of_loss
+        engine = make_engine(module, network, data, alpha=0.3)
+        weights = engine.get_weights()
+        of_rows = ((module.predict(network, weights, X) - y) ** 2)[:, 0] / 2
+        penalty = 0.15 * sum((coef**2).sum() for coef in weights.coefs)
+        part = slice(0, 32)
+        total = 32 if sample_weight is None else weight[part].sum()
+        expected = (of_loss[part] @ of_rows[part] + penalty) / total
+        engine.keep_batch_losses = True
+        losses = engine.train(1)["batch_loss"]
+        assert losses[0] == pytest.approx(expected, rel=1e-12)
+        assert 0.0 < losses[1] < 0.1  # the penalty alone
+    options = {"solver": None, "alpha": 0.0}
+    doubled = make_engine(module, network, (X, y, weight, 2.0 * of_loss), **options)
+    single = make_engine(module, network, (X, y, weight, of_loss), **options)
+    loss, gradient = single.loss_and_gradient(single.flat.copy())
+    twice, twice_gradient = doubled.loss_and_gradient(doubled.flat.copy())
+    assert twice == pytest.approx(2.0 * loss)
+    np.testing.assert_allclose(twice_gradient, 2.0 * gradient, rtol=1e-12)
 
 
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 47, 48, 49, 97, 101, 193]))
@@ -345,6 +376,10 @@ def test_state_and_weights_survive_a_round_trip():
     second.progress.epoch, second.progress.step = 3, first.progress.step
     assert np.array_equal(train(first, 6), train(second, 6))
     assert np.array_equal(first.flat, second.flat)
+
+
+def test_the_state_of_another_network_is_refused():
+    assert_other_states_are_refused(cpu)
 
 
 # ------------------------------------------------------------------- the rest

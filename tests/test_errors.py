@@ -175,8 +175,8 @@ def test_sample_weights(estimator):
     ("class_weight", "y", "message"),
     [
         ([{0: 1, 1: 1}], Y, "a dict for multiclass y"),
-        ({0: 1, 1: 1}, np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
-        ([{0: 1}], np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
+        ({0: 1, 1: 1}, 1 - np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
+        ([{0: 1}], 1 - np.eye(3, dtype=int)[Y], "a list of 3 dicts, one per label"),
         ({0: 1, 7: 1}, Y, "are not in class_weight"),
         ({0: 0, 1: 0, 2: 0}, Y, "(?i)weight.*zero"),
     ],
@@ -195,7 +195,7 @@ def test_class_weights(class_weight, y, message):
         ({"X_val": X[:, :2], "y_val": Y}, "X has 2 features, but MLPClassifier is"),
         ({"X_val": X * np.nan, "y_val": Y}, "Input X_val contains NaN"),
         ({"X_val": X, "y_val": Y[:9]}, "inconsistent numbers of samples"),
-        ({"X_val": X, "y_val": Y + 1}, "`y` has classes not in `self.classes_`"),
+        ({"X_val": X, "y_val": Y + 1}, "`y_val` has classes not in `self.classes_`"),
         ({"X_val": X[:1], "y_val": Y[:1]}, "The validation set is too small"),
     ],
 )
@@ -283,7 +283,7 @@ def test_divergence_is_an_error_with_advice(any_engine):
 
 @ignore_convergence
 def test_a_failed_fit_leaves_the_former_one():
-    model = MLPRegressor(**QUICK).fit(X, Y)
+    model = MLPRegressor(activation="identity", **QUICK).fit(X, Y)
     before = {**vars(model), "curve": list(model.loss_curve_)}
     predicted = model.predict(X)
     model.set_params(**DIVERGING | {"hidden_layer_sizes": (5,)}, warm_start=True)

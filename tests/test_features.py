@@ -32,12 +32,14 @@ from tests.features import (
 from tests.pairs import pairwise
 
 
-def weights_of(n_rows):
-    """Weights of rows of which some, and a whole batch, are 0."""
-    weight = np.random.default_rng(3).integers(0, 3, size=n_rows).astype(np.float64)
+def weights_of(kind, n_rows):
+    """Weights of rows of which some, and a whole batch, are 0; and others of losses."""
+    rng = np.random.default_rng(3)
+    weight = rng.integers(0, 3, size=n_rows).astype(np.float64)
     weight[32:64] = 0.0
     weight[64:] = 1.0
-    return weight
+    of_loss = weight * rng.integers(0, 4, size=n_rows)
+    return {"none": (), "sample": (weight,), "loss": (weight, of_loss)}[kind]
 
 
 # --------------------------------------------------- against the naive engine
@@ -48,11 +50,11 @@ def weights_of(n_rows):
     density=[None, 0.05, 0.4],
     n_rows=[65, 70, 71],
     dtype=["float32", "float64"],
-    weighted=[False, True],
+    weights=["none", "sample", "loss"],
     shuffle=[False, True],
 )
 def test_every_feature_trains_as_the_reference(
-    name, density, n_rows, dtype, weighted, shuffle
+    name, density, n_rows, dtype, weights, shuffle
 ):
     """Also with a last batch of one row and, before it, one without any weight."""
     sizes = SIZES if density is None else (60, *SIZES[1:])
@@ -61,7 +63,7 @@ def test_every_feature_trains_as_the_reference(
     if density is not None:
         X[np.random.default_rng(0).uniform(size=X.shape) > density] = 0.0
         X = scipy.sparse.csr_array(X)
-    data = (X, y, weights_of(n_rows)) if weighted else (X, y)
+    data = (X, y, *weights_of(weights, n_rows))
     assert_same_training(
         network, data, **rounding(name, dtype), **options, shuffle=shuffle
     )
@@ -187,8 +189,8 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
             batch_size=64, **options,
         )  # fmt: skip
         losses = train(engine, 3)
-        engine.close()
         results.append([losses, *results_of(engine)])
+        engine.close()
     for other in results[1:]:
         for one, many in zip(results[0], other, strict=True):
             assert np.array_equal(one, many)
@@ -205,9 +207,9 @@ def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     for n_threads in (1, 9):
         engine = make_engine(cpu, network, data, n_threads=n_threads, **options)
         losses = train(engine, 20)
+        results.append([losses, *results_of(engine)])
         engine.close()
         assert engine.threads_used == n_threads
-        results.append([losses, *results_of(engine)])
     for one, many in zip(*results, strict=True):
         assert np.array_equal(one, many)
 

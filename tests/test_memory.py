@@ -8,6 +8,7 @@ import scipy.sparse
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.training import memory
+from nnfit.training.containers import memory_left
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -100,3 +101,104 @@ def test_the_check_counts_what_features_keep(name, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert 0.8 * peak < counted[-1] < 1.6 * peak
+
+
+# containers ------------------------------------------------------------------
+
+V2 = "42 32 0:29 {mounted} /sys/fs/cgroup rw shared:4 - cgroup2 cgroup2 rw,nsdelegate\n"
+V1 = "43 32 0:30 {mounted} /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory\n"
+CPU = "44 32 0:31 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu,cpuacct\n"
+DISK = "30 1 8:1 / / rw,relatime - ext4 /dev/root rw\n"
+FREE = 9223372036854771712  # of version 1, where there is no limit
+
+
+def system(root, groups, mounts, folders):
+    """A system's files, with limit, use and pages of files of groups."""
+    (root / "proc/self").mkdir(parents=True)
+    (root / "proc/self/cgroup").write_text(groups)
+    (root / "proc/self/mountinfo").write_text(DISK + CPU + mounts)
+    for path, (limit, used, cached) in folders.items():
+        folder = root / path
+        folder.mkdir(parents=True, exist_ok=True)
+        old = path.startswith("sys/fs/cgroup/memory")
+        names = ("limit_in_bytes", "usage_in_bytes") if old else ("max", "current")
+        for name, value in zip(names, (limit, used), strict=True):
+            (folder / f"memory.{name}").write_text(f"{value}\n")
+        total = "total_" * old
+        lines = f"anon {used - cached}\n{total}inactive_file {cached}\npgfault 7\n"
+        (folder / "memory.stat").write_text(lines)
+    return root
+
+
+V2_GROUPS = "0::/user/job\n"
+V1_GROUPS = "5:cpu,cpuacct:/x\n4:memory:/docker/1a\n0::/other\n"
+SYSTEMS = {
+    "none": ("0::/\n", "", {}, None),
+    "unlimited": (
+        V2_GROUPS, V2.format(mounted="/"), {"sys/fs/cgroup/user/job": ("max", 5, 0)},
+        None,
+    ),
+    "version 2": (
+        V2_GROUPS, V2.format(mounted="/"), {"sys/fs/cgroup/user/job": (900, 300, 100)},
+        700,
+    ),
+    "the group around it": (
+        V2_GROUPS,
+        V2.format(mounted="/"),
+        {
+            "sys/fs/cgroup/user/job": (900, 300, 0),
+            "sys/fs/cgroup/user": (1000, 800, 50),
+        },
+        250,
+    ),
+    "namespace of version 2": (
+        "0::/\n", V2.format(mounted="/"), {"sys/fs/cgroup": (500, 600, 0)}, 0,
+    ),
+    "version 1": (
+        V1_GROUPS,
+        V1.format(mounted="/"),
+        {
+            "sys/fs/cgroup/memory/docker/1a": (900, 300, 0),
+            "sys/fs/cgroup/memory": (FREE, 5000, 0),
+        },
+        600,
+    ),
+    "container of version 1": (
+        V1_GROUPS,
+        V1.format(mounted="/docker/1a"),
+        {"sys/fs/cgroup/memory": (900, 300, 200)},
+        800,
+    ),
+    "both": (
+        V1_GROUPS,
+        V1.format(mounted="/") + V2.format(mounted="/").replace("cgroup rw", "u rw"),
+        {
+            "sys/fs/cgroup/memory/docker": (900, 300, 0),
+            "sys/fs/u/other": (400, 100, 0),
+        },
+        300,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_limits_of_containers(name, tmp_path, monkeypatch):
+    groups, mounts, folders, expected = SYSTEMS[name]
+    root = system(tmp_path, groups, mounts, folders)
+    assert memory_left(root) == expected
+    monkeypatch.setattr(memory, "memory_left", lambda: memory_left(root))
+    monkeypatch.setattr(memory, "_of_machine", lambda: 650)
+    assert memory.available_memory() == min(650, 650 if expected is None else expected)
+
+
+def test_a_container_too_small_for_a_fit(tmp_path, monkeypatch):
+    left = {"sys/fs/cgroup/user/job": (2**30, 2**30 - 2**24, 0)}
+    root = system(tmp_path, V2_GROUPS, V2.format(mounted="/"), left)
+    monkeypatch.setattr(memory, "memory_left", lambda: memory_left(root))
+    X = np.zeros((10, 1000))
+    with pytest.raises(MemoryError, match=r"got 0\.0156 GiB of available memory"):
+        MLPRegressor(hidden_layer_sizes=(3000,)).fit(X, X[:, 0])
+
+
+def test_where_there_is_no_proc(tmp_path):
+    assert memory_left(tmp_path) is None

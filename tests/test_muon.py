@@ -9,10 +9,11 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnfit import compiling
+from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import MUON
-from nnfit.cpu.layout import address, aligned_zeros, muon_work
+from nnfit.cpu.layout import aligned_zeros, muon_work
 
 MU, RATE, DECAY = 0.95, 0.02, 0.999
 POINTER, INT64, DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
@@ -63,12 +64,13 @@ class Matrix:
         )  # fmt: skip
         team = aligned_zeros((n_threads + 1) * at.TEAM_LINE, np.int64)
         arrays = (self.weights, self.gradient, self.momentum, self.work)
+        places = [address(array, self.dtype) for array in arrays]
         passed = set()
 
         def work(number):
             result = function(
-                *map(address, arrays), self.n_in, self.n_out, self.width,
-                mu, rate, decay, address(team), number, n_threads, 0,
+                *places, self.n_in, self.n_out, self.width,
+                mu, rate, decay, address(team, np.int64), number, n_threads, 0,
             )  # fmt: skip
             passed.add(result)
 

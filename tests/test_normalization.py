@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
+from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
 from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.network import Weights
@@ -153,6 +154,28 @@ def test_weights_survive_the_engine(structure, dtype):
         for array, other in zip(arrays, expected, strict=True):
             assert np.array_equal(array, other)
             assert array.dtype == dtype
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("Model", [MLPClassifier, MLPRegressor])
+def test_one_row_of_partial_fit_is_as_a_last_batch_of_fit(any_engine, Model):
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(9, 3)), rng.integers(0, 2, size=9)
+    options = dict(normalization="batch", shuffle=False, random_state=0, max_iter=1)
+    with pytest.warns(match="Maximum iterations"):
+        whole = Model(hidden_layer_sizes=(4,), batch_size=8, **options).fit(X, y)
+    parts = Model(hidden_layer_sizes=(4,), **options)
+    classes = {"classes": [0, 1]} if Model is MLPClassifier else {}
+    parts.partial_fit(X[:8], y[:8], **classes)
+    parts.partial_fit(X[8:], y[8:])
+    for one, other in zip(
+        [*whole.coefs_, *whole.norms_], [*parts.coefs_, *parts.norms_], strict=True
+    ):
+        np.testing.assert_array_equal(one, other)
+    alone = Model(hidden_layer_sizes=(4,), **options)
+    alone.partial_fit(X[:1], y[:1], **classes).partial_fit(X[1:2], y[1:2])
+    assert np.isfinite(alone.predict(X)).all()
+    np.testing.assert_array_equal(alone.norms_[0][1:], [[0.0] * 4, [1.0] * 4])
 
 
 @pytest.mark.parametrize("n_rows", [1, 100])

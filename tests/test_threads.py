@@ -217,7 +217,6 @@ def test_threads_that_wait_leave_one_alone(impatient, sparse):
         data = (scipy.sparse.csr_matrix(np.where(data[0] > 1.5, data[0], 0)), data[1])
     engines = [make_engine(cpu, network, data, n_threads=n) for n in (1, 16)]
     losses = [train(engine, 100) for engine in engines]
-    engines[1].close()
     assert engines[1].threads_used == 16
     # 16 threads of two rows each cannot but wait.
     assert engines[1]._tables.shared[cpu.at.ALONE_FROM] or (
@@ -226,6 +225,7 @@ def test_threads_that_wait_leave_one_alone(impatient, sparse):
     assert engines[1]._tables.ints[cpu.at.SPARSE] == sparse
     np.testing.assert_array_equal(*losses)
     np.testing.assert_array_equal(engines[0].flat, engines[1].flat)
+    engines[1].close()
 
 
 def test_a_sum_over_all_data_is_whole_when_threads_leave(impatient, monkeypatch):

@@ -11,17 +11,21 @@ from contextlib import closing
 
 import numpy as np
 
+from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import PREDICTION_OF_FEW
-from nnfit.cpu.layout import address, aligned_zeros, layout_of
+from nnfit.cpu.kernels import ACTIVATION, PREDICTION_OF_FEW
+from nnfit.cpu.layout import aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
+from nnfit.cpu.plans import row_kernel
 from nnfit.cpu.sparsity import is_sparse, operations_per_row
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
 from nnfit.cpu.team import Team
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
+from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.network.description import check_state
 from nnfit.progress import progress_of
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
@@ -110,6 +114,27 @@ def _predict_together(tables, X, raw):
     return out
 
 
+def activate(activation, z):
+    """Activate every element of an array.
+
+    Parameters
+    ----------
+    activation : nnfit.functions.activations.Activation
+    z : ndarray, C-contiguous
+        Of a compute dtype; afterwards it holds the slopes.
+
+    Returns
+    -------
+    value : ndarray, like `z`
+    """
+    kernel = row_kernel(ACTIVATION, ACTIVATIONS, activation, z.dtype.name)
+    function = kernel.function("activate", None, POINTER, POINTER, INT64, INT64, INT64)
+    value = np.empty_like(z)
+    places = address(z, z.dtype), address(value, z.dtype)
+    function(*places, 1, z.size, z.size)
+    return value
+
+
 # ------------------------------------------------------------------ training
 
 
@@ -151,7 +176,6 @@ class Engine:
         self._layout = layout_of(network, self._target)
         load_training(network, solver)
         self.flat = aligned_zeros(self._layout.size, network.dtype)
-        self.progress = Progress(self)
         self._seconds_per_batch = None
         self._is_ordered = False
         n_slots = 1 if solver is None else solver.slots
@@ -165,6 +189,11 @@ class Engine:
         self._tables = None
         self._settings = None
         self._data = None
+
+    @property
+    def progress(self):
+        """A new view: one that the engine held would hold the engine."""
+        return Progress(self)
 
     def _like_flat(self):
         return aligned_zeros(self._layout.size, self.network.dtype)
@@ -202,7 +231,9 @@ class Engine:
         return {"moments": moments, "memory": self._memory.copy()}
 
     def set_state(self, state):
-        """Set what `get_state` returned."""
+        """Set what `get_state` returned; ValueError if it is of another network."""
+        moments = (len(self._state), self._layout.vector_size)
+        check_state(state, moments, self._memory.shape)
         for slot, values in zip(self._state, state["moments"], strict=True):
             self._layout.unflatten(values, slot)
         memory = state["memory"]
@@ -212,7 +243,7 @@ class Engine:
 
     # ------------------------------------------------------------------ data
 
-    def set_data(self, X, y, sample_weight=None, rows=None):
+    def set_data(self, X, y, sample_weight=None, loss_weight=None, rows=None):
         """Point the engine to its training data; nothing is copied.
 
         Parameters
@@ -223,11 +254,15 @@ class Engine:
         y : ndarray of shape (n_samples, n_targets)
             Of the network's dtype, C-contiguous.
         sample_weight : ndarray of shape (n_samples,), default=None
-            float64.
+            float64. Their sum over a batch divides its loss and penalties, and they
+            weigh the statistics of batch normalisation. None for equal ones.
+        loss_weight : ndarray of shape (n_samples,), default=None
+            float64. What the losses of the rows are multiplied by; None for the
+            sample weights.
         rows : ndarray of int64, default=None
             Rows to train on; None for all.
         """
-        self._data = (X, y, sample_weight, rows)
+        self._data = (X, y, sample_weight, loss_weight, rows)
         self._set_up()
 
     def configure(self, settings):
@@ -315,7 +350,7 @@ class Engine:
         if self.keep_batch_losses:
             tables.keep_batch_losses(int(ints[at.MAX_BATCHES]))
         started = time.perf_counter()
-        table, floats = address(ints), address(tables.floats)
+        table, floats = tables.address, address(tables.floats, np.float64)
         if not self._is_ordered:
             kernel.function("begin_epoch", None, POINTER)(table)
         kernel.function("refresh", None, POINTER, POINTER)(table, floats)
@@ -333,7 +368,7 @@ class Engine:
         tables = self._tables
         shared = tables.shared
         shared[:] = 0
-        table, floats = address(tables.ints), address(tables.floats)
+        table, floats = tables.address, address(tables.floats, np.float64)
         train = tables.kernel.function("train", None, POINTER, POINTER, INT64)
         if n_threads == 1:
             train(table, floats, 0)
@@ -348,8 +383,11 @@ class Engine:
         self._team.run(work, abort)
 
     def close(self):
-        """End the threads; training may go on and starts them again."""
+        """End the threads, and give back all data and buffers."""
         self._team.close()
+        self._tables = self._data = self._watch = None
+        self.flat = self._average = self._memory = None
+        self._state = []
 
     def loss_and_gradient(self, flat):
         """Penalised loss over all training data and its gradient.
@@ -362,8 +400,8 @@ class Engine:
         Returns
         -------
         loss : float
-            Weighted mean of the rows' losses plus ``alpha / 2`` times the sum of
-            squared weights over the sum of sample weights.
+            Weighted sum of the rows' losses plus ``alpha / 2`` times the sum of
+            squared weights, over the sum of sample weights.
         gradient : ndarray, like `flat`
         """
         self.flat[...] = flat

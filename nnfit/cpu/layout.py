@@ -13,6 +13,7 @@ from functools import lru_cache
 import numpy as np
 
 from nnfit import compiling
+from nnfit.addresses import address, plain
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import WEIGHTS
 from nnfit.network.description import Weights, check_arrays
@@ -219,11 +220,13 @@ class Layout:
 
     def unflatten(self, values, flat):
         """The inverse of `flatten`."""
-        self._move_vector(flat, np.ascontiguousarray(values, self.dtype), packing=True)
+        self._move_vector(flat, plain(values, self.dtype), packing=True)
 
     def _move_vector(self, flat, values, packing):
         table = self.table.copy()
-        table[self._outside] = address(values) + self._vector
+        table[self._outside] = (
+            address(values, self.dtype, self.vector_size) + self._vector
+        )
         self._call(table, flat, packing)
 
     def _move(self, weights, flat, packing):
@@ -233,10 +236,10 @@ class Layout:
         del kept
 
     def _call(self, table, flat, packing):
-        table[self._inside] += address(flat)
+        table[self._inside] += address(flat, self.dtype, self.size)
         kernel = compiling.load(WEIGHTS, self._dtype_name, target=self._target)
         move = kernel.function("move_weights", None, ctypes.c_void_p, ctypes.c_int64)
-        move(address(table), packing)
+        move(address(table, np.int64, len(self.table)), packing)
 
     def point_to(self, table, weights):
         """Write the addresses of an estimator's weights into a table.
@@ -250,22 +253,20 @@ class Layout:
         -------
         kept : list of ndarray
             What must live as long as the table: the arrays, or copies of those that
-            are not C-contiguous or of another type.
+            compiled code would not take.
         """
+        check_arrays(self.layers, weights)
         kept, norms = [], iter(weights.norms)
         arrays = zip(self.layers, weights.coefs, weights.intercepts, strict=True)
         for row, (layer, coef, intercept) in zip(self.rows, arrays, strict=True):
-            coef = np.ascontiguousarray(coef, self.dtype)
-            intercept = np.ascontiguousarray(intercept, self.dtype)
-            norm = None
-            if layer.n_norms:
-                norm = np.ascontiguousarray(next(norms), self.dtype)
-            check_arrays(layer, coef, intercept, norm)
-            table[row + at.COEF] = address(coef)
-            table[row + at.INTERCEPT] = address(intercept)
+            coef = plain(coef, self.dtype)
+            intercept = plain(intercept, self.dtype)
+            table[row + at.COEF] = address(coef, self.dtype)
+            table[row + at.INTERCEPT] = address(intercept, self.dtype)
             kept += coef, intercept
-            if norm is not None:
-                table[row + at.OUTER_NORMS] = address(norm)
+            if layer.n_norms:
+                norm = plain(next(norms), self.dtype)
+                table[row + at.OUTER_NORMS] = address(norm, self.dtype)
                 kept.append(norm)
         return kept
 
@@ -287,11 +288,6 @@ def muon_work(target, dtype, n_in, n_out):
     size = max(max(n_in, n_out) * padded, n_in * width)
     n_strips = -(-width // panel) * -(-n_in // target.strip(dtype))
     return 2 * size + 2 * min(n_in, n_out) * padded + 3 * panel + n_strips
-
-
-def address(array):
-    """Where the elements of an array begin; 0 for None."""
-    return 0 if array is None else array.__array_interface__["data"][0]
 
 
 def aligned_zeros(size, dtype):

@@ -5,8 +5,8 @@ from functools import cache
 import numpy as np
 
 from nnfit import compiling
+from nnfit.addresses import address
 from nnfit.cpu.kernels import LINK
-from nnfit.cpu.layout import address
 from nnfit.cpu.tables import INT64, POINTER
 
 
@@ -24,7 +24,7 @@ def apply_link(raw, link):
         return
     kernel = _load(link, raw.dtype.type)
     function = kernel.function("link", None, POINTER, INT64, POINTER, INT64, INT64)
-    (n_rows, n_outputs), values = raw.shape, address(raw)
+    (n_rows, n_outputs), values = raw.shape, address(raw, raw.dtype, raw.size)
     function(values, n_outputs, values, n_rows, n_outputs)
 
 

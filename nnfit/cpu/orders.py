@@ -5,8 +5,8 @@ import ctypes
 import numpy as np
 
 from nnfit import compiling
+from nnfit.addresses import address
 from nnfit.cpu.kernels import ORDERS
-from nnfit.cpu.layout import address
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 
@@ -32,5 +32,6 @@ def shuffled_orders(rows, seed, epoch, n_epochs):
     types = (POINTER, POINTER, INT64, INT64, INT64, INT64)
     fill = kernel.function("orders", None, *types)
     seed = int(np.uint64(seed).astype(np.int64))
-    fill(address(orders), address(rows), len(rows), n_epochs, seed, epoch)
+    addresses = address(orders, np.int32), address(rows, np.int64)
+    fill(*addresses, len(rows), n_epochs, seed, epoch)
     return orders

@@ -9,9 +9,10 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from nnfit import compiling
+from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import kernels
-from nnfit.cpu.layout import ALIGNMENT, address, layout_of
+from nnfit.cpu.layout import ALIGNMENT, layout_of
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import fingerprint
 from nnfit.functions.losses import LOSSES
@@ -167,7 +168,7 @@ class Plan:
         """Make number `index` the address of numbers of the compute dtype."""
         values = np.array(values, self.layout.dtype)
         self._kept.append(values)
-        self.ints[index] = address(values)
+        self.ints[index] = address(values, self.layout.dtype)
 
     def function(self, index, kernel, name):
         """Make number `index` the address of a compiled function."""
@@ -195,6 +196,7 @@ class Plan:
         self.constants(at.LOSS_PARAMETERS, (*self.network.loss_parameters, 0.0))
         self.buffer(at.BATCH_Y, self.n_rows * n_targets)
         self.buffer(at.BATCH_WEIGHT, self.n_rows)
+        self.buffer(at.BATCH_LOSS_WEIGHT, self.n_rows)
         self.buffer(at.ROW_LOSS, self.n_rows, np.float64)
 
     @cached_property

@@ -30,13 +30,14 @@ def fill(tables, settings, solver):
     floats[at.LEARNING_RATE] = settings.learning_rate_init
     floats[at.LEARNING_RATE_DECAY] = settings.learning_rate_decay
     floats[at.POWER_T], floats[at.TOL] = settings.power_t, settings.tol
-    ints[at.HYPER] = tables.keep(np.array((*settings.hyper, 0.0)))
+    ints[at.HYPER] = tables.keep(np.array((*settings.hyper, 0.0)), np.float64)
     ints[at.MOMENTUM] = -1
     if solver is not None and solver.momentum is not None:
         ints[at.MOMENTUM] = number = solver.parameters.index(solver.momentum)
         floats[at.MOMENTUM_GIVEN] = settings.hyper[number]
     if settings.learning_rate_factors:
-        ints[at.LAYER_RATES] = tables.keep(np.array(settings.learning_rate_factors))
+        rates = np.array(settings.learning_rate_factors)
+        ints[at.LAYER_RATES] = tables.keep(rates, np.float64, len(tables.layout.layers))
     _fill_random(tables, settings)
 
 
@@ -46,6 +47,8 @@ def _fill_random(tables, settings):
         tables.set_dropout(settings.dropout, settings.input_dropout)
     if features.augments:
         # The second is the weight of a batch, for the engine itself.
-        ints[at.AUGMENTATION] = tables.keep(np.array([settings.input_noise, 0.0]))
+        noise = np.array([settings.input_noise, 0.0])
+        ints[at.AUGMENTATION] = tables.keep(noise, np.float64)
     if features.mixes:
-        ints[at.BETA_QUANTILES] = tables.keep(beta_quantiles(settings.mixup))
+        quantiles = beta_quantiles(settings.mixup)
+        ints[at.BETA_QUANTILES] = tables.keep(quantiles, np.float64)

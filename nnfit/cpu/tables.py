@@ -11,10 +11,11 @@ import numpy as np
 import scipy.sparse
 
 from nnfit import compiling
+from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import AUGMENTATION, DROPOUT, EVALUATION, PREDICTION, SPARSE
-from nnfit.cpu.layout import address, aligned_zeros
+from nnfit.cpu.layout import aligned_zeros
 from nnfit.cpu.plans import forward_plan, row_block, row_kernel
 from nnfit.cpu.sparsity import is_sparse
 from nnfit.functions.scores import r2, squares_about_mean
@@ -37,7 +38,8 @@ class Tables:
         self._plan, self.flat = plan, flat
         work = aligned_zeros(plan.size, np.uint8)
         self._kept = [work, flat]  # whatever an address in the tables points to
-        bases = np.array([0, address(work), address(flat)])
+        flat_at = address(flat, self.layout.dtype, self.layout.size)
+        bases = np.array([0, address(work, np.uint8), flat_at])
         self.ints = plan.ints + bases[plan.kinds]
         self.floats = np.zeros(at.FLOATS)
         for index, builder, registry, row, name in plan.custom:
@@ -50,12 +52,20 @@ class Tables:
         start = at.HEADER + index * at.LAYER
         return self.ints[start : start + at.LAYER]
 
-    def keep(self, array):
+    @property
+    def address(self):
+        """Of the table of integers."""
+        return address(self.ints, np.int64)
+
+    def keep(self, array, dtype, size=0):
+        """The address of an array that lives as long as the tables."""
         self._kept.append(array)
-        return address(array)
+        return address(array, dtype, size)
 
     def buffer(self, size, dtype=None):
-        return self.keep(aligned_zeros(size, dtype or self.layout.dtype))
+        """The address of new elements."""
+        dtype = dtype or self.layout.dtype
+        return self.keep(aligned_zeros(size, dtype), dtype, size)
 
     def set_dropout(self, rates, input_rate):
         """Set the rates of hidden layers, or of none, and of the input."""
@@ -63,14 +73,14 @@ class Tables:
         given = np.zeros((2, len(network.layers)))
         given[:, : len(rates)] = rates
         given[:, -1] = input_rate
-        self.ints[at.DROPOUT_RATES] = self.keep(given)
+        self.ints[at.DROPOUT_RATES] = self.keep(given, np.float64)
         if any(rates):
             kernel = compiling.load(DROPOUT, network.dtype)
             self.ints[at.DROPOUT_KERNEL] = kernel.address("drop")
 
     def set_X(self, X, on_entries=None):
         """Point the tables to a matrix; returns what must be kept alive."""
-        ints = self.ints
+        ints, dtype = self.ints, self.layout.dtype
         ints[at.SPARSE] = is_sparse(X) if on_entries is None else on_entries
         if ints[at.SPARSE]:
             kernel = compiling.load(SPARSE, self.network.dtype)
@@ -81,17 +91,29 @@ class Tables:
             size = self._plan.n_rows * self.layout.input_stride
             self.layer(0)[at.INPUT] = self.buffer(size)
         if not scipy.sparse.issparse(X):
-            ints[at.X], ints[at.X_KIND] = address(X), at.DENSE
-            ints[at.X_STRIDE] = X.shape[1]
+            size = X.shape[0] * self.network.n_features
+            ints[at.X], ints[at.X_KIND] = address(X, dtype, size), at.DENSE
+            ints[at.X_STRIDE] = self.network.n_features
             return (X,)
         indices, indptr = X.indices, X.indptr
         if indices.dtype != indptr.dtype or indices.dtype not in (np.int32, np.int64):
             indices, indptr = indices.astype(np.int64), indptr.astype(np.int64)
         wide = indices.dtype == np.int64
         ints[at.X_KIND] = at.CSR_INT64 if wide else at.CSR_INT32
-        ints[at.X] = address(X.data)
-        ints[at.INDICES], ints[at.INDPTR] = address(indices), address(indptr)
+        n_entries = int(indptr[-1])
+        ints[at.X] = address(X.data, dtype, n_entries)
+        ints[at.INDICES] = address(indices, indices.dtype, n_entries)
+        ints[at.INDPTR] = address(indptr, indices.dtype, X.shape[0] + 1)
         return X.data, indices, indptr
+
+    def set_targets(self, n_rows, y, sample_weight, loss_weight=None):
+        """Point the tables to targets of so many rows, and perhaps their weights."""
+        size, ints = n_rows * y.shape[1], self.ints
+        ints[at.Y] = self.keep(y, self.layout.dtype, size)
+        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight, np.float64, n_rows)
+        ints[at.LOSS_WEIGHT] = ints[at.SAMPLE_WEIGHT]
+        if loss_weight is not None:
+            ints[at.LOSS_WEIGHT] = self.keep(loss_weight, np.float64, n_rows)
 
 
 class Forward(Tables):
@@ -133,7 +155,9 @@ class Forward(Tables):
     def predict_rows(self, out, begin, end):
         """Predict rows begin to end of the matrix that the tables point to."""
         function = self.kernel.function("predict", None, POINTER, POINTER, INT64, INT64)
-        function(address(self.ints), address(out), begin, end)
+        size = end * self.network.n_outputs
+        places = self.address, address(out, self.layout.dtype, size)
+        function(*places, begin, end)
 
     def predict_few(self, weights, X, raw=False):
         """`predict`, with the weights where they are."""
@@ -142,7 +166,7 @@ class Forward(Tables):
         weights = self.layout.point_to(ints, weights)
         self.layout.use_in_place(ints)
         function = self.kernel.function("predict_few", None, POINTER, POINTER, INT64)
-        function(address(self.ints), address(out), X.shape[0])
+        function(self.address, address(out, self.layout.dtype), X.shape[0])
         del kept, weights
         return out
 
@@ -172,7 +196,7 @@ class Forward(Tables):
         if input_rate:
             kernel = compiling.load(AUGMENTATION, self.network.dtype)
             ints[at.AUGMENT_KERNEL] = kernel.address("augment")
-            ints[at.AUGMENTATION] = self.keep(np.zeros(at.N_AUGMENTATION))
+            ints[at.AUGMENTATION] = self.keep(np.zeros(at.N_AUGMENTATION), np.float64)
 
 
 #: Default validation scores that are computed with the loss.
@@ -207,8 +231,8 @@ class Evaluation(Forward):
         n_rows = X.shape[0] if rows is None else len(rows)
         ints = self.ints
         ints[at.N_ROWS], ints[at.SCORE] = n_rows, SCORES[score]
-        ints[at.Y], ints[at.ORDER] = self.keep(y), self.keep(rows)
-        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight)
+        self.set_targets(X.shape[0], y, sample_weight)
+        ints[at.ORDER] = self.keep(rows, np.int64)
         self._kept.append(self.set_X(X))
         self._sums = np.zeros(network.n_outputs)
         self._total = float(n_rows)
@@ -227,7 +251,7 @@ class Evaluation(Forward):
         function = self.kernel.function(
             "evaluate", ctypes.c_double, POINTER, ctypes.c_double, POINTER
         )
-        loss = function(address(self.ints), self._total, address(self._sums))
+        loss = function(self.address, self._total, address(self._sums, np.float64))
         return loss * self.network.loss_scale, self._score()
 
     def _score(self):

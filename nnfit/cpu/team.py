@@ -53,9 +53,7 @@ class Team:
                 member.work.put((function, number, abort))
             function(0)
             for member in self._members:
-                error = member.results.get()
-                if error is not None:
-                    raise error
+                member.raise_result()
         except BaseException:  # Ctrl-C at any point, an error of a thread
             abort()
             self.close()
@@ -68,6 +66,7 @@ class Team:
             member.work.put(None)
         for member in members:
             member.thread.join()
+            member.results = None  # perhaps an error, which holds the member
 
 
 class _Member:
@@ -78,6 +77,15 @@ class _Member:
         # A daemon: nobody's fit shall keep a process from ending.
         self.thread = threading.Thread(target=self._serve, name="nnfit", daemon=True)
         self.thread.start()
+
+    def raise_result(self):
+        """Wait for the end of the work, and raise its error if it has failed."""
+        error = self.results.get()
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # which holds this frame
 
     def _serve(self):
         while (work := self.work.get()) is not None:

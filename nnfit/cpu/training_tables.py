@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from nnfit.addresses import address
 from nnfit.cpu import fields as at
-from nnfit.cpu.layout import address, aligned_zeros
+from nnfit.cpu.layout import aligned_zeros
 from nnfit.cpu.settings import fill
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import Tables
@@ -26,7 +27,7 @@ class TrainingTables(Tables):
     target : nnfit.cpu.target.Target
     settings : nnfit.engine_settings.EngineSettings
     data : tuple
-        X, y, sample weights or None, numbers of rows or None.
+        X, y, sample weights or None, loss weights or None, numbers of rows or None.
     flat, average : ndarray
         Parameters, and their running average or None.
     state : list of ndarray
@@ -49,7 +50,7 @@ class TrainingTables(Tables):
         self, network, solver, target, settings, data, flat, average, state, memory,
         n_threads,
     ):  # fmt: skip
-        X, y, sample_weight, rows = data
+        X, y, sample_weight, loss_weight, rows = data
         self._weights = sample_weight, rows
         features = settings.features(solver)
         on_entries = is_sparse(X) and not features.augments
@@ -67,25 +68,28 @@ class TrainingTables(Tables):
         self._kept.append(self.set_X(X, on_entries))
         if on_entries:
             self._add_columns(X, batch)
-        ints[at.Y], ints[at.ROWS] = self.keep(y), self.keep(rows)
-        ints[at.SAMPLE_WEIGHT] = self.keep(sample_weight)
+        self.set_targets(X.shape[0], y, sample_weight, loss_weight)
+        ints[at.ROWS] = self.keep(rows, np.int64)
         self.order = None
         if settings.shuffle or rows is not None:
             self.order = np.empty(n_rows, np.int64)
-            ints[at.ORDER] = address(self.order)
+            ints[at.ORDER] = address(self.order, np.int64)
         self._add_state(average, state, memory)
         self.shared = aligned_zeros((n_threads + 1) * at.TEAM_LINE, np.int64)
-        ints[at.TEAM] = address(self.shared)
+        ints[at.TEAM] = address(self.shared, np.int64)
         self.curves = np.empty((2, MAX_CURVE))
-        ints[at.LOSS_CURVE] = address(self.curves[0])
-        ints[at.RATE_CURVE] = address(self.curves[1])
+        ints[at.LOSS_CURVE] = address(self.curves[0], np.float64)
+        ints[at.RATE_CURVE] = address(self.curves[1], np.float64)
 
     def _add_state(self, average, state, memory):
         ints = self.ints
-        ints[at.MEMORY], ints[at.AVERAGE] = self.keep(memory), self.keep(average)
+        flat = self.layout.dtype, self.layout.size
+        ints[at.MEMORY] = self.keep(memory, np.float64)
+        ints[at.AVERAGE] = self.keep(average, *flat)
         # An optimizer with fewer slots gets an address that it does not use.
         slots = [*state, self.flat, self.flat]
-        ints[at.STATE_0], ints[at.STATE_1] = address(slots[0]), address(slots[1])
+        ints[at.STATE_0] = address(slots[0], *flat)
+        ints[at.STATE_1] = address(slots[1], *flat)
 
     def _add_columns(self, X, batch):
         """Buffers for a sparse batch sorted by columns; the largest there can be."""
@@ -108,12 +112,12 @@ class TrainingTables(Tables):
             return
         # One more: the batch after the last one is prepared too.
         self._planned = np.ascontiguousarray(plan(first_batch, count + 1), np.float64)
-        self.ints[at.PLAN] = address(self._planned)
+        self.ints[at.PLAN] = address(self._planned, np.float64)
 
     def keep_batch_losses(self, count):
         """Make room for the losses of the next batches."""
         self.batch_losses = np.empty(count)
-        self.ints[at.BATCH_CURVE] = address(self.batch_losses)
+        self.ints[at.BATCH_CURVE] = address(self.batch_losses, np.float64)
 
     def collect_statistics(self):
         """Set running statistics to the mean over all batches, in order, by rows.
@@ -135,7 +139,7 @@ class TrainingTables(Tables):
             if spread > SMALLEST_SPREAD:
                 seen += batch
             function(
-                address(ints), position, batch, 0, batch, total, spread,
+                address(ints, np.int64), position, batch, 0, batch, total, spread,
                 batch / max(seen, 1), 0, 1, 0,
             )  # fmt: skip
 

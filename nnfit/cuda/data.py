@@ -5,6 +5,7 @@ from functools import partial
 import numpy as np
 import scipy.sparse
 
+from nnfit.addresses import address
 from nnfit.cpu.sparsity import entries_of_batch
 from nnfit.cuda import fields as at
 from nnfit.cuda.space import index_of
@@ -20,7 +21,7 @@ class Data:
 
     Parameters
     ----------
-    X, y, sample_weight, rows
+    X, y, sample_weight, loss_weight, rows
         As `nnfit.cpu.engine.Engine.set_data` takes them.
 
     Attributes
@@ -30,17 +31,18 @@ class Data:
         Rows to use.
     all_rows : ndarray of int64
         The same, or the numbers of all rows.
-    sample_weight : ndarray or None
+    sample_weight, loss_weight : ndarray or None
     is_sparse : bool
     window : int or None
         Rows that the device has at a time; None if it has all.
     """
 
-    def __init__(self, X, y, sample_weight=None, rows=None):
+    def __init__(self, X, y, sample_weight=None, loss_weight=None, rows=None):
         self._X, self._y = X, y
         self.n_rows = X.shape[0] if rows is None else len(rows)
         self.n_targets = y.shape[1]
-        self.rows, self.sample_weight = rows, sample_weight
+        self.sample_weight, self.loss_weight = sample_weight, loss_weight
+        self.rows = rows
         self.all_rows = np.arange(X.shape[0]) if rows is None else rows
         self.is_sparse = scipy.sparse.issparse(X)
         self.window = None
@@ -66,7 +68,8 @@ class Data:
             return
         if self._bytes(self._X.shape[0]) <= room:
             send = partial(shared_upload, place=stream.device)
-            self._send(stream, self._X, self._y, self.sample_weight, send)
+            weights = self.sample_weight, self.loss_weight
+            self._send(stream, self._X, self._y, weights, send)
             return
         n_batches = -(-self.n_rows // batch)
         while n_batches > 1 and self._bytes(n_batches * batch) > room:
@@ -81,15 +84,17 @@ class Data:
 
     def _bytes(self, n_rows):
         """Memory that so many rows take at most."""
-        values, X = self._y.shape[1] * self._y.itemsize + 8, self._X
+        weights, X = 8 * (1 + (self.loss_weight is not None)), self._X
+        values = self._y.shape[1] * self._y.itemsize + weights
         if not self.is_sparse:
             return n_rows * (X.shape[1] * X.itemsize + values)
         entries = entries_of_batch(X, n_rows)
         return entries * (X.data.itemsize + 4) + n_rows * (values + 8) + 8
 
-    def _send(self, stream, X, y, sample_weight, send):
-        def upload(array):
+    def _send(self, stream, X, y, weights, send):
+        def upload(array, dtype=X.dtype, size=X.shape[0]):
             """A copy on the device that other streams may read at once."""
+            address(array, dtype, size)  # as much as kernels read is there
             buffer = stream.upload(array.ravel())
             stream.synchronize()
             return buffer
@@ -97,20 +102,29 @@ class Data:
         self._buffers = None  # those before are not needed beside the new ones
         buffers = {at.Y: upload(y)}
         if self.is_sparse:
-            buffers[at.X] = upload(X.data)
-            buffers[at.INDPTR] = upload(X.indptr.astype(np.int64))
-            buffers[at.INDICES] = upload(X.indices.astype(np.int32))
+            indptr, indices = X.indptr.astype(np.int64), X.indices.astype(np.int32)
+            n_entries = int(indptr[-1])
+            buffers[at.X] = upload(X.data, size=n_entries)
+            buffers[at.INDPTR] = upload(indptr, np.int64, X.shape[0] + 1)
+            buffers[at.INDICES] = upload(indices, np.int32, n_entries)
         else:
             buffers[at.X] = send(X, upload)
+        sample_weight, loss_weight = weights
         if sample_weight is not None:
-            buffers[at.SAMPLE_WEIGHT] = upload(sample_weight)
+            weight = upload(sample_weight, np.float64)
+            buffers[at.SAMPLE_WEIGHT] = buffers[at.LOSS_WEIGHT] = weight
+        if loss_weight is not None:
+            buffers[at.LOSS_WEIGHT] = upload(loss_weight, np.float64)
         self._buffers = buffers
 
     def send_window(self, stream, rows):
         """Send some rows, in this order; they are numbered from 0 on the device."""
-        weight = None if self.sample_weight is None else self.sample_weight[rows]
+        weights = [
+            None if weight is None else weight[rows]
+            for weight in (self.sample_weight, self.loss_weight)
+        ]
         X, y = self._X[rows], self._y[rows]
-        self._send(stream, X, y, weight, lambda array, upload: upload(array))
+        self._send(stream, X, y, weights, lambda array, upload: upload(array))
 
     def point_to(self, ints):
         """Write addresses into a table of integers."""

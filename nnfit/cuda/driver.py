@@ -12,6 +12,7 @@ from math import prod
 
 import numpy as np
 
+from nnfit import addresses
 from nnfit.cuda import toolkit
 
 #: Bytes of copies of host arrays that a stream keeps while the caller goes on; a copy
@@ -192,8 +193,7 @@ class Stream:
 
     def write(self, address, array):
         """Copy a C-contiguous ndarray to an address; it may change afterwards."""
-        if not array.flags.c_contiguous:
-            raise ValueError("Only a C-contiguous array can be copied to the GPU.")
+        addresses.address(array, array.dtype)  # before a copy hides what it was
         if not array.nbytes:
             return
         # Memory that another library has pinned is read after the call returns.
@@ -202,14 +202,16 @@ class Stream:
             array = array.copy()
             self._kept.append(array)
             self._kept_bytes += array.nbytes
-        self._copy("cuMemcpyHtoDAsync", address, array.ctypes.data, array.nbytes)
+        source = addresses.address(array, array.dtype)
+        self._copy("cuMemcpyHtoDAsync", address, source, array.nbytes)
         if not is_kept:
             self.synchronize()
 
     def read(self, address, array):
         """Fill a C-contiguous ndarray from an address; waits for it."""
         if array.nbytes:
-            self._copy("cuMemcpyDtoHAsync", array.ctypes.data, address, array.nbytes)
+            goal = addresses.address(array, array.dtype)
+            self._copy("cuMemcpyDtoHAsync", goal, address, array.nbytes)
         self.synchronize()
 
     def fill(self, address, byte, n_bytes):

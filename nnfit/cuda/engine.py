@@ -24,6 +24,7 @@ from nnfit.cuda.steps import Step, work_of
 from nnfit.cuda.tables import functions_of, lanes_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
 from nnfit.functions.stopping import DIVERGED, RUNNING
+from nnfit.network.description import check_state
 from nnfit.progress import progress_of
 
 __all__ = ["Engine", "predict", "run_together"]
@@ -62,7 +63,6 @@ class Engine:
         self._member = population.join()  # before it takes memory of the device
         self.network, self.solver = network, solver
         self.stream = open_device(device_number).stream()
-        self.progress = Progress(self)
         self.keep_batch_losses = False
         self._functions = functions_of(network)
         self._layout = layout_of(network)
@@ -77,6 +77,11 @@ class Engine:
         self._seconds_per_batch = None
         self._settings = self._data = self._tables = self._watch = None
         self._is_ordered = False
+
+    @property
+    def progress(self):
+        """A new view: one that the engine held would hold the engine."""
+        return Progress(self)
 
     def _zeros(self, size, dtype=None):
         buffer = self.stream.empty(size, dtype or self.network.dtype)
@@ -125,7 +130,8 @@ class Engine:
         return {"moments": moments, "memory": self._memory.get().reshape(self._shape)}
 
     def set_state(self, state):
-        """Set what `get_state` returned, on whatever device."""
+        """Set what `get_state` returned, on whatever device; or ValueError."""
+        check_state(state, (self._n_slots, self._layout.size), self._shape)
         moments = np.ascontiguousarray(state["moments"], self.network.dtype)
         self._state.set(moments.ravel())
         memory = state["memory"]
@@ -135,17 +141,17 @@ class Engine:
 
     # ------------------------------------------------------------------ data
 
-    def set_data(self, X, y, sample_weight=None, rows=None):
+    def set_data(self, X, y, sample_weight=None, loss_weight=None, rows=None):
         """Set the training data; they go to the device once it is known how to train.
 
         All of them, where there is room, else those of a call at a time.
 
         Parameters
         ----------
-        X, y, sample_weight, rows
+        X, y, sample_weight, loss_weight, rows
             See `nnfit.cpu.engine.Engine.set_data`.
         """
-        self._data = Data(X, y, sample_weight, rows)
+        self._data = Data(X, y, sample_weight, loss_weight, rows)
         self._set_up()
 
     def configure(self, settings):

@@ -34,10 +34,7 @@ class Layout:
 
     def pack(self, weights):
         """Flat copy of `nnfit.network.Weights`; ValueError if they do not fit."""
-        norms = iter(weights.norms)
-        rows = zip(self._network.layers, weights.coefs, weights.intercepts, strict=True)
-        for layer, coef, intercept in rows:
-            check_arrays(layer, coef, intercept, next(norms) if layer.n_norms else None)
+        check_arrays(self._network.layers, weights)
         arrays = [array for part in weights for array in part]
         dtype = self._network.dtype
         return np.concatenate([np.asarray(a, dtype).ravel() for a in arrays])

@@ -21,6 +21,7 @@ from collections import namedtuple
 import numpy as np
 
 from nnfit import compiling
+from nnfit.addresses import address as address_of
 from nnfit.cuda import toolkit
 from nnfit.cuda.driver import call
 
@@ -145,8 +146,10 @@ class Module:
         known = self._of_thread.__dict__
         if name not in known:
             values = np.append(self._arrays, np.zeros(n_integers, np.int64))
-            places = values.ctypes.data + 8 * np.arange(len(values))
-            known[name] = values[len(self._arrays) :], places.ctypes.data, places
+            begin = address_of(values, np.int64, len(self._arrays) + n_integers)
+            places = begin + 8 * np.arange(len(values))
+            address = address_of(places, np.int64)
+            known[name] = values[len(self._arrays) :], address, places
         return known[name]
 
     def blocks_at_once(self, name, block):

@@ -180,7 +180,7 @@ class Evaluation(_Forward):
     """
 
     def __init__(self, stream, network, X, y, sample_weight, rows, score):
-        data = Data(X, y, sample_weight, rows)
+        data = Data(X, y, sample_weight, rows=rows)
         super().__init__(
             stream, network, data.n_rows, is_sparse=data.is_sparse, loss=None
         )

@@ -9,6 +9,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
+from nnfit.estimators import by_hand
 from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
@@ -20,6 +21,7 @@ from nnfit.estimators.targets import (
     MULTILABEL,
     apply_class_weights,
     check_known_classes,
+    check_labels,
     class_weights,
     count_classes,
     decode,
@@ -27,9 +29,10 @@ from nnfit.estimators.targets import (
     encode_index,
     encode_labels,
     find_classes,
+    missing_classes,
 )
 from nnfit.estimators.uncertainty import average, networks
-from nnfit.estimators.validation import check_some_weight
+from nnfit.estimators.validation import check_sum_of_weights
 from nnfit.functions.losses import loss_options
 
 
@@ -47,7 +50,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Whether to stop when the score on validation data has not risen by `tol` for
         `n_iter_no_change` epochs, and to keep the best weights. The data are
         `X_val` and `y_val` of `fit`, or else a part of the training data,
-        stratified by class if there are two.
+        stratified by class if there are two, or if `scoring` needs a row of each.
         Not used by 'lbfgs'.
     loss : str or callable, default="log_loss"
         Loss function:
@@ -71,7 +74,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         for ``n_samples / (n_classes * count)``, where rows count by their weights and
         `partial_fit` counts those of all calls.
         For multilabel `y` a list of one dict with the keys 0 and 1 per label, whose
-        weights are multiplied. Of the scores only the default one is weighted so.
+        weights are multiplied. Finite and not negative. The loss of a batch is divided
+        by the mean weight of all rows, not of its own, so that classes count by their
+        weights whatever `batch_size` is. Of the scores only the default one is
+        weighted so.
     scoring : str, callable or None, default=None
         Score of the validation data: None stands for the accuracy, "loss" for the
         negative loss; otherwise the name of a scikit-learn scorer or a function
@@ -195,8 +201,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     # Targets -----------------------------------------------------------------
 
     _task = "classification"
+    _needed_to_predict = (*BaseMLP._needed_to_predict, "classes_")
+
+    @property
+    def _target_kind(self):
+        """Kind of the target; where no fit has seen it, as the weights say."""
+        kept = vars(self).get("_target_kind")
+        if kept is None:
+            out_activation = getattr(self, "out_activation_", None)
+            return by_hand.kind_of_outputs(self.coefs_, out_activation)
+        return kept
+
+    @_target_kind.setter
+    def _target_kind(self, kind):
+        vars(self)["_target_kind"] = kind
+
+    @property
+    def _label_binarizer(self):
+        """That of scikit-learn's classifier, which may be set as there."""
+        return by_hand.label_binarizer(self.classes_, self._target_kind)
+
+    @_label_binarizer.setter
+    def _label_binarizer(self, binarizer):
+        self.classes_, self._target_kind = binarizer.classes_, binarizer.y_type_
+
+    def _check_outputs(self, n_outputs):
+        by_hand.check_classes(self, n_outputs)
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
+        check_labels(y, "y")
+        check_labels(classes, "classes")
         if incremental and _check_partial_fit_first_call(self, classes):
             kind = type_of_target(y)
             if not kind.startswith("multilabel"):
@@ -225,7 +259,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _check_target_again(self, y):
-        check_known_classes(y, self.classes_, self._target_kind, False)
+        check_labels(y, "y_val")
+        check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
         return dense_target(y)
 
     def _encode(self, y, dtype):
@@ -240,20 +275,27 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     def _loss_row(self):
         return find_loss(self, self._target_kind)
 
-    def _loss_weights(self, y, sample_weight):
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
         if self._class_weights is None:
             return sample_weight
         weights = apply_class_weights(
             self._class_weights, y, self.classes_, self._target_kind
         )
         if sample_weight is not None:
-            weights = weights * sample_weight
-        return check_some_weight(weights, "class_weight times sample_weight")
+            with np.errstate(over="ignore"):  # the check reports it
+                weights = weights * sample_weight
+        return check_sum_of_weights(weights, f"class_weight times {name}")
 
-    def _stratify(self, target):
+    def _stratify(self, y, target, every=False):
         # As scikit-learn: neither multilabel targets nor more than two classes, of
         # which the rarest may have too few rows for two parts.
-        return target[:, 0] > 0 if self._target_kind == BINARY else None
+        if self._target_kind == BINARY:
+            return target[:, 0] > 0
+        wanted = every and self._target_kind == MULTICLASS
+        return encode_index(y, self.classes_) if wanted else None
+
+    def _missing_classes(self, y):
+        return missing_classes(y, self.classes_, self._target_kind)
 
     def _default_score(self):
         return "accuracy" if self._target_kind == MULTICLASS else "multilabel_accuracy"
@@ -305,6 +347,40 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True, classes=classes)
 
+    @classmethod
+    def from_arrays(
+        cls, coefs, intercepts, classes, *, multilabel=False, norms=(), **parameters
+    ):
+        """Make a fitted classifier of weights from elsewhere.
+
+        It predicts, and goes on training with ``partial_fit`` or ``warm_start=True``.
+
+        Parameters
+        ----------
+        coefs : list of array-like of shape (n_in, n_out)
+            Weights of every layer, which are copied. The last one has a column for each
+            class, or one for two classes.
+        intercepts : list of array-like of shape (n_out,)
+        classes : array-like of shape (n_classes,)
+            In the order of the columns, and sorted.
+        multilabel : bool, default=False
+            Whether the columns are labels, of which a row may have several.
+        norms : list of array-like, default=()
+            As the attribute ``norms_``, with the parameter ``normalization``.
+        **parameters
+            Of the estimator, such as ``activation``. ``hidden_layer_sizes`` is that of
+            the weights.
+
+        Returns
+        -------
+        MLPClassifier
+        """
+        model = cls(**parameters)
+        model.classes_ = by_hand.check_sorted(classes)
+        if multilabel:
+            model._target_kind = MULTILABEL
+        return model._take(coefs, intercepts, norms)
+
     # Predicting --------------------------------------------------------------
 
     def decision_function(self, X):
@@ -342,7 +418,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """
         raw = self._raw(*self._check_rows(X))
         labels = decode(raw, self.classes_, self._target_kind)
-        sparse = self._sparse_target and self._target_kind == MULTILABEL
+        was_sparse = getattr(self, "_sparse_target", False)
+        sparse = was_sparse and self._target_kind == MULTILABEL
         return csr_matrix(labels) if sparse else labels
 
     @available_if(check_probabilities)
@@ -410,10 +487,11 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         """Probabilities that a single network predicts, see `_outputs`."""
         scaled = hasattr(self, "temperature_")
         by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
-        if (self._target_kind, self._link) in by_engine and not scaled:
+        kind, link = self._target_kind, whole._link
+        if (kind, link) in by_engine and not scaled:
             return inside(self._outputs(whole, X, False, dropout, given))
         raw = self._outputs(whole, X, True, dropout, given) / self._temperature()
-        return inside(probabilities(raw, self._target_kind, self._link))
+        return inside(probabilities(raw, kind, link))
 
     def _temperature(self):
         return getattr(self, "temperature_", 1.0)

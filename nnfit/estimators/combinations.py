@@ -131,8 +131,13 @@ def _check_schedules(estimator, optimizer):
         )
 
 
-def check_batch_rows(estimator, batch_rows, n_rows):
-    """Refuse batch normalisation over single rows."""
+def check_batch_rows(estimator, batch_rows, n_rows, incremental):
+    """Refuse batch normalisation over single rows.
+
+    One row alone in a call of `partial_fit` is as the last batch of a fit may be.
+    """
+    if incremental and n_rows == 1 and estimator.batch_size != 1:
+        return
     if estimator.normalization == "batch" and batch_rows < 2:
         raise ValueError(
             "normalization='batch' needs batches of at least 2 rows, got "

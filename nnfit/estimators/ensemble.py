@@ -11,7 +11,8 @@ do not depend on the number of threads.
 
 import contextvars
 import warnings
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections import deque
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 
 import numpy as np
@@ -69,9 +70,9 @@ def train_members(
     known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
     target = estimator._encode(known, dtype)
     network = estimator._describe(X.shape[1], target, dtype)
-    estimator._set_structure(network)
     if first_pass:
         resuming.forget(estimator)
+    estimator._set_structure(network)
 
     n_members = estimator.n_members
     operations = 3 * operations_per_row(network, X)
@@ -162,11 +163,17 @@ def _side_by_side(train, members, at_once):
         Those that are fitted: all, unless the user interrupts the first fit.
     """
     interrupted, config, futures = Interruption(), get_config(), []
+    # Not in the futures: an error holds the frames that it has passed, and a frame that
+    # held the error would keep all of their data until the collector comes.
+    errors = deque()
 
     def work(member):
         interrupted_by.set(interrupted)
-        with config_context(**config):  # each thread has its own
-            train(member)
+        try:
+            with config_context(**config):  # each thread has its own
+                train(member)
+        except BaseException as error:
+            errors.append(error)
 
     with ExitStack() as stack:
         for member in members:
@@ -178,7 +185,7 @@ def _side_by_side(train, members, at_once):
                     # With what belongs to this context, such as np.errstate.
                     run = contextvars.copy_context().run
                     futures.append(pool.submit(run, work, member))
-                _wait(futures)
+                _wait(futures, errors)
             except BaseException as error:
                 by_user = isinstance(error, KeyboardInterrupt)
                 if not by_user:
@@ -187,7 +194,10 @@ def _side_by_side(train, members, at_once):
                 pool.shutdown(cancel_futures=True)
                 if not by_user:
                     raise
-                _raise_errors(futures)
+                if errors:
+                    raise errors.popleft() from None
+            finally:
+                errors.clear()
         fitted = [member for member in members if hasattr(member, "coefs_")]
         if not fitted:
             raise KeyboardInterrupt
@@ -199,17 +209,12 @@ def _side_by_side(train, members, at_once):
     return fitted
 
 
-def _wait(futures):
+def _wait(futures, errors):
     """Wait until all have ended, or one has failed, whose error is raised."""
     running = futures
     while running:
         # In Windows Ctrl-C does not end a wait without a time limit.
-        done, running = wait(running, timeout=0.1, return_when=FIRST_EXCEPTION)
-        _raise_errors(done)
+        _, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+        if errors:
+            raise errors.popleft()
         check_interruption()
-
-
-def _raise_errors(futures):
-    for future in futures:
-        if not future.cancelled():
-            future.result()

@@ -3,7 +3,7 @@
 import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
-from functools import cache, lru_cache
+from functools import cache
 from inspect import signature
 
 import numpy as np
@@ -17,15 +17,13 @@ from sklearn.utils._param_validation import (
 
 from nnfit import __version__
 from nnfit.cpu.sparsity import operations_per_row
-from nnfit.estimators import resuming
+from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import (
-    check_activations,
-    check_fitted,
     check_groups,
     check_weights,
     check_X,
@@ -33,9 +31,10 @@ from nnfit.estimators.validation import (
     hidden_sizes,
 )
 from nnfit.estimators.watching import given_validation, split_validation
-from nnfit.functions.losses import LOSSES
+from nnfit.estimators.weights import dividing_weight
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network import Network, Weights, initial_weights
+from nnfit.network import Weights, fitted, initial_weights
+from nnfit.network.description import check_arrays
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
@@ -58,6 +57,7 @@ class BaseMLP(BaseEstimator, ABC):
 
     _task: str
     _y_numeric = False
+    _needed_to_predict = ("coefs_", "intercepts_")
 
     @abstractmethod
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
@@ -76,16 +76,27 @@ class BaseMLP(BaseEstimator, ABC):
         """Units of the last layer."""
 
     def _check_target_again(self, y):
-        """Check targets that are not trained on."""
+        """Check targets that are not trained on, ``y_val``."""
         return y
 
-    def _loss_weights(self, y, sample_weight):
-        """Weights of the rows in the loss, or None."""
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
+        """Weights of the rows in the loss, or None; `name` is for messages."""
         return sample_weight
 
-    def _stratify(self, target):
-        """Labels whose proportions both parts of the validation split keep."""
+    def _stratify(self, y, target, every=False):
+        """Labels whose proportions both parts of the validation split keep, or None.
+
+        With `every`, where there are such that both parts shall have all of them.
+        """
         return None
+
+    def _missing_classes(self, y):
+        """Classes of which none of some rows is, as a list."""
+        return []
+
+    @abstractmethod
+    def _check_outputs(self, n_outputs):
+        """See that the weights of the last layer are those that predictions need."""
 
     @abstractmethod
     def _default_score(self):
@@ -153,6 +164,7 @@ class BaseMLP(BaseEstimator, ABC):
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
+        by_hand.check_overridden(self, BaseMLP)
         with resuming.unchanged_on_error(self):
             if self.warm_start or incremental:
                 check_continuation(self)
@@ -171,7 +183,7 @@ class BaseMLP(BaseEstimator, ABC):
                 "y_val. Pass them, or set early_stopping=False."
             )
         splits = self.early_stopping and self.solver != "lbfgs" and not is_given
-        optimizer = self._optimizer()
+        optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
@@ -193,10 +205,10 @@ class BaseMLP(BaseEstimator, ABC):
         data_driven = first_pass and self.initialization == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass)
-        self._set_structure(network)
         if first_pass:
             resuming.forget(self)
-            self.t_ = 0
+        self._set_structure(network)
+        vars(self).setdefault("t_", 0)
 
         rows, validation = None, None
         if is_given:
@@ -205,12 +217,13 @@ class BaseMLP(BaseEstimator, ABC):
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, groups, random_state)
         if data_driven:
-            predict = device.load_engine(self.device_).predict
+            engine = device.load_engine(self.device_)
             weights = initial_weights(
-                network, random_state, "data_driven", X, rows, predict
+                network, random_state, "data_driven", X, rows, engine
             )
+        divisor = dividing_weight(self, sample_weight, loss_weight, rows, incremental)
         n_rows = X.shape[0] if rows is None else len(rows)
-        check_batch_rows(self, batch_rows(self, n_rows), n_rows)
+        check_batch_rows(self, batch_rows(self, n_rows), n_rows, incremental)
         seed = resuming.shuffle_seed(self, random_state)
         is_watched = validation is not None
         settings = training_settings(
@@ -232,18 +245,18 @@ class BaseMLP(BaseEstimator, ABC):
             ) as engine,
         ):
             engine.set_weights(weights)
-            engine.set_data(X, target, loss_weight, rows)
+            engine.set_data(X, target, divisor, loss_weight, rows)
             self._run(engine, settings, validation, n_rows)
         self._seed = seed
         self._calibrate(validation)
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
+        self._fitted = fitted.describe(self, network.loss, network.loss_parameters)
+        self.n_features_in_ = network.n_features
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
-        self._link = network.loss.link
-        # Quantiles are sorted raw predictions.
-        self.out_activation_ = "identity" if self._link == "sorted" else self._link
+        self.out_activation_ = by_hand.name_of_link(network.loss.link)
 
     def _calibrate(self, validation):
         """Set what is learnt from validation data after training."""
@@ -254,42 +267,80 @@ class BaseMLP(BaseEstimator, ABC):
         return "float64" if self.solver == "lbfgs" else "float32"
 
     def _describe(self, n_features, target, dtype):
-        sizes = hidden_sizes(self)
-        activations = check_activations(self.activation, len(sizes))
+        sizes = n_features, *hidden_sizes(self), self._count_outputs(target)
+        return self._network(sizes, dtype)
+
+    def _network(self, sizes, dtype):
+        """Network that the parameters ask for."""
         loss, loss_parameters = self._loss_row()
-        sizes = [n_features, *sizes, self._count_outputs(target)]
-        return _network(
-            tuple(sizes),
-            tuple(activations),
-            loss,
-            tuple(loss_parameters),
-            dtype,
-            self.normalization,
-            bool(self.residual),
-        )
+        described = fitted.describe(self, loss, loss_parameters)
+        return fitted.network_of(described, sizes, loss, loss_parameters, dtype)
+
+    def _description(self):
+        """What was fitted; of weights that were set by hand the parameters tell."""
+        kept = vars(self).get("_fitted")
+        return fitted.describe(self, *self._loss_row()) if kept is None else kept
+
+    @property
+    def _link(self):
+        """Inverse link, by the attribute that users of scikit-learn may set."""
+        name = vars(self).get("out_activation_")
+        if name is None:
+            return self._loss_row()[0].link
+        return by_hand.link_of(name, self._description()["levels"])
 
     def _starting_weights(self, network, random_state, first_pass):
         """New weights, or those of the fitted network, edited by the user or not."""
         if first_pass:
             return initial_weights(network, random_state, self.initialization)
+        self._check_continuation(network)
+        return resuming.training_weights(self)
+
+    def _check_continuation(self, network):
+        """Refuse to go on training as another network than the fitted one."""
         shapes = [(layer.n_in, layer.n_out) for layer in network.layers]
         shapes += [
             (layer.n_norms, layer.n_out) for layer in network.layers if layer.n_norms
         ]
-        fitted = [np.shape(array) for array in (*self.coefs_, *self.norms_)]
-        if shapes != fitted:
+        weights = self._weights()
+        given = [np.shape(array) for array in (*weights.coefs, *weights.norms)]
+        new = "Start a new one with warm_start=False"
+        if shapes != given:
             raise ValueError(
                 f"Cannot continue to train a network whose weights have the shapes "
-                f"{fitted} as one with {shapes}: hidden_layer_sizes, normalization, "
-                "residual or the number of outputs in y have changed. Start a new one "
-                "with warm_start=False."
+                f"{given} as one with {shapes}: hidden_layer_sizes, normalization, "
+                f"residual or the number of outputs in y have changed. {new}."
             )
-        return resuming.training_weights(self)
+        before = self._description()
+        now = fitted.describe(self, network.loss, network.loss_parameters)
+        changed = fitted.differences(before, now, len(network.layers) - 1)
+        if changed:
+            was, asked = (
+                " and ".join(f"{name}={each[name]!r}" for name in changed)
+                for each in (before, now)
+            )
+            raise ValueError(
+                f"Cannot continue to train a network with {was} as one with {asked}. "
+                f"{new}, or set the parameters to what they were."
+            )
 
     def _weights(self):
-        return Weights(self.coefs_, self.intercepts_, self.norms_)
+        return Weights(self.coefs_, self.intercepts_, getattr(self, "norms_", []))
 
-    def _optimizer(self):
+    def _take(self, coefs, intercepts, norms):
+        """Make a fitted estimator of a new one, see `from_arrays`."""
+        self._validate_params()
+        arrays = map(by_hand.plain_arrays, (coefs, intercepts, norms))
+        self.coefs_, self.intercepts_, self.norms_ = arrays
+        sizes = fitted.sizes_of(self.coefs_)
+        self.hidden_layer_sizes, self.n_layers = sizes[1:-1], None
+        network = self._network(sizes, self._compute_dtype())
+        check_arrays(network.layers, self._weights())
+        self._set_structure(network)
+        self._check_outputs(network.n_outputs)
+        return self
+
+    def _chosen_optimizer(self):
         if self.solver == "lbfgs":
             return None
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
@@ -333,9 +384,11 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _check_rows(self, X):
         """Rows to predict, as the engine takes them, and their type as given."""
-        check_fitted(self)
-        is_double = networks(self)[0].coefs_[0].dtype == np.float64
-        return check_X(self, X, "float64" if is_double else "float32")
+        by_hand.check_fitted(self)
+        coefs = networks(self)[0].coefs_
+        self._check_outputs(fitted.sizes_of(coefs)[-1])
+        is_single = getattr(coefs[0], "dtype", None) == np.float32
+        return check_X(self, X, "float32" if is_single else "float64")
 
     def _outputs(self, whole, X, raw, dropout=None, given=None):
         """Outputs of a single network.
@@ -361,23 +414,16 @@ class BaseMLP(BaseEstimator, ABC):
             applied in that type, so that probabilities sum to one in it.
         """
         weights = self._weights()
-        coefs, dtype = weights.coefs, X.dtype.name
-        sizes = (coefs[0].shape[0], *(coef.shape[1] for coef in coefs))
+        sizes = fitted.sizes_of(weights.coefs)
         if X.shape[1] != sizes[0]:
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
-                f"got the shape {coefs[0].shape}."
+                f"got the shape {np.shape(weights.coefs[0])}."
             )
-        activations = tuple(check_activations(self.activation, len(coefs) - 1))
-        # Any loss with the fitted link will do: predictions need no more of it.
-        loss = next(row for row in LOSSES.values() if row.link == self._link)
-        normalization = {0: None, 1: "layer", 3: "batch"}[
-            len(weights.norms[0]) if weights.norms else 0
-        ]
-        network = _network(
-            sizes, activations, loss, (), dtype, normalization, bool(self.residual)
+        network = fitted.network_for(
+            self._description(), whole._link, sizes, X.dtype.name
         )
-        widens = given is np.float64 and dtype != "float64"
+        widens = given is np.float64 and network.dtype != "float64"
         operations = X.shape[0] * operations_per_row(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
@@ -393,8 +439,15 @@ class BaseMLP(BaseEstimator, ABC):
         if widens:
             outputs = outputs.astype(np.float64)
             if not raw:
-                device.apply_link(outputs, self._link)
+                device.apply_link(outputs, whole._link)
         return outputs
+
+    def _forward_pass_fast(self, X, check_input=True):
+        """Predictions of the network itself, as scikit-learn's method has them."""
+        given = None
+        if check_input:
+            X, given = self._check_rows(X)
+        return self._outputs(self, X, False, given=given)
 
     # scikit-learn's conventions ----------------------------------------------
 
@@ -443,7 +496,8 @@ class BaseMLP(BaseEstimator, ABC):
     def __setstate__(self, state):
         state = dict(state)
         version = state.pop("_nnfit_version", "unknown")
-        if version != __version__:
+        of_sklearn = state.pop("_sklearn_version", None) is not None
+        if version != __version__ and not of_sklearn:
             warnings.warn(
                 InconsistentVersionWarning(
                     estimator_name=type(self).__name__,
@@ -451,6 +505,8 @@ class BaseMLP(BaseEstimator, ABC):
                     original_sklearn_version=version,
                 )
             )
+        if not vars(self):  # another version may have had fewer parameters
+            self.__init__()
         super().__setstate__(state)
 
 
@@ -464,11 +520,3 @@ def _valid_defaults(kind):
     except InvalidParameterError:
         return {}
     return defaults
-
-
-@lru_cache(maxsize=64)
-def _network(sizes, activations, loss, loss_parameters, dtype, normalization, residual):
-    """A description; the same one for the same arguments, for engines look it up."""
-    return Network.dense(
-        sizes, activations, loss, loss_parameters, dtype, normalization, residual
-    )

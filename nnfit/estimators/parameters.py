@@ -97,8 +97,8 @@ normalization : {"batch", "layer"} or None, default=None
     Normalisation of the hidden layers before their activation, with a scale that is
     learnt. "batch": every unit by its mean and variance over the batch's rows, and
     in predictions by running means of both. "layer": every row by mean and variance
-    over the layer's units. "batch" needs batches of two rows or more, and is not for
-    'lbfgs'.
+    over the layer's units. "batch" needs batches of two rows or more (but for the
+    last one of an epoch, and a call of `partial_fit`), and is not for 'lbfgs'.
 residual : bool, default=False
     Whether each hidden layer from the second on adds what the layer before it had
     before its activation, which keeps gradients alive in deep networks. Where the

@@ -195,6 +195,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _default_score(self):
         return "loss" if self._has_levels() else "r2"
 
+    def _check_outputs(self, n_outputs):
+        levels = self._description()["levels"]
+        if levels and len(levels) != n_outputs:
+            raise ValueError(
+                f"coefs_[-1] must have {len(levels)} columns, one for each level of "
+                f"quantile, got {n_outputs}."
+            )
+
     # Fitting -----------------------------------------------------------------
 
     @available_if(lambda estimator: estimator._check_solver())
@@ -237,6 +245,29 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True)
+
+    @classmethod
+    def from_arrays(cls, coefs, intercepts, *, norms=(), **parameters):
+        """Make a fitted regressor of weights from elsewhere.
+
+        It predicts, and goes on training with ``partial_fit`` or ``warm_start=True``.
+
+        Parameters
+        ----------
+        coefs : list of array-like of shape (n_in, n_out)
+            Weights of every layer, which are copied.
+        intercepts : list of array-like of shape (n_out,)
+        norms : list of array-like, default=()
+            As the attribute ``norms_``, with the parameter ``normalization``.
+        **parameters
+            Of the estimator, such as ``activation``. ``hidden_layer_sizes`` is that of
+            the weights.
+
+        Returns
+        -------
+        MLPRegressor
+        """
+        return cls(**parameters)._take(coefs, intercepts, norms)
 
     # Predicting --------------------------------------------------------------
 
@@ -288,12 +319,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
             pinball loss explained, `sklearn.metrics.d2_pinball_score`, averaged over
             the levels. 1 is best.
         """
-        if not self._has_levels():
+        levels = self._description()["levels"]
+        if not levels:
             return super().score(X, y, sample_weight)
-        predictions = self.predict(X).reshape(-1, self.n_outputs_)
+        predictions = self.predict(X).reshape(-1, len(levels))
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
-            for column, level in zip(predictions.T, self._levels(), strict=True)
+            for column, level in zip(predictions.T, levels, strict=True)
         ]
         return float(np.mean(scores))
 

@@ -12,6 +12,7 @@ there too, with a digest that tells whether the user has edited the others since
 import hashlib
 import math
 from contextlib import contextmanager
+from copy import deepcopy
 
 import numpy as np
 
@@ -23,7 +24,10 @@ STATE = "_training_state"
 OF_AVERAGE = ("raw", "digest", "optimizer", "step", "averaged")
 CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
 #: What is predicted with, by one network or by an ensemble.
-FITTED = ("coefs_", "intercepts_", "norms_", "temperature_", "t_", "members_")
+FITTED = (
+    *("coefs_", "intercepts_", "norms_", "temperature_", "t_", "members_"),
+    "_fitted",
+)
 
 
 def forget(estimator):
@@ -34,7 +38,7 @@ def forget(estimator):
 
 @contextmanager
 def unchanged_on_error(estimator):
-    """Undo a fit that fails, so that no estimator is left half fitted."""
+    """Undo a fit or a search that fails, so that nothing is left half fitted."""
     before = vars(estimator).copy()
     curves = list(before.get("history_", {}).values())
     curves += before.get("loss_curve_"), before.get("validation_scores_")
@@ -83,6 +87,20 @@ def shuffle_seed(estimator, random_state):
         seed = int(random_state.randint(0, 2**64, dtype=np.uint64))
         vars(estimator)[STATE] = {**state, "seed": seed}
     return vars(estimator)[STATE]["seed"]
+
+
+def add_weights(estimator, sums, incremental):
+    """Sums of weights over the rows of a fit, of `partial_fit` over those of all calls.
+
+    They begin anew with other class weights.
+    """
+    state = vars(estimator).get(STATE, {})
+    before, class_weight = state.get("weights", ((0.0, 0.0), None))
+    if incremental and class_weight == estimator.class_weight:
+        sums = tuple(a + b for a, b in zip(before, sums, strict=True))
+    kept = sums, deepcopy(estimator.class_weight)
+    vars(estimator)[STATE] = {**state, "weights": kept}
+    return sums
 
 
 def split_random_state(estimator, random_state):

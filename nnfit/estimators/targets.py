@@ -5,6 +5,10 @@ names them: "binary" (one output, also for a single class), "multiclass" (one ou
 per class) and "multilabel-indicator" (one output per label).
 """
 
+import math
+import warnings
+from numbers import Real
+
 import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.class_weight import compute_class_weight
@@ -39,10 +43,77 @@ def find_classes(y):
         )
     if kind not in (BINARY, MULTICLASS, MULTILABEL):
         check_classification_targets(y)  # raises, with scikit-learn's advice
-    return (np.arange(y.shape[1]) if kind == MULTILABEL else np.unique(y)), kind
+    if kind == MULTILABEL:
+        _warn_of_one_hot(y)
+        return np.arange(y.shape[1]), kind
+    classes = np.unique(y)
+    if classes.dtype == object:  # strings, which get a dtype of their length
+        classes = np.array(classes.tolist())
+    return classes, kind
 
 
-def check_known_classes(y, classes, kind, all_required):
+def _warn_of_one_hot(y):
+    """Tell of labels that look as if they were classes."""
+    n_rows, n_labels = y.shape
+    present = y != 0
+    of_row, of_label = present.sum(axis=1), present.sum(axis=0)
+    if n_rows > n_labels > 1 and (of_row == 1).all() and (of_label > 0).all():
+        warnings.warn(
+            f"y has exactly one 1 in every row. A matrix stands for {n_labels} labels "
+            "that a row may have or not, independent of each other. For one class out "
+            f"of {n_labels} pass y.argmax(axis=1)."
+        )
+
+
+def check_labels(labels, name):
+    """Refuse None among labels, and labels of several types, by name.
+
+    scikit-learn's checks compare them, or call their type unknown.
+
+    Parameters
+    ----------
+    labels : array-like or None
+    name : str
+        What the user calls them.
+    """
+    labels = labels if issparse(labels) else np.asarray(labels)
+    if labels.dtype != object or labels.ndim == 0:
+        return
+    kinds = {type(label) for label in labels.ravel()}
+    if type(None) in kinds:
+        row = next(i for i, label in enumerate(labels.ravel()) if label is None)
+        raise ValueError(
+            f"{name} must hold a label everywhere, got None at position {row}. Leave "
+            "out what has no label, or give it one, for example 'unknown'."
+        )
+    if len(kinds) > 1 and any(issubclass(kind, str) for kind in kinds):
+        names = ", ".join(sorted(kind.__name__ for kind in kinds))
+        raise ValueError(
+            f"{name} must hold labels of one type, got {names}. Convert them, for "
+            "example to str."
+        )
+
+
+def missing_classes(y, classes, kind):
+    """Classes that do not occur; labels that every row has, or none, if multilabel.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_labels)
+    classes : ndarray
+    kind : str
+
+    Returns
+    -------
+    list
+    """
+    if kind != MULTILABEL:
+        return np.setdiff1d(classes, y).tolist()
+    present = (y != 0).mean(axis=0)
+    return classes[(present == 0) | (present == 1)].tolist()
+
+
+def check_known_classes(y, classes, kind, all_required, name="y"):
     """Refuse labels that a fitted classifier cannot learn.
 
     Parameters
@@ -54,6 +125,8 @@ def check_known_classes(y, classes, kind, all_required):
         Of the classifier's target.
     all_required : bool
         Whether every class must occur, as scikit-learn wants with ``warm_start``.
+    name : str
+        What the user calls `y`.
     """
     if _are_known(y, classes, kind) and not all_required:
         return
@@ -65,8 +138,8 @@ def check_known_classes(y, classes, kind, all_required):
         )
     if len(np.setdiff1d(found, classes, assume_unique=True)):
         raise ValueError(
-            "`y` has classes not in `self.classes_`. "
-            f"`self.classes_` has {classes}. 'y' has {found}."
+            f"`{name}` has classes not in `self.classes_`. "
+            f"`self.classes_` has {classes}. '{name}' has {found}."
         )
     is_multilabel = getattr(y, "ndim", 1) == 2
     if is_multilabel != (kind == MULTILABEL) or (
@@ -75,7 +148,8 @@ def check_known_classes(y, classes, kind, all_required):
         expected = (
             f"(n_samples, {len(classes)})" if kind == MULTILABEL else "(n_samples,)"
         )
-        raise ValueError(f"y must have shape {expected} as before, got {y.shape}.")
+        before = "as before" if name == "y" else "as y"
+        raise ValueError(f"{name} must have shape {expected} {before}, got {y.shape}.")
 
 
 def _are_known(y, classes, kind):
@@ -195,21 +269,32 @@ def class_weights(class_weight, classes, kind, counts):
         total = counts.sum(axis=-1, keepdims=True)
         return np.divide(total, shares, out=np.zeros_like(counts), where=occurring)
     if kind != MULTILABEL and isinstance(class_weight, dict):
-        return compute_class_weight(class_weight, classes=classes, y=classes)
+        return _weights_of_dict(class_weight, classes)
     if (
         kind == MULTILABEL
         and isinstance(class_weight, list)
         and len(class_weight) == len(classes)
+        and all(isinstance(item, dict) for item in class_weight)
     ):
         both = np.array([0, 1])
-        weights = [compute_class_weight(w, classes=both, y=both) for w in class_weight]
-        return np.stack(weights)
+        return np.stack([_weights_of_dict(item, both) for item in class_weight])
     several = f"a list of {len(classes)} dicts, one per label"
     raise ValueError(
         f"class_weight must be None, 'balanced' or "
         f"{several if kind == MULTILABEL else 'a dict'} for {kind} y, got "
         f"{class_weight!r}."
     )
+
+
+def _weights_of_dict(class_weight, classes):
+    """Weight of every class: a finite number that is not negative."""
+    for label, weight in class_weight.items():
+        if not (isinstance(weight, Real) and 0 <= weight < math.inf):
+            raise ValueError(
+                "class_weight must hold finite numbers that are not negative, got "
+                f"{weight!r} for the class {label!r}."
+            )
+    return compute_class_weight(class_weight, classes=classes, y=classes)
 
 
 def apply_class_weights(weights, y, classes, kind):

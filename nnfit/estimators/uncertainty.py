@@ -77,15 +77,17 @@ def passes(network, n_passes):
     if n_passes is None:
         return [None]
     check_scalar(n_passes, "n_passes", Integral, min_val=1)
-    rates = check_dropout(network.dropout, len(network.coefs_) - 1)
-    if not rates and not network.input_dropout:
+    fitted = network._description()
+    dropout, inputs = fitted["dropout"], float(fitted["input_dropout"])
+    rates = check_dropout(dropout, len(network.coefs_) - 1)
+    if not rates and not inputs:
         raise ValueError(
             f"n_passes={n_passes} needs a network with dropout, got "
-            f"dropout={network.dropout!r} and input_dropout={network.input_dropout!r}. "
+            f"dropout={dropout!r} and input_dropout={inputs!r}. "
             "Fit one with, for example, dropout=0.1."
         )
-    inputs = float(network.input_dropout)
-    return [(rates, inputs, network._seed, number) for number in range(n_passes)]
+    seed = getattr(network, "_seed", 0)  # weights set by hand have none
+    return [(rates, inputs, seed, number) for number in range(n_passes)]
 
 
 class _Moments:

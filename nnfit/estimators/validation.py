@@ -14,27 +14,19 @@ from sklearn.utils.validation import (
     assert_all_finite,
     check_array,
     check_consistent_length,
-    check_is_fitted,
     column_or_1d,
     validate_data,
 )
 
-from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.custom import custom_activation
+from nnfit.addresses import plain
+from nnfit.estimators.sparse import canonical, check_structure
 
+#: Of weights. Squares of it and of its inverse are finite, and penalties over it.
+LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 #: Types of rows to predict, as scikit-learn's checks take them: what is none of these
 #: becomes the first.
 PRECISIONS = [np.float64, np.float32]
-
-
-def check_fitted(estimator):
-    """Raise NotFittedError before `fit`.
-
-    `check_is_fitted` asks for the estimator's tags, which takes 20 microseconds.
-    """
-    if not hasattr(estimator, "coefs_") and not hasattr(estimator, "members_"):
-        check_is_fitted(estimator, ["coefs_", "members_"], all_or_any=any)
 
 
 def check_X(estimator, X, dtype):
@@ -55,25 +47,26 @@ def check_X(estimator, X, dtype):
     given : {numpy.float32, numpy.float64}
         float32 if X is, else float64, as scikit-learn would take it.
     """
-    plain = _plain_rows(estimator, X)
-    rows = None if plain is None else _cast(plain, dtype)
+    checked = _plain_rows(estimator, X)
+    rows = None if checked is None else _cast(checked, dtype)
     if rows is None or not _has_finite_sum(rows):
+        check_structure(X, "X")
         # Of some tables only "numeric" keeps float32; of lists it refuses strings.
         kept = "numeric" if hasattr(X, "columns") else PRECISIONS
-        plain = validate_data(
+        checked = validate_data(
             estimator, X, accept_sparse="csr", dtype=kept, reset=False
         )
-        rows = _cast(plain, dtype)
+        rows = _cast(checked, dtype)
         # A value too large for the dtype has become inf.
         assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
-    return rows, np.float32 if plain.dtype == np.float32 else np.float64
+    return rows, np.float32 if checked.dtype == np.float32 else np.float64
 
 
 def _cast(X, dtype):
     """Rows as the engine takes them; values too large for the dtype become inf."""
     with np.errstate(over="ignore"):
         if not issparse(X):
-            return np.ascontiguousarray(X, dtype)
+            return plain(X, dtype)
         data = X.data.astype(dtype, copy=False)
     if data is not X.data:
         X = copy(X)  # its `astype` copies the indices too
@@ -92,6 +85,7 @@ def _plain_rows(estimator, X):
     if kind is list:
         X = _array_of(X)
     elif issparse(X) and X.ndim == 2:
+        check_structure(X, "X")
         X = X.tocsr()
     elif _is_plain_table(X):
         columns = X.columns
@@ -109,7 +103,7 @@ def _plain_rows(estimator, X):
         and X.dtype.kind in "biuf"
         and X.ndim == 2
         and X.shape[0] > 0
-        and X.shape[1] == estimator.n_features_in_
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
     )
     return X if fits else None
 
@@ -149,10 +143,12 @@ def _has_finite_sum(array):
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     """Training data, converted as by :func:`check_X`; ``y`` keeps its dtype."""
     if not reset and _is_plain_target(y, X):
-        plain = _plain_rows(estimator, X)
-        rows = None if plain is None else _cast(plain, dtype)
+        checked = _plain_rows(estimator, X)
+        rows = None if checked is None else _cast(checked, dtype)
         if rows is not None and _has_finite_sum(rows):
             return rows, y
+    check_structure(X, "X")
+    check_structure(y, "y")
     with np.errstate(over="ignore"):
         X, y = validate_data(
             estimator,
@@ -173,6 +169,8 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    check_structure(X_val, "X_val")
+    check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
     with np.errstate(over="ignore"):
         X_val = check_array(
@@ -205,14 +203,6 @@ def check_column(y):
     return y
 
 
-def canonical(X):
-    """CSR with sorted indices and no duplicates, without touching the user's."""
-    if issparse(X) and not X.has_canonical_format:
-        X = X.copy()
-        X.sum_duplicates()
-    return X
-
-
 def check_y_range(y, loss):
     """Refuse targets outside the range of a loss."""
     smallest = y.min()
@@ -227,7 +217,7 @@ def check_y_range(y, loss):
 def cast_target(y, dtype):
     """Numeric targets as columns of the compute dtype, finite in it."""
     with np.errstate(over="ignore"):
-        y = np.ascontiguousarray(y.reshape(len(y), -1), dtype=dtype)
+        y = plain(y.reshape(len(y), -1), dtype)
     assert_all_finite(y, input_name="y")
     return y
 
@@ -239,7 +229,7 @@ def check_weights(sample_weight, X, name="sample_weight"):
     weights = _check_sample_weight(
         sample_weight, X, dtype=np.float64, ensure_non_negative=True
     )
-    return check_some_weight(weights, name)
+    return check_sum_of_weights(plain(weights), name)
 
 
 def check_groups(groups, X):
@@ -255,12 +245,19 @@ def check_groups(groups, X):
     return groups.ravel()
 
 
-def check_some_weight(weights, name):
-    """Refuse weights that are all zero, which leave nothing to train on."""
+def check_sum_of_weights(weights, name):
+    """Refuse weights that are all zero, or that cannot be added up and squared."""
     # scikit-learn 1.9 refuses them by itself, 1.7 does not.
     if not weights.any():
         raise ValueError(
             f"{name} must contain at least one non-zero weight, got only zeros."
+        )
+    with np.errstate(over="ignore"):
+        total = weights.sum()
+    if not 1.0 / LARGEST_SUM <= total <= LARGEST_SUM:
+        raise ValueError(
+            f"{name} must have a sum between {1.0 / LARGEST_SUM:g} and "
+            f"{LARGEST_SUM:g}, got {total:g}. Divide the weights by the largest one."
         )
     return weights
 
@@ -336,37 +333,3 @@ def _numbers(name, values, of_what, expected, alternative=""):
     if len(numbers) != expected:
         raise ValueError(f"{wanted}, {expected} here, got {len(numbers)}: {values!r}.")
     return numbers
-
-
-def check_activations(activation, n_hidden):
-    """One registry row for every hidden layer.
-
-    Parameters
-    ----------
-    activation : str, callable, or list or tuple of them
-    n_hidden : int
-
-    Returns
-    -------
-    list of Activation
-    """
-    if not isinstance(activation, list | tuple):
-        return [find_activation(activation)] * n_hidden
-    if len(activation) != n_hidden:
-        raise ValueError(
-            f"activation must be one function or a list of one per hidden layer, "
-            f"{n_hidden} here, got {len(activation)}: {activation!r}."
-        )
-    return [find_activation(item) for item in activation]
-
-
-def find_activation(activation):
-    """Registry row of a name or of a user's function."""
-    if isinstance(activation, str) and activation in ACTIVATIONS:
-        return ACTIVATIONS[activation]
-    if callable(activation):
-        return custom_activation(activation)
-    raise ValueError(
-        f"activation must hold functions or names among {sorted(ACTIVATIONS)}, got "
-        f"{activation!r}."
-    )

@@ -1,12 +1,13 @@
 """Validation data: what training watches while it goes on."""
 
+import numpy as np
 from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.training.loop import Validation
-from nnfit.training.splits import group_split, validation_split
+from nnfit.training.splits import group_split, split_every_class, validation_split
 
 
 def given_validation(estimator, given, dtype, n_columns):
@@ -39,7 +40,7 @@ def given_validation(estimator, given, dtype, n_columns):
         raise ValueError(
             f"y_val must have {n_columns} columns as y, got {target.shape[1]}."
         )
-    loss_weight = estimator._loss_weights(y, sample_weight)
+    loss_weight = estimator._loss_weights(y, sample_weight, "sample_weight_val")
     return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
 
 
@@ -60,21 +61,25 @@ def split_validation(estimator, data, groups, random_state):
     validation : Validation
         The other rows; copied only for a scorer of scikit-learn's.
     """
-    _, _, target, sample_weight, _ = data
+    _, y, target, _, loss_weight = data
     fraction = estimator.validation_fraction
     random_state = resuming.split_random_state(estimator, random_state)
     if groups is not None:
         split = group_split(groups, fraction, random_state)
     else:
-        labels = estimator._stratify(target)
+        labels = estimator._stratify(y, target)
         split = validation_split(len(target), fraction, random_state, labels)
+        if _needs_every_class(estimator) and estimator._missing_classes(y[split[1]]):
+            labels = estimator._stratify(y, target, every=True)
+            if labels is not None:
+                split = split_every_class(labels, fraction, random_state) or split
     train_rows, validation_rows = split
-    if sample_weight is not None:
+    if loss_weight is not None:
         parts = {"training": train_rows, "validation": validation_rows}
         for part, rows in parts.items():
-            if not sample_weight[rows].any():
+            if not loss_weight[rows].any():
                 raise ValueError(
-                    f"sample_weight of all {part} samples of the split by "
+                    f"The weight of all {part} samples of the split by "
                     "validation_fraction is zero. Pass X_val and y_val, or leave out "
                     "samples of no weight."
                 )
@@ -92,7 +97,16 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     return Validation(X, target, loss_weight, rows, score)
 
 
+def _needs_every_class(estimator):
+    """Whether the score compares columns, one for a class, with the classes of rows."""
+    if estimator.scoring in (None, "loss"):
+        return False
+    scorer = check_scoring(estimator, scoring=estimator.scoring)
+    return getattr(scorer, "_response_method", "predict") != "predict"
+
+
 def _scikit_learn_score(estimator, X, y, sample_weight):
+    missing = estimator._missing_classes(y)
     scorer = check_scoring(estimator, scoring=estimator.scoring)
     check_scorer(estimator, scorer)
     # A copy predicts for the scorer: the estimator itself is as before until the fit
@@ -106,6 +120,26 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     def score(engine):
         arrays = engine.get_weights(engine.evaluated())
         view.coefs_, view.intercepts_, view.norms_ = arrays
-        return scorer(view, X, y, **weights)
+        try:
+            value = scorer(view, X, y, **weights)
+        except ValueError as error:
+            if not missing:
+                raise
+            raise ValueError(_advice(estimator, y, missing)) from error
+        if missing and estimator.early_stopping and np.isnan(value):
+            raise ValueError(_advice(estimator, y, missing))
+        return value
 
     return score
+
+
+def _advice(estimator, y, missing):
+    """What to do about classes that validation data lack and a score needs."""
+    lack = f"have no row of the classes {missing}"
+    if y.ndim == 2:
+        lack = f"have only rows with, or only rows without, the labels {missing}"
+    return (
+        f"scoring={estimator.scoring!r} needs rows of every class, but the validation "
+        f"data {lack}. Pass X_val and y_val that have them, raise validation_fraction, "
+        "or choose another score, for example scoring='loss'."
+    )

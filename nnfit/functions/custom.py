@@ -14,7 +14,7 @@ import types
 
 import numpy as np
 
-from nnfit.functions.activations import Activation
+from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import Loss
 
 ACTIVATION_FORM = """\
@@ -44,6 +44,18 @@ TARGETS = {"classification": (0.0, 1.0), "regression": (-2.0, 0.0, 0.3, 1.0, 4.0
 STEP = 1e-5
 TOLERANCE = 1e-3
 MAX_KINKS = 8  # of the 129 points of the grid
+
+
+def find_activation(activation):
+    """Registry row of a name or of a user's function."""
+    if isinstance(activation, str) and activation in ACTIVATIONS:
+        return ACTIVATIONS[activation]
+    if callable(activation):
+        return custom_activation(activation)
+    raise ValueError(
+        f"activation must hold functions or names among {sorted(ACTIVATIONS)}, got "
+        f"{activation!r}."
+    )
 
 
 def custom_activation(function):
@@ -203,6 +215,14 @@ def _check(call, place, what, slope_name, form):
             )
         if abs(above - below) <= tolerance or kinks > MAX_KINKS:
             raise ValueError(f"{what} has a wrong {slope_name}: {mismatch}. {form}")
+
+
+def is_same(activation, other):
+    """Whether two are the same name or function, or one that was defined twice."""
+    if activation == other or not (callable(activation) and callable(other)):
+        return activation == other
+    digest = fingerprint(activation)
+    return digest is not None and digest == fingerprint(other)
 
 
 def fingerprint(function):

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
+import numpy as np
+
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import Loss
 
@@ -82,33 +84,71 @@ class Layer:
         return {None: 0, "layer": 1, "batch": 3}[self.normalization]
 
 
-def check_arrays(layer, coef, intercept, norm=None):
-    """See that arrays are those of a layer.
+def check_arrays(layers, weights):
+    """See that arrays are those of the layers of a network.
 
     Parameters
     ----------
-    layer : object
+    layers : sequence of object
         With `n_in`, `n_out` and `n_norms`.
-    coef, intercept : ndarray
-    norm : ndarray, default=None
-        Of a normalised layer.
+    weights : Weights
 
     Raises
     ------
     ValueError
-        If one has another shape.
+        If there are more or fewer, or one has another shape.
     """
-    expected = (layer.n_in, layer.n_out)
-    if coef.shape != expected or intercept.shape != expected[1:]:
+    normalised = [layer for layer in layers if layer.n_norms]
+    for name, arrays in zip(weights._fields, weights, strict=True):
+        owners = normalised if name == "norms" else layers
+        if len(arrays) != len(owners):
+            kind = " normalised" * (owners is normalised)
+            raise ValueError(
+                f"{name}_ must hold an array for each of {len(owners)}{kind} layers, "
+                f"got {len(arrays)}."
+            )
+    for layer, coef, intercept in zip(layers, *weights[:2], strict=True):
+        shapes = np.shape(coef), np.shape(intercept)
+        expected = (layer.n_in, layer.n_out)
+        if shapes != (expected, expected[1:]):
+            raise ValueError(
+                f"A layer of {layer.n_in} inputs and {layer.n_out} units needs weights "
+                f"of shape {expected} and intercepts of {expected[1:]}, got "
+                f"{shapes[0]} and {shapes[1]}."
+            )
+    for layer, norm in zip(normalised, weights.norms, strict=True):
+        expected = (layer.n_norms, layer.n_out)
+        if np.shape(norm) != expected:
+            raise ValueError(
+                f"A normalised layer of {layer.n_out} units needs norms of shape "
+                f"{expected}, got {np.shape(norm)}."
+            )
+
+
+def check_state(state, moments, memory):
+    """See that what an optimizer has gathered belongs to a network.
+
+    Parameters
+    ----------
+    state : dict of ndarray
+        From `Engine.get_state`.
+    moments, memory : tuple of int
+        Shapes of the arrays, of which the second of `memory` may differ: layers had
+        rates of their own, or have.
+
+    Raises
+    ------
+    ValueError
+        If the arrays have other shapes.
+    """
+    shapes = np.shape(state["moments"]), np.shape(state["memory"])
+    free = len(memory) == len(shapes[1]) and shapes[1][1] > 0
+    if shapes[0] != moments or not free or shapes[1][::2] != memory[::2]:
         raise ValueError(
-            f"A layer of {layer.n_in} inputs and {layer.n_out} units needs weights of "
-            f"shape {expected} and intercepts of {expected[1:]}, got {coef.shape} and "
-            f"{intercept.shape}."
-        )
-    if layer.n_norms and norm.shape != (layer.n_norms, layer.n_out):
-        raise ValueError(
-            f"A normalised layer of {layer.n_out} units needs norms of shape "
-            f"{(layer.n_norms, layer.n_out)}, got {norm.shape}."
+            f"The state of the optimizer must have arrays of the shapes {moments} and "
+            f"{memory} for this network, got {shapes[0]} and {shapes[1]}. If coefs_ "
+            "have been set to arrays of another size, make an estimator of them with "
+            "from_arrays: its optimizer begins anew."
         )
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from nnfit.blas import one_blas_thread
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import LOSSES
-from nnfit.network.description import Layer, Network, Weights
+from nnfit.network.description import EPSILON, Layer, Network, Weights
 
 
 class Place(NamedTuple):
@@ -137,7 +137,7 @@ INITIALIZATIONS = {
 
 
 def initial_weights(
-    network, random_state, initialization="glorot", X=None, rows=None, predict=None
+    network, random_state, initialization="glorot", X=None, rows=None, engine=None
 ):
     """Draw the weights a network starts from.
 
@@ -151,8 +151,8 @@ def initial_weights(
         Features, of the network's dtype; only "data_driven" needs them.
     rows : ndarray of int64, default=None
         Rows to train on; None for all.
-    predict : callable, default=None
-        The engine's function of this name; only "data_driven" needs it.
+    engine : module or DeviceEngine, default=None
+        With ``predict`` and ``activate``; only "data_driven" needs it.
 
     Returns
     -------
@@ -161,7 +161,7 @@ def initial_weights(
     """
     if initialization == "data_driven":
         return _data_driven(
-            network, random_state, _sample(X, rows, random_state), predict
+            network, random_state, _sample(X, rows, random_state), engine
         )
     draw = INITIALIZATIONS[initialization]
     hidden = [layer.activation for layer in network.layers[:-1]]
@@ -224,7 +224,7 @@ SAMPLE = 10_000
 ROWS_OF_A_KINK = 5
 
 
-def _data_driven(network, random_state, X, predict):
+def _data_driven(network, random_state, X, engine):
     """Weights with which the product of every unit has the standard deviation 1.
 
     As in RealMLP (Holzmüller et al. 2024, arXiv:2407.04491): layer by layer, the
@@ -241,10 +241,10 @@ def _data_driven(network, random_state, X, predict):
     coefs, intercepts, norms = [], [], []
     for layer in network.layers:
         if before is not None:
-            inputs = _activate(predict, before, weighted, intercepts[-1], norms[-1:])
+            inputs = _activate(engine, before, weighted, intercepts[-1], norms[-1:])
         coef = random_state.standard_normal((_n_before(layer), layer.n_out))
         coef = coef.astype(dtype, copy=False)
-        product = _multiply(predict, inputs, coef)
+        product = _multiply(engine, inputs, coef)
         scale = _sizes(product, len(coef)) * (root if _has_skip(layer) else 1.0)
         coef /= scale
         product /= scale
@@ -252,7 +252,7 @@ def _data_driven(network, random_state, X, predict):
             product += weighted
         elif layer.skip == "projection":
             projection = _draw_projection(layer, random_state).astype(dtype)
-            product += _multiply(predict, weighted, projection)
+            product += _multiply(engine, weighted, projection)
             coef = np.vstack([coef, projection])
         before, weighted = layer, product
         coefs.append(coef)
@@ -301,30 +301,27 @@ def _mean_of_some_rows(weighted, random_state):
     return (shares * values).sum(axis=1).astype(weighted.dtype)
 
 
-def _multiply(predict, inputs, coef):
+def _multiply(engine, inputs, coef):
     """Their product by the engine, whose bits do not depend on a number of threads."""
     layer = Layer(*coef.shape, ACTIVATIONS["identity"])
     weights = Weights([coef], [np.zeros(layer.n_out, coef.dtype)], [])
-    return _predict(predict, (layer,), weights, inputs)
+    network = Network((layer,), LOSSES["squared_error"], (), coef.dtype.name)
+    return engine.predict(network, weights, inputs, raw=True)
 
 
-def _activate(predict, layer, weighted, intercept, norms):
-    """Outputs of a hidden layer from its weighted inputs.
-
-    The layer stands between two matrices that change nothing.
-    """
-    n, dtype = layer.n_out, weighted.dtype
-    eye = np.eye(n, dtype=dtype)
-    layers = (
-        Layer(n, n, layer.activation, layer.normalization),
-        Layer(n, n, ACTIVATIONS["identity"]),
-    )
-    norms = norms if layer.normalization is not None else []
-    weights = Weights([eye, eye], [intercept, np.zeros(n, dtype)], norms)
-    return _predict(predict, layers, weights, weighted)
+def _activate(engine, layer, weighted, intercept, norms):
+    """Outputs of a hidden layer from its weighted inputs."""
+    if layer.normalization == "batch":  # scale and intercept are those of the start
+        _, mean, variance = norms[0]
+        u = (weighted - mean) / np.sqrt(variance + _epsilon(weighted))
+    elif layer.normalization == "layer":
+        u = weighted - weighted.mean(axis=1, keepdims=True)
+        variance = np.square(u).mean(axis=1, keepdims=True)
+        u /= np.sqrt(variance + _epsilon(weighted))
+    else:
+        u = weighted + intercept
+    return engine.activate(layer.activation, u)
 
 
-def _predict(predict, layers, weights, inputs):
-    dtype = weights.coefs[0].dtype.name
-    network = Network(layers, LOSSES["squared_error"], (), dtype)
-    return predict(network, weights, inputs, raw=True)
+def _epsilon(values):
+    return values.dtype.type(EPSILON)

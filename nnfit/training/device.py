@@ -19,6 +19,7 @@ class DeviceEngine(NamedTuple):
 
     Engine: Any
     predict: Any
+    activate: Any
 
 
 def resolve(device):
@@ -131,16 +132,17 @@ def load_engine(device=CPU):
     Returns
     -------
     engine : module or DeviceEngine
-        With ``Engine`` and ``predict``.
+        With ``Engine``, ``predict`` and ``activate``.
     """
-    if device == CPU:
-        from nnfit.cpu import engine
+    from nnfit.cpu import engine
 
+    if device == CPU:
         return engine
-    from nnfit.cuda import engine
+    from nnfit.cuda import engine as gpu
 
     number = number_of(device)
     return DeviceEngine(
-        partial(engine.Engine, device_number=number),
-        partial(engine.predict, device_number=number),
+        partial(gpu.Engine, device_number=number),
+        partial(gpu.predict, device_number=number),
+        engine.activate,  # of arrays of the processor's
     )

@@ -6,7 +6,7 @@ that is compiled; processes, joblib's usual workers, share neither.
 """
 
 import contextvars
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import joblib
@@ -32,8 +32,12 @@ def side_by_side(at_once=None):
     backend.default_n_jobs = get_active_backend()[1] or at_once or free_processors()
     config = joblib.parallel_config(backend=backend)
     backend.leave = config.unregister
-    with config:
-        yield
+    try:
+        with config:
+            yield
+    finally:
+        # Both hold the backend; and the `Parallel` holds functions with their data.
+        backend.leave = backend.parallel = None
 
 
 class _Threads(ParallelBackendBase):
@@ -66,17 +70,20 @@ class _Threads(ParallelBackendBase):
         return super().configure(n_jobs, parallel)
 
     def submit(self, func, callback=None):
-        """Run a function in a thread as soon as one is free."""
+        """Run a function in a thread as soon as one is free.
+
+        Returns nothing: the future's callback holds what is returned, so that a future
+        would hold itself, and its error the data of the fit, until the collector comes.
+        """
         try:
             future = self._pool.submit(self._context.copy().run, self._run, func)
         except RuntimeError:
             # A fit that ends submits the next one, perhaps when all are being ended.
             if not self._interruption.is_set():
                 raise
-            return Future()
+            return
         if callback is not None:
             future.add_done_callback(callback)
-        return future
 
     apply_async = submit  # its name before joblib 1.5
 

@@ -42,6 +42,30 @@ def validation_split(n_samples, validation_fraction, random_state, stratify=None
     return _stratified_split(stratify, n_train, n_validation, random_state)
 
 
+def split_every_class(labels, validation_fraction, random_state):
+    """Split row numbers so that both parts have rows of every class.
+
+    Their proportions are kept, but for classes that would have no row.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (n_samples,)
+    validation_fraction : float
+    random_state : numpy.random.RandomState
+
+    Returns
+    -------
+    train_rows, validation_rows : ndarray of int64
+        Or None, if a class has one row only, or a part fewer rows than classes.
+    """
+    n_validation = math.ceil(validation_fraction * len(labels))
+    n_train = len(labels) - n_validation
+    counts = np.unique(labels, return_counts=True)[1]
+    if counts.min() < 2 or min(n_train, n_validation) < len(counts):
+        return None
+    return _stratified_split(labels, n_train, n_validation, random_state, every=True)
+
+
 def group_split(groups, validation_fraction, random_state):
     """Split row numbers so that no group has rows in both parts.
 
@@ -97,9 +121,9 @@ def _check_sizes(n_train, n_validation, validation_fraction, of_what):
         )
 
 
-def _stratified_split(labels, n_train, n_validation, random_state):
+def _stratified_split(labels, n_train, n_validation, random_state, every=False):
     """The random numbers of ``StratifiedShuffleSplit``, in its order."""
-    counts = np.array([n for n in (np.sum(~labels), np.sum(labels)) if n])
+    classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2 or min(n_train, n_validation) < len(counts):
         raise ValueError(
             "Both parts of the split by validation_fraction need a sample of every "
@@ -108,8 +132,10 @@ def _stratified_split(labels, n_train, n_validation, random_state):
         )
     of_train = _approximate_mode(counts, n_train, random_state)
     of_validation = _approximate_mode(counts - of_train, n_validation, random_state)
+    if every:
+        _move_to_empty(of_validation, of_train)
+        _move_to_empty(of_train, of_validation)
     train, validation = [], []
-    classes = [label for label in (False, True) if (labels == label).any()]
     for label, first, second in zip(classes, of_train, of_validation, strict=True):
         rows = np.flatnonzero(labels == label)
         random_state.shuffle(rows)
@@ -119,3 +145,12 @@ def _stratified_split(labels, n_train, n_validation, random_state):
     random_state.shuffle(train)
     random_state.shuffle(validation)
     return train, validation
+
+
+def _move_to_empty(of_part, of_other):
+    """Give every class a row in a part, for one of the class with most rows there."""
+    while not of_part.all():
+        rare, common = of_part.argmin(), of_part.argmax()
+        for part, change in ((of_part, 1), (of_other, -1)):
+            part[rare] += change
+            part[common] -= change

@@ -20,6 +20,7 @@ from tests import numpy_engine
 from tests.cuda import tiles
 from tests.engines import (
     TIGHT,
+    assert_other_states_are_refused,
     assert_same_training,
     evaluate,
     make_data,
@@ -459,3 +460,7 @@ def test_a_network_too_large_for_the_device():
         with pytest.raises(MemoryError, match=r"layers of \[6, 300, 300, 1\]") as info:
             make_engine(cuda, network, data, batch_size=3000)
     assert "batch_size" in str(info.value)
+
+
+def test_the_state_of_another_network_is_refused():
+    assert_other_states_are_refused(cuda)

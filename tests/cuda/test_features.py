@@ -36,11 +36,12 @@ MODULES = cuda, numpy_engine
 
 
 def weights_of(n_rows):
-    """Weights of rows of which some, and the whole second batch, are 0."""
-    weight = np.random.default_rng(3).integers(0, 3, size=n_rows).astype(np.float64)
+    """Weights of rows of which some, and the whole second batch, are 0; of losses."""
+    rng = np.random.default_rng(3)
+    weight = rng.integers(0, 3, size=n_rows).astype(np.float64)
     weight[BATCH : 2 * BATCH] = 0.0
     weight[2 * BATCH :] = 1.0
-    return weight
+    return weight, weight * rng.integers(0, 4, size=n_rows)
 
 
 @pairwise(
@@ -61,7 +62,7 @@ def test_every_feature_trains_as_the_reference(
     if is_sparse:
         X[np.random.default_rng(0).uniform(size=X.shape) > 0.4] = 0.0
         X = scipy.sparse.csr_array(X)
-    data = (X, y, weights_of(25)) if weighted else (X, y)
+    data = (X, y, *weights_of(25)) if weighted else (X, y)
     if chosen:
         options["rows"] = np.random.default_rng(4).permutation(25)[:19]
     with tiles.small_gpu(launches=launches) as gpu:
@@ -80,7 +81,7 @@ def test_every_feature_trains_as_the_reference(
 def bits_of(name, module=cuda, epochs=2, prepare=None, **options):
     """Losses of a training, and all that it leaves."""
     network, more = structured(name, "float32", sizes=SIZES)
-    data = (*make_data(network, 25), weights_of(25))
+    data = (*make_data(network, 25), *weights_of(25))
     options = {**more, "shuffle": True, "batch_size": BATCH, **options}
     engine = make_engine(module, network, data, **options)
     if prepare is not None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
+from nnfit.network.description import check_state
 from tests.numpy_engine import optimizers
 from tests.numpy_engine.functions import link, reported, row_losses
 from tests.numpy_engine.network import (
@@ -81,6 +82,7 @@ class Engine:
         return {"moments": self._slots.copy(), "memory": np.array([factors * row] * 2)}
 
     def set_state(self, state):
+        check_state(state, self._slots.shape, (2, 1, 4))
         self._slots[...] = state["moments"]
         # The other row may be that of the step that was to come next.
         number = state["memory"][:, 0, 3].argmin()
@@ -94,8 +96,9 @@ class Engine:
 
     # data and settings
 
-    def set_data(self, X, y, sample_weight=None, rows=None):
+    def set_data(self, X, y, sample_weight=None, loss_weight=None, rows=None):
         self._X, self._y, self._weight = X, y, sample_weight
+        self._loss_weight = sample_weight if loss_weight is None else loss_weight
         self._rows = np.arange(X.shape[0]) if rows is None else rows
 
     def configure(self, settings):
@@ -172,12 +175,9 @@ class Engine:
         size = self._settings.batch_size
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
-    def _weights_of(self, rows):
-        return np.ones(len(rows)) if self._weight is None else self._weight[rows]
-
     def _share(self, rows):
         """Weights of some rows, divided by their sum; None if that is 0."""
-        weight = self._weights_of(rows)
+        weight = weights_of(self._weight, rows)
         return weight / weight.sum() if weight.any() else None
 
     def batch(self, flat, rows, draws=None, dropout=1.0, scale=1.0):
@@ -198,7 +198,7 @@ class Engine:
         """
         network, dtype = self.network, self.network.dtype
         weights, share = split(network, flat), self._share(rows)
-        X, y, weight = self._X[rows], self._y[rows], self._weights_of(rows)
+        X, y, weight = self._X[rows], self._y[rows], weights_of(self._loss_weight, rows)
         targets, factors = [(y, weight)], None
         if draws is not None:
             X, targets = self._augment(X, y, weight, draws, dropout)
@@ -213,7 +213,7 @@ class Engine:
         gradients = backward(network, weights, traces, of_raw, share)
         penalty = self._add_penalty(weights, gradients)
         gradient = np.concatenate([a.ravel() for part in gradients for a in part])
-        total = weight.sum()
+        total = weights_of(self._weight, rows).sum()
         return (
             float(scale * loss + penalty) / total,
             (gradient / total).astype(dtype),
@@ -402,6 +402,11 @@ class Engine:
             progress.learning_rate = settings.learning_rate_init / scale
         if settings.monitor_loss:
             self._monitor(loss)
+
+
+def weights_of(weights, rows):
+    """Of some rows; None stands for equal ones."""
+    return np.ones(len(rows)) if weights is None else weights[rows]
 
 
 def trained(weights):

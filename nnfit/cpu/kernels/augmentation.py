@@ -149,12 +149,12 @@ def augmentation(target, dtype):
             number = partner(table, position, r, shift)
             for j in range(n_targets):
                 goal[r * n_targets + j] = y[number * n_targets + j]
-            weight = rows_of.weight(table, number)
+            weight = rows_of.weight(table[at.LOSS_WEIGHT], number)
             total = as_doubles(table[at.AUGMENTATION])[at.BATCH_WEIGHT_SUM]
             as_floats(table[at.PARTNER_WEIGHT])[r] = scalar(
                 (1.0 - share) * weight / total
             )
-            own = as_floats(table[at.BATCH_WEIGHT])[r]
+            own = as_floats(table[at.BATCH_LOSS_WEIGHT])[r]
             as_floats(table[at.OWN_WEIGHT])[r] = scalar(share) * own
 
     @helper

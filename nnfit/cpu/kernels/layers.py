@@ -140,7 +140,7 @@ def make_layers(target, dtype, dense):
                 n_targets,
                 offset(as_floats(last[at.SLOPE]), start),
                 offset(as_doubles(table[at.ROW_LOSS]), row),
-                offset(as_floats(table[at.BATCH_WEIGHT]), row),
+                offset(as_floats(table[at.BATCH_LOSS_WEIGHT]), row),
                 rows,
                 table[at.N_OUTPUTS],
                 as_floats(table[at.LOSS_PARAMETERS]),

@@ -95,7 +95,8 @@ def evaluation(target, dtype):
             write_predictions(table, rows, as_floats(table[at.PREDICTIONS]))
             values, stride = as_floats(table[at.PREDICTIONS]), n_outputs
         for r in range(rows):
-            weight = rows_of.weight(table, rows_of.row_number(table, row + r))
+            number = rows_of.row_number(table, row + r)
+            weight = rows_of.weight(table[at.SAMPLE_WEIGHT], number)
             value = offset(values, r * stride)
             y = offset(as_floats(table[at.BATCH_Y]), r * n_targets)
             if table[at.SCORE] == at.R2:

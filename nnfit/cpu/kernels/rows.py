@@ -114,23 +114,26 @@ def make_rows(dtype):
             copy_row(table, number, offset(goal, r * stride), n_features)
 
     @helper
-    def weight(table, number):
-        """Weight of a row of the data."""
-        if table[at.SAMPLE_WEIGHT] == 0:
+    def weight(address, number):
+        """Weight of a row of the data, by the weights at an address."""
+        if address == 0:
             return 1.0
-        return as_doubles(table[at.SAMPLE_WEIGHT])[number]
+        return as_doubles(address)[number]
 
     @helper
     def gather_targets(table, position, row, rows, weight_sum):
-        """Copy rows of y, and their weights divided by the batch's sum."""
+        """Copy rows of y, and both weights divided by the batch's sum."""
         n_targets = table[at.N_TARGETS]
         y = as_floats(table[at.Y])
         goal = as_floats(table[at.BATCH_Y])
         weights = as_floats(table[at.BATCH_WEIGHT])
+        loss_weights = as_floats(table[at.BATCH_LOSS_WEIGHT])
+        own, of_loss = table[at.SAMPLE_WEIGHT], table[at.LOSS_WEIGHT]
         for r in range(row, row + rows):
             number = row_number(table, position + r)
             for j in range(n_targets):
                 goal[r * n_targets + j] = y[number * n_targets + j]
-            weights[r] = scalar(weight(table, number) / weight_sum)
+            weights[r] = scalar(weight(own, number) / weight_sum)
+            loss_weights[r] = scalar(weight(of_loss, number) / weight_sum)
 
     return Rows(gather, gather_targets, add_row, row_number, weight, entries)

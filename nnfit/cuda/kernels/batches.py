@@ -135,9 +135,9 @@ def make_batches(cuda, threads, kind):
         return np.int64(m.ints[place])
 
     @device
-    def weight(m, net, row):
-        """Weight of a row of the data."""
-        weights = m.longs[net + at.SAMPLE_WEIGHT]
+    def weight(m, net, which, row):
+        """Weight of a row of the data, SAMPLE_WEIGHT or LOSS_WEIGHT."""
+        weights = m.longs[net + which]
         return 1.0 if weights == 0 else m.doubles[weights + row]
 
     @device
@@ -211,7 +211,8 @@ def make_batches(cuda, threads, kind):
             row = row_number(m, net, now, r)
             goal = inputs + r * n
             if lane == 0:
-                m.floats[weights + r] = scalar(weight(m, net, row) / now.weight_sum)
+                own = weight(m, net, at.SAMPLE_WEIGHT, row)
+                m.floats[weights + r] = scalar(own / now.weight_sum)
             copy_row(m, net, row, goal, lane)
             if mixes and shift != 0:
                 mix(m, net, now, r, goal, lane, share, shift)

@@ -222,8 +222,6 @@ def make_lose(cuda, threads, kind, batches):
         longs = m.longs
         n = longs[net + at.N_OUTPUTS]
         last = net + at.HEADER + (longs[net + at.N_LAYERS] - 1) * at.LAYER
-        weights = longs[net + at.BATCH_WEIGHT]
-        weights += now.buffer * longs[net + at.BUFFER_ROWS]
         share, shift = 1.0, np.int64(0)
         if mixes:
             share, shift = batches.mixing(m, net, now)
@@ -232,14 +230,15 @@ def make_lose(cuda, threads, kind, batches):
         while r < end:
             gradient = longs[last + at.GRADIENT_BY_Z] + r * n
             row = row_number(m, net, now, r)
-            own = scalar(share) * m.floats[weights + r]
+            weight = batches.weight(m, net, at.LOSS_WEIGHT, row)
+            own = scalar(share) * scalar(weight / now.weight_sum)
             value = loss_of(m, net, last, r, row, gradient) * np.float64(own)
             for j in range(n):
                 m.floats[gradient + j] *= own
             if mixes and shift != 0:
                 partner = row_number(m, net, now, (r + shift) % now.size)
-                weight = (1.0 - share) * batches.weight(m, net, partner)
-                other = scalar(weight / now.weight_sum)
+                weight = batches.weight(m, net, at.LOSS_WEIGHT, partner)
+                other = scalar((1.0 - share) * weight / now.weight_sum)
                 mixed = longs[net + at.PARTNER_GRADIENT] + r * n
                 value += loss_of(m, net, last, r, partner, mixed) * np.float64(other)
                 for j in range(n):

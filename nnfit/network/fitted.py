@@ -1,0 +1,166 @@
+"""What a fitted network is, beside its arrays: a dict of plain values.
+
+Parameters of an estimator may change after a fit, what was fitted does not. Estimators
+keep this description, predict by it, and go on training by it only. Sizes are not in
+it: the arrays, which users may edit, have them.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+
+from nnfit.functions.custom import find_activation, is_same
+from nnfit.functions.losses import LOSSES
+from nnfit.network.description import Network
+
+#: Parameters that say which function of its weights a network is.
+ARCHITECTURE = ("activation", "normalization", "residual")
+#: Those that predictions with dropout depend on, too.
+DROPOUT = ("dropout", "input_dropout")
+
+
+def describe(parameters, loss, loss_parameters):
+    """Take down what predictions depend on.
+
+    Parameters
+    ----------
+    parameters : object
+        Has those of an estimator as attributes.
+    loss : Loss
+    loss_parameters : tuple of float
+
+    Returns
+    -------
+    dict
+        Of strings, numbers, lists of them and the user's activation functions:
+        `ARCHITECTURE` and `DROPOUT` as they were given, and ``"levels"``, those of
+        quantiles, which are predicted in increasing order.
+    """
+    fitted = {
+        name: _plain(getattr(parameters, name)) for name in ARCHITECTURE + DROPOUT
+    }
+    is_sorted = loss.link == "sorted"
+    return fitted | {"levels": list(loss_parameters) if is_sorted else []}
+
+
+def _plain(value):
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+
+
+def network_of(fitted, sizes, loss, loss_parameters, dtype):
+    """Network of a description; the same one for the same arguments.
+
+    Parameters
+    ----------
+    fitted : dict
+        From `describe`.
+    sizes : sequence of int
+        Number of features, units of every hidden layer, number of outputs.
+    loss : Loss
+    loss_parameters : tuple of float
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    Network
+    """
+    given = activations(fitted["activation"], len(sizes) - 2)
+    different = {id(item): item for item in given}  # a user's function takes a check
+    rows = {key: find_activation(item) for key, item in different.items()}
+    return _dense(
+        tuple(sizes),
+        tuple(rows[id(item)] for item in given),
+        loss,
+        tuple(loss_parameters),
+        dtype,
+        fitted["normalization"],
+        bool(fitted["residual"]),
+    )
+
+
+_dense = lru_cache(maxsize=64)(Network.dense)  # engines look networks up
+
+
+def sizes_of(coefs):
+    """Number of features, and of units of every layer.
+
+    Parameters
+    ----------
+    coefs : list of array-like
+        That the user may have set.
+
+    Returns
+    -------
+    tuple of int
+
+    Raises
+    ------
+    ValueError
+        If they are no matrices.
+    """
+    shapes = [np.shape(coef) for coef in coefs]
+    if not shapes or any(len(shape) != 2 for shape in shapes):
+        raise ValueError(
+            "coefs_ must be a list of matrices, one for each layer, got the shapes "
+            f"{shapes}."
+        )
+    return (shapes[0][0], *(n_out for _, n_out in shapes))
+
+
+def network_for(fitted, link, sizes, dtype):
+    """`network_of` for predictions, which need no more of a loss than its link."""
+    loss = next(row for row in LOSSES.values() if row.link == link)
+    return network_of(fitted, sizes, loss, (), dtype)
+
+
+def activations(activation, n_hidden):
+    """One name or function for every hidden layer.
+
+    Parameters
+    ----------
+    activation : str, callable, or list or tuple of them
+    n_hidden : int
+
+    Returns
+    -------
+    list of str or callable
+    """
+    if not isinstance(activation, list | tuple):
+        return [activation] * n_hidden
+    if len(activation) != n_hidden:
+        raise ValueError(
+            f"activation must be one function or a list of one per hidden layer, "
+            f"{n_hidden} here, got {len(activation)}: {activation!r}."
+        )
+    return list(activation)
+
+
+def differences(fitted, other, n_hidden):
+    """Parameters of `ARCHITECTURE` in which two networks of equal sizes differ.
+
+    Parameters
+    ----------
+    fitted, other : dict
+        From `describe`.
+    n_hidden : int
+        Number of hidden layers.
+
+    Returns
+    -------
+    list of str
+    """
+    pairs = zip(
+        *(activations(each["activation"], n_hidden) for each in (fitted, other)),
+        strict=True,
+    )
+    return [
+        name
+        for name in ARCHITECTURE
+        if (
+            any(not is_same(*pair) for pair in pairs)
+            if name == "activation"
+            else n_hidden and fitted[name] != other[name]
+        )
+    ]
