@@ -6,11 +6,12 @@ depend on a number of threads.
 
 import os
 import threading
-from contextlib import contextmanager
 from functools import cache
 
 import scipy.linalg  # noqa: F401  loads SciPy's own BLAS, so that it is found
 from threadpoolctl import ThreadpoolController
+
+from nnfit.interruption import held
 
 _lock = threading.Lock()
 _users = 0
@@ -34,22 +35,26 @@ def _libraries():
     return ThreadpoolController().select(user_api="blas")
 
 
-@contextmanager
 def one_blas_thread():
     """Limit BLAS to one thread while anybody is inside.
 
     The limit is the process's. Were each of several fits to lift what it has set, the
     first to end would take it from the others, and the last would leave it for good.
     """
+    return held(_enter, _leave)
+
+
+def _enter():
     global _users, _limits
     with _lock:
         if _users == 0:
             _limits = _libraries().limit(limits=1)
         _users += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _users -= 1
-            if _users == 0:
-                _limits.restore_original_limits()
+
+
+def _leave():
+    global _users
+    with _lock:
+        _users -= 1
+        if _users == 0:
+            _limits.restore_original_limits()

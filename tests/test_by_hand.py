@@ -260,3 +260,20 @@ def test_pickles_without_a_description_predict_by_their_parameters():
     loaded.__setstate__(state)
     assert_array_equal(loaded.predict_proba(X), expected)
     assert loaded.get_params() == model.get_params()
+
+
+def test_moments_of_another_size_are_refused():
+    """They were read from beyond their end."""
+    model = MLPRegressor(
+        hidden_layer_sizes=(5,), max_iter=2, warm_start=True, random_state=0
+    )
+    model.fit(X, Y)
+    other = MLPRegressor(hidden_layer_sizes=(40,), max_iter=2).fit(X, Y)
+    model.set_params(hidden_layer_sizes=(40,))
+    set_one_by_one(model, other, ["coefs_", "intercepts_"])
+    with pytest.raises(ValueError, match="coefs_ have been set to arrays of another"):
+        model.fit(X, Y)
+    assert_array_equal(model.predict(X), other.predict(X))
+    made = MLPRegressor.from_arrays(model.coefs_, model.intercepts_, max_iter=2)
+    made.set_params(warm_start=True).fit(X, Y)
+    assert made.hidden_layer_sizes == (40,)

@@ -101,6 +101,7 @@ def test_schedules_are_not_for_lbfgs(learning_rate):
         model.fit(X, Y)
 
 
+@pytest.mark.filterwarnings("ignore:.*has no effect")
 def test_what_acts_with_lbfgs():
     """Parameters that a grid may hold: unused ones, and those of the network."""
     for parameters in (
@@ -151,7 +152,10 @@ def test_what_acts_with_lbfgs():
         ({"learning_rate": lambda t: -1.0}, "returned -1.0 at 0"),
         ({"learning_rate": lambda t: math.nan}, "returned nan at 0"),
         ({"momentum_schedule": lambda t: 2.0}, r"momentum_schedule must .* in \[0, 1]"),
-        ({"dropout_schedule": lambda t: 2.0}, r"dropout_schedule must .* in \[0, 1\]"),
+        (
+            {"dropout_schedule": lambda t: 2.0, "dropout": 0.1},
+            r"dropout_schedule must .* in \[0, 1\]",
+        ),
     ],
     ids=identify,
 )

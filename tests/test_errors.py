@@ -66,6 +66,26 @@ def test_parameters_that_do_not_fit_together(parameters, message):
         MLPRegressor(**QUICK | parameters).fit(X, Y)
 
 
+def test_options_have_an_order():
+    message = r"a str among {'batch', 'layer'} or None. Got 'group' instead"
+    with pytest.raises(InvalidParameterError, match=message):
+        MLPRegressor(normalization="group").fit(X, Y)
+    for estimator in (MLPClassifier, MLPRegressor):
+        for constraints in estimator._parameter_constraints.values():
+            for options in constraints:
+                assert not isinstance(getattr(options, "options", ()), set) or (
+                    len(options.options) == 1
+                )
+
+
+@pytest.mark.parametrize("sizes", [(100,), [5, 5], 64, np.array([3])], ids=str)
+def test_sizes_in_the_place_of_the_loss(sizes):
+    message = r"'loss' parameter of MLPRegressor must be .*first argument; sizes of hid"
+    for call in (MLPRegressor(sizes).fit, MLPRegressor(sizes).partial_fit):
+        with pytest.raises(InvalidParameterError, match=message):
+            call(X, Y)
+
+
 @ignore_convergence
 def test_a_search_reports_the_parameter():
     search = GridSearchCV(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.datasets import load_iris
+from sklearn.exceptions import NotFittedError
 
 from nnfit import MLPClassifier, MLPRegressor
 
@@ -69,3 +70,51 @@ def test_the_same_in_other_words_is_trained_on(before, after):
     model = MLPClassifier(activation=before, warm_start=True, **COMMON).fit(X, Y)
     model.set_params(activation=after).fit(X, Y)
     assert len(model.loss_curve_) == 4
+
+
+def test_changed_rates_and_levels_leave_predictions():
+    dropout = MLPRegressor(**COMMON, dropout=0.3, input_dropout=0.1).fit(X, Y)
+    expected = dropout.predict(X, n_passes=2)
+    dropout.set_params(dropout=[0.5, 0.0], input_dropout=0.0)
+    assert_array_equal(dropout.predict(X, n_passes=2), expected)
+
+    levels = MLPRegressor(**COMMON, loss="quantile", quantile=[0.2, 0.8]).fit(X, Y)
+    expected, score = levels.predict(X), levels.score(X, Y)
+    levels.set_params(loss="poisson", quantile=[0.1, 0.5, 0.9])
+    assert_array_equal(levels.predict(X), expected)
+    assert levels.score(X, Y) == score
+
+
+ROWS_WITH_NAN = np.where(X > 2, np.nan, X)
+#: Parameters and data with which a call fails, of a new estimator and of a fitted one.
+FAILURES = {
+    "rows": ({}, {"X": ROWS_WITH_NAN, "y": Y}),
+    "targets": ({}, {"X": X, "y": Y[1:]}),
+    "validation": ({}, {"X": X[:, :2], "y": Y, "X_val": X, "y_val": Y}),
+    "divergence": ({"learning_rate_init": 1e30, "solver": "sgd"}, {"X": X, "y": Y}),
+}
+LATER_FAILURES = FAILURES | {
+    "sizes": ({"hidden_layer_sizes": (4,), "warm_start": True}, {"X": X, "y": Y}),
+    "features": ({"warm_start": True}, {"X": X[:, :2], "y": Y}),
+    "members": ({"n_members": 3, "max_iter": 1}, {"X": X, "y": Y[1:]}),
+}
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_a_failed_call_changes_nothing(n_members):
+    model = MLPRegressor(**COMMON, n_members=n_members)
+    parameters = model.get_params()
+    for failing, data in FAILURES.values():
+        model.set_params(**failing)
+        with pytest.raises(ValueError):
+            model.fit(**data)
+        with pytest.raises(NotFittedError):
+            model.predict(X)
+    model.set_params(**parameters).fit(X, Y)
+    expected = model.predict(X)
+    for failing, data in LATER_FAILURES.values():
+        model.set_params(**failing)
+        with pytest.raises(ValueError):
+            model.fit(**data)
+        assert_array_equal(model.predict(X), expected)
+        model.set_params(**parameters)

@@ -165,6 +165,12 @@ def test_importing_an_estimator_loads_no_compiler(name, tmp_path):
     assert not folder.exists()
 
 
+def test_importing_the_gpus_engine_loads_no_compiler(tmp_path):
+    """It is there where all kernels are in the cache, too."""
+    modules = modules_after("import nnfit.cuda.engine", tmp_path / "cache")
+    assert of_package(modules, "numba", "numba_cuda", "cuda") == []
+
+
 # ----------------------------------------------------------------------- fits
 
 

@@ -262,6 +262,42 @@ def test_plateau_with_infinite_patience(any_engine):
         assert model.fit(X, Y, **given).history_["learning_rate"] == [0.001] * 5
 
 
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (
+            MLPRegressor(scoring="roc_auc"),
+            "'roc_auc' needs 'decision_function' or 'pred",
+        ),
+        (
+            MLPRegressor(scoring="neg_log_loss"),
+            "'neg_log_loss' needs 'predict_proba', w",
+        ),
+        (MLPClassifier(scoring="roc_auc"), "'roc_auc' cannot score .*'ovr'"),
+        (MLPClassifier(scoring="f1"), "'f1' cannot score .* multiclass but average="),
+    ],
+    ids=str,
+)
+def test_a_score_that_cannot_be_is_refused_before_an_epoch(capsys, model, message):
+    model = clone(model).set_params(verbose=True, **QUICK)
+    with pytest.raises(ValueError, match=f"^scoring={message}"):
+        model.fit(X, Y, **GIVEN)
+    assert capsys.readouterr().out == ""
+    model.set_params(early_stopping=True)
+    with pytest.raises(ValueError, match=f"^scoring={message}"):
+        model.fit(X, Y)
+    assert capsys.readouterr().out == ""
+
+
+@ignore_convergence
+def test_a_named_score_is_named_where_it_fails():
+    model = MLPRegressor(scoring="accuracy", early_stopping=True, **QUICK)
+    with pytest.raises(
+        ValueError, match=r"^scoring='accuracy' cannot score the validat"
+    ):
+        model.fit(X, Y + 0.5)
+
+
 # early stopping of partial_fit -----------------------------------------------
 
 
@@ -295,7 +331,7 @@ def test_partial_fit_stops_and_restores_the_best_weights(any_engine, averaged):
     for later in weights[4:]:
         assert_array_equal(later, weights[1])
     # What it trains on is the same until then.
-    other = clone(model).set_params(early_stopping=False)
+    other = clone(model).set_params(early_stopping=False, scoring=None)
     for k in range(4):
         other.partial_fit(X, Y, classes=[0, 1, 2])
         assert_array_equal(other.coefs_[0], weights[k])
@@ -366,6 +402,41 @@ def test_partial_fit_that_diverges_restores_the_best_weights(any_engine):
     with pytest.raises(ValueError, match="non-finite"):
         fresh.partial_fit(X, target, **given)
     assert not hasattr(fresh, "coefs_")
+
+
+@pytest.mark.emulated
+@pytest.mark.parametrize("average", [{}, {"ema_decay": 0.9}, {"swa": 0.5}], ids=str)
+def test_weights_that_explode_are_not_scored(any_engine, average):
+    # One step an epoch: it ends with the step that is too far.
+    parameters = {"solver": "sgd", "activation": "identity", "batch_size": 150}
+    model = stopping_by([0.5, 0.6, 0.9], **parameters, **average)
+    model.partial_fit(X, Y, classes=[0, 1, 2], **GIVEN)
+    best = model.coefs_[0].copy()
+    model.set_params(learning_rate_init=3e38, loss="squared_hinge")
+    with pytest.warns(ConvergenceWarning, match="best weights before it were restored"):
+        model.partial_fit(X, Y, **GIVEN)
+    assert model.stopped_
+    assert_array_equal(model.coefs_[0], best)
+    assert_array_equal(model.validation_scores_, [0.5, np.nan])
+
+
+@ignore_convergence
+@pytest.mark.emulated
+def test_partial_fit_that_diverges_without_early_stopping(any_engine):
+    def explode(model, **given):
+        before = np.copy(model.coefs_[0]) if hasattr(model, "coefs_") else None
+        model.set_params(learning_rate_init=1e30)
+        with pytest.raises(ValueError, match=r"^Solver produced non-finite parameter"):
+            model.partial_fit(X, X @ [1.0, 2.0, 3.0, 4.0], **given)
+        assert_array_equal(getattr(model, "coefs_", [None])[0], before)
+
+    parameters = {"solver": "sgd", "activation": "identity", "batch_size": 10, **QUICK}
+    explode(MLPRegressor(**parameters))
+    explode(MLPRegressor(**parameters), **GIVEN)
+    explode(MLPRegressor(**parameters).partial_fit(X, Y))
+    # Nor was anything scored where early stopping begins after other calls.
+    fitted = MLPRegressor(**parameters).fit(X, Y)
+    explode(fitted.set_params(early_stopping=True), **GIVEN)
 
 
 def test_partial_fit_with_early_stopping_needs_data():

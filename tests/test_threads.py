@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import threading
+import warnings
 
 import joblib
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 import scipy.sparse
 from sklearn.base import clone
 
-from nnfit import MLPClassifier, MLPRegressor
+from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import pace, team
+from nnfit.training import threads
 from tests.engines import make_data, make_engine, make_network, train
 from tests.pairs import in_turn
 
@@ -328,7 +330,7 @@ def test_a_thread_that_cannot_start_lowers_the_number(monkeypatch):
 @pytest.mark.parametrize("moment", ["before all were called", "in another thread"])
 def test_an_error_on_a_thread_leaves_no_other_waiting(monkeypatch, moment):
     """Whoever waits in compiled code for a thread that never comes returns."""
-    serve = team._Member._serve
+    serve = team._serve
 
     class Work:
         def __init__(self, queue):
@@ -339,16 +341,16 @@ def test_an_error_on_a_thread_leaves_no_other_waiting(monkeypatch, moment):
                 raise KeyboardInterrupt
             self._queue.put(work)
 
-    def failing_serve(member):
-        if moment == "in another thread" and member.number == 1:
-            _, _, abort = member.work.get()
+    def failing_serve(work, results):
+        if moment == "in another thread" and next(served) == 1:
+            _, _, abort = work.get()
             abort()
-            member.results.put(ZeroDivisionError("in a thread"))
-            assert member.work.get() is None
+            results.put(ZeroDivisionError("in a thread"))
+            assert work.get() is None
         else:
-            serve(member)
+            serve(work, results)
 
-    numbers = iter(range(100))
+    numbers, served = iter(range(100)), iter(range(100))
     make = team._Member.__init__
 
     def numbered(member):
@@ -358,7 +360,7 @@ def test_an_error_on_a_thread_leaves_no_other_waiting(monkeypatch, moment):
         member.work.bad = moment == "before all were called" and member.number == 1
 
     monkeypatch.setattr(team._Member, "__init__", numbered)
-    monkeypatch.setattr(team._Member, "_serve", failing_serve)
+    monkeypatch.setattr(team, "_serve", failing_serve)
     before = threading.enumerate()
     if moment == "in another thread":
         with pytest.raises(ZeroDivisionError, match="in a thread"):
@@ -376,3 +378,126 @@ def test_a_failed_fit_leaves_no_threads():
             hidden_layer_sizes=(5,), solver="sgd", learning_rate_init=1e30, n_jobs=3
         ).fit(X, Y)
     assert_no_threads_left(before)
+
+
+# ------------------------------------------------------- what is not to be had
+
+
+@pytest.fixture
+def no_threads(monkeypatch):
+    """A system that starts no thread."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.fixture
+def few_threads(monkeypatch):
+    """A system that starts one thread beside the first."""
+    start = threading.Thread.start
+
+    def refuse(thread):
+        if sum(t.name.startswith("nnfit") for t in threading.enumerate()):
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+NEEDY = {
+    "fit": MLPRegressor(hidden_layer_sizes=(5,), n_jobs=3),
+    "ensemble": MLPRegressor(hidden_layer_sizes=(5,), n_members=3, n_jobs=3),
+    "search": PopulationSearchCV(
+        MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0),
+        {"alpha": [0.1, 0.2]},
+        cv=2,
+        n_jobs=3,
+    ),
+}
+
+
+@pytest.mark.parametrize("system", ["no_threads", "few_threads"])
+@pytest.mark.parametrize("name", NEEDY)
+def test_a_system_that_starts_no_threads(name, system, request):
+    def predictions():
+        model = clone(NEEDY[name])
+        if name != "search":
+            model.set_params(max_iter=3, random_state=0)
+        return model.fit(X[:100], Y[:100]).predict(X)
+
+    expected = predictions()
+    request.getfixturevalue(system)
+    np.testing.assert_array_equal(predictions(), expected)
+
+
+def test_more_threads_than_are_of_use():
+    with pytest.warns(
+        UserWarning, match="n_jobs must be the number of threads, got 10"
+    ):
+        assert threads.threads_of(100_000) == max(256, joblib.cpu_count())
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert threads.threads_of(256) == 256
+
+
+INTERRUPTED = """
+import os, signal, sys, threading, time, warnings
+import numpy as np
+from threadpoolctl import threadpool_info
+import nnfit
+from nnfit import MLPRegressor
+from nnfit.training import threads
+warnings.simplefilter("ignore")
+
+def blas():
+    return [i["num_threads"] for i in threadpool_info() if i["user_api"] == "blas"]
+
+def raise_in_nnfit(number, frame):
+    while frame is not None:
+        if nnfit.__path__[0] in frame.f_code.co_filename:
+            raise KeyboardInterrupt
+        frame = frame.f_back
+
+def interrupt(seconds):
+    time.sleep(seconds)
+    for _ in range(4):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(gap)
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(300, 20))
+lbfgs = MLPRegressor(hidden_layer_sizes=(20,), solver="lbfgs", max_iter=10**6, tol=0)
+adam = MLPRegressor(hidden_layer_sizes=(20,), n_jobs=3, max_iter=10**6, tol=0)
+for model in (lbfgs, adam):
+    model.set_params(max_time=0.01).fit(X, X[:, 0]).set_params(max_time=None)
+before = blas()
+signal.signal(signal.SIGINT, raise_in_nnfit)
+for turn in range(40):
+    gap = rng.uniform(0, 2e-3)
+    for model in (lbfgs, adam):
+        seconds = rng.uniform(0.005, 0.02)
+        other = threading.Thread(target=interrupt, args=(seconds,))
+        try:
+            other.start()
+            model.fit(X, X[:, 0])
+        except KeyboardInterrupt:
+            pass
+        other.join()
+assert blas() == before, (blas(), before)
+assert threads._taken == 0
+deadline = time.monotonic() + 10
+while any(t.name == "nnfit" for t in threading.enumerate()):
+    assert time.monotonic() < deadline, threading.enumerate()
+    time.sleep(0.01)
+print("as before")
+"""
+
+
+@pytest.mark.slow
+def test_several_interruptions_leave_all_as_it_was():
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED], capture_output=True, text=True
+    )
+    assert done.stdout == "as before\n", done.stderr[-2000:]

@@ -7,6 +7,7 @@ of a second at a time, so that Ctrl-C and time limits are seen.
 import math
 import sys
 import time
+from collections import deque
 from contextlib import closing
 
 import numpy as np
@@ -110,7 +111,7 @@ def _predict_together(tables, X, raw):
 
     with closing(Team(len(tables))) as team:
         team.start()
-        team.run(work, abort=lambda: None)
+        team.run(work, abort=lambda: deque(parts, maxlen=0))
     return out
 
 

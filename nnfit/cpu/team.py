@@ -3,6 +3,8 @@
 import threading
 from queue import SimpleQueue
 
+from nnfit.interruption import uninterrupted
+
 
 class Team:
     """Threads that call the same function at the same time.
@@ -49,11 +51,13 @@ class Team:
             Takes nothing; makes calls return that wait for one that never comes.
         """
         try:
-            for number, member in enumerate(self._members, start=1):
-                member.work.put((function, number, abort))
-            function(0)
-            for member in self._members:
-                member.raise_result()
+            # All begin, or some would wait for the others for ever.
+            with uninterrupted(abort):
+                for number, member in enumerate(self._members, start=1):
+                    member.work.put((function, number, abort))
+                function(0)
+                for member in self._members:
+                    member.raise_result()
         except BaseException:  # Ctrl-C at any point, an error of a thread
             abort()
             self.close()
@@ -63,20 +67,31 @@ class Team:
         """End the threads, as soon as they have returned."""
         members, self._members = self._members or (), None
         for member in members:
-            member.work.put(None)
+            member.end()
         for member in members:
             member.thread.join()
-            member.results = None  # perhaps an error, which holds the member
 
 
 class _Member:
-    """A thread that does what comes through `work` and says so in `results`."""
+    """A thread that does what comes through `work` and says so in `results`.
+
+    The thread does not hold the member, so that it ends with it: also where Ctrl-C came
+    before anybody could tell it to.
+    """
 
     def __init__(self):
         self.work, self.results = SimpleQueue(), SimpleQueue()
         # A daemon: nobody's fit shall keep a process from ending.
-        self.thread = threading.Thread(target=self._serve, name="nnfit", daemon=True)
+        self.thread = threading.Thread(
+            target=_serve, args=(self.work, self.results), name="nnfit", daemon=True
+        )
         self.thread.start()
+
+    def end(self):
+        """Let the thread end when it has done what it was given."""
+        self.work.put(None)
+
+    __del__ = end
 
     def raise_result(self):
         """Wait for the end of the work, and raise its error if it has failed."""
@@ -87,14 +102,16 @@ class _Member:
         finally:
             del error  # which holds this frame
 
-    def _serve(self):
-        while (work := self.work.get()) is not None:
-            function, number, abort = work
-            try:
-                function(number)
-            except BaseException as error:
-                abort()
-                self.results.put(error)
-            else:
-                self.results.put(None)
-            del work, function, abort  # and with them the arrays of the last call
+
+def _serve(work, results):
+    while (item := work.get()) is not None:
+        function, number, abort = item
+        error = None
+        try:
+            function(number)
+        except BaseException as raised:
+            abort()
+            # Without the frames of this thread, which hold the queue that it is in.
+            error = raised.with_traceback(raised.__traceback__.tb_next)
+        results.put(error)
+        del item, function, abort, error  # and with them the arrays of the last call

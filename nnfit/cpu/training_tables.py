@@ -9,7 +9,7 @@ from nnfit.cpu.settings import fill
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import Tables
 from nnfit.cpu.training_plans import training_plan
-from nnfit.network.description import SMALLEST_SPREAD
+from nnfit.network.description import SMALLEST_SPREAD, spread_of_weights
 
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192
@@ -150,5 +150,5 @@ class TrainingTables(Tables):
             return float(batch), 1.0 - 1.0 / batch
         chosen = slice(position, position + batch)
         weight = weight[chosen if rows is None else rows[chosen]]
-        total = float(weight.sum())
-        return total, 1.0 - float(weight @ weight) / total**2 if total else 0.0
+        total = weight.sum()
+        return float(total), float(spread_of_weights(total, weight @ weight))

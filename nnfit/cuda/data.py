@@ -92,29 +92,35 @@ class Data:
         return entries * (X.data.itemsize + 4) + n_rows * (values + 8) + 8
 
     def _send(self, stream, X, y, weights, send):
-        def upload(array, dtype=X.dtype, size=X.shape[0]):
+        before = self._buffers or {}
+
+        def upload(array, dtype=X.dtype, size=X.shape[0], index=None):
             """A copy on the device that other streams may read at once."""
             address(array, dtype, size)  # as much as kernels read is there
-            buffer = stream.upload(array.ravel())
+            # Those of a window before are not needed beside the new ones.
+            buffer = stream.renewed(before.pop(index, None), array.size, array.dtype)
+            buffer.set(array.ravel())
             stream.synchronize()
             return buffer
 
-        self._buffers = None  # those before are not needed beside the new ones
-        buffers = {at.Y: upload(y)}
+        buffers = {at.Y: upload(y, index=at.Y)}
         if self.is_sparse:
             indptr, indices = X.indptr.astype(np.int64), X.indices.astype(np.int32)
             n_entries = int(indptr[-1])
-            buffers[at.X] = upload(X.data, size=n_entries)
-            buffers[at.INDPTR] = upload(indptr, np.int64, X.shape[0] + 1)
-            buffers[at.INDICES] = upload(indices, np.int32, n_entries)
+            size = X.shape[0] + 1
+            buffers[at.X] = upload(X.data, size=n_entries, index=at.X)
+            buffers[at.INDPTR] = upload(indptr, np.int64, size, at.INDPTR)
+            buffers[at.INDICES] = upload(indices, np.int32, n_entries, at.INDICES)
         else:
             buffers[at.X] = send(X, upload)
         sample_weight, loss_weight = weights
         if sample_weight is not None:
-            weight = upload(sample_weight, np.float64)
-            buffers[at.SAMPLE_WEIGHT] = buffers[at.LOSS_WEIGHT] = weight
+            place = at.SAMPLE_WEIGHT
+            buffers[place] = upload(sample_weight, np.float64, index=place)
+            buffers[at.LOSS_WEIGHT] = buffers[place]
         if loss_weight is not None:
-            buffers[at.LOSS_WEIGHT] = upload(loss_weight, np.float64)
+            place = at.LOSS_WEIGHT
+            buffers[place] = upload(loss_weight, np.float64, index=place)
         self._buffers = buffers
 
     def send_window(self, stream, rows):
@@ -124,7 +130,9 @@ class Data:
             for weight in (self.sample_weight, self.loss_weight)
         ]
         X, y = self._X[rows], self._y[rows]
-        self._send(stream, X, y, weights, lambda array, upload: upload(array))
+        self._send(
+            stream, X, y, weights, lambda array, upload: upload(array, index=at.X)
+        )
 
     def point_to(self, ints):
         """Write addresses into a table of integers."""

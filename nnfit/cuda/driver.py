@@ -56,7 +56,33 @@ def _error(driver, function, status):
     name = toolkit.text(driver.cuGetErrorName(status)[1] or b"an unknown error")
     meaning = toolkit.text(driver.cuGetErrorString(status)[1] or b"")
     kind = OutOfMemory if status == codes.CUDA_ERROR_OUT_OF_MEMORY else CudaError
-    return kind(f"{function} failed with {name}: {meaning}.")
+    advice = ""
+    if name.removeprefix("CUDA_ERROR_") in _LASTING:
+        advice = (
+            " CUDA cannot be used any more in this process: restart it (in a notebook, "
+            "its kernel), or train with device='cpu'."
+        )
+    return kind(f"{function} failed with {name}: {meaning}.{advice}")
+
+
+#: Errors of kernels and of the device, after which every call returns the same.
+_LASTING = {
+    "ASSERT",
+    "CONTAINED",
+    "ECC_UNCORRECTABLE",
+    "EXTERNAL_DEVICE",
+    "HARDWARE_STACK_ERROR",
+    "ILLEGAL_ADDRESS",
+    "ILLEGAL_INSTRUCTION",
+    "INVALID_ADDRESS_SPACE",
+    "INVALID_PC",
+    "LAUNCH_FAILED",
+    "LAUNCH_TIMEOUT",
+    "MISALIGNED_ADDRESS",
+    "MPS_CLIENT_TERMINATED",
+    "NVLINK_UNCORRECTABLE",
+    "TENSOR_MEMORY_LEAK",
+}
 
 
 def open_device(number):
@@ -91,16 +117,26 @@ class Device:
     compute_capability : tuple of int
         (major, minor).
     n_multiprocessors : int
+    is_cooperative : bool
+        Whether it starts all blocks of a launch at once, so that they can wait for one
+        another. Virtual devices may not.
     """
 
     def __init__(self, number):
         driver = toolkit.bindings()
+        of = driver.CUdevice_attribute
         device = call("cuDeviceGet", number)
         self.number = number
         self.name = toolkit.text(call("cuDeviceGetName", 256, device))
         self.compute_capability = toolkit.compute_capability(driver, device)
-        count = driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT
-        self.n_multiprocessors = int(call("cuDeviceGetAttribute", count, device))
+        self.n_multiprocessors, is_cooperative = (
+            int(call("cuDeviceGetAttribute", attribute, device))
+            for attribute in (
+                of.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT,
+                of.CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH,
+            )
+        )
+        self.is_cooperative = bool(is_cooperative)
         # Never released: the process may end while arrays of it are alive.
         self._context = call("cuDevicePrimaryCtxRetain", device)
 
@@ -179,6 +215,24 @@ class Stream:
         """Return a new `Buffer` with a copy of a C-contiguous ndarray."""
         buffer = self.empty(array.size, array.dtype)
         buffer.set(array)
+        return buffer
+
+    def renewed(self, buffer, size, dtype):
+        """A buffer that is kept from call to call, or a larger one in its place.
+
+        To free memory the driver waits for the whole device, and so for the networks of
+        all other fits.
+
+        Parameters
+        ----------
+        buffer : Buffer or None
+            Of this stream, that nothing else reads.
+        size : int
+            Elements that are needed.
+        dtype : dtype
+        """
+        if buffer is None or buffer.size < size:
+            return self.empty(size, dtype)
         return buffer
 
     def copy(self, source, goal):

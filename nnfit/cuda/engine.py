@@ -74,7 +74,9 @@ class Engine:
         self._networks = self._batch_curve = None  # of a call
         self._statistics_at = None  # step at which those of the average were found
         self._batches = 0  # done with these settings
-        self._seconds_per_batch = None
+        self._slowness = 1.0  # of a batch, in terms of what is estimated
+        self._most_seconds = math.inf  # of the call that has begun
+        self._used = 1  # blocks in the last call
         self._settings = self._data = self._tables = self._watch = None
         self._is_ordered = False
 
@@ -93,8 +95,10 @@ class Engine:
         self._tables = self._data = self._watch = None
         self._parameters = self._state = self._average = self._memory = None
         self._networks = self._batch_curve = None
-        self.stream.close()
-        self._member.leave()
+        try:
+            self.stream.close()
+        finally:  # the others wait for it also where the device has failed
+            self._member.leave()
 
     # --------------------------------------------------------------- weights
 
@@ -211,7 +215,7 @@ class Engine:
         self._tile = tile
         self._work = self._work_of(self._tables.steps)
         self._n_blocks = 1
-        if not self.launches:
+        if not self.launches and self.stream.device.is_cooperative:
             resident = self._module.blocks_at_once("train", tile.n_threads)
             self._n_blocks = choose_blocks(self._work, tile, resident)
 
@@ -236,14 +240,17 @@ class Engine:
 
     def begin(self, max_epochs, seconds=math.inf):
         """Send what `run_together` needs for a call of `train`."""
-        self._begin(max_epochs, self._batches_in(min(seconds, CALL_SECONDS)))
+        seconds = min(seconds, CALL_SECONDS)
+        self._begin(max_epochs, self._batches_in(seconds, self._n_blocks))
+        self._most_seconds = seconds
 
     def _begin(self, max_epochs, max_batches):
-        table = self._tables
-        self._batch_curve = None
+        table, self._most_seconds = self._tables, math.inf
+        curve = None
         if self.keep_batch_losses:
-            self._batch_curve = self.stream.empty(max_batches, np.float64)
-        table.ints[at.BATCH_CURVE] = index_of(self._batch_curve)
+            curve = self.stream.renewed(self._batch_curve, max_batches, np.float64)
+        self._batch_curve = curve
+        table.ints[at.BATCH_CURVE] = index_of(curve)
         table.prepare_call(max_epochs, max_batches, self._batches)
 
     def finish(self):
@@ -252,7 +259,7 @@ class Engine:
         table.download()
         done = int(table.ints[at.BATCHES])
         self._batches += done
-        self._seconds_per_batch = self._seconds / max(1, done)
+        self._slowness = self._seconds / max(1, done) / self._estimate(self._used)
         if not np.isfinite(self.flat).all():
             self.progress.stopped = DIVERGED
         curves = table.curves()
@@ -260,11 +267,26 @@ class Engine:
             curves["batch_loss"] = self._batch_curve.get(0, done)
         return curves
 
-    def _batches_in(self, seconds):
-        batch = self._seconds_per_batch
-        if batch is None:
-            batch = seconds_of_batch(self._work, self._tile, self._n_blocks)
-        return max(1, min(int(seconds / batch), self._tables.max_batches))
+    def _batches_in(self, seconds, n_blocks):
+        """Batches that so many blocks train in some time."""
+        batch = self._slowness * self._estimate(n_blocks)
+        return max(1, int(min(seconds / batch, self._tables.max_batches)))
+
+    def _estimate(self, n_blocks):
+        return seconds_of_batch(self._work, self._tile, n_blocks)
+
+    def share(self, n_blocks):
+        """Train on so many blocks in the call that has begun, and no longer.
+
+        What a call may take has been counted in batches on all blocks the network could
+        use, or on those that it had in the call before.
+        """
+        self._used, ints = n_blocks, self._tables.ints
+        if self._most_seconds < math.inf:
+            most = self._batches_in(self._most_seconds, n_blocks)
+            if most < ints[at.MAX_BATCHES]:
+                ints[at.MAX_BATCHES] = most
+                self._tables.space.set("ints", [most], at.MAX_BATCHES)
 
     @property
     def group(self):
@@ -417,28 +439,37 @@ def run_together(engines):
     for group in groups.values():
         if group[0].launches:
             group[0]._launch_batches()
-        else:
-            _launch_networks(group, [engine._tables.address for engine in group])
+            continue
+        n_blocks = _blocks_of_each(group)
+        for engine in group:
+            engine.share(n_blocks)
+        _launch_networks(group, [engine._tables.address for engine in group])
     for group in groups.values():
         group[0].stream.synchronize()
     for engine in engines:
         engine._seconds = time.perf_counter() - started
 
 
-def _launch_networks(engines, addresses):
-    """Train several networks in one launch, each on blocks of its own.
+def _blocks_of_each(engines):
+    """Blocks of each network of a launch.
 
     Networks share the multiprocessors: the more there are, the fewer blocks has each.
     """
     first = engines[0]
+    resident = first._module.blocks_at_once("train", first._tile.n_threads)
+    return max(1, min(first._n_blocks, resident // len(engines)))
+
+
+def _launch_networks(engines, addresses):
+    """Train several networks in one launch, each on blocks of its own."""
+    first, n_blocks = engines[0], _blocks_of_each(engines)
     for engine in engines:
         # It counts from a multiple of the number of blocks, which may have changed.
         engine._tables.space.set("barrier", [0])
         engine.stream.synchronize()  # of what has been sent
     block = first._tile.n_threads
-    resident = first._module.blocks_at_once("train", block)
-    n_blocks = max(1, min(first._n_blocks, resident // len(engines)))
-    networks = first.stream.upload(np.array(addresses, np.int64))
+    networks = first.stream.renewed(first._networks, len(addresses), np.int64)
+    networks.set(np.array(addresses, np.int64))
     first._networks = networks  # until the launch has ended
     first._module.launch(
         first.stream,

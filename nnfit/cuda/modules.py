@@ -191,10 +191,14 @@ def compile_module(builder, arguments, compute_capability):
     image : bytes
         What `split_image` takes apart.
     """
-    cuda = toolkit.compiler()
-    module, function = builder.split(":")
-    kernels = getattr(importlib.import_module(module), function)(cuda, *arguments)
-    with toolkit.libraries_needed(), compiling.without_garbage_collection():
+    with (
+        toolkit.names_of_numpy(),
+        toolkit.libraries_needed(),
+        compiling.without_garbage_collection(),
+    ):
+        cuda = toolkit.compiler()
+        module, function = builder.split(":")
+        kernels = getattr(importlib.import_module(module), function)(cuda, *arguments)
         known = _newest_known(compute_capability)
         parts = [
             _compile_kernel(cuda, kernels.dtype, name, *kernel, known)

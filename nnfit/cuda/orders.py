@@ -3,6 +3,7 @@
 import numpy as np
 
 from nnfit.cpu.orders import shuffled_orders
+from nnfit.network.description import spread_of_weights
 
 
 class Orders:
@@ -89,5 +90,4 @@ class Orders:
             weights = weights[self.orders]
             sums = np.add.reduceat(weights, starts, axis=1).ravel()
             squares = np.add.reduceat(weights * weights, starts, axis=1).ravel()
-        positive = np.where(sums > 0.0, sums, 1.0)
-        return np.stack([sums, 1.0 - squares / positive**2], axis=1)
+        return np.stack([sums, spread_of_weights(sums, squares)], axis=1)

@@ -121,7 +121,7 @@ class Prediction(_Forward):
             gathers=is_sparse or input_rate > 0.0,
             link="identity" if raw else network.loss.link,
         )
-        self._X = X
+        self._X, self._buffers = X, {}  # of a part
         n_layers = len(network.layers)
         self.space.reserve("parameters", self.layout.size)
         self.same(at.PARAMETERS, "parameters")
@@ -141,30 +141,35 @@ class Prediction(_Forward):
         self.space.set("dropout", self._rates)
         for begin in range(0, n_rows, self.part):
             end = min(begin + self.part, n_rows)
-            kept = self._point_to(self._X[begin:end], begin)
+            self._point_to(self._X[begin:end], begin)
             self.upload()
             self.launch("predict", end - begin, begin)
             out[begin:end] = self.outputs(end - begin)
-            del kept
         return out
 
     def _point_to(self, X, begin):
-        """Send rows, whose numbers begin with `begin`; returns their buffers."""
+        """Send rows, whose numbers begin with `begin`."""
         ints = self.ints
         if self.kind.is_sparse:
             X.sort_indices()
-            values, indices = X.data, X.indices.astype(np.int32)
-            starts = self.stream.upload(X.indptr.astype(np.int64))
-            buffers = self.stream.upload(values), self.stream.upload(indices), starts
-            ints[at.X], ints[at.INDICES] = map(index_of, buffers[:2])
-            ints[at.INDPTR] = index_of(starts) - begin
-            return buffers
-        buffer = self.stream.upload(np.ascontiguousarray(X).ravel())
+            ints[at.X] = self._send(at.X, X.data)
+            ints[at.INDICES] = self._send(at.INDICES, X.indices.astype(np.int32))
+            starts = X.indptr.astype(np.int64)
+            ints[at.INDPTR] = self._send(at.INDPTR, starts) - begin
+            return
+        rows = self._send(at.X, np.ascontiguousarray(X))
         if self.kind.gathers:
-            ints[at.X] = index_of(buffer) - begin * self.network.n_features
+            ints[at.X] = rows - begin * self.network.n_features
         else:
-            ints[self.layer(0) + at.INPUTS] = index_of(buffer)
-        return buffer
+            ints[self.layer(0) + at.INPUTS] = rows
+
+    def _send(self, index, array):
+        """Copy an array to the buffer of a part; returns its address in elements."""
+        before = self._buffers.get(index)
+        buffer = self.stream.renewed(before, array.size, array.dtype)
+        buffer.set(array.ravel())
+        self._buffers[index] = buffer
+        return index_of(buffer)
 
 
 class Evaluation(_Forward):

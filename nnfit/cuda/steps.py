@@ -5,9 +5,9 @@
 
 from typing import NamedTuple
 
-from nnfit.cpu.kernels.muon import ITERATIONS
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.products import Tile
+from nnfit.functions.muon import ITERATIONS
 
 
 class Step(NamedTuple):

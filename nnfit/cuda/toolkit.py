@@ -11,6 +11,8 @@ import os
 import threading
 from contextlib import contextmanager
 
+import numpy as np
+
 #: Oldest compute capability that CUDA 13 compiles for (Turing).
 MIN_COMPUTE_CAPABILITY = (7, 5)
 #: Distributions that decide what a kernel is compiled to, of either version of CUDA.
@@ -31,6 +33,9 @@ _AFTER_FORK = (
     'both. Start processes with the method "spawn" or "forkserver", or with joblib\'s '
     'backend "loky".'
 )
+
+#: numba-cuda 0.30 needs it while it is imported.
+_FORMER_NAME = "row_stack"
 
 _lock = threading.RLock()
 _driver = None
@@ -95,6 +100,19 @@ def libraries_needed():
         raise CudaUnavailable(
             f"CUDA needs a library that was not found ({library}): {_INSTALL}."
         ) from error
+
+
+@contextmanager
+def names_of_numpy():
+    """Supply what numba-cuda looks up in NumPy and NumPy 2.5 does not have any more."""
+    if hasattr(np, _FORMER_NAME):
+        yield
+        return
+    setattr(np, _FORMER_NAME, lambda arrays: np.vstack(arrays))
+    try:
+        yield
+    finally:
+        delattr(np, _FORMER_NAME)
 
 
 def bindings():

@@ -4,19 +4,22 @@ scikit-learn's users give a new estimator the ``coefs_``, ``intercepts_`` and
 ``classes_`` of another, and reach for methods that are private there.
 """
 
+from functools import cache
+
 import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
 from nnfit.functions.losses import BINARY, LINKS, MULTICLASS, MULTILABEL
-from nnfit.network.fitted import sizes_of
 
 #: Methods of scikit-learn's networks that train or predict there, and are not called
 #: here, so that overriding one would do nothing.
-NOT_CALLED = (
-    *("_init_coef", "_forward_pass", "_forward_pass_fast", "_backprop"),
-    *("_compute_loss_grad", "_loss_grad_lbfgs", "_fit_lbfgs", "_fit_stochastic"),
-    *("_update_no_improvement_count", "_score_with_function"),
+NOT_CALLED = frozenset(
+    (
+        *("_init_coef", "_forward_pass", "_forward_pass_fast", "_backprop"),
+        *("_compute_loss_grad", "_loss_grad_lbfgs", "_fit_lbfgs", "_fit_stochastic"),
+        *("_update_no_improvement_count", "_score_with_function"),
+    )
 )
 
 
@@ -33,15 +36,26 @@ def check_overridden(estimator, base):
     ------
     TypeError
     """
-    for name in NOT_CALLED:
-        method = getattr(estimator, name, None)
-        if getattr(method, "__func__", method) is not getattr(base, name, None):
-            raise TypeError(
-                f"{type(estimator).__name__} has a method {name} of its own, as for "
-                "scikit-learn's networks, which nnfit does not call. Give it another "
-                "name. Initial weights can be set with from_arrays and "
-                "warm_start=True; activation, loss and scoring may be functions."
-            )
+    for name in (
+        *_overridden(type(estimator), base),
+        *NOT_CALLED & vars(estimator).keys(),
+    ):
+        raise TypeError(
+            f"{type(estimator).__name__} has a method {name} of its own, as for "
+            "scikit-learn's networks, which nnfit does not call. Give it another name. "
+            "Initial weights can be set with from_arrays and warm_start=True; "
+            "activation, loss and scoring may be functions."
+        )
+
+
+@cache
+def _overridden(cls, base):
+    none = object()
+    return [
+        name
+        for name in NOT_CALLED
+        if getattr(cls, name, none) is not getattr(base, name, none)
+    ]
 
 
 def check_fitted(estimator):
@@ -67,6 +81,8 @@ def check_fitted(estimator):
             f"of {', '.join(needed)}, or make the estimator with from_arrays."
         )
     n_layers = len(kept["coefs_"]) + 1
+    if n_layers == 1:
+        raise ValueError("coefs_ must be a list of matrices, got an empty one.")
     if kept.get("n_layers_", n_layers) != n_layers:
         raise ValueError(
             f"n_layers_ must be {n_layers}, one more than there are arrays in coefs_, "
@@ -113,11 +129,10 @@ def link_of(out_activation, levels):
     """
     if levels and out_activation == "identity":
         return "sorted"
-    allowed = [name for name in LINKS if name != "sorted"]
-    if out_activation not in allowed:
+    if out_activation not in LINKS or out_activation == "sorted":
+        allowed = ", ".join(name for name in LINKS if name != "sorted")
         raise ValueError(
-            f"out_activation_ must be one of {', '.join(allowed)}, got "
-            f"{out_activation!r}."
+            f"out_activation_ must be one of {allowed}, got {out_activation!r}."
         )
     return out_activation
 
@@ -129,7 +144,7 @@ def name_of_link(link):
 
 def kind_of_outputs(coefs, out_activation):
     """Kind of a classifier's target, where no fit has seen it."""
-    if sizes_of(coefs)[-1] == 1:
+    if np.shape(coefs[-1])[-1] == 1:
         return BINARY
     return MULTILABEL if out_activation == "logistic" else MULTICLASS
 

@@ -1,19 +1,19 @@
 """Classification."""
 
-from numbers import Real
-
 import numpy as np
 from scipy.sparse import csr_matrix, issparse
 from sklearn.base import ClassifierMixin, _fit_context
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
+from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import by_hand
 from nnfit.estimators.calibration import find_temperature
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.overflow import saturated
+from nnfit.estimators.parameters import NOT_NEGATIVE, PART, among
 from nnfit.estimators.probabilities import inside, pooled, probabilities
 from nnfit.estimators.targets import (
     BINARY,
@@ -126,10 +126,10 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(loss_options("classification"))), callable],
-        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
-        "focal_gamma": [Interval(Real, 0, None, closed="left")],
-        "class_weight": [StrOptions({"balanced"}), dict, list, None],
+        "loss": [among(loss_options("classification")), callable],
+        "label_smoothing": PART,
+        "focal_gamma": NOT_NEGATIVE,
+        "class_weight": [among(["balanced"]), dict, list, None],
         "temperature_scaling": ["boolean"],
     }
 
@@ -383,6 +383,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
+    @own_arithmetic
     def decision_function(self, X):
         """Raw predictions of the network, the scores that decide on the class.
 
@@ -402,6 +403,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         raw = self._raw(*self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
+    @own_arithmetic
     def predict(self, X):
         """Predict classes.
 
@@ -423,6 +425,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return csr_matrix(labels) if sparse else labels
 
     @available_if(check_probabilities)
+    @own_arithmetic
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities; always finite.
 
@@ -441,6 +444,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return np.log(self.predict_proba(X))
 
     @available_if(check_probabilities)
+    @own_arithmetic
     def predict_proba(self, X, n_passes=None, return_std=False):
         """Predict probabilities.
 
@@ -475,13 +479,18 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     def _raw(self, X, given):
         """Raw predictions, divided by the temperature; of an ensemble as one."""
-        raws = [
-            network._outputs(self, X, True, given=given) / network._temperature()
-            for network in networks(self)
-        ]
+        raws = [network._scaled(self, X, given=given) for network in networks(self)]
         if len(raws) == 1:
             return raws[0]
-        return pooled(raws, self._target_kind, self._link)
+        together = pooled(raws, self._target_kind, self._link)
+        return saturated(together, raws[0].dtype)
+
+    def _scaled(self, whole, X, dropout=None, given=None):
+        """Raw predictions of a single network, divided by its temperature."""
+        raw = self._outputs(whole, X, True, dropout, given)
+        if not hasattr(self, "temperature_"):
+            return raw
+        return saturated(raw / self.temperature_, raw.dtype)
 
     def _probabilities(self, whole, X, dropout, given):
         """Probabilities that a single network predicts, see `_outputs`."""
@@ -490,11 +499,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         kind, link = self._target_kind, whole._link
         if (kind, link) in by_engine and not scaled:
             return inside(self._outputs(whole, X, False, dropout, given))
-        raw = self._outputs(whole, X, True, dropout, given) / self._temperature()
+        raw = self._scaled(whole, X, dropout, given)
         return inside(probabilities(raw, kind, link))
-
-    def _temperature(self):
-        return getattr(self, "temperature_", 1.0)
 
     def _calibrate(self, validation):
         vars(self).pop("temperature_", None)

@@ -9,7 +9,8 @@ from nnfit.estimators.losses import (
     check_temperature_scaling,
     listed,
 )
-from nnfit.estimators.parameters import DECOUPLED_SOLVERS, SGD_SCHEDULES
+from nnfit.estimators.parameters import DECOUPLED_SOLVERS, POSITIVE, SGD_SCHEDULES
+from nnfit.functions.losses import rows_of
 
 #: What acts on the steps of mini-batches, which 'lbfgs' does not take.
 OF_STEPS = (
@@ -29,6 +30,10 @@ OF_STEPS = (
     "dropout_schedule",
     "momentum_schedule",
 )
+#: Numbers that engines compute with, beside those of solvers and losses, and of these
+#: the limits: a larger one than there are numbers is none.
+COMPUTED = ("learning_rate_init", "alpha", "l1", "weight_decay", "input_noise")
+LIMITS = ("max_norm", "clip_norm", "clip_value", "huber_delta")
 
 
 def check_combinations(estimator, optimizer, has_validation):
@@ -54,13 +59,14 @@ def check_combinations(estimator, optimizer, has_validation):
         _check_averages(estimator, optimizer)
         _check_positive(estimator, optimizer)
         _check_schedules(estimator, optimizer)
+    _check_precision(estimator, optimizer)
     check_temperature_scaling(estimator, has_validation)
 
 
 def _check_lbfgs(estimator):
     for name in OF_STEPS:
         value = getattr(estimator, name)
-        if _is_on(value):
+        if is_on(value):
             raise ValueError(
                 f"{name} acts on the steps of mini-batches, got {name}={value!r} with "
                 "solver='lbfgs', which takes none. Choose another solver or leave "
@@ -79,7 +85,7 @@ def _check_lbfgs(estimator):
         )
 
 
-def _is_on(value):
+def is_on(value):
     """Whether a parameter, or one number in it, is neither None nor 0."""
     if value is None or isinstance(value, str) or callable(value):
         return value is not None
@@ -129,6 +135,27 @@ def _check_schedules(estimator, optimizer):
             f"solver={estimator.solver!r}. Choose another solver or set "
             "momentum_schedule=None."
         )
+
+
+def _check_precision(estimator, optimizer):
+    """Refuse numbers that the type of computation does not hold."""
+    of_solver = () if optimizer is None else optimizer.parameters
+    rows = rows_of(estimator.loss, estimator._task)
+    of_loss = (name for row in rows for name in row.parameters)
+    dtype = estimator._compute_dtype()
+    for name in (*COMPUTED, *LIMITS, *of_solver, *of_loss):
+        value = getattr(estimator, name, None)
+        if not isinstance(value, Real) or value == 0:
+            continue
+        number = np.dtype(dtype).type(value)
+        vanishes = number == 0 and POSITIVE[0] in estimator._parameter_constraints[name]
+        if vanishes or (np.isinf(number) and name not in LIMITS):
+            change = "Raise" if vanishes else "Lower"
+            other = " or set dtype='float64'" if dtype == "float32" else ""
+            raise ValueError(
+                f"{name} must be a number of the type {dtype}, in which {value!r} is "
+                f"{number:g}. {change} it{other}."
+            )
 
 
 def check_batch_rows(estimator, batch_rows, n_rows, incremental):

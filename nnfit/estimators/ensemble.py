@@ -12,7 +12,7 @@ do not depend on the number of threads.
 import contextvars
 import warnings
 from collections import deque
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 
 import numpy as np
@@ -22,7 +22,7 @@ from sklearn.utils import check_random_state
 
 from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import resuming
-from nnfit.estimators.settings import batch_rows
+from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -34,6 +34,7 @@ from nnfit.interruption import (
 from nnfit.population import population
 from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
+from nnfit.training.pools import Pool, can_start_threads
 from nnfit.training.threads import STEP_OPERATIONS
 
 
@@ -77,7 +78,7 @@ def train_members(
     n_members = estimator.n_members
     operations = 3 * operations_per_row(network, X)
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
-    epochs = 1 if incremental else int(estimator.max_iter)
+    epochs = 1 if incremental else most_epochs(estimator)
     total = n_members * X.shape[0] * epochs * operations
     where = estimator.device_
     threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)
@@ -179,12 +180,15 @@ def _side_by_side(train, members, at_once):
         for member in members:
             stack.enter_context(resuming.unchanged_on_error(member))
         # Also for one thread: this one it is that Ctrl-C reaches.
-        with ThreadPoolExecutor(at_once, "nnfit-member") as pool:
+        with Pool(at_once, "nnfit-member") as pool:
             try:
+                start = pool.submit if can_start_threads() else _call
                 for member in members:
                     # With what belongs to this context, such as np.errstate.
                     run = contextvars.copy_context().run
-                    futures.append(pool.submit(run, work, member))
+                    futures.append(start(run, work, member))
+                    if errors:
+                        break
                 _wait(futures, errors)
             except BaseException as error:
                 by_user = isinstance(error, KeyboardInterrupt)
@@ -207,6 +211,14 @@ def _side_by_side(train, members, at_once):
             "fit again with warm_start=True to add the others."
         )
     return fitted
+
+
+def _call(function, *arguments):
+    """In the place of a pool's `submit`, where no thread can be started."""
+    function(*arguments)
+    future = Future()
+    future.set_result(None)
+    return future
 
 
 def _wait(futures, errors):

@@ -100,7 +100,7 @@ def check_probabilities(classifier):
 
 
 def check_scorer(estimator, scorer):
-    """Refuse a scorer for probabilities where there are none.
+    """Refuse a scorer for probabilities, or for classes, where there are none.
 
     Parameters
     ----------
@@ -108,10 +108,16 @@ def check_scorer(estimator, scorer):
     scorer : callable
         From scikit-learn's ``check_scoring``.
     """
-    method = getattr(scorer, "_response_method", None)
-    if method != "predict_proba" or estimator._task == "regression":
-        return
-    if not has_probabilities(estimator.loss):
+    method = getattr(scorer, "_response_method", "predict")
+    methods = [method] if isinstance(method, str) else method  # any of several
+    if estimator._task == "regression":
+        if "predict" not in methods:
+            raise ValueError(
+                f"scoring={estimator.scoring!r} needs {listed(methods)}, which a "
+                "regressor does not have. Choose a score for numbers, for example "
+                "scoring='r2' or scoring='loss'."
+            )
+    elif method == "predict_proba" and not has_probabilities(estimator.loss):
         raise ValueError(
             f"scoring={estimator.scoring!r} needs probabilities, which "
             f"loss={estimator.loss!r} does not have. Choose another score, for example "

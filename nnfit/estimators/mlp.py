@@ -16,13 +16,16 @@ from sklearn.utils._param_validation import (
 )
 
 from nnfit import __version__
+from nnfit.arithmetic import own_arithmetic
 from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
+from nnfit.estimators.overflow import Overflow, finite_outputs
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
     check_groups,
     check_weights,
@@ -37,8 +40,11 @@ from nnfit.network import Weights, fitted, initial_weights
 from nnfit.network.description import check_arrays
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
-from nnfit.training.loop import train
+from nnfit.training.loop import divergence_message, train
 from nnfit.training.memory import check_memory
+
+#: No weight of a network that has learnt is as large; others are worth a closer look.
+LARGE_WEIGHT = 1e4
 
 
 def store_arguments(estimator, arguments):
@@ -161,6 +167,7 @@ class BaseMLP(BaseEstimator, ABC):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
+    @own_arithmetic
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
@@ -185,6 +192,7 @@ class BaseMLP(BaseEstimator, ABC):
         splits = self.early_stopping and self.solver != "lbfgs" and not is_given
         optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
+        warn_of_unused(self, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
         X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
@@ -246,7 +254,7 @@ class BaseMLP(BaseEstimator, ABC):
         ):
             engine.set_weights(weights)
             engine.set_data(X, target, divisor, loss_weight, rows)
-            self._run(engine, settings, validation, n_rows)
+            self._run(engine, settings, validation, X, n_rows)
         self._seed = seed
         self._calibrate(validation)
 
@@ -325,7 +333,11 @@ class BaseMLP(BaseEstimator, ABC):
             )
 
     def _weights(self):
-        return Weights(self.coefs_, self.intercepts_, getattr(self, "norms_", []))
+        return Weights(
+            list(map(np.asarray, self.coefs_)),
+            list(map(np.asarray, self.intercepts_)),
+            list(map(np.asarray, getattr(self, "norms_", ()))),
+        )
 
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
@@ -346,7 +358,7 @@ class BaseMLP(BaseEstimator, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
-    def _run(self, engine, settings, validation, n_rows):
+    def _run(self, engine, settings, validation, X, n_rows):
         """Train, then set the attributes that tell what came out."""
         record = resuming.start_record(self, settings.incremental)
         engine.configure(settings.engine)
@@ -379,15 +391,29 @@ class BaseMLP(BaseEstimator, ABC):
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
         self.coefs_, self.intercepts_, self.norms_ = weights
+        self._check_last_step(X, settings.engine)
+
+    def _check_last_step(self, X, settings):
+        """Refuse weights that are finite and too large for the training rows.
+
+        Training notices in the forward pass of a step what the step before has done.
+        """
+        arrays = (*self.coefs_, *self.intercepts_)
+        if max(abs(array).max() for array in arrays) < LARGE_WEIGHT:
+            return
+        try:
+            self._outputs(self, X, True)
+        except Overflow as error:
+            message = divergence_message(settings, self.solver != "lbfgs")
+            raise ValueError(message) from error
 
     # Predicting --------------------------------------------------------------
 
     def _check_rows(self, X):
         """Rows to predict, as the engine takes them, and their type as given."""
         by_hand.check_fitted(self)
-        coefs = networks(self)[0].coefs_
-        self._check_outputs(fitted.sizes_of(coefs)[-1])
-        is_single = getattr(coefs[0], "dtype", None) == np.float32
+        dtype = getattr(networks(self)[0].coefs_[0], "dtype", None)
+        is_single = dtype == np.float32
         return check_X(self, X, "float32" if is_single else "float64")
 
     def _outputs(self, whole, X, raw, dropout=None, given=None):
@@ -410,16 +436,30 @@ class BaseMLP(BaseEstimator, ABC):
         Returns
         -------
         ndarray of shape (n_samples, n_outputs)
-            float64 if `given` is, else of the network's dtype. The inverse link is
-            applied in that type, so that probabilities sum to one in it.
+            Finite; float64 if `given` is, else of the network's dtype. The inverse link
+            is applied in that type, so that probabilities sum to one in it.
+
+        Raises
+        ------
+        Overflow
+            If no type holds them.
         """
+
+        def compute(X, raw):
+            return self._compute(whole, X, raw, dropout, given)
+
+        return finite_outputs(compute, X, raw)
+
+    def _compute(self, whole, X, raw, dropout, given):
+        """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
         weights = self._weights()
         sizes = fitted.sizes_of(weights.coefs)
         if X.shape[1] != sizes[0]:
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
-                f"got the shape {np.shape(weights.coefs[0])}."
+                f"got the shape {weights.coefs[0].shape}."
             )
+        self._check_outputs(sizes[-1])
         network = fitted.network_for(
             self._description(), whole._link, sizes, X.dtype.name
         )

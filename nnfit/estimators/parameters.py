@@ -7,6 +7,7 @@ one class alone are described there, and a text there goes before the one here. 
 such as ``{activations}`` stands for the names of `NAMES`.
 """
 
+import math
 from numbers import Integral, Real
 from typing import NamedTuple
 
@@ -54,27 +55,46 @@ class Group(NamedTuple):
     text: str
 
 
+class Number(Interval):
+    """Numbers of an interval that a float can hold: Python's integers have no end."""
+
+    def is_satisfied_by(self, value):
+        """Whether a value of the parameter is one of them."""
+        try:
+            return super().is_satisfied_by(value) and math.isfinite(value)
+        except OverflowError:
+            return False
+
+
 def interval(low, high, closed, kind=Real):
     """The constraints of a number, as a list that others can be added to."""
-    return [Interval(kind, low, high, closed=closed)]
+    return [(Number if kind is Real else Interval)(kind, low, high, closed=closed)]
+
+
+def among(names):
+    """One of some strings, which messages list in this order: a set has none."""
+    return StrOptions(dict.fromkeys(names).keys())
 
 
 POSITIVE = interval(0, None, "neither")
 NOT_NEGATIVE = interval(0, None, "left")
 PART = interval(0, 1, "left")
 COUNT = interval(1, None, "left", Integral)
-SCHEDULE = [StrOptions(set(PROGRESS_SCHEDULES)), callable, None]
+SCHEDULE = [among(PROGRESS_SCHEDULES), callable, None]
+
+#: Most layers and members: each is an object of Python, before memory is counted.
+MOST_OBJECTS = 10**5
 
 ARCHITECTURE = Group(
     {
         "hidden_layer_sizes": ["array-like", *COUNT],
-        "activation": [StrOptions(set(ACTIVATIONS)), callable, list, tuple],
-        "n_layers": [*interval(0, None, "left", Integral), None],
+        "activation": [among(ACTIVATIONS), callable, list, tuple],
+        "n_layers": [*interval(0, MOST_OBJECTS, "both", Integral), None],
         "layer_width": COUNT,
         "taper": POSITIVE,
-        "normalization": [StrOptions({"batch", "layer"}), None],
+        "normalization": [among(["batch", "layer"]), None],
         "residual": ["boolean"],
-        "initialization": [StrOptions(set(INITIALIZATIONS))],
+        "initialization": [among(INITIALIZATIONS)],
     },
     """
 hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
@@ -117,8 +137,8 @@ initialization : str, default="glorot"
 
 SOLVER = Group(
     {
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "batch_size": [StrOptions({"auto"}), *COUNT],
+        "solver": [among(["lbfgs", *STOCHASTIC_SOLVERS])],
+        "batch_size": [among(["auto"]), *COUNT],
         "learning_rate_init": POSITIVE,
         "max_iter": COUNT,
         "shuffle": ["boolean"],
@@ -186,7 +206,7 @@ learning_rate_factors : array-like of shape (n_hidden_layers + 1,) or None, defa
 RATES = Group(
     {
         "learning_rate": [
-            StrOptions({*SGD_SCHEDULES, *PROGRESS_SCHEDULES, "plateau"}),
+            among([*SGD_SCHEDULES, *PROGRESS_SCHEDULES, "plateau"]),
             callable,
         ],
         "power_t": NOT_NEGATIVE,
@@ -285,7 +305,7 @@ STOPPING = Group(
         "max_time": [*POSITIVE, None],
         "early_stopping": ["boolean"],
         "validation_fraction": PART,
-        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "scoring": [among(["loss", *get_scorer_names()]), callable, None],
     },
     """
 tol : float, default=1e-4
@@ -305,8 +325,8 @@ COMPUTATION = Group(
     {
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "n_members": COUNT,
-        "dtype": [StrOptions({"float32", "float64"}), None],
+        "n_members": interval(1, MOST_OBJECTS, "both", Integral),
+        "dtype": [among(["float32", "float64"]), None],
         "n_jobs": [
             *interval(None, -1, "right", Integral),
             *COUNT,

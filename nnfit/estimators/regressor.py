@@ -1,16 +1,18 @@
 """Regression."""
 
-from numbers import Real
+from numbers import Integral
 
 import numpy as np
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
+from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.parameters import POSITIVE, among, interval
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.losses import LOSSES, rows_of
@@ -82,9 +84,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     _parameter_constraints: dict = {
         **BaseMLP._parameter_constraints,
-        "loss": [StrOptions(set(REGRESSION_LOSSES)), callable],
-        "huber_delta": [Interval(Real, 0, None, closed="neither")],
-        "quantile": [Interval(Real, 0, 1, closed="neither"), "array-like"],
+        "loss": [among(REGRESSION_LOSSES), callable],
+        "huber_delta": POSITIVE,
+        "quantile": [*interval(0, 1, "neither"), "array-like"],
     }
 
     _task, _y_numeric = "regression", True
@@ -151,6 +153,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         device="cpu",
     ):
         store_arguments(self, locals())
+
+    def _validate_params(self):
+        try:
+            super()._validate_params()
+        except InvalidParameterError as error:
+            if not isinstance(self.loss, Integral | list | tuple | np.ndarray):
+                raise
+            # As in scikit-learn, whose classifier has the sizes in the first place.
+            raise InvalidParameterError(
+                f"{error} It is the first argument; sizes of hidden layers need "
+                f"their name, hidden_layer_sizes={self.loss!r}."
+            ) from None
 
     # Targets -----------------------------------------------------------------
 
@@ -271,6 +285,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
+    @own_arithmetic
     def predict(self, X, n_passes=None, return_std=False):
         """Predict targets.
 

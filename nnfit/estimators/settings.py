@@ -12,6 +12,8 @@ from nnfit.training.schedules import Plan
 #: Rows of a block of L-BFGS's sum over all data: as fast as larger ones, and their
 #: activations stay in the cache.
 LBFGS_BLOCK = 1024
+#: Most epochs, or what else is counted: engines have integers of 64 bits.
+MOST = 2**62
 
 
 def batch_rows(estimator, n_samples):
@@ -21,6 +23,11 @@ def batch_rows(estimator, n_samples):
     if estimator.batch_size == "auto":
         return min(200, n_samples)
     return min(int(estimator.batch_size), n_samples)
+
+
+def most_epochs(estimator):
+    """Epochs of a fit, if nothing ends it before."""
+    return int(min(estimator.max_iter, MOST))
 
 
 def n_copies(estimator, optimizer):
@@ -94,8 +101,7 @@ def training_settings(
         power_t=float(estimator.power_t),
         hyper=tuple(float(getattr(estimator, name)) for name in names),
         tol=float(estimator.tol),
-        # inf is allowed; an engine counts with integers.
-        n_iter_no_change=int(min(estimator.n_iter_no_change, 2**62)),
+        n_iter_no_change=int(min(estimator.n_iter_no_change, MOST)),  # inf is allowed
         monitor_loss=not (is_watched or estimator.verbose),
         learning_rate_decay=float(estimator.learning_rate_decay),
         l1=float(estimator.l1),
@@ -114,7 +120,7 @@ def training_settings(
     )
     return Settings(
         engine,
-        max_iter=1 if incremental else int(estimator.max_iter),
+        max_iter=1 if incremental else most_epochs(estimator),
         plan=plan,
         averages=plan.averages or (optimizer is not None and bool(optimizer.average)),
         max_time=math.inf if incremental else _limit(estimator.max_time),
@@ -138,11 +144,11 @@ def _rule(estimator):
 def _plan(estimator, n_rows, incremental):
     per_epoch = -(-n_rows // batch_rows(estimator, n_rows))
     return Plan(
-        int(estimator.max_iter) * per_epoch,
+        most_epochs(estimator) * per_epoch,
         learning_rate=estimator.learning_rate,
         warmup=float(estimator.warmup),
         learning_rate_decay=float(estimator.learning_rate_decay),
-        learning_rate_cycles=int(estimator.learning_rate_cycles),
+        learning_rate_cycles=int(min(estimator.learning_rate_cycles, MOST)),
         weight_decay_schedule=estimator.weight_decay_schedule,
         momentum_schedule=estimator.momentum_schedule,
         dropout_schedule=estimator.dropout_schedule,

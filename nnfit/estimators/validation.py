@@ -3,7 +3,7 @@
 import math
 import sys
 from copy import copy
-from numbers import Real
+from numbers import Number, Real
 
 import numpy as np
 from scipy.sparse import issparse
@@ -21,6 +21,8 @@ from sklearn.utils.validation import (
 from nnfit.addresses import plain
 from nnfit.estimators.sparse import canonical, check_structure
 
+#: NumPy has truth values of its own.
+NUMBERS = (Number, np.bool_)
 #: Of weights. Squares of it and of its inverse are finite, and penalties over it.
 LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -147,6 +149,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         rows = None if checked is None else _cast(checked, dtype)
         if rows is not None and _has_finite_sum(rows):
             return rows, y
+    check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
     with np.errstate(over="ignore"):
@@ -161,7 +164,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
             order="C",
             reset=reset,
         )
-    return canonical(X), check_column(y)
+    return canonical(X), check_column(y, y_numeric)
 
 
 def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
@@ -169,6 +172,7 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
+    check_objects(y_val, "y_val", y_numeric)
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
@@ -191,13 +195,43 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
         estimator=estimator,
         input_name="y_val",
     )
-    y_val = check_column(y_val)
+    y_val = check_column(y_val, y_numeric)
     check_consistent_length(X_val, y_val)
     return canonical(X_val), y_val
 
 
-def check_column(y):
-    """A column vector as a vector, with scikit-learn's warning."""
+def check_objects(y, name, y_numeric):
+    """Refuse what is no target among Python's objects: texts as numbers, None, NaN.
+
+    What else may be wrong with them is for scikit-learn to say.
+    """
+    if y is None or issparse(y):
+        return
+    try:
+        values = np.asarray(y)
+    except ValueError:  # rows of different lengths
+        return
+    if values.dtype.kind not in ("OUSMmV" if y_numeric else "O"):
+        return
+    wanted, kinds = ("numbers", NUMBERS) if y_numeric else ("labels", object)
+    values = values.ravel().tolist()
+    for value in values:
+        is_missing = value is None or (isinstance(value, Real) and value != value)
+        if is_missing or not isinstance(value, kinds):
+            raise ValueError(f"{name} must hold {wanted}, got {value!r}.")
+    texts = [isinstance(value, str) for value in values]
+    if any(texts) and not all(texts):
+        other = values[texts.index(False)]
+        raise ValueError(
+            f"{name} must hold labels of one kind, got {values[texts.index(True)]!r} "
+            f"and {other!r}, which have no order. Convert them to str."
+        )
+
+
+def check_column(y, y_numeric):
+    """A column vector as a vector, with scikit-learn's warning; numbers are dense."""
+    if issparse(y) and (y_numeric or y.shape[1] == 1):
+        y = y.toarray()
     if y.ndim == 2 and y.shape[1] == 1 and not issparse(y):
         return column_or_1d(y, warn=True)
     return y

@@ -1,10 +1,15 @@
 """Validation data: what training watches while it goes on."""
 
+import math
+from contextlib import nullcontext
+
 import numpy as np
 from sklearn.metrics import check_scoring
 
+from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.overflow import Overflow
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, split_every_class, validation_split
@@ -88,13 +93,19 @@ def split_validation(estimator, data, groups, random_state):
 
 def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
-    score = "loss" if estimator.scoring == "loss" else estimator._default_score()
+    score, try_first = "loss", False
+    if estimator.scoring != "loss":
+        score = estimator._default_score()
     if estimator.scoring not in (None, "loss"):
         data = (X, y, sample_weight)
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, *data)
-    return Validation(X, target, loss_weight, rows, score)
+        # Not a function of the user's, which may count its calls; nor numbers, which
+        # may be of use, such as positive, after an epoch only.
+        of_classes = isinstance(estimator.scoring, str) and not estimator._y_numeric
+        try_first = of_classes and not hasattr(estimator, "coefs_")
+    return Validation(X, target, loss_weight, rows, score, try_first)
 
 
 def _needs_every_class(estimator):
@@ -117,15 +128,25 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
+    of_user = callable(estimator.scoring)
+
     def score(engine):
         arrays = engine.get_weights(engine.evaluated())
         view.coefs_, view.intercepts_, view.norms_ = arrays
         try:
-            value = scorer(view, X, y, **weights)
+            with arithmetic_of_caller() if of_user else nullcontext():
+                value = scorer(view, X, y, **weights)
+        except Overflow:  # the training may yet end with the best weights before
+            return math.nan
         except ValueError as error:
-            if not missing:
+            if missing:
+                raise ValueError(_advice(estimator, y, missing)) from error
+            if of_user:
                 raise
-            raise ValueError(_advice(estimator, y, missing)) from error
+            raise ValueError(
+                f"scoring={estimator.scoring!r} cannot score the validation data: "
+                f"{error}"
+            ) from error
         if missing and estimator.early_stopping and np.isnan(value):
             raise ValueError(_advice(estimator, y, missing))
         return value

@@ -16,6 +16,26 @@ ITEM_SIZE = {"float32": 4, "float64": 8}
 EPSILON = 1e-5
 #: A batch whose rows but one have no weight, up to rounding, has no variance.
 SMALLEST_SPREAD = 1e-7
+
+
+def spread_of_weights(total, squares):
+    """1 - the sum of the squared parts of a batch's weights.
+
+    Parameters
+    ----------
+    total, squares : float or ndarray
+        Sums of the weights and of their squares.
+
+    Returns
+    -------
+    float or ndarray
+        0 where there is no weight, or too little to be squared.
+    """
+    square = np.square(total)
+    known = square > 0.0
+    return np.where(known, 1.0 - squares / np.where(known, square, 1.0), 0.0)
+
+
 #: Part of the way from the running statistics of batch normalisation to those of a
 #: batch, as in PyTorch; less for a last batch of fewer rows.
 STATISTICS_MOMENTUM = 0.1
@@ -98,31 +118,34 @@ def check_arrays(layers, weights):
     ValueError
         If there are more or fewer, or one has another shape.
     """
+    coefs, intercepts, norms = weights
     normalised = [layer for layer in layers if layer.n_norms]
-    for name, arrays in zip(weights._fields, weights, strict=True):
-        owners = normalised if name == "norms" else layers
-        if len(arrays) != len(owners):
-            kind = " normalised" * (owners is normalised)
-            raise ValueError(
-                f"{name}_ must hold an array for each of {len(owners)}{kind} layers, "
-                f"got {len(arrays)}."
-            )
-    for layer, coef, intercept in zip(layers, *weights[:2], strict=True):
-        shapes = np.shape(coef), np.shape(intercept)
+    _check_number("coefs_", coefs, layers)
+    _check_number("intercepts_", intercepts, layers)
+    _check_number("norms_", norms, normalised, "normalised ")
+    for layer, coef, intercept in zip(layers, coefs, intercepts, strict=True):
         expected = (layer.n_in, layer.n_out)
-        if shapes != (expected, expected[1:]):
+        if coef.shape != expected or intercept.shape != expected[1:]:
             raise ValueError(
                 f"A layer of {layer.n_in} inputs and {layer.n_out} units needs weights "
                 f"of shape {expected} and intercepts of {expected[1:]}, got "
-                f"{shapes[0]} and {shapes[1]}."
+                f"{coef.shape} and {intercept.shape}."
             )
-    for layer, norm in zip(normalised, weights.norms, strict=True):
+    for layer, norm in zip(normalised, norms, strict=True):
         expected = (layer.n_norms, layer.n_out)
-        if np.shape(norm) != expected:
+        if norm.shape != expected:
             raise ValueError(
                 f"A normalised layer of {layer.n_out} units needs norms of shape "
-                f"{expected}, got {np.shape(norm)}."
+                f"{expected}, got {norm.shape}."
             )
+
+
+def _check_number(name, arrays, layers, kind=""):
+    if len(arrays) != len(layers):
+        raise ValueError(
+            f"{name} must hold an array for each of {len(layers)} {kind}layers, got "
+            f"{len(arrays)}."
+        )
 
 
 def check_state(state, moments, memory):

@@ -17,6 +17,8 @@ from nnfit.network.description import Network
 ARCHITECTURE = ("activation", "normalization", "residual")
 #: Those that predictions with dropout depend on, too.
 DROPOUT = ("dropout", "input_dropout")
+#: Any loss with the link.
+LOSS_OF_LINK = {row.link: row for row in LOSSES.values()}
 
 
 def describe(parameters, loss, loss_parameters):
@@ -50,7 +52,7 @@ def _plain(value):
 
 
 def network_of(fitted, sizes, loss, loss_parameters, dtype):
-    """Network of a description; the same one for the same arguments.
+    """Network of a description.
 
     Parameters
     ----------
@@ -66,21 +68,25 @@ def network_of(fitted, sizes, loss, loss_parameters, dtype):
     -------
     Network
     """
-    given = activations(fitted["activation"], len(sizes) - 2)
-    different = {id(item): item for item in given}  # a user's function takes a check
-    rows = {key: find_activation(item) for key, item in different.items()}
-    return _dense(
+    return _network(
+        tuple(activations(fitted["activation"], len(sizes) - 2)),
+        fitted["normalization"],
+        bool(fitted["residual"]),
         tuple(sizes),
-        tuple(rows[id(item)] for item in given),
         loss,
         tuple(loss_parameters),
         dtype,
-        fitted["normalization"],
-        bool(fitted["residual"]),
     )
 
 
-_dense = lru_cache(maxsize=64)(Network.dense)  # engines look networks up
+# The same one for the same arguments: engines look it up, a user's function takes a
+# check, and a prediction of one row is not to wait for it.
+@lru_cache(maxsize=64)
+def _network(activations, normalization, residual, sizes, loss, parameters, dtype):
+    different = {id(item): item for item in activations}
+    rows = {key: find_activation(item) for key, item in different.items()}
+    rows = [rows[id(item)] for item in activations]
+    return Network.dense(sizes, rows, loss, parameters, dtype, normalization, residual)
 
 
 def sizes_of(coefs):
@@ -88,7 +94,7 @@ def sizes_of(coefs):
 
     Parameters
     ----------
-    coefs : list of array-like
+    coefs : list of ndarray
         That the user may have set.
 
     Returns
@@ -100,19 +106,18 @@ def sizes_of(coefs):
     ValueError
         If they are no matrices.
     """
-    shapes = [np.shape(coef) for coef in coefs]
-    if not shapes or any(len(shape) != 2 for shape in shapes):
+    shapes = [coef.shape for coef in coefs]
+    if not shapes or max(map(len, shapes)) != 2 or min(map(len, shapes)) != 2:
         raise ValueError(
             "coefs_ must be a list of matrices, one for each layer, got the shapes "
             f"{shapes}."
         )
-    return (shapes[0][0], *(n_out for _, n_out in shapes))
+    return (shapes[0][0], *[shape[1] for shape in shapes])
 
 
 def network_for(fitted, link, sizes, dtype):
     """`network_of` for predictions, which need no more of a loss than its link."""
-    loss = next(row for row in LOSSES.values() if row.link == link)
-    return network_of(fitted, sizes, loss, (), dtype)
+    return network_of(fitted, sizes, LOSS_OF_LINK[link], (), dtype)
 
 
 def activations(activation, n_hidden):

@@ -11,7 +11,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from nnfit.blas import one_blas_thread
 from nnfit.interruption import check_interruption
-from nnfit.training.loop import INTERRUPTED, NON_FINITE, OUT_OF_TIME, SCALING_ADVICE
+from nnfit.training.loop import INTERRUPTED, OUT_OF_TIME, divergence_message
 
 
 class _OutOfTime(Exception):
@@ -98,8 +98,5 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
         result = latest
     engine.flat[...] = result.x
     if not np.isfinite(engine.flat).all():
-        raise ValueError(
-            f"{NON_FINITE} {SCALING_ADVICE}; or raise alpha, which is "
-            f"{settings.engine.alpha}."
-        )
+        raise ValueError(divergence_message(settings.engine, has_rate=False))
     return float(result.fun)

@@ -78,6 +78,9 @@ class Validation:
     score : {"loss", "accuracy", "multilabel_accuracy", "r2"} or callable
         Computed by the engine, or a function of the engine that scores the weights
         that count.
+    try_first : bool
+        Whether to score before the training, too, so that a score that cannot be
+        computed is refused at once and not after an epoch.
     """
 
     X: Any
@@ -85,12 +88,15 @@ class Validation:
     sample_weight: np.ndarray | None
     rows: np.ndarray | None
     score: str | Callable[[Any], float]
+    try_first: bool = False
 
     def begin(self, engine):
         """Tell the engine of these data."""
         of_engine = isinstance(self.score, str) and self.score != "loss"
         score = self.score if of_engine else None
         engine.watch(self.X, self.y, self.sample_weight, self.rows, score)
+        if self.try_first:
+            self.score(engine)
 
     def evaluate(self, engine):
         """Loss and score of the weights that count."""
@@ -131,16 +137,23 @@ def train(engine, settings, record, validation=None):
         warnings.warn(INTERRUPTED)
     weights = loop.weights()
     if weights is not None and not np.isfinite(weights).all():
-        raise ValueError(divergence_message(settings))
+        raise ValueError(divergence_message(settings.engine))
     return weights
 
 
-def divergence_message(settings):
-    """What to do when the weights explode, beginning with scikit-learn's sentence."""
-    engine = settings.engine
+def divergence_message(settings, has_rate=True):
+    """What to do when the weights explode, beginning with scikit-learn's sentence.
+
+    Parameters
+    ----------
+    settings : EngineSettings
+    has_rate : bool
+        Whether there is a learning rate.
+    """
+    rate = f"; lower learning_rate_init, which is {settings.learning_rate_init}"
     return (
-        f"{NON_FINITE} {SCALING_ADVICE}; lower learning_rate_init, which is "
-        f"{engine.learning_rate_init}; or raise alpha, which is {engine.alpha}."
+        f"{NON_FINITE} {SCALING_ADVICE}{rate if has_rate else ''}; or raise alpha, "
+        f"which is {settings.alpha}."
     )
 
 
@@ -152,7 +165,9 @@ class _Loop:
         self.settings = settings
         self.record = record
         self.validation = validation
-        self.best_weights = engine.flat.copy() if settings.early_stopping else None
+        # What a call of `partial_fit` restores is with the estimator.
+        restorable = settings.early_stopping and not settings.incremental
+        self.best_weights = engine.flat.copy() if restorable else None
         now = time.perf_counter()
         self.started = now - record.seconds
         self.deadline = now + settings.max_time
@@ -170,26 +185,24 @@ class _Loop:
         while progress.epoch < last_epoch and not progress.stopped and left > 0:
             target = progress.epoch + 1 if self.stepwise else last_epoch
             done = self.engine.train(target, left)
+            if progress.stopped == DIVERGED:  # nor is there anything to be scored
+                return self._diverged()
             now = time.perf_counter() - self.started
             self._add_epochs(done, clock, now)
             if len(done["loss"]):
                 clock = now
             left = self.deadline - time.perf_counter()
             check_interruption()
-        if progress.stopped == DIVERGED:
-            self._diverged()
-        elif not progress.stopped:
+        if not progress.stopped:
             self._not_converged(progress.epoch < last_epoch)
 
     def weights(self):
         """Those to keep, in the engine's layout."""
-        diverged = self.engine.progress.stopped == DIVERGED
-        if self.settings.early_stopping:
-            if self.settings.incremental and diverged:
-                return None
+        if self.engine.progress.stopped == DIVERGED:
+            return self.best_weights
+        if self.settings.early_stopping and not self.settings.incremental:
             # Where no epoch was scored, the best ones are none that were trained.
-            scored = self.record.best_validation_score > -math.inf
-            if diverged or (scored and not self.settings.incremental):
+            if self.record.best_validation_score > -math.inf:
                 return self.best_weights
         return self.engine.evaluated()
 
@@ -267,17 +280,18 @@ class _Loop:
     def _diverged(self):
         """Loss or weights are no longer finite: end with the best weights, or fail."""
         record, settings = self.record, self.settings
-        # `fit` can restore the weights it began with.
-        scored = not settings.incremental or record.best_validation_score > -math.inf
-        if not (settings.early_stopping and scored):
-            raise ValueError(divergence_message(settings))
+        can_restore = settings.early_stopping and (
+            not settings.incremental or record.best_validation_score > -math.inf
+        )
+        if not can_restore:
+            raise ValueError(divergence_message(settings.engine))
         rate = self.engine.progress.learning_rate
         seconds = time.perf_counter() - self.started
         record.add_epoch(math.nan, rate, seconds, math.nan, math.nan)
         record.validation_scores.append(math.nan)
         warnings.warn(
             f"Training diverged in epoch {record.n_iter} and the best weights "
-            f"before it were restored. {divergence_message(settings)}",
+            f"before it were restored. {divergence_message(settings.engine)}",
             ConvergenceWarning,
         )
 

@@ -1,6 +1,7 @@
 """How much memory training takes, counted before anything is allocated."""
 
 import os
+from decimal import Decimal
 
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.network.description import ITEM_SIZE
@@ -89,10 +90,11 @@ def check_memory(network, n_slots, batch_size, X):
     available = available_memory()
     if available is None or needed <= available:
         return
+    # As a decimal number: a float ends at 1e308, units of two layers multiply.
     sizes = [network.n_features, *(layer.n_out for layer in network.layers)]
     raise MemoryError(
         f"Training a network with layers of {sizes} units in {network.dtype} needs "
-        f"{needed / 2**30:.3g} GiB ({network.n_parameters} parameters), got "
+        f"{Decimal(needed) / 2**30:.3g} GiB ({network.n_parameters} parameters), got "
         f"{available / 2**30:.3g} GiB of available memory. Use smaller "
         "hidden_layer_sizes, fewer features, a smaller batch_size or "
         "dtype='float32'."

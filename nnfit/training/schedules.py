@@ -13,6 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from nnfit.arithmetic import arithmetic_of_caller
+
 
 @dataclass(frozen=True)
 class Schedule:
@@ -309,7 +311,8 @@ def _changes(schedule):
 
 def _call(name, function, progress, largest):
     """Factors from a function of the user's, one call for each progress."""
-    values = [function(t) for t in progress.tolist()]
+    with arithmetic_of_caller():
+        values = [function(t) for t in progress.tolist()]
     try:
         factors = np.array(values)
     except ValueError:  # of different lengths

@@ -6,21 +6,22 @@ that is compiled; processes, joblib's usual workers, share neither.
 """
 
 import contextvars
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import joblib
 from joblib.parallel import ParallelBackendBase, get_active_backend
 
 from nnfit.interruption import Abandoned, Interruption, interrupted_by
-from nnfit.training.threads import free_processors
+from nnfit.training.pools import Pool, can_start_threads
+from nnfit.training.threads import free_processors, threads_of
 
 
 @contextmanager
 def side_by_side(at_once=None):
     """Let the next ``joblib.Parallel`` of this thread work on threads.
 
-    Only the next: what it runs, and what comes after it, finds joblib as it was.
+    Only the next: what it runs, and what comes after it, finds joblib as it was. Where
+    no thread can be started, it works on this one.
 
     Parameters
     ----------
@@ -28,6 +29,10 @@ def side_by_side(at_once=None):
         Number of threads if neither the ``Parallel`` nor a ``joblib.parallel_config``
         around it says how many; None for the processors that are free.
     """
+    if not can_start_threads():
+        with joblib.parallel_config(backend="sequential"):
+            yield
+        return
     backend = _Threads()
     backend.default_n_jobs = get_active_backend()[1] or at_once or free_processors()
     config = joblib.parallel_config(backend=backend)
@@ -57,7 +62,7 @@ class _Threads(ParallelBackendBase):
         There Ctrl-C would end a fit that keeps what it has learnt, and the search
         would go on. The pool has as many threads as were asked for.
         """
-        return max(2, _n_threads(n_jobs))
+        return max(2, threads_of(n_jobs))
 
     def configure(self, n_jobs=1, parallel=None, **options):
         """Start of the one ``Parallel``."""
@@ -66,7 +71,7 @@ class _Threads(ParallelBackendBase):
         # With what belongs to the search, such as np.errstate; a fit is submitted
         # by the thread that has ended another one.
         self._context = contextvars.copy_context()
-        self._pool = ThreadPoolExecutor(_n_threads(n_jobs), "nnfit-search")
+        self._pool = Pool(threads_of(n_jobs), "nnfit-search")
         return super().configure(n_jobs, parallel)
 
     def submit(self, func, callback=None):
@@ -101,9 +106,3 @@ class _Threads(ParallelBackendBase):
         self._pool.shutdown(cancel_futures=True)
 
     terminate = abort_everything
-
-
-def _n_threads(n_jobs):
-    if n_jobs == 0:
-        raise ValueError("n_jobs == 0 has no meaning; 1 stands for a single thread.")
-    return n_jobs if n_jobs > 0 else max(1, joblib.cpu_count() + 1 + n_jobs)

@@ -9,10 +9,13 @@ import multiprocessing
 import os
 import sys
 import threading
+import warnings
 from contextlib import contextmanager
 
 import joblib
 from joblib.parallel import get_active_backend
+
+from nnfit.interruption import held
 
 #: Multiplications and additions between two barriers for each thread: with fewer,
 #: some 20 microseconds, threads exchange weights and activations longer than they
@@ -20,6 +23,9 @@ from joblib.parallel import get_active_backend
 STEP_OPERATIONS = 1e6
 #: Of a whole fit or prediction for which starting threads pays, some 10 milliseconds.
 ALL_OPERATIONS = 5e8
+#: Threads of a fit at most, if there are not more processors. To start 20,000 takes 46
+#: seconds, and each has a stack.
+MOST_THREADS = 256
 #: Environment variables that limit the threads of a process: what users and the
 #: workers of joblib set already for BLAS and for numba.
 LIMITS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -55,23 +61,48 @@ def reserve_threads(n_jobs, step, total):
     ------
     n_threads : int
     """
-    global _taken
     if n_jobs is not None:
-        yield n_jobs if n_jobs > 0 else max(1, joblib.cpu_count() + 1 + n_jobs)
+        yield threads_of(n_jobs)
         return
-    n_threads, processors = 1, 1
+    wanted = 1
     if step >= 2 * STEP_OPERATIONS and total >= ALL_OPERATIONS:
-        processors = usable_processors()
-    with _lock:
-        if processors > 1:
-            wanted = min(processors, int(step / STEP_OPERATIONS))
-            n_threads = max(1, min(wanted, processors - _taken))
-        _taken += n_threads
-    try:
-        yield n_threads
-    finally:
+        wanted = min(usable_processors(), int(step / STEP_OPERATIONS))
+    n_threads = 1
+
+    def take():
+        global _taken
+        nonlocal n_threads
+        with _lock:
+            if wanted > 1:
+                n_threads = max(1, min(wanted, usable_processors() - _taken))
+            _taken += n_threads
+        return n_threads
+
+    def give():
+        global _taken
         with _lock:
             _taken -= n_threads
+
+    with held(take, give):
+        yield n_threads
+
+
+def threads_of(n_jobs):
+    """Number of threads that `n_jobs` stands for, as joblib counts."""
+    if n_jobs == 0:
+        raise ValueError("n_jobs == 0 has no meaning; 1 stands for a single thread.")
+    processors = joblib.cpu_count()
+    if n_jobs < 0:
+        return max(1, processors + 1 + n_jobs)
+    most = max(MOST_THREADS, processors)
+    if n_jobs > most:
+        warnings.warn(
+            f"n_jobs must be the number of threads, got {n_jobs}; {most} are used. "
+            f"More than the {processors} processors make nothing faster: n_jobs=None "
+            "takes those that are free.",
+            stacklevel=2,
+        )
+    return min(n_jobs, most)
 
 
 def free_processors():

@@ -35,6 +35,7 @@ class CUdevice_attribute(IntEnum):
     CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76
+    CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH = 95
 
 
 class CUstream_flags(IntEnum):
@@ -178,6 +179,7 @@ class EmulatedDriver:
         major, minor = device.compute_capability
         return {
             of.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT: device.multiprocessors,
+            of.CU_DEVICE_ATTRIBUTE_COOPERATIVE_LAUNCH: device.cooperative,
             of.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR: major,
             of.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR: minor,
         }[attribute]

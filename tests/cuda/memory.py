@@ -42,7 +42,14 @@ class EmulatedDevice:
     total_memory : int
     multiprocessors : int
     compute_capability : tuple of int
+
+    Attributes
+    ----------
+    cooperative : bool
+        Whether blocks of a launch can wait for one another.
     """
+
+    cooperative = True
 
     def __init__(self, memory, total_memory, multiprocessors, compute_capability):
         self.arena = np.zeros(memory, np.uint8)  # untouched pages take no memory

@@ -5,6 +5,8 @@ them it is. What code is in a kernel at all is tested with kernels.
 """
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from nnfit.cuda.kernels.functions import (
     make_optimizer,
 )
 from nnfit.cuda.kernels.pointers import offset
-from nnfit.cuda.kernels.threads import make_memory
+from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.modules import Kernels
 from nnfit.engine_settings import Features
 from nnfit.functions.activations import ACTIVATIONS
@@ -65,6 +67,48 @@ def portable(builder, arguments):
     """
     image = modules.compile_module(builder, arguments, (7, 6))
     return modules.split_image(image)[2]
+
+
+def test_kernels_compile_where_numpy_lacks_a_name(tmp_path):
+    """In a process of its own, for numba-cuda looks names up once."""
+    code = """
+import numpy as np
+if hasattr(np, "row_stack"):
+    del np.row_stack
+from nnfit.cuda import modules
+image = modules.compile_module("tests.cuda.kernels:axpy", ("float32",), (8, 0))
+print(len(image), hasattr(np, "row_stack"))
+"""
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    size, is_there = out.split()
+    assert int(size) > 1000
+    assert is_there == "False"
+
+
+def barrier_alone(cuda):
+    """A kernel whose blocks wait for each other once."""
+    threads = make_threads(cuda, 32)
+    barrier = threads.barrier
+
+    def wait(floats, doubles, longs, ints, count, n_blocks):
+        barrier(longs, count, n_blocks)
+
+    return Kernels("float32", {"wait": (wait, 2)})
+
+
+def test_a_barrier_asks_by_adding():
+    """A sum of 1 to arrive, sums of 0 to look who has: one before the loop, one in it.
+
+    As a plain load, which an optimiser may make of the latter, it could look at an old
+    value for ever.
+    """
+    ptx = portable("tests.cuda.test_compilation:barrier_alone", ()).decode()
+    sums = re.findall(r"\batom\.global\.add\.u64\s+\S+ \[\S+\], (\d+);", ptx)
+    assert sorted(sums) == ["0", "0", "1"]
+    assert len(re.findall(r"\bmembar\.gl;", ptx)) == 2
+    assert not re.findall(r"\bld\.(?!param)", ptx)
 
 
 def assemble(ptx, capability):

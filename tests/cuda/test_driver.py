@@ -218,8 +218,12 @@ def test_error_of_the_driver(emulated_gpu, stream):
         stream.synchronize()
     assert str(caught.value) == (
         "cuStreamSynchronize failed with CUDA_ERROR_ILLEGAL_ADDRESS: as the emulator "
-        "was told to."
+        "was told to. CUDA cannot be used any more in this process: restart it (in a "
+        "notebook, its kernel), or train with device='cpu'."
     )
+    emulated_gpu.failures["cuStreamSynchronize"] = CUresult.CUDA_ERROR_INVALID_VALUE
+    with pytest.raises(CudaError, match=r"told to\.$"):
+        stream.synchronize()
 
 
 def test_out_of_memory_of_another_call(emulated_gpu, stream):

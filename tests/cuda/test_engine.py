@@ -8,6 +8,7 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnfit import population
 from nnfit.cpu import engine as cpu
 from nnfit.cuda import engine as cuda
 from nnfit.functions.activations import ACTIVATIONS
@@ -18,6 +19,7 @@ from nnfit.functions.stopping import CONVERGED, DIVERGED
 from nnfit.network import Network, Weights
 from tests import numpy_engine
 from tests.cuda import tiles
+from tests.cuda.memory import CUresult
 from tests.engines import (
     TIGHT,
     assert_other_states_are_refused,
@@ -311,6 +313,62 @@ def test_number_of_blocks_may_change_from_launch_to_launch():
         np.testing.assert_array_equal(one.flat, alone.flat)
 
 
+def test_a_call_counts_the_blocks_that_a_network_gets(monkeypatch):
+    """Of four, each gets one, on which a batch takes longer than on three."""
+    monkeypatch.setattr(cuda, "_launch_networks", lambda engines, addresses: None)
+    network = make_network((5, 40, 40, 3), "tanh", "softmax")
+    data = make_data(network, 24)
+    with tiles.small_gpu(1, 3, multiprocessors=4):
+        engines = [make_engine(cuda, network, data, batch_size=24) for _ in range(4)]
+
+        def batches(together):
+            for each in together:
+                each._slowness = 1.0  # as estimated
+                each.begin(10_000)
+            cuda.run_together(together)
+            return [
+                int(each._tables.space.get("ints")[cuda.at.MAX_BATCHES])
+                for each in together
+            ]
+
+        (alone,), shared = batches(engines[:1]), batches(engines)
+        estimate = engines[0]._estimate
+        assert len(set(shared)) == 1
+        assert shared[0] == pytest.approx(alone * estimate(3) / estimate(1), rel=0.1)
+        engines[0]._used = 1
+        engines[0]._seconds = 100 * cuda.CALL_SECONDS  # it took longer than that
+        engines[0].finish()
+        engines[0].begin(10_000)
+        assert engines[0]._tables.ints[cuda.at.MAX_BATCHES] == 1
+
+
+def test_a_call_that_must_be_whole_is_not_shortened():
+    network = make_network((5, 9, 3), "tanh", "softmax")
+    data = make_data(network, 240)
+    with tiles.small_gpu(4, 3, multiprocessors=4):
+        engine = make_engine(cuda, network, data, None, batch_size=24)
+        engine._slowness = 1e9
+        expected = engine.loss_and_gradient(engine.flat)
+        other = make_engine(cuda, network, data, None, batch_size=24)
+        found = other.loss_and_gradient(other.flat)
+    np.testing.assert_array_equal(expected[1], found[1])
+
+
+def test_blocks_that_cannot_wait_for_one_another():
+    """One block trains each network, with the bits of several."""
+    network = make_network((5, 9, 7, 3), "tanh", "softmax")
+    data, flats = make_data(network, 24), []
+    for cooperative in (True, False):
+        with tiles.small_gpu(4, 3, multiprocessors=4) as gpu:
+            gpu.devices[0].cooperative = cooperative
+            engine = make_engine(cuda, network, data, batch_size=24)
+            train(engine, 3)
+            flats.append(engine.flat)
+            launches = {launch[1::3] for launch in gpu.launches if launch[0] == "train"}
+        assert launches == {(3, True) if cooperative else (1, False)}
+    np.testing.assert_array_equal(*flats)
+
+
 # -------------------------------------------------------- agreement with the CPU
 
 
@@ -451,6 +509,32 @@ def test_a_closed_engine_leaves_no_memory(small_gpu):
     engine.close()
     gc.collect()
     assert small_gpu.devices[0].allocated == 0
+
+
+def test_calls_reuse_what_they_need(small_gpu):
+    """The driver frees memory when the whole device is idle."""
+    network = make_network((6, 9, 1), "tanh")
+    engine = make_engine(cuda, network, make_data(network, 30))
+    engine.keep_batch_losses = True
+    engine.train(1)
+    del small_gpu.calls[:]
+    for epoch in range(2, 6):
+        engine.train(epoch)
+    assert "cuMemAlloc" not in small_gpu.calls
+    assert "cuMemFree" not in small_gpu.calls
+
+
+def test_a_closed_engine_is_awaited_by_nobody(small_gpu):
+    """Also where the device has failed."""
+    network = make_network((6, 9, 1), "tanh")
+    with population.population():
+        engine = make_engine(cuda, network, make_data(network, 30))
+        member = engine._member
+        small_gpu.failures["cuStreamSynchronize"] = CUresult.CUDA_ERROR_ILLEGAL_ADDRESS
+        with pytest.raises(RuntimeError, match="restart it"):
+            engine.close()
+        small_gpu.failures.clear()
+        assert not member.is_awaited
 
 
 def test_a_network_too_large_for_the_device():

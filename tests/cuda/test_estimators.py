@@ -151,7 +151,7 @@ def test_weights_are_kept_when_training_is_interrupted(monkeypatch):
         return curves
 
     monkeypatch.setattr(engine.Engine, "finish", interrupt)
-    monkeypatch.setattr(engine.Engine, "_batches_in", lambda self, seconds: 3)
+    monkeypatch.setattr(engine.Engine, "_batches_in", lambda self, seconds, n_blocks: 3)
     model = MLPClassifier(**COMMON | {"max_iter": 50}, device="cuda")
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X, Y)

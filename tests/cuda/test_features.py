@@ -110,7 +110,7 @@ def test_no_feature_depends_on_the_number_of_blocks(name):
 @in_turn(name=BY_KERNEL_OR_SLOW, launches=[False, True])
 def test_short_calls_train_as_long_ones(name, launches):
     def shorten(engine):
-        engine._batches_in = lambda seconds: 2
+        engine._batches_in = lambda seconds, n_blocks: 2
 
     with tiles.small_gpu(launches=launches):
         long, short = (bits_of(name, epochs=4, prepare=p) for p in (None, shorten))
@@ -119,7 +119,7 @@ def test_short_calls_train_as_long_ones(name, launches):
 
 def test_losses_do_not_depend_on_where_calls_begin():
     def shorten(engine):
-        engine._batches_in = lambda seconds: 1
+        engine._batches_in = lambda seconds, n_blocks: 1
 
     network = make_network((17, 30, 3), loss="softmax")
     data = make_data(network, 12)

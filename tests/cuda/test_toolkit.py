@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 from nnfit.cuda import toolkit
@@ -55,12 +56,26 @@ def test_compiler_that_is_not_installed(monkeypatch):
         toolkit.compiler()
 
 
-def test_package_that_cannot_be_imported(monkeypatch, emulated_gpu):
-    monkeypatch.setitem(sys.modules, "cuda.bindings.driver", None)
-    problem = toolkit.problem()
+def test_package_that_cannot_be_imported(emulated_gpu):
+    # Undone before the emulated driver goes, or it would be put back after.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "cuda.bindings.driver", None)
+        problem = toolkit.problem()
+        assert toolkit.device_count() == 0
     assert "the module cuda.bindings.driver, which cannot be imported" in problem
     assert 'pip install "nnfit[cuda]"' in problem
-    assert toolkit.device_count() == 0
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_a_name_that_numpy_may_not_have(monkeypatch, is_there):
+    """numba-cuda 0.30 looks it up; NumPy 2.5 has it no more."""
+    name = toolkit._FORMER_NAME
+    monkeypatch.setattr(np, name, np.vstack, raising=False)
+    if not is_there:
+        monkeypatch.delattr(np, name)
+    with toolkit.names_of_numpy():
+        assert getattr(np, name)(([1], [2])).tolist() == [[1], [2]]
+    assert hasattr(np, name) == is_there
 
 
 def test_no_driver(monkeypatch, emulated_gpu):

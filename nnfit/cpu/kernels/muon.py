@@ -36,9 +36,7 @@ from nnfit.cpu.kernels.memory import (
 )
 from nnfit.cpu.kernels.threads import make_team
 from nnfit.cpu.kernels.tile import make_panel_tile
-
-A, B, C = 3.4445, -4.7750, 2.0315
-ITERATIONS = 5
+from nnfit.functions.muon import ITERATIONS, A, B, C
 
 #: What `share` computes.
 GRAM, GRAM_AND_SELF, PRODUCT_AND_SELF = range(3)

@@ -88,7 +88,8 @@ def make_progress(dtype):
                 weight_sum += weight
                 squares += weight * weight
         floats[at.WEIGHT_SUM] = weight_sum
-        floats[at.WEIGHT_SPREAD] = 1.0 - squares / (weight_sum * weight_sum)
+        square = weight_sum * weight_sum  # 0 where weights are too small
+        floats[at.WEIGHT_SPREAD] = 1.0 - squares / square if square > 0.0 else 0.0
         if table[at.AUGMENTATION] != 0:
             as_doubles(table[at.AUGMENTATION])[at.BATCH_WEIGHT_SUM] = weight_sum
 

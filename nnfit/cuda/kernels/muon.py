@@ -15,9 +15,9 @@ from collections import namedtuple
 
 import numpy as np
 
-from nnfit.cpu.kernels.muon import ITERATIONS, A, B, C
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.products import make_product
+from nnfit.functions.muon import ITERATIONS, A, B, C
 
 Muon = namedtuple("Muon", "look_ahead orient gram square multiply update")
 Goal = namedtuple("Goal", "start goal n factor")

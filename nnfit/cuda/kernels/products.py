@@ -9,7 +9,6 @@ bias, activation, dropout or the optimizer's update cost no pass of their own.
 from typing import NamedTuple
 
 import numpy as np
-from numba.core import types as nb
 
 #: Steps of a slice's sum that are written out one after the other; a loop over more
 #: would cost more in its counting than in its sums.
@@ -81,9 +80,12 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
         For device code; called by all threads of a block. Addresses `a` and `b`, the
         first `row` and `column` of the tile, and what `store` gets.
     """
+    # Here, for whoever needs no more than the size of a tile.
+    from numba.core import types as nb
+
     tile, dtype = kind.tile, kind.dtype
     zero = np.dtype(dtype).type(0.0)
-    number_type = getattr(nb, dtype)
+    number_type, int64 = getattr(nb, dtype), nb.int64
     rectangle = (tile.thread_rows, tile.thread_columns)
     rows_each, columns_each = rectangle
     n_done, across = rows_each * columns_each, tile.columns // columns_each
@@ -121,8 +123,8 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
         slice_a, slice_b = m.a, m.b
         sums = cuda.local.array(rectangle, number_type)
         of_columns = cuda.local.array(own_columns, number_type)
-        from_a = cuda.local.array(loads_a, nb.int64)
-        from_b = cuda.local.array(loads_b, nb.int64)
+        from_a = cuda.local.array(loads_a, int64)
+        from_b = cuda.local.array(loads_b, int64)
         ahead_a = cuda.local.array(loads_a, number_type)
         ahead_b = cuda.local.array(loads_b, number_type)
         t = number()
