@@ -143,7 +143,8 @@ def _check_precision(estimator, optimizer):
     dtype = estimator._compute_dtype()
     for name in (*COMPUTED, *LIMITS, *of_solver, *of_loss):
         value = getattr(estimator, name, None)
-        if not isinstance(value, Real) or value == 0:
+        # Any type holds the numbers between, which most are.
+        if not isinstance(value, Real) or value == 0 or 1e-30 < abs(value) < 1e30:
             continue
         number = np.dtype(dtype).type(value)
         vanishes = number == 0 and POSITIVE[0] in estimator._parameter_constraints[name]

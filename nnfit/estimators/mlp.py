@@ -15,7 +15,7 @@ from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
-from nnfit.estimators.overflow import Overflow, finite_outputs
+from nnfit.estimators.overflow import check_last_step, finite_outputs
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.uncertainty import networks
@@ -34,12 +34,9 @@ from nnfit.network import Weights, fitted, initial_weights
 from nnfit.network.description import check_arrays
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
-from nnfit.training.loop import divergence_message, train
+from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
 from nnfit.training.threads import operations_per_row
-
-#: No weight of a network that has learnt is as large; others are worth a closer look.
-LARGE_WEIGHT = 1e4
 
 
 def store_arguments(estimator, arguments):
@@ -386,22 +383,7 @@ class BaseMLP(BaseEstimator, ABC):
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
         self.coefs_, self.intercepts_, self.norms_ = weights
-        self._check_last_step(X, settings.engine)
-
-    def _check_last_step(self, X, settings):
-        """Refuse weights that are finite and too large for the training rows.
-
-        Training notices in the forward pass of a step what the step before has done.
-        """
-        arrays = (*self.coefs_, *self.intercepts_)
-        # Without absolute values, which would be another copy of the largest array.
-        if all(-LARGE_WEIGHT < a.min() and a.max() < LARGE_WEIGHT for a in arrays):
-            return
-        try:
-            self._outputs(self, X, True)
-        except Overflow as error:
-            message = divergence_message(settings, self.solver != "lbfgs")
-            raise ValueError(message) from error
+        check_last_step(self, X, settings.engine)
 
     # Predicting --------------------------------------------------------------
 
