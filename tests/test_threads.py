@@ -1,8 +1,11 @@
 """Threads: equal bits for any number, also under load and where some leave."""
 
+import subprocess
+import sys
 import threading
 import warnings
 
+import joblib
 import numpy as np
 import pytest
 import scipy.sparse
