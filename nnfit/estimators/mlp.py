@@ -18,6 +18,11 @@ from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.overflow import check_last_step, finite_outputs
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
+from nnfit.estimators.standardising import (
+    of_all_features,
+    standardised,
+    training_rows,
+)
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
@@ -27,7 +32,11 @@ from nnfit.estimators.validation import (
     check_X_y,
     hidden_sizes,
 )
-from nnfit.estimators.watching import given_validation, split_validation
+from nnfit.estimators.watching import (
+    check_alike,
+    given_validation,
+    split_validation,
+)
 from nnfit.estimators.weights import dividing_weight
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Weights, fitted, initial_weights
@@ -173,7 +182,15 @@ class BaseMLP(BaseEstimator, ABC):
         return self
 
     def _train(
-        self, X, y, sample_weight, given, incremental, classes=None, groups=None
+        self,
+        X,
+        y,
+        sample_weight,
+        given,
+        incremental,
+        classes=None,
+        groups=None,
+        features=None,
     ):
         is_given = any(item is not None for item in given)
         if self.early_stopping and incremental and not is_given:
@@ -187,12 +204,16 @@ class BaseMLP(BaseEstimator, ABC):
         warn_of_unused(self, is_given or splits)
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
+        as_given = X
         X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
         sample_weight = check_weights(sample_weight, X)
         groups = check_groups(groups, X)
         if incremental and self.early_stopping and getattr(self, "stopped_", False):
             self.n_iter_ = 0
             return
+        if first_pass:
+            resuming.forget(self)
+        X = training_rows(self, as_given, X, first_pass, features)
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
@@ -205,14 +226,14 @@ class BaseMLP(BaseEstimator, ABC):
         data_driven = first_pass and self.initialization == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass)
-        if first_pass:
-            resuming.forget(self)
         self._set_structure(network)
         vars(self).setdefault("t_", 0)
 
         rows, validation = None, None
         if is_given:
-            validation = given_validation(self, given, dtype, target.shape[1])
+            validation = given_validation(self, given, (X, target), features is None)
+            if first_pass:
+                check_alike(X, validation.X)
         elif splits:
             data = (X, y, target, sample_weight, loss_weight)
             rows, validation = split_validation(self, data, groups, random_state)
@@ -252,7 +273,9 @@ class BaseMLP(BaseEstimator, ABC):
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
-        self._fitted = fitted.describe(self, network.loss, network.loss_parameters)
+        described = fitted.describe(self, network.loss, network.loss_parameters)
+        kept = vars(self).get("_fitted", {})
+        self._fitted = {**kept, **described, "dtype": network.dtype}
         self.n_features_in_ = network.n_features
         self.n_outputs_ = network.n_outputs
         self.n_layers_ = len(network.layers) + 1
@@ -280,6 +303,10 @@ class BaseMLP(BaseEstimator, ABC):
         """What was fitted; of weights that were set by hand the parameters tell."""
         kept = vars(self).get("_fitted")
         return fitted.describe(self, *self._loss_row()) if kept is None else kept
+
+    def _standard(self, name):
+        """What "features" or "targets" are standardised by, or None."""
+        return vars(self).get("_fitted", {}).get(name)
 
     @property
     def _link(self):
@@ -325,11 +352,19 @@ class BaseMLP(BaseEstimator, ABC):
             )
 
     def _weights(self):
-        return Weights(
+        """Those of the network, whose outputs have a unit and a zero of their own."""
+        weights = Weights(
             list(map(np.asarray, self.coefs_)),
             list(map(np.asarray, self.intercepts_)),
             list(map(np.asarray, getattr(self, "norms_", ()))),
         )
+        targets = self._standard("targets")
+        return fitted.without_units(weights, targets, self._standard("dtype"))
+
+    def _set_weights(self, weights):
+        """Set the attributes that `_weights` reads."""
+        weights = fitted.in_units(weights, self._standard("targets"))
+        self.coefs_, self.intercepts_, self.norms_ = weights
 
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
@@ -356,7 +391,7 @@ class BaseMLP(BaseEstimator, ABC):
         engine.configure(settings.engine)
         if self.solver == "lbfgs":
             loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
-            weights = engine.get_weights()
+            self._set_weights(engine.get_weights())
         else:
             record.watch(settings.early_stopping)
             best_score = record.best_validation_score
@@ -375,24 +410,34 @@ class BaseMLP(BaseEstimator, ABC):
             self.best_validation_score_ = record.best_validation_score
             self.t_ += record.n_iter * n_rows
             n_batches = record.n_iter * -(-n_rows // settings.engine.batch_size)
-            resuming.remember(
-                self, engine, settings, record, n_batches, weights, restored
-            )
+            self._set_weights(weights)
+            resuming.remember(self, engine, settings, record, n_batches, restored)
         self.loss_ = loss
         self.n_iter_ = record.n_iter
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
-        self.coefs_, self.intercepts_, self.norms_ = weights
         check_last_step(self, X, settings.engine)
+
+    @property
+    def feature_shifts_(self):
+        """What is subtracted from every feature."""
+        return of_all_features(self, "shift", 0.0)
+
+    @property
+    def feature_scales_(self):
+        """What every feature is divided by after that."""
+        return of_all_features(self, "scale", 1.0)
 
     # Predicting --------------------------------------------------------------
 
     def _check_rows(self, X):
         """Rows to predict, as the engine takes them."""
         by_hand.check_fitted(self)
-        dtype = getattr(networks(self)[0].coefs_[0], "dtype", None)
-        is_single = dtype == np.float32
-        return check_X(self, X, "float32" if is_single else "float64")
+        weights = networks(self)[0]._weights()
+        arrays = (*weights.coefs, *weights.intercepts)
+        is_single = all(array.dtype == np.float32 for array in arrays)
+        checked = check_X(self, X, "float32" if is_single else "float64")
+        return standardised(self._standard("features"), X, checked)
 
     def _outputs(self, whole, X, raw, dropout=None):
         """Outputs of a single network.
@@ -423,7 +468,8 @@ class BaseMLP(BaseEstimator, ABC):
         def compute(X, raw):
             return self._compute(whole, X, raw, dropout)
 
-        return finite_outputs(compute, X, raw)
+        outputs = finite_outputs(compute, X, raw)
+        return fitted.outputs_in_units(outputs, self._standard("targets"))
 
     def _compute(self, whole, X, raw, dropout):
         """Outputs in the arithmetic of the type of `X`, see `_outputs`."""

@@ -70,7 +70,8 @@ def check_last_step(estimator, X, settings):
     ValueError
         As of weights that are not finite.
     """
-    arrays = (*estimator.coefs_, *estimator.intercepts_)
+    weights = estimator._weights()
+    arrays = (*weights.coefs, *weights.intercepts)
     # Without absolute values, which would be another copy of the largest array.
     if all(-LARGE_WEIGHT < a.min() and a.max() < LARGE_WEIGHT for a in arrays):
         return

@@ -24,6 +24,9 @@ NUMBERS = (Number, np.bool_)
 #: Of weights. Squares of it and of its inverse are finite, and penalties over it.
 LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+#: While data are checked: a value too large for the dtype becomes inf, which the check
+#: then reports, and sums of finite values may become inf, or NaN by two of them.
+UNCHECKED = {"over": "ignore", "invalid": "ignore"}
 
 
 def check_X(estimator, X, dtype):
@@ -32,8 +35,7 @@ def check_X(estimator, X, dtype):
     if checked is not None:
         return checked
     check_structure(X, "X")
-    # A value too large for the dtype becomes inf, which the check then reports.
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X = validate_data(
             estimator, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
         )
@@ -54,7 +56,7 @@ def _plain_rows(estimator, X, dtype):
         or hasattr(estimator, "feature_names_in_")  # it warns that X has none
     ):
         return None
-    with np.errstate(over="ignore"):  # values too large for the dtype become inf
+    with np.errstate(**UNCHECKED):
         X = plain(X, dtype)
     return X if _has_finite_sum(X) else None
 
@@ -70,7 +72,7 @@ def _is_plain_target(y, X):
 
 def _has_finite_sum(array):
     """True if all is finite; an overflow, or what is not, needs a closer look."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(**UNCHECKED):
         return math.isfinite(array.sum())
 
 
@@ -83,7 +85,7 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X, y = validate_data(
             estimator,
             X,
@@ -107,7 +109,7 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X_val = check_array(
             X_val,
             accept_sparse="csr",
@@ -179,11 +181,17 @@ def check_y_range(y, loss):
         )
 
 
-def cast_target(y, dtype):
-    """Numeric targets as columns of the compute dtype, finite in it."""
-    with np.errstate(over="ignore"):
-        y = plain(y.reshape(len(y), -1), dtype)
-    assert_all_finite(y, input_name="y")
+def cast_target(y, dtype, targets=None):
+    """Numeric targets as columns of the compute dtype, finite in it.
+
+    Shifted and scaled before, if `targets` says so, see `find_targets`.
+    """
+    y = y.reshape(len(y), -1)
+    if targets is not None:
+        y = (y - targets["shift"]) / targets["scale"]
+    with np.errstate(**UNCHECKED):
+        y = plain(y, dtype)
+        assert_all_finite(y, input_name="y")
     return y
 
 
