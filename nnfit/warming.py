@@ -6,6 +6,7 @@ import time
 import joblib
 
 from nnfit import compiling
+from nnfit.cache.folder import cache_folder
 from nnfit.cpu import kernels
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
@@ -77,7 +78,7 @@ def warmup(dtype=None, device="cpu", *, estimator=None, compute_capability=None)
         count, work = _work_for_gpu(estimator, dtype, capability)
     _compile_all(work)
     print(
-        f"{count} kernels in {compiling.cache_folder()}, {len(work)} of them "
+        f"{count} kernels in {cache_folder()}, {len(work)} of them "
         f"compiled in {time.perf_counter() - start:.1f} s"
     )
 

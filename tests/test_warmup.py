@@ -16,6 +16,7 @@ import scipy.sparse
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor, compiling, information, warming
 from nnfit.__main__ import main
+from nnfit.cache.folder import Folder, cache_folder
 from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
@@ -238,7 +239,7 @@ def test_commands_without_a_folder(command, impossible, capsys):
 
 @posix
 def test_warmup_says_why_a_folder_is_not_trusted(cache, capsys):
-    compiling.cache_folder().chmod(0o770)
+    cache_folder().chmod(0o770)
     assert main(["warmup"]) == 1
     assert "other users may write to it" in capsys.readouterr().err
 
@@ -249,7 +250,8 @@ def test_warmup_needs_a_folder_that_can_be_written(cache, monkeypatch, capsys):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(compiling.tempfile, "TemporaryFile", refuse)
+    cache_folder()
+    monkeypatch.setattr(Folder, "remove", refuse)
     monkeypatch.setattr(warming, "_compile_all", None)
     assert main(["warmup"]) == 1
     err = capsys.readouterr().err
@@ -260,7 +262,7 @@ def test_a_full_warmup_needs_no_folder_that_can_be_written(
     cache, compiled, monkeypatch
 ):
     nnfit.warmup("float32")
-    monkeypatch.setattr(compiling.tempfile, "TemporaryFile", None)
+    monkeypatch.setattr(Folder, "check_writable", None)
     nnfit.warmup("float32")
 
 
@@ -268,7 +270,7 @@ def test_warmup_reports_a_disk_that_fills_up(cache, compiled, monkeypatch, capsy
     def refuse(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compiling.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Folder, "write", refuse)
     assert main(["warmup"]) == 1
     assert "No space left on device" in capsys.readouterr().err
 
