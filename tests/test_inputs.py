@@ -172,7 +172,8 @@ def test_compute_dtype(solver, dtype):
         model.fit(X.astype(given), Y.astype(given))
         assert {array.dtype.name for array in model.coefs_} == {expected}
         assert {array.dtype.name for array in model.intercepts_} == {expected}
-        assert model.predict(X.astype(given)).dtype == expected
+        outputs = model.predict(X.astype(given)).dtype
+        assert outputs == np.result_type(given, np.dtype(expected))
 
 
 @pytest.mark.emulated

@@ -92,8 +92,11 @@ def test_a_new_row_is_warmed(kind, registry, monkeypatch):
     row = next(iter(registry.values()))
     before = warming.builtin_kernels(["float32"])
     monkeypatch.setitem(registry, "new", row if kind == "link" else replace(row))
-    (new,) = set(warming.builtin_kernels(["float32"])) - set(before)
-    assert new == (f"nnfit.cpu.kernels.elementwise:{kind}", "new", "float32")
+    new = set(warming.builtin_kernels(["float32"])) - set(before)
+    # Links of both types: a network of float32 predicts float64 too.
+    dtypes = warming.DTYPES if kind == "link" else ["float32"]
+    builder = f"nnfit.cpu.kernels.elementwise:{kind}"
+    assert new == {(builder, "new", dtype) for dtype in dtypes}
 
 
 #: What each needs a kernel for that no other fit loads.
@@ -131,6 +134,7 @@ def test_warmup_has_what_estimators_load(monkeypatch):
         warnings.simplefilter("ignore")
         for dtype in warming.DTYPES:
             settings["dtype"] = dtype
+            X, sparse = X.astype(dtype), sparse.astype(dtype)
             for name in ACTIVATIONS:
                 MLPRegressor(activation=name, **settings).fit(X, y).predict(X)
             for name in losses:

@@ -89,6 +89,8 @@ def is_on(value):
     """Whether a parameter, or one number in it, is neither None nor 0."""
     if value is None or isinstance(value, str) or callable(value):
         return value is not None
+    if isinstance(value, Real):
+        return value != 0
     return bool(np.any(np.asarray(value, dtype=object) != 0))
 
 
@@ -143,7 +145,8 @@ def _check_precision(estimator, optimizer):
     dtype = estimator._compute_dtype()
     for name in (*COMPUTED, *LIMITS, *of_solver, *of_loss):
         value = getattr(estimator, name, None)
-        if not isinstance(value, Real) or value == 0:
+        # Any type holds the numbers between, which most are.
+        if not isinstance(value, Real) or value == 0 or 1e-30 < abs(value) < 1e30:
             continue
         number = np.dtype(dtype).type(value)
         vanishes = number == 0 and POSITIVE[0] in estimator._parameter_constraints[name]

@@ -20,6 +20,7 @@ from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
@@ -35,7 +36,7 @@ from nnfit.population import population
 from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
 from nnfit.training.pools import Pool, can_start_threads
-from nnfit.training.threads import STEP_OPERATIONS, operations_per_row
+from nnfit.training.threads import STEP_OPERATIONS
 
 
 def train_members(

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+from nnfit.training.loop import divergence_message
+
+#: No weight of a network that has learnt is as large; others are worth a closer look.
+LARGE_WEIGHT = 1e4
+
 
 class Overflow(ValueError):
     """Outputs of a network that no type holds."""
@@ -46,6 +51,35 @@ def finite_outputs(compute, X, raw):
         exact = compute(wide, False)
     outputs[overflow] = saturated(exact[overflow], outputs.dtype)
     return outputs
+
+
+def check_last_step(estimator, X, settings):
+    """Refuse weights that are finite and too large for the training rows.
+
+    Training notices in the forward pass of a step what the step before has done.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Just trained, a single network.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    settings : EngineSettings
+
+    Raises
+    ------
+    ValueError
+        As of weights that are not finite.
+    """
+    weights = estimator._weights()
+    arrays = (*weights.coefs, *weights.intercepts)
+    # Without absolute values, which would be another copy of the largest array.
+    if all(-LARGE_WEIGHT < a.min() and a.max() < LARGE_WEIGHT for a in arrays):
+        return
+    try:
+        estimator._outputs(estimator, X, True)
+    except Overflow as error:
+        message = divergence_message(settings, estimator.solver != "lbfgs")
+        raise ValueError(message) from error
 
 
 def saturated(values, dtype):

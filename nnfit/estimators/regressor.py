@@ -317,10 +317,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         std : ndarray, like `mean`
             Only with `return_std`.
         """
-        X = self._check_rows(X)
+        X, given = self._check_rows(X)
 
         def outputs(network, dropout):
-            columns = network._outputs(self, X, False, dropout)
+            columns = network._outputs(self, X, False, dropout, given)
             return columns[:, 0] if columns.shape[1] == 1 else columns
 
         return average(self, n_passes, return_std, outputs)

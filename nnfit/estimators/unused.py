@@ -18,14 +18,48 @@ from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.training.schedules import SCHEDULES
 
-#: Solvers of scikit-learn's that have rows.
-OF_SKLEARN = ("sgd", "sgd_nesterov", "adam")
 #: Parameters that name schedules.
 CHOICES = (
     "learning_rate",
     "weight_decay_schedule",
     "dropout_schedule",
     "momentum_schedule",
+)
+#: Parameters that no registry knows.
+OTHERS = ("scoring", "dropout_schedule", "layer_width", "taper")
+
+
+def _readers(pairs):
+    """Who reads each parameter, from pairs of a reader and a parameter."""
+    readers = {}
+    for reader, name in pairs:
+        if reader not in readers.setdefault(name, []):
+            readers[name].append(reader)
+    return readers
+
+
+_SOLVERS = _readers(
+    (row.name, name)
+    for row in OPTIMIZERS.values()
+    for name in (*row.parameters, *("weight_decay",) * row.decoupled)
+)
+OF_SOLVERS = {
+    name: readers
+    for name, readers in _SOLVERS.items()
+    if not {"sgd", "adam"} & set(readers)  # scikit-learn's
+}
+OF_LOSSES = _readers(
+    (row.option, name)
+    for row in LOSSES.values()
+    for name in row.parameters
+    if name not in SWITCHES
+)
+#: 'plateau' follows the loss and not the progress, so it is none of the registry's.
+OF_SCHEDULES = _readers(
+    [
+        ("plateau", "learning_rate_decay"),
+        *((row.name, name) for row in SCHEDULES.values() for name in row.parameters),
+    ]
 )
 
 
@@ -38,61 +72,44 @@ def warn_of_unused(estimator, has_validation):
     has_validation : bool
         Whether there are validation data, given or split off.
     """
-    needs = {
-        **_needs_of_solver(estimator),
-        **_needs_of_loss(estimator),
-        **_needs_of_schedules(estimator),
-    }
-    if not has_validation:
-        needs["scoring"] = "validation data: X_val and y_val, or early_stopping=True"
-    if estimator.n_layers is None:
-        needs |= dict.fromkeys(("layer_width", "taper"), "n_layers")
-    if not (is_on(estimator.dropout) or is_on(estimator.input_dropout)):
-        needs["dropout_schedule"] = "dropout or input_dropout"
-    for name, need in needs.items():
+    for name, default in _watched(type(estimator)).items():
         value = getattr(estimator, name)
-        if not np.array_equal(value, _defaults(type(estimator))[name]):
+        if value is default or np.array_equal(value, default):
+            continue
+        need = _need(estimator, name, has_validation)
+        if need is not None:
             warnings.warn(f"{name}={value!r} has no effect: it needs {need}.")
 
 
 @cache
-def _defaults(cls):
-    return {name: item.default for name, item in signature(cls).parameters.items()}
+def _watched(cls):
+    """Parameters of a class that may have no effect, and their defaults."""
+    names = {**OF_SOLVERS, **OF_LOSSES, **OF_SCHEDULES, **dict.fromkeys(OTHERS)}
+    defaults = {name: item.default for name, item in signature(cls).parameters.items()}
+    return {name: defaults[name] for name in names if name in defaults}
 
 
-def _needs_of_solver(estimator):
-    readers = {"weight_decay": [r.name for r in OPTIMIZERS.values() if r.decoupled]}
-    for row in OPTIMIZERS.values():
-        for name in row.parameters:
-            readers.setdefault(name, []).append(row.name)
-    return {
-        name: f"solver={listed(solvers)}, got solver={estimator.solver!r}"
-        for name, solvers in readers.items()
-        if estimator.solver not in solvers and not set(solvers) & set(OF_SKLEARN)
-    }
-
-
-def _needs_of_loss(estimator):
-    readers = {}
-    for row in LOSSES.values():
-        for name in row.parameters if row.task == estimator._task else ():
-            readers.setdefault(name, {})[row.option] = True
-    return {
-        name: f"loss={listed(losses)}, got loss={estimator.loss!r}"
-        for name, losses in readers.items()
-        if estimator.loss not in losses and name not in SWITCHES
-    }
-
-
-def _needs_of_schedules(estimator):
-    # 'plateau' follows the loss, not the progress, so it is none of the registry's.
-    readers = {"learning_rate_decay": ["plateau"]}
-    for row in SCHEDULES.values():
-        for name in row.parameters:
-            readers.setdefault(name, []).append(row.name)
-    chosen = [getattr(estimator, name) for name in CHOICES]
-    return {
-        name: f"a schedule {listed(schedules)}, such as learning_rate={schedules[0]!r}"
-        for name, schedules in readers.items()
-        if not any(choice in schedules for choice in chosen)
-    }
+def _need(estimator, name, has_validation):
+    """What a parameter needs and does not have, or None."""
+    chosen = [getattr(estimator, choice) for choice in CHOICES]
+    if name in OF_SOLVERS:
+        solvers, solver = OF_SOLVERS[name], estimator.solver
+        missing = solver not in solvers
+        need = f"solver={listed(solvers)}, got solver={solver!r}"
+    elif name in OF_LOSSES:
+        losses, loss = OF_LOSSES[name], estimator.loss
+        missing = loss not in losses
+        need = f"loss={listed(losses)}, got loss={loss!r}"
+    elif name in OF_SCHEDULES:
+        schedules = OF_SCHEDULES[name]
+        missing = not any(choice in schedules for choice in chosen)
+        need = f"a schedule {listed(schedules)}, such as learning_rate={schedules[0]!r}"
+    elif name == "scoring":
+        missing = not has_validation
+        need = "validation data: X_val and y_val, or early_stopping=True"
+    elif name == "dropout_schedule":
+        missing = not (is_on(estimator.dropout) or is_on(estimator.input_dropout))
+        need = "dropout or input_dropout"
+    else:  # layer_width, taper
+        missing, need = estimator.n_layers is None, "n_layers"
+    return need if missing else None

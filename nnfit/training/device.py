@@ -114,6 +114,13 @@ def threads_for(device, n_jobs, step, total):
     return reserve_threads(n_jobs, step, total) if device == CPU else nullcontext(1)
 
 
+def apply_link(raw, link):
+    """See `nnfit.cpu.links.apply_link`, which is imported when first needed."""
+    from nnfit.cpu.links import apply_link
+
+    apply_link(raw, link)
+
+
 def load_engine(device=CPU):
     """Load the engine of a device; it is imported when first needed.
 
