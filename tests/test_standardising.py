@@ -171,7 +171,7 @@ def test_fits_in_parts_equal_one(name):
 def test_a_new_fit_finds_a_new_shift():
     model = MLPRegressor(**COMMON).fit(X, 1e8 + SIGNAL)
     model.fit(X, SIGNAL)
-    assert model.predict(X.astype(np.float32)).dtype == np.float32
+    assert model._fitted["targets"] is None
     assert_array_equal(
         model.predict(X), MLPRegressor(**COMMON).fit(X, SIGNAL).predict(X)
     )

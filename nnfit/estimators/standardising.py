@@ -234,14 +234,12 @@ def find_targets(y, loss):
     is_known = len(y) >= FEW_ROWS
     tiny = CONSTANT * size.max() < spread.max() < TINY and is_known
     unfit = offset | tiny | ((size > LARGE) & is_known)
-    if not unfit.any():
+    if not unfit.any() or size.max() > np.finfo(np.float32).max:  # refused by float32
         return None
     if loss.power == 0:
         _check_untouched(loss, spread, size, tiny)
         return None
     shift = np.where(unfit, y.mean(axis=0, dtype=np.float64), 0.0)
-    if not np.isfinite(shift).all():
-        return None  # nor are the values in the type of any computation
     deviation = (y - shift).std(axis=0)
     scale = _size_of_one(np.sqrt(np.mean(deviation**2)), size.max(), len(y))
     return {"shift": shift, "scale": float(scale)}
