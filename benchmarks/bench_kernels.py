@@ -14,6 +14,7 @@ from llvmlite import binding as llvm
 
 from nnfit import compiling
 from nnfit.cpu import fields as at
+from nnfit.cpu import machine_code
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import Layout, aligned_zeros
 from nnfit.cpu.plans import ROW_BLOCK
@@ -87,8 +88,8 @@ def peak_kernel(dtype):
     ]
     targets.initialize_llvm()
     module = llvm.parse_assembly("\n".join(lines))
-    code = compiling._target_machine(target).emit_object(module)
-    kernel = compiling.Kernel(bytes(code), target)
+    code = machine_code.target_machine(target).emit_object(module)
+    kernel = machine_code.Kernel(bytes(code), target)
     return kernel, 2 * chains * lanes
 
 
@@ -139,7 +140,7 @@ def product_gflops(shape, dtype):
     layer[at.OUTPUT] = output.ctypes.data
 
     code = compiling.compile_object(f"{__name__}:products", (dtype,), target)
-    kernel = compiling.Kernel(code, target)
+    kernel = machine_code.Kernel(code, target)
     forward = kernel.function("forward", None, POINTER, POINTER, INT64, INT64, INT64)
     operations = 2 * rows * n_in * n_out
     repeats = max(1, int(2e9 / operations))

@@ -6,8 +6,10 @@ depend on a number of threads.
 
 import os
 import threading
+from functools import cache
 
-from threadpoolctl import threadpool_limits
+import scipy.linalg  # noqa: F401  loads SciPy's own BLAS, so that it is found
+from threadpoolctl import ThreadpoolController
 
 from nnfit.interruption import held
 
@@ -27,6 +29,12 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
 
 
+@cache
+def _libraries():
+    """NumPy's and SciPy's; finding them takes as long as three small fits, 4 ms."""
+    return ThreadpoolController().select(user_api="blas")
+
+
 def one_blas_thread():
     """Limit BLAS to one thread while anybody is inside.
 
@@ -40,7 +48,7 @@ def _enter():
     global _users, _limits
     with _lock:
         if _users == 0:
-            _limits = threadpool_limits(limits=1, user_api="blas")
+            _limits = _libraries().limit(limits=1)
         _users += 1
 
 

@@ -32,18 +32,25 @@ _PROGRAM = (
 )
 
 
-def can_help():
-    """Whether a second process of Python may be started, and has a processor."""
+def can_help(is_alone):
+    """Whether a second process of Python may be started, and has a processor.
+
+    Parameters
+    ----------
+    is_alone : bool
+        Whether no other process compiles: the other workers of a pool wait then, and
+        their processors are free.
+    """
     return (
         not getattr(sys, "frozen", False)
         # Not so in programs that embed Python: starting one would open it again.
         and Path(sys.executable or "").stem.lower().startswith(("python", "pypy"))
-        and multiprocessing.parent_process() is None
+        and (is_alone or multiprocessing.parent_process() is None)
         and joblib.cpu_count() > 1
     )
 
 
-def divide(work, cost):
+def divide(work, cost, is_alone=False):
     """Deal work to two processes, the longest first.
 
     Parameters
@@ -51,6 +58,8 @@ def divide(work, cost):
     work : list
     cost : callable
         Rough seconds of an item.
+    is_alone : bool, default=False
+        As `can_help` takes it.
 
     Returns
     -------
@@ -62,7 +71,7 @@ def divide(work, cost):
         index = int(seconds[1] < seconds[0])
         shares[index].append(item)
         seconds[index] += cost(item)
-    if sum(map(cost, shares[1])) < WORTHWHILE or not can_help():
+    if sum(map(cost, shares[1])) < WORTHWHILE or not can_help(is_alone):
         return work, []
     return shares
 
@@ -100,7 +109,7 @@ def _start(work):
     try:
         process = subprocess.Popen(
             # Isolated, so that it imports nothing before it has this one's path.
-            [sys.executable, "-I", "-c", _PROGRAM],
+            [sys.executable, "-I", *_bytecode_options(), "-c", _PROGRAM],
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -113,6 +122,14 @@ def _start(work):
         process.stdin.write(message.encode())
         process.stdin.flush()
     return process
+
+
+def _bytecode_options():
+    """Where bytecode goes, which an isolated process does not ask the environment."""
+    if sys.dont_write_bytecode:
+        yield "-B"
+    if sys.pycache_prefix:
+        yield from ("-X", f"pycache_prefix={sys.pycache_prefix}")
 
 
 def serve(work):

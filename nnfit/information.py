@@ -1,12 +1,13 @@
 """``python -m nnfit info``: versions, processor, threads, cache and GPUs."""
 
 import ctypes
-import importlib.metadata
 import os
 import platform
 import sys
 
-from nnfit import __version__, compiling
+from nnfit import __version__
+from nnfit.cache import keys
+from nnfit.cache.folder import find_cache
 from nnfit.cpu import target as targets
 from nnfit.cuda import toolkit
 from nnfit.cuda.driver import open_device
@@ -32,7 +33,7 @@ def print_info():
 
 
 def _versions():
-    versions = [f"{name} {importlib.metadata.version(name)}" for name in PACKAGES]
+    versions = [f"{name} {keys.version(name)}" for name in PACKAGES]
     yield __version__
     yield f"Python {platform.python_version()} on {platform.platform()}"
     yield ", ".join(versions)
@@ -61,7 +62,7 @@ def _threads():
 
 
 def _cache():
-    folder, problem = compiling.find_cache()
+    folder, problem = find_cache()
     if folder is None:
         yield problem
         yield "Every process compiles what it needs."

@@ -6,6 +6,7 @@ import time
 import joblib
 
 from nnfit import compiling
+from nnfit.cache.folder import cache_folder
 from nnfit.cpu import kernels
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
@@ -77,7 +78,7 @@ def warmup(dtype=None, device="cpu", *, estimator=None, compute_capability=None)
         count, work = _work_for_gpu(estimator, dtype, capability)
     _compile_all(work)
     print(
-        f"{count} kernels in {compiling.cache_folder()}, {len(work)} of them "
+        f"{count} kernels in {cache_folder()}, {len(work)} of them "
         f"compiled in {time.perf_counter() - start:.1f} s"
     )
 
@@ -126,13 +127,15 @@ def _work_for_gpu(estimator, dtype, capability):
             "The parameter 'estimator' of warmup must be an MLPClassifier or an "
             f"MLPRegressor, got {estimator!r}."
         )
-    orders = (kernels.ORDERS,)  # that the processor draws for it
-    work, target = compiling.missing([orders]), modules.target_of(capability)
+    # What the processor does for it: orders, and links of predictions in float64.
+    own = [(kernels.ORDERS,)]
+    own += [k for k in builtin_kernels(["float64"]) if k[0] == kernels.LINK]
+    work, target = compiling.missing(own), modules.target_of(capability)
     found = dict.fromkeys(k for e in estimators for k in kernels_of(e, dtype))
     for fingerprint, kernel in found:
         images = compiling.missing([kernel], fingerprint, target)
         work += [(*image, modules.compile_for) for image in images]
-    return 1 + len(found), work
+    return len(own) + len(found), work
 
 
 def builtin_kernels(dtypes):
@@ -149,7 +152,10 @@ def builtin_kernels(dtypes):
     }
     builders = [(builder,) for builder in kernels.OF_DTYPE]
     builders += [(builder, name) for builder in by_name for name in by_name[builder]]
-    return [(*builder, dtype) for builder in builders for dtype in dtypes]
+    found = [(*builder, dtype) for builder in builders for dtype in dtypes]
+    # A network of float32 predicts float64 too, for X of that type.
+    wide = [(kernels.LINK, name, "float64") for name in by_name[kernels.LINK]]
+    return list(dict.fromkeys(found + wide))
 
 
 def _compile_all(work):

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import settings
 
 from nnfit import compiling
+from nnfit.cpu import target as targets
 from nnfit.training import device
 from tests import numpy_engine
+from tests.small_kernels import BUILDER, RELU
 
 #: A device on which the tests of `any_engine` run in the place of the CPU: "cuda".
 DEVICE = os.environ.get("NNFIT_TEST_DEVICE", "cpu")
@@ -119,3 +121,22 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(compiling, "_loaded", {})
     monkeypatch.setattr(compiling, "_announced", {"this machine", "the GPU"})
     return tmp_path / "nnfit"
+
+
+@pytest.fixture(scope="session")
+def relu_code():
+    """The smallest kernel there is, compiled once for all tests."""
+    return compiling.compile_object(BUILDER, RELU[1:], targets.host())
+
+
+@pytest.fixture
+def compiled(relu_code, monkeypatch):
+    """Builders compiled since the start of the test; the code is the ReLU's."""
+    calls = []
+
+    def compile_object(builder, arguments, target):
+        calls.append(builder)
+        return relu_code
+
+    monkeypatch.setattr(compiling, "compile_object", compile_object)
+    return calls

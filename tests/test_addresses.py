@@ -192,8 +192,9 @@ def test_a_damaged_sparse_target_is_refused(name):
     labels = scipy.sparse.csr_matrix((CSR[0.4].toarray() > 0).astype(int))
     bad, X = make(labels), RNG.standard_normal((60, 3))
     model = MLPClassifier(**QUICK)
-    with pytest.raises(ValueError, match=rf"y\.{message}"):
-        model.fit(X, bad)
+    for each in (model, MLPRegressor(**QUICK), MLPRegressor(n_members=2, **QUICK)):
+        with pytest.raises(ValueError, match=rf"y\.{message}"):
+            each.fit(X, bad)
     with pytest.raises(ValueError, match=rf"y_val\.{message}"):
         model.fit(X, labels, X_val=X, y_val=bad)
 

@@ -1,222 +1,40 @@
-"""The cache of compiled kernels: keys, folders, damaged files, forks."""
+"""Loading and compiling kernels: once, for functions of users, beside forks."""
 
-import ast
-import ctypes
+import builtins
 import errno
 import gc
-import hashlib
+import math
 import os
-import stat
+import subprocess
 import sys
 import threading
 import time
 import types
 import warnings
-from dataclasses import replace
 from pathlib import Path
 
+import numba
 import numpy as np
 import pytest
+import scipy.special
+from llvmlite import binding as llvm
+from llvmlite.binding import ffi
 from numba.core import types as nb
 
-from nnfit import compiling
+from nnfit import compiling, fork_lock
+from nnfit.cpu import machine_code
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
 from nnfit.functions.custom import fingerprint
-
-BUILDER = "nnfit.cpu.kernels.elementwise:activation"
-RELU = (BUILDER, "relu", "float32")
-
-posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX owners")
-
-
-@pytest.fixture(scope="module")
-def relu_code():
-    """The smallest kernel there is, compiled once for all tests."""
-    return compiling.compile_object(BUILDER, ("relu", "float32"), targets.host())
-
-
-@pytest.fixture
-def compiled(relu_code, monkeypatch):
-    """Builders compiled since the start of the test; the code is the ReLU's."""
-    calls = []
-
-    def compile_object(builder, arguments, target):
-        calls.append(builder)
-        return relu_code
-
-    monkeypatch.setattr(compiling, "compile_object", compile_object)
-    return calls
-
-
-def forget():
-    """Do as a new process does, which finds kernels on disk only."""
-    compiling._loaded.clear()
-
-
-def activate(kernel, values):
-    """Run an activation kernel on a row of float32; returns values and slopes."""
-    z = np.array(values, np.float32)
-    value = np.full_like(z, np.nan)
-    pointer, int64 = ctypes.c_void_p, ctypes.c_int64
-    function = kernel.function("activate", None, pointer, pointer, int64, int64, int64)
-    function(z.ctypes.data, value.ctypes.data, 1, len(z), len(z))
-    return value.tolist(), z.tolist()  # the slope is in the place of z
-
-
-def check_relu(kernel):
-    assert activate(kernel, [-2.0, 3.0]) == ([0.0, 3.0], [0.0, 1.0])
-
-
-def kernel_files(folder):
-    return sorted(folder.glob("*.nnfit"))
-
-
-# ---------------------------------------------------------------------- keys
-
-
-def key(builder=BUILDER, arguments=("relu", "float32"), own=b"", target=None):
-    return compiling._key(builder, arguments, own, target or targets.host())
-
-
-def test_a_key_is_the_same_for_the_same_kernel():
-    assert key() == key(own=b"")
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"builder": "nnfit.cpu.kernels.elementwise:link"},
-        {"arguments": ("tanh", "float32")},
-        {"arguments": ("relu", "float64")},
-        {"arguments": ("relu", "float32", 1)},
-        {"arguments": ("relu", "float32", 1.0)},
-        {"arguments": ("relufloat32",)},
-        {"own": b"other"},
-    ],
-    ids=str,
+from nnfit.training import device
+from tests.small_kernels import (
+    BUILDER,
+    RELU,
+    activate,
+    check_relu,
+    forget,
+    kernel_files,
 )
-def test_a_key_covers_what_the_kernel_is_built_from(change):
-    assert key(**change) != key()
-
-
-def test_numbers_of_different_type_have_different_keys():
-    """1 and 1.0 are equal in Python and different code."""
-    assert key(arguments=(1,)) != key(arguments=(1.0,))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"triple": "x86_64-pc-windows-msvc"},
-        {"cpu": "another"},
-        {"features": "+one-more"},
-        {"vector_bytes": 128},
-        {"tile_rows": 7},
-        {"fma": None},
-    ],
-    ids=lambda change: next(iter(change)),
-)
-def test_a_key_covers_the_processor(change):
-    assert key(target=replace(targets.host(), **change)) != key()
-
-
-@pytest.fixture
-def copied_package(tmp_path, monkeypatch):
-    """A package of two files that stands for nnfit in its own fingerprint."""
-    package = tmp_path / "package"
-    (package / "sub").mkdir(parents=True)
-    (package / "compiling.py").write_text("one = 1\n")
-    (package / "sub" / "kernel.py").write_text("two = 2\n")
-    monkeypatch.setattr(compiling, "__file__", str(package / "compiling.py"))
-    compiling.environment_fingerprint.cache_clear()
-    yield package
-    compiling.environment_fingerprint.cache_clear()
-
-
-def changed_fingerprint():
-    before = compiling.environment_fingerprint()
-    compiling.environment_fingerprint.cache_clear()
-    return before, compiling.environment_fingerprint()
-
-
-def test_a_key_holds_the_sources_of_the_package(copied_package):
-    before = key()
-    (copied_package / "sub" / "kernel.py").write_text("two = 3\n")
-    compiling.environment_fingerprint.cache_clear()
-    assert key() != before
-
-
-def test_kernels_outlive_a_change_of_estimators(copied_package):
-    before = key()
-    for folder in compiling._ABOVE_KERNELS:
-        (copied_package / folder).mkdir()
-        (copied_package / folder / "fit.py").write_text("three = 3\n")
-    compiling.environment_fingerprint.cache_clear()
-    assert key() == before
-
-
-def imports_of(path, root):
-    """Files below `root` that a file imports, also inside of functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            names.append(node.module)
-        for name in names:
-            module = root.joinpath(*name.split("."))
-            for file in (module.with_suffix(".py"), module / "__init__.py"):
-                if file.exists():
-                    yield file
-
-
-def test_no_kernel_imports_what_its_key_leaves_out():
-    package = Path(compiling.__file__).parent
-    begin = [package / "compiling.py", package / "cuda" / "lowering.py"]
-    for device in ("cpu", "cuda"):
-        begin += (package / device / "kernels").glob("*.py")
-    known, found = set(), set(begin)
-    while found > known:
-        known = set(found)
-        found |= {file for one in known for file in imports_of(one, package.parent)}
-    floors = {file.relative_to(package).parts[0] for file in found}
-    assert {"functions", "cpu", "cuda"} <= floors
-    assert not floors & set(compiling._ABOVE_KERNELS)
-
-
-def test_the_fingerprint_covers_the_names_of_files(copied_package):
-    before = compiling.environment_fingerprint()
-    (copied_package / "sub" / "kernel.py").rename(copied_package / "sub" / "other.py")
-    assert changed_fingerprint()[0] == before, "it is computed once a process"
-    assert compiling.environment_fingerprint() != before
-
-
-def test_the_fingerprint_does_not_depend_on_the_folder(copied_package, monkeypatch):
-    before = compiling.environment_fingerprint()
-    moved = copied_package.rename(copied_package.with_name("moved"))
-    monkeypatch.setattr(compiling, "__file__", str(moved / "compiling.py"))
-    compiling.environment_fingerprint.cache_clear()
-    assert compiling.environment_fingerprint() == before
-
-
-@pytest.mark.parametrize("name", ["numba", "llvmlite"])
-def test_the_fingerprint_covers_the_compilers_version(
-    name, copied_package, monkeypatch
-):
-    version = compiling.importlib.metadata.version
-    before = compiling.environment_fingerprint()
-    monkeypatch.setattr(
-        compiling.importlib.metadata,
-        "version",
-        lambda asked: "0.0" if asked == name else version(asked),
-    )
-    compiling.environment_fingerprint.cache_clear()
-    assert compiling.environment_fingerprint() != before
-
-
-# -------------------------------------------------------------------- loading
 
 
 def test_a_kernel_is_compiled_once_and_read_by_the_next_process(cache, compiled):
@@ -263,7 +81,7 @@ def test_a_helper_is_compiled_once_for_literals_and_numbers():
         return add(n, 0) + add(n, 1) + add(n, n)
 
     target = targets.host()
-    machine = compiling._target_machine(target)
+    machine = machine_code.target_machine(target)
     exports = {"use": (use, nb.int64(nb.int64))}
     module = lowering.optimised_module(exports, target, machine)
     assert [str(function.name) for function in module.functions] == ["use"]
@@ -340,330 +158,51 @@ def test_the_notice_is_printed_once(cache, capsys, monkeypatch):
     assert capsys.readouterr() == ("", "")
 
 
+def test_the_notice_says_why_the_next_process_compiles_again(
+    cache, compiled, capsys, monkeypatch
+):
+    monkeypatch.setattr(compiling, "_announced", set())
+    cache.write_text("a file in its place")
+    compiling.load(*RELU)
+    err = capsys.readouterr().err
+    assert err.startswith(
+        "nnfit: compiling kernels for this machine (a few seconds), in every process: "
+        f"{cache} cannot be used for compiled kernels: "
+    )
+    assert err.endswith(
+        "NUMBA_CACHE_DIR to a folder of your own, or change this one.\n"
+    )
+
+
+def test_the_notice_of_a_folder_that_cannot_be_written(
+    cache, compiled, capsys, monkeypatch
+):
+    def refuse(folder, name, flags):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr(compiling.Folder, "open", refuse)
+    compiling.load(*RELU)
+    err = capsys.readouterr().err
+    assert "in every process: " in err
+    assert f"{cache} cannot be used for compiled kernels: Permission denied. Set" in err
+
+
+def test_the_notice_of_a_function_that_has_no_name(
+    cache, compiled, capsys, monkeypatch
+):
+    monkeypatch.setattr(compiling, "_announced", set())
+    load_own(scaled(2.0), None)
+    err = capsys.readouterr().err
+    assert "in every process: a function of your own refers to something whose" in err
+
+
 def test_a_hit_prints_nothing(cache, compiled, capsys, monkeypatch):
     compiling.load(*RELU)
     forget()
     monkeypatch.setattr(compiling, "_announced", set())
     compiling.load(*RELU)
     assert capsys.readouterr() == ("", "")
-
-
-# -------------------------------------------------------------------- folders
-
-
-@pytest.fixture
-def surroundings(tmp_path, monkeypatch):
-    """All three places that can name the folder, on a Linux system."""
-    monkeypatch.setattr(sys, "platform", "linux")
-    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name))
-    return tmp_path
-
-
-def test_numba_cache_dir_comes_first(surroundings):
-    assert compiling.cache_folder() == surroundings / "NUMBA_CACHE_DIR" / "nnfit"
-
-
-def test_xdg_cache_home_comes_second(surroundings, monkeypatch):
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    assert compiling.cache_folder() == surroundings / "XDG_CACHE_HOME" / "nnfit"
-
-
-@pytest.mark.parametrize("empty", [False, True], ids=["unset", "empty"])
-def test_the_home_folder_comes_last(surroundings, monkeypatch, empty):
-    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, "") if empty else monkeypatch.delenv(name)
-    assert compiling.cache_folder() == surroundings / "HOME" / ".cache" / "nnfit"
-
-
-@posix
-def test_the_folder_on_macos(surroundings, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "darwin")
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    expected = surroundings / "HOME" / "Library" / "Caches" / "nnfit"
-    assert compiling.cache_folder() == expected
-
-
-def test_the_folder_on_windows(surroundings, monkeypatch):
-    monkeypatch.setattr(sys, "platform", "win32")
-    monkeypatch.delenv("NUMBA_CACHE_DIR")
-    monkeypatch.setenv("LOCALAPPDATA", str(surroundings / "local"))
-    assert compiling.cache_folder() == surroundings / "local" / "nnfit"
-
-
-@posix
-def test_a_new_folder_is_the_users_alone(cache):
-    assert stat.S_IMODE(compiling.cache_folder().stat().st_mode) == 0o700
-
-
-@posix
-@pytest.mark.parametrize("bit", [stat.S_IWGRP, stat.S_IWOTH], ids=["group", "other"])
-def test_a_folder_that_others_can_write_is_not_used(cache, compiled, bit):
-    cache.mkdir(mode=0o700)
-    cache.chmod(0o700 | bit)
-    assert compiling.cache_folder() is None
-    check_relu(compiling.load(*RELU))
-    assert list(cache.iterdir()) == []
-
-
-@posix
-def test_a_folder_behind_a_link_is_not_used(cache, compiled, tmp_path):
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir(mode=0o700)
-    cache.symlink_to(elsewhere)
-    assert compiling.cache_folder() is None
-    check_relu(compiling.load(*RELU))
-    assert list(elsewhere.iterdir()) == []
-
-
-@pytest.fixture
-def owned_by(monkeypatch):
-    """Function that makes this user 1000 and every file belong to another one."""
-
-    def set_owner(owner):
-        def lstat(path):
-            status = path.stat(follow_symlinks=False)
-            return types.SimpleNamespace(st_mode=status.st_mode, st_uid=owner)
-
-        monkeypatch.setattr(os, "getuid", lambda: 1000)
-        monkeypatch.setattr(Path, "lstat", lstat)
-
-    return set_owner
-
-
-@posix
-def test_a_folder_of_another_user_is_not_used(cache, compiled, owned_by):
-    assert compiling.cache_folder() == cache
-    owned_by(1001)
-    assert compiling.cache_folder() is None
-    check_relu(compiling.load(*RELU))
-    assert list(cache.iterdir()) == []
-
-
-@posix
-def test_kernels_of_root_are_used(cache, compiled, owned_by):
-    """Those of an image: root can change any program anyway."""
-    compiling.load(*RELU)
-    owned_by(0)
-    forget()
-    check_relu(compiling.load(*RELU))
-    assert len(compiled) == 1
-
-
-@posix
-def test_a_file_that_others_can_write_is_not_read(cache, compiled):
-    compiling.load(*RELU)
-    (path,) = kernel_files(cache)
-    path.chmod(0o666)
-    forget()
-    check_relu(compiling.load(*RELU))
-    assert len(compiled) == 2
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600, "it is replaced"
-
-
-@posix
-def test_a_file_behind_a_link_is_not_read(cache, compiled, tmp_path):
-    compiling.load(*RELU)
-    (path,) = kernel_files(cache)
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    forget()
-    check_relu(compiling.load(*RELU))
-    assert len(compiled) == 2
-    assert not path.is_symlink(), "it is replaced"
-
-
-# ------------------------------------------------------- what cannot be written
-
-
-def refuse(number):
-    def function(*args, **kwargs):
-        raise OSError(number, os.strerror(number))
-
-    return function
-
-
-class _FullDisk:
-    """A file that takes no bytes."""
-
-    def __init__(self, handle, mode):
-        os.close(handle)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception):
-        return False
-
-    write = staticmethod(refuse(errno.ENOSPC))
-
-
-@pytest.mark.parametrize(
-    ("owner", "name", "replacement"),
-    [
-        (compiling.os, "fdopen", _FullDisk),
-        (compiling.os, "replace", refuse(errno.ENOSPC)),
-        (compiling.os, "replace", refuse(errno.EACCES)),
-        (compiling.tempfile, "mkstemp", refuse(errno.EROFS)),
-        (compiling.tempfile, "mkstemp", refuse(errno.ENOSPC)),
-    ],
-    ids=["write-full", "replace-full", "replace-denied", "read-only", "no-inode"],
-)
-def test_what_cannot_be_written_costs_time_only(
-    owner, name, replacement, cache, compiled, monkeypatch
-):
-    with monkeypatch.context() as patch:
-        patch.setattr(owner, name, replacement)
-        check_relu(compiling.load(*RELU))
-    assert list(cache.iterdir()) == [], "no remains"
-    forget()
-    check_relu(compiling.load(*RELU))
-    assert len(compiled) == 2
-    assert len(kernel_files(cache)) == 1
-
-
-def test_a_folder_that_cannot_be_made(cache, compiled, tmp_path, monkeypatch):
-    (tmp_path / "file").write_text("")
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path / "file" / "below"))
-    assert compiling.cache_folder() is None
-    check_relu(compiling.load(*RELU))
-    assert len(compiled) == 1
-
-
-def test_a_file_in_the_place_of_the_folder(cache, compiled):
-    cache.write_text("mine")
-    assert compiling.cache_folder() is None
-    check_relu(compiling.load(*RELU))
-    assert cache.read_text() == "mine"
-
-
-def test_a_user_without_a_home(cache, compiled, monkeypatch):
-    def home():
-        raise RuntimeError("Could not determine home directory.")
-
-    for name in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(Path, "home", home)
-    assert compiling.cache_folder() is None
-    check_relu(compiling.load(*RELU))
-    assert len(compiled) == 1
-
-
-# -------------------------------------------------------------- damaged files
-
-
-def flip_last_bit(data):
-    return data[:-1] + bytes([data[-1] ^ 1])
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda data: b"",
-        lambda data: data[:7],
-        lambda data: data[: len(compiling._MAGIC) + 32],
-        lambda data: data[: len(data) // 2],
-        lambda data: data[:-1],
-        lambda data: data + b"\0",
-        flip_last_bit,
-        lambda data: data.replace(b"nnfit-object-1", b"nnfit-object-0"),
-        lambda data: bytes(len(data)),
-        lambda data: data[:47] + b"no object file" * 9,
-    ],
-    ids=[
-        "empty",
-        "start-of-magic",
-        "head-only",
-        "half",
-        "one-byte-less",
-        "one-byte-more",
-        "one-bit",
-        "other-magic",
-        "zeros",
-        "garbage",
-    ],
-)
-def test_a_damaged_file_is_compiled_again_and_replaced(damage, cache, compiled):
-    """None of these reaches llvmlite, which would end the process."""
-    compiling.load(*RELU)
-    (path,) = kernel_files(cache)
-    data = path.read_bytes()
-    assert damage(data) != data
-    path.write_bytes(damage(data))
-    forget()
-    check_relu(compiling.load(*RELU))
-    assert len(compiled) == 2
-    assert path.read_bytes() == data
-    forget()
-    compiling.load(*RELU)
-    assert len(compiled) == 2
-
-
-def test_a_file_under_another_name_is_not_loaded(cache, compiled, relu_code):
-    """Copied by hand, it would be called with arguments of another kernel."""
-    compiling.load(*RELU)
-    (path,) = kernel_files(cache)
-    path.rename(cache / (key(arguments=("tanh", "float32")) + ".nnfit"))
-    compiling.load(BUILDER, "tanh", "float32")
-    assert len(compiled) == 2
-
-
-def test_the_head_of_a_file_is_its_magic_and_checksum(cache, compiled, relu_code):
-    compiling.load(*RELU)
-    (path,) = kernel_files(cache)
-    digest = hashlib.sha256(path.name.encode() + relu_code).digest()
-    assert path.read_bytes() == b"nnfit-object-1\n" + digest + relu_code
-
-
-# -------------------------------------------------------------------- pruning
-
-
-def make_file(folder, name, age):
-    folder.mkdir(mode=0o700, exist_ok=True)
-    path = folder / name
-    path.write_bytes(b"x")
-    then = time.time() - age
-    os.utime(path, (then, then))
-    return path
-
-
-def test_remains_of_killed_writers_are_removed_after_an_hour(cache, compiled):
-    old = make_file(cache, "old.tmp", 3700)
-    young = make_file(cache, "young.tmp", 3500)
-    compiling.load(*RELU)
-    assert not old.exists()
-    assert young.exists()
-    assert len(kernel_files(cache)) == 1
-
-
-def test_the_oldest_kernels_beyond_the_limit_are_removed(cache, compiled, monkeypatch):
-    monkeypatch.setattr(compiling, "_MAX_FILES", 3)
-    files = [make_file(cache, f"{age}.nnfit", age) for age in (50, 10, 40, 20, 30)]
-    foreign = make_file(cache, "foreign.txt", 10**6)
-    compiling.load(*RELU)
-    assert [path.name for path in files if path.exists()] == [
-        "10.nnfit",
-        "20.nnfit",
-        "30.nnfit",
-    ]
-    assert foreign.exists()
-    assert len(kernel_files(cache)) == 4
-
-
-def test_a_file_that_vanishes_meanwhile_does_not_stop_the_writing(
-    cache, compiled, monkeypatch
-):
-    """Another process renames its temporary file between listing and looking."""
-    cache.mkdir(mode=0o700)
-    glob = Path.glob
-
-    def with_ghost(path, pattern):
-        return [*glob(path, pattern), path / pattern.replace("*", "ghost")]
-
-    monkeypatch.setattr(Path, "glob", with_ghost)
-    compiling.load(*RELU)
-    monkeypatch.undo()
-    assert len(kernel_files(cache)) == 1
 
 
 # --------------------------------------------------------- functions of a user
@@ -717,6 +256,184 @@ def test_an_equal_function_hits_the_cache(cache, monkeypatch):
     assert activate(kernel, [1.5]) == ([3.0], [2.0])
 
 
+# ------------------------------------------- what functions of a user may need
+
+
+def own_functions():
+    """Those that need a helper of numba's in place of the C library's."""
+
+    def gamma(z):
+        return math.gamma(z * z + 1.0), 1.0
+
+    def ldexp(z):
+        return math.ldexp(z, 1), 2.0
+
+    def power(z):
+        return ((z + 1j) ** 2.0).real, 2.0 * z
+
+    def random(z):
+        return z + 0.0 * np.random.random(), 1.0  # noqa: NPY002
+
+    def nextafter(z):
+        return np.nextafter(z, z), 1.0
+
+    def frexp(z):
+        m, e = math.frexp(z)
+        return m * 2.0**e, 1.0
+
+    return gamma, ldexp, power, random, nextafter, frexp
+
+
+def results_of_own_functions():
+    values = [0.25, 1.5]
+    return [
+        activate(load_own(function, fingerprint(function)), values)
+        for function in own_functions()
+    ]
+
+
+def test_helpers_of_numba_are_there_in_the_next_process(cache):
+    """A hit imports numba where its code needs it: it ended the process."""
+    results = results_of_own_functions()
+    for function, (values, slopes) in zip(own_functions(), results, strict=True):
+        expected = [function(z) for z in (0.25, 1.5)]
+        np.testing.assert_allclose(values, [value for value, _ in expected], rtol=1e-5)
+        np.testing.assert_allclose(slopes, [slope for _, slope in expected])
+    before = [path.stat().st_mtime_ns for path in kernel_files(cache)]
+    assert len(before) == len(results)
+    code = (
+        "from tests.test_compiling import results_of_own_functions\n"
+        "import sys\n"
+        "print(results_of_own_functions())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == repr(results)
+    assert before == [path.stat().st_mtime_ns for path in kernel_files(cache)]
+
+
+def prints(z):
+    if z > 1e6:
+        print(z)
+    return z, 1.0
+
+
+def lists(z):
+    both = [z, 1.0]
+    return both[0], both[1]
+
+
+def arrays(z):
+    both = np.zeros(2)
+    both[0] = z
+    return both[0], 1.0
+
+
+def casts_a_bool(z):
+    return max(z, 0.0), float(z > 0)
+
+
+def calls_scipy(z):
+    p = scipy.special.expit(z)
+    return p, p * (1.0 - p)
+
+
+def looks_up(z):
+    return {1: z}[1], 1.0
+
+
+def catches(z):
+    try:
+        return 1.0 / z, 0.0
+    except ZeroDivisionError:
+        return 0.0, 0.0
+
+
+def formats(z):
+    return z, 1.0 * len(f"{z}")
+
+
+@pytest.mark.parametrize(
+    "function",
+    [prints, lists, arrays, casts_a_bool, calls_scipy, looks_up, catches, formats],
+)
+def test_what_numba_cannot_compile_is_said_in_a_sentence(function, cache):
+    """And not in numba's thousand characters."""
+    with pytest.raises(ValueError) as caught:
+        load_own(function, fingerprint(function))
+    text = str(caught.value)
+    begin = f"numba cannot compile the function {function.__name__!r}: "
+    assert text.startswith(begin)
+    assert len(text) < 450
+    assert "Failed in" not in text
+    assert "\n" not in text
+    assert caught.value.__cause__ is None
+    assert caught.value.__context__ is None, "nothing of numba is kept or shown"
+    assert kernel_files(cache) == []
+
+
+def test_code_that_needs_what_nobody_has(cache):
+    code = lowering_of_an_unknown_symbol()
+    with pytest.raises(machine_code.NeedsPython, match="needs nnfit_nowhere"):
+        machine_code.Kernel(code, targets.host())
+
+
+def lowering_of_an_unknown_symbol():
+    target = targets.host()
+    targets.initialize_llvm()
+    module = llvm.parse_assembly(
+        f"""
+        target triple = "{target.triple}"
+        declare void @nnfit_nowhere()
+        define void @f() {{
+            call void @nnfit_nowhere()
+            ret void
+        }}
+        """
+    )
+    return bytes(machine_code.target_machine(target).emit_object(module))
+
+
+def test_an_error_that_is_not_the_users_function_is_not_changed():
+    def fail():
+        raise KeyError("ours")
+
+    with pytest.raises(KeyError, match="ours"):
+        compiling.run_numba(fail, ("float32",))
+
+
+def test_numba_that_may_not_compile(cache, monkeypatch):
+    monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
+    with pytest.raises(RuntimeError, match="NUMBA_DISABLE_JIT keeps numba from"):
+        compiling.load(*RELU)
+
+
+@pytest.mark.slow
+def test_a_fit_where_numba_may_not_compile(tmp_path):
+    code = (
+        "from nnfit import MLPRegressor\nMLPRegressor().fit([[1.0]] * 20, [0.5] * 20)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={
+            **os.environ,
+            "NUMBA_CACHE_DIR": str(tmp_path),
+            "NUMBA_DISABLE_JIT": "1",
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.stderr.splitlines()[-1].startswith("RuntimeError: nnfit must compile")
+
+
 # ----------------------------------------------------------------------- forks
 
 
@@ -749,9 +466,9 @@ def lock_is_free():
     acquired = []
 
     def take():
-        acquired.append(compiling._lock.acquire(timeout=1))
+        acquired.append(fork_lock._lock.acquire(timeout=1))
         if acquired[0]:
-            compiling._lock.release()
+            fork_lock._lock.release()
 
     thread = threading.Thread(target=take)
     thread.start()
@@ -768,11 +485,11 @@ needs_fork = pytest.mark.skipif(
 @needs_fork
 def test_a_child_renews_the_lock_that_a_thread_holds(cache, compiled, monkeypatch):
     """A thread that holds it for longer than a fork waits is not in the child."""
-    monkeypatch.setattr(compiling, "_FORK_WAIT", 0.05)
+    monkeypatch.setattr(fork_lock, "_FORK_WAIT", 0.05)
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with compiling._lock:
+        with fork_lock._lock:
             held.set()
             done.wait(60)
 
@@ -817,3 +534,87 @@ def test_a_fork_waits_for_a_compilation(cache, monkeypatch):
 def test_a_fork_leaves_the_parents_lock_free():
     assert fork_and_wait(lambda: None) == 0
     assert lock_is_free()
+
+
+@needs_fork
+def test_a_fork_waits_for_an_import(monkeypatch):
+    """Of the engine by a first fit: its child waited for the half of a module."""
+    inside, imported = threading.Event(), builtins.__import__
+
+    def import_slowly(name, *args, **kwargs):
+        if name == "nnfit.cpu":
+            inside.set()
+            time.sleep(0.3)
+            done.append(name)
+        return imported(name, *args, **kwargs)
+
+    done = []
+    monkeypatch.setattr(builtins, "__import__", import_slowly)
+    thread = threading.Thread(target=device.load_engine)
+    thread.start()
+    inside.wait(60)
+    assert fork_and_wait(lambda: done[0]) == 0, "it has come to its end in the child"
+    thread.join()
+
+
+@needs_fork
+def test_a_fork_waits_for_the_smallest_use_of_llvm(cache, compiled, monkeypatch):
+    """A look-up of an address holds llvmlite's own lock."""
+    kernel, inside = compiling.load(*RELU), threading.Event()
+    lookup = kernel._engine.get_function_address
+
+    def look_up_slowly(name):
+        with ffi.lib._lock:
+            inside.set()
+            time.sleep(0.3)
+            return lookup(name)
+
+    monkeypatch.setattr(kernel._engine, "get_function_address", look_up_slowly)
+    thread = threading.Thread(target=lambda: kernel.address("activate"))
+    thread.start()
+    inside.wait(60)
+    status = fork_and_wait(lambda: check_relu(compiling.load(BUILDER, "relu", 1)), 20)
+    thread.join()
+    assert status == 0
+
+
+@needs_fork
+@pytest.mark.slow
+def test_forks_at_random_moments_of_a_cold_fit(tmp_path):
+    """All children fit, whatever the thread beside them was doing."""
+    done = subprocess.run(
+        [sys.executable, "-c", FORKS],
+        env={
+            **os.environ,
+            "NUMBA_CACHE_DIR": str(tmp_path),
+            "PYTHONPATH": str(Path(__file__).parents[1]),
+        },
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert (done.returncode, done.stdout) == (0, "{0: 25}\n"), done.stderr
+
+
+FORKS = """
+import collections, os, random, threading, time, warnings
+import numpy as np
+from nnfit import MLPClassifier
+warnings.simplefilter("ignore")
+X = np.random.default_rng(0).normal(size=(60, 4))
+def fit():
+    MLPClassifier((5,), max_iter=3).fit(X, X[:, 0] > 0).predict_proba(X)
+thread = threading.Thread(target=fit)
+thread.start()
+children = []
+draw = random.Random(0)
+while len(children) < 25:
+    time.sleep(draw.uniform(0.0, 0.3))
+    child = os.fork()
+    if child == 0:
+        fit()
+        os._exit(0)
+    children.append(child)
+thread.join()
+print(dict(collections.Counter(os.waitpid(child, 0)[1] for child in children)))
+"""

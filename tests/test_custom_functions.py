@@ -23,6 +23,12 @@ def squared(raw_prediction, y):
     return 0.5 * r * r, r
 
 
+def build(source, **names):
+    namespace = dict(names)
+    exec(source, namespace)
+    return namespace["f"]
+
+
 # ------------------------------------------------------------------ activations
 
 
@@ -127,6 +133,35 @@ def test_refused_activations(function, message):
     assert "return z * s, s + z * s * (1.0 - s)" in text
 
 
+def raises(z):
+    if z > 1e6:
+        raise ValueError("too large")
+    return z, 1.0
+
+
+def calls_one_that_raises(z):
+    return raises(z)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        raises,
+        calls_one_that_raises,
+        numba.njit(calls_one_that_raises),
+        build("def f(z):\n    assert z < 1e6\n    return z, 1.0\n"),
+    ],
+)
+def test_a_function_that_raises_is_refused(function):
+    """Its kernel would stop in the middle of a batch and say nothing."""
+    message = "must not raise, as '(raises|f)' does by raise or assert: kernels"
+    with pytest.raises(ValueError, match=f"The activation .* {message}"):
+        custom_activation(function)
+    loss = build("def f(raw, y):\n    return function(raw - y)\n", function=function)
+    with pytest.raises(ValueError, match=f"The loss 'f' {message}"):
+        custom_loss(loss, "regression")
+
+
 @pytest.mark.parametrize("value", [3, None, "relu", np.tanh, print, object])
 def test_what_is_no_plain_function_is_a_type_error(value):
     with pytest.raises(TypeError, match=r"activation must be .*, got .* of type"):
@@ -210,12 +245,6 @@ def test_refused_losses(function, message):
 # ----------------------------------------------------------------- fingerprints
 
 
-def build(source, **names):
-    namespace = dict(names)
-    exec(source, namespace)
-    return namespace["f"]
-
-
 def test_fingerprint_is_stable():
     source = "def f(z):\n    return z * 2.0, 2.0\n"
     assert fingerprint(build(source)) == fingerprint(build(source))
@@ -297,6 +326,12 @@ def test_fingerprint_covers(first, second):
 )
 def test_what_cannot_be_hashed_has_no_fingerprint(function):
     assert fingerprint(function) is None
+
+
+def test_a_callback_of_numba_has_no_fingerprint():
+    """Its address would be in the code, and another function there tomorrow."""
+    callback = numba.cfunc("float64(float64)")(lambda x: 2.0 * x)
+    assert fingerprint(build("def f(z):\n    return g(z), 1.0", g=callback)) is None
 
 
 def test_fingerprint_of_recursion():

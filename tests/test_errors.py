@@ -272,6 +272,13 @@ def test_memory_limit(monkeypatch):
     model.fit(X, Y)
 
 
+@pytest.mark.parametrize(("dtype", "advised"), [("float32", False), ("float64", True)])
+def test_a_smaller_type_is_advised_where_there_is_one(dtype, advised):
+    with pytest.raises(MemoryError, match="a smaller batch_size") as error:
+        MLPClassifier((10**9, 10**9), dtype=dtype).fit(X, Y)
+    assert ("dtype='float32'" in str(error.value)) == advised
+
+
 def test_available_memory():
     assert memory.available_memory() > 2**20
 

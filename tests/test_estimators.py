@@ -217,10 +217,11 @@ def test_class_weight_of_labels():
 @pytest.mark.parametrize("y", [Y, Y > 0, LABELS], ids=["multi", "binary", "labels"])
 def test_kinds_of_prediction_agree(any_engine, y, dtype):
     model = MLPClassifier(max_iter=30, random_state=0, dtype=dtype).fit(X, y)
-    probability, decision = model.predict_proba(X), model.decision_function(X)
-    predicted = model.predict(X)
+    given = X.astype(dtype)
+    probability, decision = model.predict_proba(given), model.decision_function(given)
+    predicted = model.predict(given)
     assert probability.dtype == decision.dtype == dtype
-    assert_allclose(model.predict_log_proba(X), np.log(probability), rtol=1e-5)
+    assert_allclose(model.predict_log_proba(given), np.log(probability), rtol=1e-5)
     if y is LABELS:
         assert_array_equal(predicted, decision > 0)
         return

@@ -20,11 +20,6 @@ def test_500_calls():
     assert faults_of("suite", 500) == []
 
 
-@pytest.mark.slow
-def test_20000_calls():
-    assert faults_of("slow", 20_000) == []
-
-
 def test_a_seed_repeats_a_call():
     assert run("suite-7") == run("suite-7")
     assert len({str(run(f"suite-{number}")) for number in range(20)}) > 3

@@ -33,7 +33,7 @@ def compiled(monkeypatch):
 @pytest.fixture
 def eager(monkeypatch):
     """A second process for the smallest kernels, on any machine."""
-    monkeypatch.setattr(helper, "can_help", lambda: True)
+    monkeypatch.setattr(helper, "can_help", lambda is_alone: True)
     monkeypatch.setattr(helper, "START_SECONDS", 0.0)
     monkeypatch.setattr(helper, "WORTHWHILE", 0.0)
     monkeypatch.setattr(helper, "MIN_WAIT", 120.0)
@@ -167,34 +167,36 @@ def possible(monkeypatch):
     monkeypatch.setattr(helper.joblib, "cpu_count", lambda: 2)
     monkeypatch.setattr(helper.multiprocessing, "parent_process", lambda: None)
     monkeypatch.setattr(sys, "executable", "/usr/bin/python3")
-    assert helper.can_help()
+    assert helper.can_help(False)
 
 
 def test_one_processor_needs_no_second_process(possible, monkeypatch):
     monkeypatch.setattr(helper.joblib, "cpu_count", lambda: 1)
-    assert not helper.can_help()
+    assert not helper.can_help(True)
 
 
 def test_no_second_process_in_a_worker(possible, monkeypatch):
+    """Unless the other workers wait for what this one compiles."""
     monkeypatch.setattr(helper.multiprocessing, "parent_process", lambda: "main")
-    assert not helper.can_help()
+    assert not helper.can_help(False)
+    assert helper.can_help(True)
 
 
 def test_no_second_process_of_a_frozen_program(possible, monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
-    assert not helper.can_help()
+    assert not helper.can_help(True)
 
 
 @pytest.mark.parametrize("name", ["", None, "/opt/app/blender"])
 def test_no_second_process_without_a_python(possible, monkeypatch, name):
     monkeypatch.setattr(sys, "executable", name)
-    assert not helper.can_help()
+    assert not helper.can_help(True)
 
 
 @pytest.mark.parametrize("name", ["python", "python3.11", "pythonw.exe", "Python"])
 def test_names_of_python(possible, monkeypatch, name):
     monkeypatch.setattr(sys, "executable", f"/somewhere/{name}")
-    assert helper.can_help()
+    assert helper.can_help(False)
 
 
 def test_an_unusable_cache_starts_nothing(cache, compiled, eager, monkeypatch):
@@ -215,3 +217,16 @@ def test_work_is_divided_by_its_costs(possible):
 def test_every_kernel_has_a_cost():
     builders = {builder for builder, *_ in warming.builtin_kernels(["float32"])}
     assert builders == set(kernels.COSTS)
+
+
+def test_the_second_process_writes_bytecode_where_this_one_does(monkeypatch):
+    """It is isolated, and so blind for the variables that say so."""
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
+    monkeypatch.setattr(sys, "pycache_prefix", None)
+    assert list(helper._bytecode_options()) == []
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    monkeypatch.setattr(sys, "pycache_prefix", "/else/where")
+    options = list(helper._bytecode_options())
+    code = "import sys; print(sys.dont_write_bytecode, sys.pycache_prefix)"
+    out = subprocess.check_output([sys.executable, "-I", *options, "-c", code])
+    assert out.split() == [b"True", b"/else/where"]

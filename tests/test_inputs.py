@@ -8,8 +8,16 @@ import scipy.sparse
 import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
-from sklearn.datasets import load_iris, make_multilabel_classification
-from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.datasets import (
+    load_breast_cancer,
+    load_iris,
+    make_multilabel_classification,
+)
+from sklearn.model_selection import (
+    GridSearchCV,
+    cross_val_score,
+    train_test_split,
+)
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.validation import _num_samples
@@ -164,7 +172,8 @@ def test_compute_dtype(solver, dtype):
         model.fit(X.astype(given), Y.astype(given))
         assert {array.dtype.name for array in model.coefs_} == {expected}
         assert {array.dtype.name for array in model.intercepts_} == {expected}
-        assert model.predict(X.astype(given)).dtype == expected
+        outputs = model.predict(X.astype(given)).dtype
+        assert outputs == np.result_type(given, np.dtype(expected))
 
 
 @pytest.mark.emulated
@@ -266,6 +275,30 @@ def test_routed_validation_data_are_transformed():
     )
     assert pipeline[-1].validation_scores_ == alone.validation_scores_
     assert_array_equal(pipeline[-1].coefs_[0], alone.coefs_[0])
+
+
+@pytest.mark.parametrize("kind", [np.asarray, scipy.sparse.csr_matrix])
+@pytest.mark.parametrize("load", [load_iris, load_breast_cancer])
+def test_validation_data_that_are_not_scaled_are_told(recwarn, load, kind):
+    rows, labels = load(return_X_y=True)
+    train, test, y_train, y_test = train_test_split(rows, labels, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), MLPClassifier(**QUICK))
+    scaled = pipeline[0].fit(train).transform(test)
+    told = r"X_val is unlike X.* transform_input=\['X_val'\]"
+
+    def fit(X_val):
+        return pipeline[1].fit(kind(scaled_train), y_train, X_val=X_val, y_val=y_test)
+
+    scaled_train = pipeline[0].transform(train)
+    fit(kind(scaled))
+    fit(kind(scaled + scaled.std(axis=0)))
+    assert not [item for item in recwarn if "X_val" in str(item.message)]
+    with pytest.warns(UserWarning, match=told):
+        pipeline.fit(
+            train, y_train, mlpclassifier__X_val=test, mlpclassifier__y_val=y_test
+        )
+    with pytest.warns(UserWarning, match=told):
+        fit(kind(test))
 
 
 def test_representations():

@@ -6,6 +6,7 @@ function that yields the processor) is this machine's here.
 """
 
 import dis
+import importlib
 import re
 import struct
 from functools import lru_cache
@@ -15,7 +16,7 @@ from llvmlite import binding as llvm
 from numba.core import types as nb
 
 from nnfit import compiling
-from nnfit.cpu import kernels
+from nnfit.cpu import kernels, machine_code, object_files
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
 from nnfit.cpu.kernels.memory import pointer_type
@@ -34,21 +35,6 @@ ROWS = [
     *(("optimizer", name) for name in OPTIMIZERS),
     ("gradient_sum",),
 ]
-
-#: What a kernel may need from the process that loads it. A symbol that is not
-#: found there ends the process, so each must be in every C library.
-ALLOWED = {
-    "memset",  # LLVM makes them of loops that fill or copy
-    "memcpy",
-    "memmove",
-    "bzero",  # memset of zeros on macOS
-    "sched_yield",  # the barrier lets another thread run ...
-    "SwitchToThread",  # ... on Windows, in kernel32
-    "clock_gettime",  # how long it waited for the others
-    "QueryPerformanceCounter",  # ... on Windows, in kernel32
-    "pow",  # the invscaling schedule, once a batch
-    "_fltused",  # Windows: marks the use of floating point, not a function
-}
 
 
 def builder(kind):
@@ -75,9 +61,7 @@ def exports_of(name, target, *arguments):
     if name == "tile":
         return tile_kernel(target, *arguments)
     module, function = name.split(":")
-    return getattr(compiling.importlib.import_module(module), function)(
-        target, *arguments
-    )
+    return getattr(importlib.import_module(module), function)(target, *arguments)
 
 
 @lru_cache(maxsize=200)
@@ -85,7 +69,7 @@ def optimised(name, *arguments, target=None):
     """Optimised module, as text, its object file and its assembly."""
     target = target or targets.host()
     targets.initialize_llvm()
-    machine = compiling._target_machine(target)
+    machine = machine_code.target_machine(target)
     exports = exports_of(name, target, *arguments)
     module = lowering.optimised_module(exports, target, machine)
     return str(module), machine.emit_object(module), machine.emit_assembly(module)
@@ -94,77 +78,11 @@ def optimised(name, *arguments, target=None):
 # --------------------------------------------------------------- object files
 
 
-def text_at(data, offset):
-    return data[offset : data.index(b"\0", offset)].decode()
-
-
-def elf_symbols(data):
-    """Pairs of name and 'is defined' of an ELF file of 64 bits."""
-    (sections,) = struct.unpack_from("<Q", data, 40)
-    size, count = struct.unpack_from("<HH", data, 58)
-    headers = [
-        struct.unpack_from("<IIQQQQIIQQ", data, sections + size * i)
-        for i in range(count)
-    ]
-    for header in headers:
-        if header[1] != 2:  # SHT_SYMTAB
-            continue
-        names = headers[header[6]][4]
-        for at in range(header[4], header[4] + header[5], 24):
-            name, _, _, section = struct.unpack_from("<IBBH", data, at)
-            if name:
-                yield text_at(data, names + name), section != 0
-
-
-def macho_symbols(data):
-    """The same of a Mach-O file, without the underscore before C's names."""
-    (n_commands,) = struct.unpack_from("<I", data, 16)
-    at = 32
-    for _ in range(n_commands):
-        command, size = struct.unpack_from("<II", data, at)
-        if command == 2:  # LC_SYMTAB
-            table, count, names, _ = struct.unpack_from("<IIII", data, at + 8)
-            for i in range(count):
-                name, kind = struct.unpack_from("<IB", data, table + 16 * i)
-                text = text_at(data, names + name)
-                yield text.removeprefix("_"), kind & 0x0E != 0  # N_TYPE, N_UNDF
-        at += size
-
-
-def coff_symbols(data):
-    """The same of a COFF file."""
-    table, count = struct.unpack_from("<II", data, 8)
-    names = table + 18 * count
-    i = 0
-    while i < count:
-        entry = data[table + 18 * i : table + 18 * (i + 1)]
-        zeros, offset = struct.unpack_from("<II", entry)
-        name = (
-            entry[:8].rstrip(b"\0").decode() if zeros else text_at(data, names + offset)
-        )
-        (section,) = struct.unpack_from("<h", entry, 12)
-        yield name, section != 0
-        i += 1 + entry[17]
-
-
-#: Format by its first bytes: machine number, where it stands, and symbols.
-FORMATS = {
-    b"\x7fELF": ("ELF", 18, "<H", elf_symbols),
-    b"\xcf\xfa\xed\xfe": ("Mach-O", 4, "<I", macho_symbols),
-    b"\x64\x86": ("COFF", 0, "<H", coff_symbols),
-}
-
-
-def describe_object(data):
-    """Format, machine number, names defined and names undefined of an object."""
-    for magic, (name, offset, layout, read) in FORMATS.items():
-        if data.startswith(magic):
-            symbols = list(read(data))
-            machine = struct.unpack_from(layout, data, offset)[0]
-            defined = {symbol for symbol, is_defined in symbols if is_defined}
-            undefined = {symbol for symbol, is_defined in symbols if not is_defined}
-            return name, machine, defined, undefined
-    raise AssertionError(f"not an object file: {data[:4]!r}")
+def describe_object(code):
+    """Format, machine number, names defined and names needed of an object."""
+    name, offset, layout, _ = object_files.file_format(code)
+    (machine,) = struct.unpack_from(layout, code, offset)
+    return name, machine, *object_files.symbols(code)
 
 
 # -------------------------------------------------------------------- symbols
@@ -175,7 +93,7 @@ RUNTIME = re.compile(r"NRT_|numba_|Py[A-Z_]|_Py")
 def check_symbols(code, entries):
     _, _, defined, undefined = describe_object(code)
     assert set(entries) <= defined
-    assert undefined <= ALLOWED
+    assert undefined <= machine_code.C_LIBRARY
     return defined | undefined
 
 
@@ -225,7 +143,7 @@ def test_what_the_allow_list_is_for():
     pointer = pointer_type("float64")
     exports = {"call_erf": (call_erf, nb.void(pointer, pointer))}
     target = targets.host()
-    code = lowering.emit_object(exports, target, compiling._target_machine(target))
+    code = lowering.emit_object(exports, target, machine_code.target_machine(target))
     with pytest.raises(AssertionError, match="erf"):
         check_symbols(code, exports)
 

@@ -160,41 +160,6 @@ def test_a_prediction_starts_no_thread_without_rows(monkeypatch, n_rows, sizes):
     assert started == [1, *sizes]  # the fit and the prediction
 
 
-SPIN = "print(1, flush=True)\nwhile True: pass"
-
-
-@pytest.fixture
-def busy_machine():
-    """As many spinning processes as processors."""
-    spinning = [
-        subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE)
-        for _ in range(joblib.cpu_count())
-    ]
-    for process in spinning:
-        process.stdout.readline()  # it spins now
-    yield
-    for process in spinning:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-
-
-@pytest.mark.slow
-def test_equal_bits_beside_other_work(busy_machine):
-    names = (
-        "adam",
-        "early stopping",
-        "poisson, tanh",
-        "batch normalisation, dropout, average",
-        "muon, clipping",
-    )
-    estimators = [CASES[name] for name in names]
-    expected = [fitted(estimator, 1) for estimator in estimators]
-    for repeat in range(12):
-        for estimator, one in zip(estimators, expected, strict=True):
-            assert_equal_bits(one, fitted(estimator, 2 + repeat % 4))
-
-
 # ------------------------------------------------- fewer threads in between
 
 

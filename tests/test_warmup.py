@@ -16,6 +16,7 @@ import scipy.sparse
 import nnfit
 from nnfit import MLPClassifier, MLPRegressor, compiling, information, warming
 from nnfit.__main__ import main
+from nnfit.cache.folder import Folder, cache_folder
 from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
@@ -92,8 +93,11 @@ def test_a_new_row_is_warmed(kind, registry, monkeypatch):
     row = next(iter(registry.values()))
     before = warming.builtin_kernels(["float32"])
     monkeypatch.setitem(registry, "new", row if kind == "link" else replace(row))
-    (new,) = set(warming.builtin_kernels(["float32"])) - set(before)
-    assert new == (f"nnfit.cpu.kernels.elementwise:{kind}", "new", "float32")
+    new = set(warming.builtin_kernels(["float32"])) - set(before)
+    # Links of both types: a network of float32 predicts float64 too.
+    dtypes = warming.DTYPES if kind == "link" else ["float32"]
+    builder = f"nnfit.cpu.kernels.elementwise:{kind}"
+    assert new == {(builder, "new", dtype) for dtype in dtypes}
 
 
 #: What each needs a kernel for that no other fit loads.
@@ -131,6 +135,7 @@ def test_warmup_has_what_estimators_load(monkeypatch):
         warnings.simplefilter("ignore")
         for dtype in warming.DTYPES:
             settings["dtype"] = dtype
+            X, sparse = X.astype(dtype), sparse.astype(dtype)
             for name in ACTIVATIONS:
                 MLPRegressor(activation=name, **settings).fit(X, y).predict(X)
             for name in losses:
@@ -234,7 +239,7 @@ def test_commands_without_a_folder(command, impossible, capsys):
 
 @posix
 def test_warmup_says_why_a_folder_is_not_trusted(cache, capsys):
-    compiling.cache_folder().chmod(0o770)
+    cache_folder().chmod(0o770)
     assert main(["warmup"]) == 1
     assert "other users may write to it" in capsys.readouterr().err
 
@@ -245,7 +250,8 @@ def test_warmup_needs_a_folder_that_can_be_written(cache, monkeypatch, capsys):
     def refuse(*args, **kwargs):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(compiling.tempfile, "TemporaryFile", refuse)
+    cache_folder()
+    monkeypatch.setattr(Folder, "remove", refuse)
     monkeypatch.setattr(warming, "_compile_all", None)
     assert main(["warmup"]) == 1
     err = capsys.readouterr().err
@@ -256,7 +262,7 @@ def test_a_full_warmup_needs_no_folder_that_can_be_written(
     cache, compiled, monkeypatch
 ):
     nnfit.warmup("float32")
-    monkeypatch.setattr(compiling.tempfile, "TemporaryFile", None)
+    monkeypatch.setattr(Folder, "check_writable", None)
     nnfit.warmup("float32")
 
 
@@ -264,7 +270,7 @@ def test_warmup_reports_a_disk_that_fills_up(cache, compiled, monkeypatch, capsy
     def refuse(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compiling.tempfile, "mkstemp", refuse)
+    monkeypatch.setattr(Folder, "write", refuse)
     assert main(["warmup"]) == 1
     assert "No space left on device" in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_info
 
 from nnfit import MLPClassifier
 from nnfit.blas import one_blas_thread
+from nnfit.cpu.sparsity import operations_per_row
 from nnfit.training import threads
 from tests.engines import make_network
 from tests.test_threads import LABELS, X, assert_no_threads_left
@@ -53,11 +54,11 @@ def test_operations_are_those_of_the_engine():
     """Of a sparse matrix the first layer takes entries, or rows if they are many."""
     network = make_network((100, 20, 3))
     rows = 2 * (100 * 20 + 20 * 3)
-    assert threads.operations_per_row(network, np.ones((4, 100))) == rows
+    assert operations_per_row(network, np.ones((4, 100))) == rows
     many = scipy.sparse.csr_matrix(np.ones((4, 100)))
-    assert threads.operations_per_row(network, many) == rows
+    assert operations_per_row(network, many) == rows
     few = scipy.sparse.eye(100, format="csr")
-    assert threads.operations_per_row(network, few) == 2 * (1 * 20 + 20 * 3)
+    assert operations_per_row(network, few) == 2 * (1 * 20 + 20 * 3)
 
 
 def test_small_work_gets_one_thread(four_processors):

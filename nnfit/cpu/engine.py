@@ -19,7 +19,7 @@ from nnfit.cpu.kernels import ACTIVATION, PREDICTION_OF_FEW
 from nnfit.cpu.layout import aligned_zeros, layout_of
 from nnfit.cpu.pace import Pace
 from nnfit.cpu.plans import row_kernel
-from nnfit.cpu.sparsity import is_sparse
+from nnfit.cpu.sparsity import is_sparse, operations_per_row
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
 from nnfit.cpu.team import Team
 from nnfit.cpu.training_plans import load_training
@@ -36,7 +36,8 @@ PATIENCE = 0.002
 CLOCK_TICK = (
     time.get_clock_info("perf_counter").resolution if sys.platform == "win32" else 1e-9
 )
-#: Rows that are predicted without copying the weights into panels first.
+#: Rows that are predicted without copying the weights into panels first; more if they
+#: are sparse and together as much work.
 FEW_ROWS = 16
 #: Parts of a prediction for each thread, and the rows of one at least; there are no
 #: more threads than such parts.
@@ -64,9 +65,9 @@ def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
     prediction : ndarray of shape (n_samples, n_outputs)
     """
     n_rows, is_dense = X.shape[0], not is_sparse(X)
-    if n_rows <= FEW_ROWS and is_dense and dropout is None:
+    if dropout is None and _are_few(network, X):
         tables = Forward(
-            network, None, n_rows, reads_rows=True, builder=PREDICTION_OF_FEW
+            network, None, n_rows, reads_rows=is_dense, builder=PREDICTION_OF_FEW
         )
         return tables.predict_few(weights, X, raw)
     layout = layout_of(network, targets.host())
@@ -80,6 +81,16 @@ def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
     if n_threads == 1:
         return tables[0].predict(X, raw)
     return _predict_together(tables, X, raw)
+
+
+def _are_few(network, X):
+    """Whether rows take less time than to copy the weights for them."""
+    n_rows = X.shape[0]
+    if n_rows <= FEW_ROWS or not is_sparse(X):
+        return n_rows <= FEW_ROWS
+    dense = 2 * sum(layer.n_in * layer.n_out for layer in network.layers)
+    # Work on rows takes twice as long without panels.
+    return 2 * n_rows * operations_per_row(network, X) <= FEW_ROWS * dense
 
 
 def _predict_together(tables, X, raw):

@@ -61,7 +61,7 @@ class Plan:
     Attributes
     ----------
     layout : Layout
-    kernel : nnfit.compiling.Kernel
+    kernel : nnfit.cpu.machine_code.Kernel
     ints : ndarray of int64
         The table; in place of addresses, offsets in bytes.
     kinds : ndarray of int64

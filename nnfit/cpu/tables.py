@@ -160,7 +160,7 @@ class Forward(Tables):
         function(*places, begin, end)
 
     def predict_few(self, weights, X, raw=False):
-        """`predict`, with the weights where they are and all rows at once."""
+        """`predict`, with the weights where they are."""
         out, ints = self.empty_output(X.shape[0]), self.ints
         kept = self.point_to_input(X, raw)
         weights = self.layout.point_to(ints, weights)

@@ -11,6 +11,8 @@ from math import lcm
 
 from llvmlite import binding as llvm
 
+from nnfit import fork_lock
+
 #: Name of the environment variable that overrides the processor:
 #: ``plain`` compiles for the baseline of the architecture (SSE2 on x86-64),
 #: which every such machine can run and which a test forces.
@@ -87,23 +89,25 @@ def describe(triple, cpu, features):
 @lru_cache(maxsize=1)
 def initialize_llvm():
     """Register the host's code generator with LLVM, once."""
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
+    with fork_lock.held():
+        llvm.initialize_native_target()
+        llvm.initialize_native_asmprinter()
 
 
 @lru_cache(maxsize=2)
 def _named_target(name):
-    initialize_llvm()
-    triple = llvm.get_process_triple()
-    if name == "plain":
-        cpu = "generic" if triple.startswith(("aarch64", "arm64")) else "x86-64"
-        return describe(triple, cpu, "")
-    if name not in ("", "host"):
+    if name not in ("", "host", "plain"):
         raise ValueError(
             f"The environment variable {CPU_VARIABLE} must be 'host' or 'plain', "
             f"got {name!r}."
         )
-    return describe(triple, llvm.get_host_cpu_name(), _host_features())
+    with fork_lock.held():
+        initialize_llvm()
+        triple = llvm.get_process_triple()
+        if name != "plain":
+            return describe(triple, llvm.get_host_cpu_name(), _host_features())
+    cpu = "generic" if triple.startswith(("aarch64", "arm64")) else "x86-64"
+    return describe(triple, cpu, "")
 
 
 def _host_features():

@@ -20,9 +20,10 @@ def check_memory(network, n_bytes, device):
     if n_bytes <= free:
         return
     sizes = [network.n_features, *(layer.n_out for layer in network.layers)]
+    smaller = "dtype='float32' or " if network.dtype == "float64" else "or "
     raise MemoryError(
         f"Training a network with layers of {sizes} units in {network.dtype} needs "
         f"{n_bytes / 2**30:.3g} GiB more on {device.name}, got {free / 2**30:.3g} GiB "
         "of free memory. Use smaller hidden_layer_sizes, a smaller batch_size, "
-        "dtype='float32' or device='cpu'."
+        f"{smaller}device='cpu'."
     )

@@ -22,6 +22,7 @@ import numpy as np
 
 from nnfit import compiling
 from nnfit.addresses import address as address_of
+from nnfit.cache import keys
 from nnfit.cuda import toolkit
 from nnfit.cuda.driver import call
 
@@ -56,7 +57,7 @@ def load(device, builder, *arguments, fingerprint=b""):
     module : Module
     """
     toolkit.check_process()
-    name = (device.number, builder, repr(compiling.plain(arguments)), fingerprint)
+    name = (device.number, builder, repr(keys.plain(arguments)), fingerprint)
     module = None if fingerprint is None else _loaded.get(name)
     if module is None:
         image = find_image(builder, arguments, fingerprint, device.compute_capability)
@@ -68,13 +69,13 @@ def load(device, builder, *arguments, fingerprint=b""):
 
 def find_image(builder, arguments, fingerprint, compute_capability):
     """Return what `compile_module` returns, from disk if it is there."""
-
-    def make():
-        compiling.announce("the GPU", "5 to 20 seconds")
-        return compile_module(builder, arguments, compute_capability)
-
-    target = target_of(compute_capability)
-    return compiling.cached((builder, arguments, fingerprint, target), make)
+    kernel = (builder, arguments, fingerprint, target_of(compute_capability))
+    return compiling.cached(
+        kernel,
+        lambda: compile_module(builder, arguments, compute_capability),
+        device="the GPU",
+        time="5 to 20 seconds",
+    )
 
 
 def target_of(compute_capability):
@@ -191,11 +192,13 @@ def compile_module(builder, arguments, compute_capability):
     image : bytes
         What `split_image` takes apart.
     """
-    with (
-        toolkit.names_of_numpy(),
-        toolkit.libraries_needed(),
-        compiling.without_garbage_collection(),
-    ):
+    return compiling.run_numba(
+        lambda: _compile_module(builder, arguments, compute_capability), arguments
+    )
+
+
+def _compile_module(builder, arguments, compute_capability):
+    with toolkit.names_of_numpy(), toolkit.libraries_needed():
         cuda = toolkit.compiler()
         module, function = builder.split(":")
         kernels = getattr(importlib.import_module(module), function)(cuda, *arguments)

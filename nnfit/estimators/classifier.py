@@ -400,7 +400,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             the logarithm of the odds. Of an ensemble the logarithms of the mean
             probabilities (odds for labels), or the mean scores.
         """
-        raw = self._raw(self._check_rows(X))
+        raw = self._raw(*self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
     @own_arithmetic
@@ -418,7 +418,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Class labels. For multilabel targets 0 and 1 per label, sparse if the
             training targets were.
         """
-        raw = self._raw(self._check_rows(X))
+        raw = self._raw(*self._check_rows(X))
         labels = decode(raw, self.classes_, self._target_kind)
         was_sparse = getattr(self, "_sparse_target", False)
         sparse = was_sparse and self._target_kind == MULTILABEL
@@ -470,36 +470,36 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         std : ndarray of shape (n_samples, n_classes)
             Only with `return_std`.
         """
-        X = self._check_rows(X)
+        X, given = self._check_rows(X)
 
         def predict(network, dropout):
-            return network._probabilities(self, X, dropout)
+            return network._probabilities(self, X, dropout, given)
 
         return average(self, n_passes, return_std, predict)
 
-    def _raw(self, X):
+    def _raw(self, X, given):
         """Raw predictions, divided by the temperature; of an ensemble as one."""
-        raws = [network._scaled(self, X) for network in networks(self)]
+        raws = [network._scaled(self, X, given=given) for network in networks(self)]
         if len(raws) == 1:
             return raws[0]
         together = pooled(raws, self._target_kind, self._link)
         return saturated(together, raws[0].dtype)
 
-    def _scaled(self, whole, X, dropout=None):
+    def _scaled(self, whole, X, dropout=None, given=None):
         """Raw predictions of a single network, divided by its temperature."""
-        raw = self._outputs(whole, X, True, dropout)
+        raw = self._outputs(whole, X, True, dropout, given)
         if not hasattr(self, "temperature_"):
             return raw
-        return saturated(raw / X.dtype.type(self.temperature_), raw.dtype)
+        return saturated(raw / self.temperature_, raw.dtype)
 
-    def _probabilities(self, whole, X, dropout):
+    def _probabilities(self, whole, X, dropout, given):
         """Probabilities that a single network predicts, see `_outputs`."""
         scaled = hasattr(self, "temperature_")
         by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
         kind, link = self._target_kind, whole._link
         if (kind, link) in by_engine and not scaled:
-            return inside(self._outputs(whole, X, False, dropout))
-        raw = self._scaled(whole, X, dropout)
+            return inside(self._outputs(whole, X, False, dropout, given))
+        raw = self._scaled(whole, X, dropout, given)
         return inside(probabilities(raw, kind, link))
 
     def _calibrate(self, validation):

@@ -89,6 +89,8 @@ def is_on(value):
     """Whether a parameter, or one number in it, is neither None nor 0."""
     if value is None or isinstance(value, str) or callable(value):
         return value is not None
+    if isinstance(value, Real):
+        return value != 0
     return bool(np.any(np.asarray(value, dtype=object) != 0))
 
 

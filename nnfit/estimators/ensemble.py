@@ -20,8 +20,10 @@ from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
+from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows, most_epochs
+from nnfit.estimators.standardising import standardised, training_rows
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -34,7 +36,7 @@ from nnfit.population import population
 from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
 from nnfit.training.pools import Pool, can_start_threads
-from nnfit.training.threads import STEP_OPERATIONS, operations_per_row
+from nnfit.training.threads import STEP_OPERATIONS
 
 
 def train_members(
@@ -60,18 +62,21 @@ def train_members(
     )
     dtype = estimator._compute_dtype()
     # Members get what the checks have made of the data, and check it at little cost.
+    as_given = X
     X, y = check_X_y(estimator, X, y, dtype, first_pass, estimator._y_numeric)
     sample_weight = check_weights(sample_weight, X)
+    if first_pass:
+        resuming.forget(estimator)
+    X = training_rows(estimator, as_given, X, first_pass)
+    features = estimator._standard("features")
     if any(item is not None for item in given[:2]):
-        validation = check_validation_data(
+        X_val, y_val = check_validation_data(
             estimator, *given[:2], dtype, estimator._y_numeric
         )
-        given = (*validation, given[2])
+        given = (standardised(features, given[0], X_val), y_val, given[2])
     known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
     target = estimator._encode(known, dtype)
     network = estimator._describe(X.shape[1], target, dtype)
-    if first_pass:
-        resuming.forget(estimator)
     estimator._set_structure(network)
 
     n_members = estimator.n_members
@@ -92,6 +97,7 @@ def train_members(
         if estimator.max_time is not None:  # some members train after others
             parameters["max_time"] = estimator.max_time / -(-n_members // at_once)
         keywords = {"incremental": incremental, "groups": groups}
+        keywords["features"] = features or {}
         if classes is not None:
             keywords["classes"] = classes
 

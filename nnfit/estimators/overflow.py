@@ -70,8 +70,10 @@ def check_last_step(estimator, X, settings):
     ValueError
         As of weights that are not finite.
     """
-    arrays = (*estimator.coefs_, *estimator.intercepts_)
-    if max(abs(array).max() for array in arrays) < LARGE_WEIGHT:
+    weights = estimator._weights()
+    arrays = (*weights.coefs, *weights.intercepts)
+    # Without absolute values, which would be another copy of the largest array.
+    if all(-LARGE_WEIGHT < a.min() and a.max() < LARGE_WEIGHT for a in arrays):
         return
     try:
         estimator._outputs(estimator, X, True)

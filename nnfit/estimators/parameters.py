@@ -398,12 +398,16 @@ history_ : dict of list
 t_ : int
     Rows seen in training.
 coefs_ : list of ndarray of shape (n_in, n_out)
-    Weights of every layer. They may be edited in place.
+    Weights of every layer. They may be edited in place. With a target that lies far
+    from zero those of the last layer are float64 and contain its scale.
 intercepts_ : list of ndarray of shape (n_out,)
-    Intercepts of every layer.
+    Intercepts of every layer; with such a target the last ones contain its mean.
 norms_ : list of ndarray of shape (1, n_out) or (3, n_out)
     Of every normalised layer the scale, and with batch normalisation also the running
     mean and variance; empty without normalisation.
+feature_shifts_, feature_scales_ : ndarray of shape (`n_features_in_`,)
+    What is subtracted from the features, and what they are divided by then, before the
+    first layer: 0 and 1 except for columns that lie far from zero.
 n_features_in_ : int
     Number of features seen in `fit`.
 feature_names_in_ : ndarray of shape (`n_features_in_`,)

@@ -44,14 +44,14 @@ def probabilities(raw, kind, link):
 
 
 def inside(probability):
-    """Probabilities of which none is 0 or 1.
+    """Probabilities, of which none remains 0 or 1; in place.
 
     Finite raw predictions stand for probabilities between 0 and 1. Where these round
     to 0 or 1 the next number inside keeps logarithms finite.
     """
     one = probability.dtype.type(1)
     tiny = np.finfo(probability.dtype).tiny
-    return np.clip(probability, tiny, np.nextafter(one, 0 * one))
+    return np.clip(probability, tiny, np.nextafter(one, 0 * one), out=probability)
 
 
 def pooled(raws, kind, link):

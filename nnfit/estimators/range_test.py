@@ -239,7 +239,8 @@ class _RangeTest:
         last_epoch = engine.progress.epoch + self.n_steps
         while len(self.losses) < self.n_steps and not engine.progress.stopped:
             with np.errstate(all="ignore"):
-                self.losses.extend(engine.train(last_epoch)["batch_loss"].tolist())
+                losses = engine.train(last_epoch)["batch_loss"] * settings.unit
+                self.losses.extend(losses.tolist())
             if self._explosion() is not None:
                 break
 

@@ -13,9 +13,11 @@ from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP, store_arguments
 from nnfit.estimators.parameters import POSITIVE, among, interval
+from nnfit.estimators.standardising import check_targets, find_targets
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.losses import LOSSES, rows_of
+from nnfit.network import fitted
 
 REGRESSION_LOSSES = {
     name: row for name, row in LOSSES.items() if row.task == "regression"
@@ -169,7 +171,13 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     # Targets -----------------------------------------------------------------
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
-        return self._check_target_again(y)
+        y = self._check_target_again(y)
+        loss, _ = find_loss(self)
+        if first_pass:
+            self._fitted["targets"] = find_targets(y, loss)
+        else:
+            check_targets(self._standard("targets"), y, loss)
+        return y
 
     def _check_target_again(self, y):
         if isinstance(self.loss, str):
@@ -183,7 +191,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return y
 
     def _encode(self, y, dtype):
-        return cast_target(y, dtype)
+        return cast_target(y, dtype, self._standard("targets"))
 
     def _count_outputs(self, target):
         return len(self._levels()) if self._has_levels() else target.shape[1]
@@ -204,7 +212,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return levels
 
     def _loss_row(self):
-        return find_loss(self)
+        loss, parameters = find_loss(self)
+        unit = fitted.loss_unit(loss, self._standard("targets"), of_slope=True)
+        return loss, tuple(number / unit for number in parameters)
 
     def _default_score(self):
         return "loss" if self._has_levels() else "r2"
@@ -307,10 +317,10 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         std : ndarray, like `mean`
             Only with `return_std`.
         """
-        X = self._check_rows(X)
+        X, given = self._check_rows(X)
 
         def outputs(network, dropout):
-            columns = network._outputs(self, X, False, dropout)
+            columns = network._outputs(self, X, False, dropout, given)
             return columns[:, 0] if columns.shape[1] == 1 else columns
 
         return average(self, n_passes, return_std, outputs)

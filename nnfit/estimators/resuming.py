@@ -168,7 +168,7 @@ def resume(estimator, engine, settings, record):
     progress.t = int(estimator.t_)
     progress.no_improvement = record.no_improvement
     if record.best_loss is not None:
-        progress.best_loss = record.best_loss
+        progress.best_loss = record.best_loss / settings.unit
     state = vars(estimator).get(STATE, {})
     if "epoch" not in state:
         return
@@ -213,19 +213,18 @@ def best_of_calls(estimator, weights, improved, stopped):
     return Weights(*_copied(best)) if stopped else weights
 
 
-def remember(estimator, engine, settings, record, n_batches, weights, restored):
+def remember(estimator, engine, settings, record, n_batches, restored):
     """Keep what :func:`resume` needs.
 
     Parameters
     ----------
     estimator : BaseMLP
+        With the weights that count.
     engine : Engine
     settings : Settings
     record : Record
     n_batches : int
         Of this call.
-    weights : Weights
-        Those that count.
     restored : bool
         Whether they are those of an earlier epoch.
     """
@@ -249,7 +248,7 @@ def remember(estimator, engine, settings, record, n_batches, weights, restored):
         if settings.averages:
             state |= {
                 "raw": tuple(engine.get_weights()),
-                "digest": _digest(weights),
+                "digest": _digest(estimator._weights()),
                 "averaged": plan.averaged_after(n_batches),
             }
     vars(estimator)[STATE] = state

@@ -6,6 +6,7 @@ import warnings
 from nnfit.engine_settings import EngineSettings
 from nnfit.estimators import resuming
 from nnfit.estimators.validation import check_dropout, check_learning_rate_factors
+from nnfit.network.fitted import loss_unit
 from nnfit.training.loop import Settings
 from nnfit.training.schedules import Plan
 
@@ -122,6 +123,7 @@ def training_settings(
         engine,
         max_iter=1 if incremental else most_epochs(estimator),
         plan=plan,
+        unit=loss_unit(network.loss, estimator._standard("targets")),
         averages=plan.averages or (optimizer is not None and bool(optimizer.average)),
         max_time=math.inf if incremental else _limit(estimator.max_time),
         early_stopping=estimator.early_stopping and optimizer is not None,

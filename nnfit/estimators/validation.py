@@ -1,6 +1,8 @@
 """Checking and converting what the user passes, at the one boundary."""
 
 import math
+import sys
+from copy import copy
 from numbers import Number, Real
 
 import numpy as np
@@ -24,39 +26,107 @@ NUMBERS = (Number, np.bool_)
 #: Of weights. Squares of it and of its inverse are finite, and penalties over it.
 LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+#: While data are checked: a value too large for the dtype becomes inf, which the check
+#: then reports, and sums of finite values may become inf, or NaN by two of them.
+UNCHECKED = {"over": "ignore", "invalid": "ignore"}
+#: Types of rows to predict, as scikit-learn's checks take them: what is none of these
+#: becomes the first.
+PRECISIONS = [np.float64, np.float32]
 
 
 def check_X(estimator, X, dtype):
-    """Rows to predict: C-contiguous or canonical CSR, of the compute dtype."""
-    checked = _plain_rows(estimator, X, dtype)
-    if checked is not None:
-        return checked
-    check_structure(X, "X")
-    # A value too large for the dtype becomes inf, which the check then reports.
+    """Rows to predict, and how precise they were.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Fitted.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+    dtype : {"float32", "float64"}
+        In which the network computes.
+
+    Returns
+    -------
+    rows : ndarray or CSR matrix of shape (n_samples, n_features)
+        C-contiguous or canonical, of that dtype.
+    given : {numpy.float32, numpy.float64}
+        float32 if X is, else float64, as scikit-learn would take it.
+    """
+    checked = _plain_rows(estimator, X)
+    rows = None if checked is None else _cast(checked, dtype)
+    if rows is None or not _has_finite_sum(rows):
+        check_structure(X, "X")
+        # Of some tables only "numeric" keeps float32; of lists it refuses strings.
+        kept = "numeric" if hasattr(X, "columns") else PRECISIONS
+        with np.errstate(**UNCHECKED):
+            checked = validate_data(
+                estimator, X, accept_sparse="csr", dtype=kept, reset=False
+            )
+        rows = _cast(checked, dtype)
+        # A value too large for the dtype has become inf.
+        assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
+    return rows, np.float32 if checked.dtype == np.float32 else np.float64
+
+
+def _cast(X, dtype):
+    """Rows as the engine takes them; values too large for the dtype become inf."""
     with np.errstate(over="ignore"):
-        X = validate_data(
-            estimator, X, accept_sparse="csr", dtype=dtype, order="C", reset=False
-        )
+        if not issparse(X):
+            return plain(X, dtype)
+        data = X.data.astype(dtype, copy=False)
+    if data is not X.data:
+        X = copy(X)  # its `astype` copies the indices too
+        X.data = data
     return canonical(X)
 
 
-def _plain_rows(estimator, X, dtype):
-    """Rows that need no more than a cast, or None: scikit-learn's checks decide.
+def _plain_rows(estimator, X):
+    """Rows of numbers that need no more than a cast, as an ndarray or a CSR matrix.
 
-    Those take 60 microseconds, as long as all the rest of predicting one row.
+    None where they need more, or are wrong: scikit-learn's checks decide and say what
+    is. They take 0.1 ms, of a table 0.7 ms, where all the rest of predicting one row
+    takes 0.05 ms.
     """
-    if (
-        type(X) is not np.ndarray
-        or X.dtype not in FLOATS
-        or X.ndim != 2
-        or len(X) == 0
-        or X.shape[1] != getattr(estimator, "n_features_in_", None)
-        or hasattr(estimator, "feature_names_in_")  # it warns that X has none
-    ):
+    names, kind = getattr(estimator, "feature_names_in_", None), type(X)
+    if kind is list:
+        X = _array_of(X)
+    elif issparse(X) and X.ndim == 2:
+        check_structure(X, "X")
+        X = X.tocsr()
+    elif _is_plain_table(X):
+        columns = X.columns
+        if names is None:
+            if getattr(columns, "dtype", np.dtype(object)).kind not in "iu":
+                return None  # scikit-learn warns that names have come
+        elif not np.array_equal(np.asarray(columns, dtype=object), names):
+            return None
+        X, names = X.to_numpy(), None
+    elif kind is not np.ndarray:
         return None
-    with np.errstate(over="ignore"):  # values too large for the dtype become inf
-        X = plain(X, dtype)
-    return X if _has_finite_sum(X) else None
+    fits = (
+        names is None  # else it warns that names are missing
+        and X is not None
+        and X.dtype.kind in "biuf"
+        and X.ndim == 2
+        and X.shape[0] > 0
+        and X.shape[1] == getattr(estimator, "n_features_in_", None)
+    )
+    return X if fits else None
+
+
+def _array_of(rows):
+    """A list as an ndarray; None if the rows are of several lengths."""
+    try:
+        return np.asarray(rows)
+    except ValueError:
+        return None
+
+
+def _is_plain_table(X):
+    """Whether X is a table whose columns are arrays, without missing or sparse ones."""
+    if type(X) is getattr(sys.modules.get("pandas"), "DataFrame", None):
+        return all(isinstance(dtype, np.dtype) for dtype in X.dtypes)
+    return type(X) is getattr(sys.modules.get("polars"), "DataFrame", None)
 
 
 def _is_plain_target(y, X):
@@ -70,20 +140,23 @@ def _is_plain_target(y, X):
 
 def _has_finite_sum(array):
     """True if all is finite; an overflow, or what is not, needs a closer look."""
-    with np.errstate(over="ignore", invalid="ignore"):
+    if issparse(array):
+        array = array.data
+    with np.errstate(**UNCHECKED):
         return math.isfinite(array.sum())
 
 
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
-    """Training data, converted as in :func:`check_X`; ``y`` keeps its dtype."""
+    """Training data, converted as by :func:`check_X`; ``y`` keeps its dtype."""
     if not reset and _is_plain_target(y, X):
-        checked = _plain_rows(estimator, X, dtype)
-        if checked is not None:
-            return checked, y
+        checked = _plain_rows(estimator, X)
+        rows = None if checked is None else _cast(checked, dtype)
+        if rows is not None and _has_finite_sum(rows):
+            return rows, y
     check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X, y = validate_data(
             estimator,
             X,
@@ -107,7 +180,7 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
-    with np.errstate(over="ignore"):
+    with np.errstate(**UNCHECKED):
         X_val = check_array(
             X_val,
             accept_sparse="csr",
@@ -179,11 +252,17 @@ def check_y_range(y, loss):
         )
 
 
-def cast_target(y, dtype):
-    """Numeric targets as columns of the compute dtype, finite in it."""
-    with np.errstate(over="ignore"):
-        y = plain(y.reshape(len(y), -1), dtype)
-    assert_all_finite(y, input_name="y")
+def cast_target(y, dtype, targets=None):
+    """Numeric targets as columns of the compute dtype, finite in it.
+
+    Shifted and scaled before, if `targets` says so, see `find_targets`.
+    """
+    y = y.reshape(len(y), -1)
+    if targets is not None:
+        y = (y - targets["shift"]) / targets["scale"]
+    with np.errstate(**UNCHECKED):
+        y = plain(y, dtype)
+        assert_all_finite(y, input_name="y")
     return y
 
 

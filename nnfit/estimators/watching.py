@@ -1,21 +1,33 @@
 """Validation data: what training watches while it goes on."""
 
 import math
+import warnings
 from contextlib import nullcontext
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
 from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.overflow import Overflow
+from nnfit.estimators.standardising import FEW_ROWS, LOST, standardised
 from nnfit.estimators.validation import check_validation_data, check_weights
+from nnfit.network.fitted import loss_unit
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, split_every_class, validation_split
 
+#: Rows of training and of validation data that are compared, evenly spaced.
+COMPARED = 256
+#: Root mean square over the features of the distance of the means, in standard
+#: deviations of X: of raw data beside scaled ones 3.8 for iris and 5.5 for breast
+#: cancer, with 10 as the most of a feature; of the last fifth of a trend beside what
+#: comes before it 2.
+UNLIKE, MOST = 3.0, 10.0
 
-def given_validation(estimator, given, dtype, n_columns):
+
+def given_validation(estimator, given, training, is_raw):
     """Check ``X_val, y_val, sample_weight_val`` of ``fit`` and prepare to watch them.
 
     Parameters
@@ -23,16 +35,20 @@ def given_validation(estimator, given, dtype, n_columns):
     estimator : BaseMLP
         Being fitted; knows its classes already.
     given : tuple
-    dtype : str
-    n_columns : int
-        Of the encoded training targets.
+    training : tuple
+        Features and encoded targets of the training data.
+    is_raw : bool
+        Whether nobody has standardised ``X_val`` yet.
 
     Returns
     -------
     Validation
     """
-    X, y, sample_weight = given
-    X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
+    as_given, y, sample_weight = given
+    dtype, n_columns = training[0].dtype.name, training[1].shape[1]
+    X, y = check_validation_data(estimator, as_given, y, dtype, estimator._y_numeric)
+    if is_raw:
+        X = standardised(estimator._standard("features"), as_given, X)
     if estimator.early_stopping and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
@@ -47,6 +63,43 @@ def given_validation(estimator, given, dtype, n_columns):
         )
     loss_weight = estimator._loss_weights(y, sample_weight, "sample_weight_val")
     return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
+
+
+def check_alike(X, X_val):
+    """Warn if validation data look as if steps of a pipeline had left them out.
+
+    Parameters
+    ----------
+    X, X_val : ndarray or CSR matrix of shape (n_samples, n_features)
+    """
+    if X.shape[0] < FEW_ROWS:
+        return
+    mean, deviation = _moments(X)
+    mean_val, _ = _moments(X_val)
+    varies = deviation > 0
+    if not varies.any():
+        return
+    distance = np.abs(mean_val - mean)[varies] / deviation[varies]
+    distance = float(np.sqrt(np.mean(np.minimum(distance, MOST) ** 2)))
+    if distance > UNLIKE:
+        warnings.warn(
+            "X_val is unlike X: the means of its features are far from those of X, "
+            f"{distance:.2g} standard deviations or more. The steps of a Pipeline "
+            "transform X only. Let them transform X_val too with Pipeline(..., "
+            "transform_input=['X_val']), or pass it transformed."
+        )
+
+
+def _moments(X):
+    """Means and standard deviations of the columns over some rows."""
+    X = X[:: max(1, X.shape[0] // COMPARED)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        if not issparse(X):
+            return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        X = X.astype(np.float64)
+        mean = np.asarray(X.mean(axis=0)).ravel()
+        squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
+        return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
 
 
 def split_validation(estimator, data, groups, random_state):
@@ -93,19 +146,30 @@ def split_validation(estimator, data, groups, random_state):
 
 def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
-    score, try_first = "loss", False
-    if estimator.scoring != "loss":
-        score = estimator._default_score()
-    if estimator.scoring not in (None, "loss"):
+    scoring, try_first = estimator.scoring, False
+    score = "loss" if scoring == "loss" else estimator._default_score()
+    if score == "r2" and scoring is None and _are_rounded(estimator, y, target):
+        scoring = "r2"  # of the targets that were given
+    if scoring not in (None, "loss"):
         data = (X, y, sample_weight)
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
-        score = _scikit_learn_score(estimator, *data)
+        score = _scikit_learn_score(estimator, scoring, *data)
         # Not a function of the user's, which may count its calls; nor numbers, which
         # may be of use, such as positive, after an epoch only.
-        of_classes = isinstance(estimator.scoring, str) and not estimator._y_numeric
+        of_classes = isinstance(scoring, str) and not estimator._y_numeric
         try_first = of_classes and not hasattr(estimator, "coefs_")
-    return Validation(X, target, loss_weight, rows, score, try_first)
+    unit = loss_unit(estimator._loss_row()[0], estimator._standard("targets"))
+    return Validation(X, target, loss_weight, rows, score, try_first, unit)
+
+
+def _are_rounded(estimator, y, target):
+    """Whether targets that no shift was allowed for are others in the compute dtype."""
+    if estimator._standard("targets") is not None or y.dtype == target.dtype:
+        return False
+    y = y.reshape(target.shape)
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool((np.abs(y - target).max(axis=0) > LOST * np.ptp(y, axis=0)).any())
 
 
 def _needs_every_class(estimator):
@@ -116,14 +180,15 @@ def _needs_every_class(estimator):
     return getattr(scorer, "_response_method", "predict") != "predict"
 
 
-def _scikit_learn_score(estimator, X, y, sample_weight):
+def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
     missing = estimator._missing_classes(y)
-    scorer = check_scoring(estimator, scoring=estimator.scoring)
+    scorer = check_scoring(estimator, scoring=scoring)
     check_scorer(estimator, scorer)
     # A copy predicts for the scorer: the estimator itself is as before until the fit
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))
     view.__dict__.update(vars(estimator))
+    view._fitted = {**estimator._fitted, "features": None}  # of X they are done
     for name in ("feature_names_in_", "temperature_"):  # nor is it calibrated yet
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
@@ -131,8 +196,7 @@ def _scikit_learn_score(estimator, X, y, sample_weight):
     of_user = callable(estimator.scoring)
 
     def score(engine):
-        arrays = engine.get_weights(engine.evaluated())
-        view.coefs_, view.intercepts_, view.norms_ = arrays
+        view._set_weights(engine.get_weights(engine.evaluated()))
         try:
             with arithmetic_of_caller() if of_user else nullcontext():
                 value = scorer(view, X, y, **weights)

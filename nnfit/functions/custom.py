@@ -10,6 +10,7 @@ import dis
 import hashlib
 import math
 import numbers
+import re
 import types
 
 import numpy as np
@@ -82,6 +83,7 @@ def custom_activation(function):
     """
     function = _plain_function(function, "activation", ACTIVATION_FORM)
     what = f"The activation {function.__name__!r}"
+    _refuse_exceptions(function, what, ACTIVATION_FORM)
     try:
         _check(function, "z={:g}", what, "slope", ACTIVATION_FORM)
     except _OutsideDomain as failure:
@@ -117,6 +119,7 @@ def custom_loss(function, task):
     """
     function = _plain_function(function, "loss", LOSS_FORM)
     what = f"The loss {function.__name__!r}"
+    _refuse_exceptions(function, what, LOSS_FORM)
     failures = []
     for y in TARGETS[task]:
         place = f"raw_prediction={{:g}}, y={y:g}"
@@ -168,6 +171,21 @@ def _plain_function(function, parameter, form):
             f"{type(function).__name__}. {form}"
         )
     return function
+
+
+def _refuse_exceptions(function, what, form, seen=()):
+    """Kernels hand nothing on that a function raises: its loop would end half done."""
+    names = function.__globals__
+    for step in dis.get_instructions(function):
+        if step.opname == "RAISE_VARARGS":
+            raise ValueError(
+                f"{what} must not raise, as {function.__name__!r} does by raise or "
+                f"assert: kernels raise nothing. Let it return math.nan there. {form}"
+            )
+        called = names.get(step.argval) if isinstance(step.argval, str) else None
+        called = getattr(called, "py_func", called)
+        if isinstance(called, types.FunctionType) and called not in (function, *seen):
+            _refuse_exceptions(called, what, form, (function, *seen))
 
 
 def _evaluate(call, x, place, what, form):
@@ -223,6 +241,49 @@ def is_same(activation, other):
         return activation == other
     digest = fingerprint(activation)
     return digest is not None and digest == fingerprint(other)
+
+
+# ----------------------------------------------------------------- what compiles
+
+ALLOWED = (
+    "It may compute with numbers: +, -, *, /, if, for, the functions of math, NumPy's "
+    "functions of one number, and other functions of the same kind; no lists, arrays, "
+    "texts or print. float(z > 0) is 1.0 if z > 0 else 0.0."
+)
+
+
+def why_not_compiled(functions, error):
+    """Say in a sentence why functions of a user cannot be compiled.
+
+    Parameters
+    ----------
+    functions : list of function
+        One of which is to blame.
+    error : Exception
+        Of numba.
+    """
+    names = " or ".join(repr(function.__name__) for function in functions)
+    return f"numba cannot compile the function {names}: {_reason(error)}. {ALLOWED}"
+
+
+def _reason(error):
+    """What numba means, from a text of up to some thousand characters."""
+    text = re.sub(r"Failed in \w+ mode pipeline \(step: .*?\)", "", str(error))
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    reason = lines[0].rstrip(".") if lines else type(error).__name__
+    calls = [line[4:] for line in lines if line.startswith(">>> ")]
+    if calls:
+        reason = f"numba has no {calls[0]}"
+    elif "NRT required" in reason:
+        reason = "it makes an object, such as a list or an array"
+    places = re.findall(r'at (\S+) \((\d+)\)|File "([^"]+)", line (\d+)', text)
+    place = next((p for p in places if "site-packages" not in p[0] + p[2]), None)
+    if place:
+        reason += f" ({place[0] or place[2]}, line {place[1] or place[3]})"
+    return reason[:400]
+
+
+# ------------------------------------------------------------------ fingerprints
 
 
 def fingerprint(function):
@@ -286,6 +347,9 @@ def _hash_named(value, update):
     if isinstance(value, np.ufunc):
         module = "numpy"
     package = module.partition(".")[0]
+    if type(value).__module__.partition(".")[0] == "numba":
+        # As a compiled callback, whose address the code would keep.
+        raise _NoFingerprint
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if package not in VERSIONED_MODULES or not name:
         raise _NoFingerprint

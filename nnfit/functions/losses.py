@@ -63,6 +63,10 @@ class Loss:
         Value of ``loss`` that stands for several rows, one for each kind of target.
     kinds : tuple of str
         Of a classification loss, the kinds of target that it is for.
+    power : int
+        Of a loss of the differences between raw predictions and targets alone: the
+        power of a factor of all of them that it grows by. Slopes, which its parameters
+        are, grow by one power less. 0 for all other losses.
     takes_index : bool
         Of a classification loss: whether ``y[0]`` is the number of the class, in
         place of a 0 or 1 for each output.
@@ -81,6 +85,7 @@ class Loss:
     selected_by: str | None = None
     kinds: tuple[str, ...] = (BINARY, MULTICLASS, MULTILABEL)
     takes_index: bool = False
+    power: int = 0
 
     @property
     def option(self):
@@ -379,6 +384,7 @@ LOSSES: dict[str, Loss] = {
             formula=r"\frac{1}{2} \sum_j (z_j - y_j)^2",
             reference="Least squares; the half as in scikit-learn's MLPRegressor.",
             average_outputs=True,
+            power=2,
         ),
         Loss(
             name="absolute_error",
@@ -387,6 +393,7 @@ LOSSES: dict[str, Loss] = {
             link="identity",
             formula=r"\sum_j |z_j - y_j|",
             reference="Least absolute deviations.",
+            power=1,
         ),
         Loss(
             name="huber",
@@ -398,6 +405,7 @@ LOSSES: dict[str, Loss] = {
             reference='Huber (1964), "Robust estimation of a location parameter", '
             "Annals of Mathematical Statistics 35.",
             parameters=("huber_delta",),
+            power=2,
         ),
         Loss(
             name="quantile",
@@ -408,6 +416,7 @@ LOSSES: dict[str, Loss] = {
             reference='Koenker and Bassett (1978), "Regression quantiles", '
             "Econometrica 46.",
             parameters=("quantile",),
+            power=1,
         ),
         Loss(
             name="poisson",

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnfit.functions.custom import find_activation, is_same
 from nnfit.functions.losses import LOSSES
-from nnfit.network.description import Network
+from nnfit.network.description import Network, Weights
 
 #: Parameters that say which function of its weights a network is.
 ARCHITECTURE = ("activation", "normalization", "residual")
@@ -169,3 +169,58 @@ def differences(fitted, other, n_hidden):
             else n_hidden and fitted[name] != other[name]
         )
     ]
+
+
+# Units of the targets --------------------------------------------------------
+
+
+def in_units(weights, targets):
+    """Weights as estimators keep them: they tell the function from features to targets.
+
+    Parameters
+    ----------
+    weights : Weights
+        Of the network.
+    targets : dict or None
+        What targets have been shifted by, for every output or one number for all, and
+        then divided by: "shift" and "scale". None stands for neither.
+
+    Returns
+    -------
+    Weights
+        Of which the last layer's are float64 if there is a shift, which tell those of
+        the network to the bit.
+    """
+    if targets is None:
+        return weights
+    *coefs, coef = weights.coefs
+    *intercepts, intercept = weights.intercepts
+    coef, intercept = (array.astype(np.float64) for array in (coef, intercept))
+    intercept = intercept * targets["scale"] + targets["shift"]
+    coefs.append(coef * targets["scale"])
+    return Weights(coefs, [*intercepts, intercept], weights.norms)
+
+
+def without_units(weights, targets, dtype):
+    """Weights of the network, of its type: the inverse of `in_units`."""
+    if targets is None:
+        return weights
+    *coefs, coef = weights.coefs
+    *intercepts, intercept = weights.intercepts
+    intercept = (np.asarray(intercept) - targets["shift"]) / targets["scale"]
+    coefs.append((np.asarray(coef) / targets["scale"]).astype(dtype))
+    return Weights(coefs, [*intercepts, intercept.astype(dtype)], weights.norms)
+
+
+def outputs_in_units(outputs, targets):
+    """Outputs of the network as predictions of targets; float64 if there is a shift."""
+    if targets is None:
+        return outputs
+    return outputs.astype(np.float64) * targets["scale"] + targets["shift"]
+
+
+def loss_unit(loss, targets, of_slope=False):
+    """What a loss of 1 of the network, or its slope, is in the units of the targets."""
+    if targets is None:
+        return 1.0
+    return targets["scale"] ** (loss.power - of_slope)

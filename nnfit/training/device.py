@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from functools import partial
 from typing import Any, NamedTuple
 
+from nnfit import fork_lock
 from nnfit.training.threads import ALL_OPERATIONS, reserve_threads
 
 CPU = "cpu"
@@ -45,8 +46,7 @@ def resolve(device):
     number = number_of(device)
     if number is None:
         return CPU
-    from nnfit.cuda import toolkit
-
+    toolkit = _toolkit()
     problem = toolkit.problem(number)
     if problem is None:
         return f"cuda:{number}"
@@ -81,9 +81,14 @@ def resolve_prediction(device, n_rows, operations):
     number = number_of(device)
     if number is None or n_rows < MIN_ROWS or operations < ALL_OPERATIONS:
         return CPU
-    from nnfit.cuda import toolkit
+    return CPU if _toolkit().problem(number) is not None else f"cuda:{number}"
 
-    return CPU if toolkit.problem(number) is not None else f"cuda:{number}"
+
+def _toolkit():
+    with fork_lock.held():
+        from nnfit.cuda import toolkit
+
+        return toolkit
 
 
 def number_of(device):
@@ -114,6 +119,13 @@ def threads_for(device, n_jobs, step, total):
     return reserve_threads(n_jobs, step, total) if device == CPU else nullcontext(1)
 
 
+def apply_link(raw, link):
+    """See `nnfit.cpu.links.apply_link`, which is imported when first needed."""
+    from nnfit.cpu.links import apply_link
+
+    apply_link(raw, link)
+
+
 def load_engine(device=CPU):
     """Load the engine of a device; it is imported when first needed.
 
@@ -127,11 +139,12 @@ def load_engine(device=CPU):
     engine : module or DeviceEngine
         With ``Engine``, ``predict`` and ``activate``.
     """
-    from nnfit.cpu import engine
+    with fork_lock.held():
+        from nnfit.cpu import engine
 
-    if device == CPU:
-        return engine
-    from nnfit.cuda import engine as gpu
+        if device == CPU:
+            return engine
+        from nnfit.cuda import engine as gpu
 
     number = number_of(device)
     return DeviceEngine(

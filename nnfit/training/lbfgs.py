@@ -26,7 +26,8 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     engine : Engine
         Configured, with weights and data set. Leaves with the weights found.
     settings : Settings
-        Of which ``max_iter``, ``max_time``, ``verbose`` and ``engine.tol`` are used.
+        Of which ``max_iter``, ``max_time``, ``verbose``, ``unit`` and
+        ``engine.tol`` are used.
     max_fun : int
         Largest number of evaluations of the loss.
     record : Record
@@ -68,9 +69,10 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
             engine.flat[...] = latest.x
             val_loss, val_score = validation.evaluate(engine)
         seconds = time.perf_counter() - started
-        record.add_epoch(float(latest.fun), math.nan, seconds, val_loss, val_score)
+        loss = float(latest.fun) * settings.unit
+        record.add_epoch(loss, math.nan, seconds, val_loss, val_score)
         if settings.verbose:
-            print(f"Iteration {record.n_iter}, loss = {latest.fun:.8f}")
+            print(f"Iteration {record.n_iter}, loss = {loss:.8f}")
 
     if validation is not None:
         validation.begin(engine)
@@ -99,4 +101,4 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     engine.flat[...] = result.x
     if not np.isfinite(engine.flat).all():
         raise ValueError(divergence_message(settings.engine, has_rate=False))
-    return float(result.fun)
+    return float(result.fun) * settings.unit

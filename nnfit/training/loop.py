@@ -47,6 +47,9 @@ class Settings:
         Epochs of this call.
     plan : Plan
         Schedules of the progress.
+    unit : float
+        What a loss of 1 of the engine is in the units of the user's targets, in which
+        losses are recorded.
     averages : bool
         Whether the weights that count are an average of those in training.
     max_time : float
@@ -60,6 +63,7 @@ class Settings:
     engine: EngineSettings
     max_iter: int
     plan: Plan
+    unit: float = 1.0
     averages: bool = False
     max_time: float = math.inf
     early_stopping: bool = False
@@ -81,6 +85,8 @@ class Validation:
     try_first : bool
         Whether to score before the training, too, so that a score that cannot be
         computed is refused at once and not after an epoch.
+    unit : float
+        See `Settings`.
     """
 
     X: Any
@@ -89,6 +95,7 @@ class Validation:
     rows: np.ndarray | None
     score: str | Callable[[Any], float]
     try_first: bool = False
+    unit: float = 1.0
 
     def begin(self, engine):
         """Tell the engine of these data."""
@@ -101,6 +108,7 @@ class Validation:
     def evaluate(self, engine):
         """Loss and score of the weights that count."""
         loss, score = engine.validate()
+        loss *= self.unit
         if callable(self.score):
             score = float(self.score(engine))
         return loss, -loss if self.score == "loss" else score
@@ -208,7 +216,8 @@ class _Loop:
 
     def _add_epochs(self, done, clock, now):
         """Record the finished epochs of one engine call, and apply the rules."""
-        losses, rates = done["loss"].tolist(), done["learning_rate"].tolist()
+        losses = (done["loss"] * self.settings.unit).tolist()
+        rates = done["learning_rate"].tolist()
         for i, (loss, rate) in enumerate(zip(losses, rates, strict=True)):
             # The epochs of one call are equally long, as far as Python can see.
             seconds = clock + (now - clock) * (i + 1) / len(losses)
@@ -219,7 +228,8 @@ class _Loop:
             if self.stepwise:
                 self._apply_rules(loss, val_score)
         if not self.stepwise:
-            self.record.best_loss = self.engine.progress.best_loss
+            best = self.engine.progress.best_loss
+            self.record.best_loss = best * self.settings.unit
             self.record.no_improvement = self.engine.progress.no_improvement
 
     def _validate(self):
@@ -230,7 +240,9 @@ class _Loop:
     def _apply_rules(self, loss, val_score):
         """Count epochs without improvement; stop or lower the learning rate."""
         record, settings = self.record, self.settings
-        best = record.best_loss
+        best, tol = record.best_loss, settings.engine.tol
+        if not settings.early_stopping or self.validation.score == "loss":
+            tol *= settings.unit
         if settings.early_stopping:
             record.validation_scores.append(val_score)
             if settings.verbose:
@@ -242,7 +254,7 @@ class _Loop:
             loss,
             best,
             record.no_improvement,
-            given.tol,
+            tol,
             given.n_iter_no_change,
             SCHEDULES[given.schedule],
             rate,
@@ -253,7 +265,8 @@ class _Loop:
             if lowest < best:
                 self.best_weights = self.engine.evaluated().copy()
         else:
-            record.best_loss = progress.best_loss = lowest
+            record.best_loss = lowest
+            progress.best_loss = lowest / settings.unit
         progress.no_improvement = record.no_improvement
         if stops:
             progress.stopped = CONVERGED

@@ -92,10 +92,11 @@ def check_memory(network, n_slots, batch_size, X):
         return
     # As a decimal number: a float ends at 1e308, units of two layers multiply.
     sizes = [network.n_features, *(layer.n_out for layer in network.layers)]
+    smaller = "smaller hidden_layer_sizes, fewer features or a smaller batch_size"
+    if network.dtype == "float64":
+        smaller = f"{smaller}, or dtype='float32'"
     raise MemoryError(
         f"Training a network with layers of {sizes} units in {network.dtype} needs "
         f"{Decimal(needed) / 2**30:.3g} GiB ({network.n_parameters} parameters), got "
-        f"{available / 2**30:.3g} GiB of available memory. Use smaller "
-        "hidden_layer_sizes, fewer features, a smaller batch_size or "
-        "dtype='float32'."
+        f"{available / 2**30:.3g} GiB of available memory. Use {smaller}."
     )

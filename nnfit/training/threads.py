@@ -15,7 +15,6 @@ from contextlib import contextmanager
 import joblib
 from joblib.parallel import get_active_backend
 
-from nnfit.cpu.sparsity import is_sparse
 from nnfit.interruption import held
 
 #: Multiplications and additions between two barriers for each thread: with fewer,
@@ -44,15 +43,6 @@ def _forget_after_fork():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
-
-
-def operations_per_row(network, X):
-    """Multiplications and additions that a row of X takes in one product of a layer."""
-    dense = sum(layer.n_in * layer.n_out for layer in network.layers)
-    if not is_sparse(X):
-        return 2 * dense
-    entries = X.nnz / X.shape[0]
-    return 2 * (dense - (network.n_features - entries) * network.layers[0].n_out)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from nnfit import compiling
+from nnfit import fork_lock
 from nnfit.cuda import driver, modules, toolkit
 from tests.cuda import emulator
 from tests.pairs import in_turn
@@ -267,7 +267,7 @@ def test_compiling_waits_for_a_compilation_of_the_cpu(cache, monkeypatch):
     held = []
 
     def compile_module(*arguments):
-        held.append(compiling._lock._is_owned())
+        held.append(fork_lock._lock._is_owned())
         return b"code"
 
     monkeypatch.setattr(modules, "compile_module", compile_module)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from nnfit import compiling
+from nnfit.cache.folder import find_cache
 from nnfit.cpu import kernels
 from tests.trials.fits import FITS, fit
 from tests.trials.workers import Worker
@@ -61,7 +62,7 @@ def fit_of(name, homeless):
             raise KeyError(number)
 
         pwd.getpwuid = getpwuid
-    return fit(name), compiling.find_cache()[1]
+    return fit(name), find_cache()[1]
 
 
 @pytest.mark.parametrize("surroundings", [full_disk, read_only_home, no_home])

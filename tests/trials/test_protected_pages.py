@@ -80,7 +80,6 @@ def work(
     results = [train(engine, 2)]
     for score in (None, score_of(network.loss)):
         results.append(np.array(evaluate(engine, X, y, weight, rows, score)))
-    engine.close()
     weights = engine.get_weights()
     for few in (X, X[:1], X[: min(n_rows, 17)]):
         for raw in (False, True):
@@ -90,7 +89,9 @@ def work(
     if len(network.layers) > 1:
         dropout = ((0.5,) * (len(network.layers) - 1), 0.5, 3, 1)
         results.append(cpu.predict(network, weights, X, dropout=dropout))
-    return [np.array(array) for array in (*results, *results_of(engine))]
+    results += results_of(engine)
+    engine.close()
+    return [np.array(array) for array in results]
 
 
 def compare(case):

@@ -1,5 +1,6 @@
 """Processes that may crash, hang and be interrupted, and are started again."""
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -17,6 +18,9 @@ ROOT = Path(__file__).parents[2]
 #: Seconds after which a call counts as one that hangs: all kernels of a fit are
 #: compiled in ten, on a machine that does nothing else.
 LIMIT = 300.0
+
+#: Linux's, of a process that must not outlive the one that has started it.
+PR_SET_PDEATHSIG = 1
 
 _PROGRAM = "import sys; from tests.trials.workers import serve; serve(int(sys.argv[1]))"
 
@@ -143,6 +147,7 @@ def group(leader):
 
 def serve(descriptor):
     """Call what comes through a connection; the whole life of a worker."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     connection = Connection(descriptor)
     while True:
         try:

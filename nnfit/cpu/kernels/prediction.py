@@ -20,7 +20,7 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.cpu.kernels.row_major import make_product
+from nnfit.cpu.kernels.row_major import make_row_major
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.scores import make_scores
 
@@ -54,17 +54,24 @@ def prediction_of_few(target, dtype):
     """
     pointer = pointer_type(dtype)
     dense = make_dense(target, dtype)
-    product = make_product(target, dtype, dense)
+    row_major = make_row_major(target, dtype, dense)
     layers = make_layers(target, dtype, dense)
     write_predictions = make_write_predictions(dtype)
 
-    def predict_few(table, out, rows):
-        """`predict` of all rows at once, with weights that are not packed."""
-        layers.gather(table, 0, 0, rows)
-        for index in range(table[at.N_LAYERS]):
-            product(layer_at(table, index), rows)
-            layers.finish(table, index, 0, 0, rows)
-        write_predictions(table, rows, out)
+    def predict_few(table, out, n_rows):
+        """`predict` of the first rows, with weights that are not packed."""
+        block = table[at.ROW_BLOCK]
+        for row in range(0, n_rows, block):
+            rows = min(block, n_rows - row)
+            layers.gather(table, row, 0, rows)
+            for index in range(table[at.N_LAYERS]):
+                layer = layer_at(table, index)
+                if index == 0 and table[at.SPARSE] != 0:
+                    row_major.sparse_product(table, layer, row, rows)
+                else:
+                    row_major.product(layer, rows)
+                layers.finish(table, index, row, 0, rows)
+            write_predictions(table, rows, offset(out, row * table[at.N_OUTPUTS]))
 
     signature = nb.void(INT64_POINTER, pointer, nb.int64)
     return {"predict_few": (predict_few, signature)}

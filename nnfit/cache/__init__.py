@@ -1,0 +1,1 @@
+"""The cache on disk: names of what is kept, the folder with its trust, and turns."""

@@ -1,0 +1,119 @@
+"""Machine code in this process: what it needs, and its functions."""
+
+import ctypes
+import importlib
+import re
+import weakref
+
+from llvmlite import binding as llvm
+
+from nnfit import fork_lock
+from nnfit.cpu import object_files
+from nnfit.cpu import target as targets
+
+#: What a kernel may need from the process that loads it, found in every C library. LLVM
+#: does not report what it does not find: the call of it ends the process.
+C_LIBRARY = {
+    "memset",  # LLVM makes them of loops that fill or copy
+    "memcpy",
+    "memmove",
+    "bzero",  # memset of zeros on macOS
+    "sched_yield",  # the barrier lets another thread run ...
+    "SwitchToThread",  # ... on Windows, in kernel32
+    "clock_gettime",  # how long it waited for the others
+    "QueryPerformanceCounter",  # ... on Windows, in kernel32
+    "pow",  # the invscaling schedule, once a batch
+    "_fltused",  # Windows: marks the use of floating point, not a function
+}
+#: Python itself, and numba's helpers that use it or its memory: kernels run without
+#: Python's lock.
+_OF_PYTHON = re.compile(r"_?Py|NRT_|numba_(gil_|unpickle|do_raise|fatal_error|list_)")
+
+
+class NeedsPython(Exception):
+    """A kernel needs what it must not use, or what nothing here has."""
+
+
+def check(code):
+    """See that machine code finds what it needs; numba has what C has not.
+
+    Functions of a user may need numba's helpers (``math.gamma``, ``np.random``), which
+    exist once numba is imported.
+
+    Raises
+    ------
+    NeedsPython
+        If it needs Python, or something that does not exist.
+    """
+    _, needed = object_files.symbols(code)
+    needed -= C_LIBRARY
+    refused = sorted(filter(_OF_PYTHON.match, needed))
+    if refused:
+        raise NeedsPython(
+            f"it uses Python while it runs, as print does ({', '.join(refused)})"
+        )
+    if not all(map(llvm.address_of_symbol, needed)):
+        # numba adds its helpers to LLVM's symbols when a target is first used.
+        lowering = importlib.import_module("nnfit.cpu.kernels.lowering")
+        lowering.cpu_target.target_context.refresh()
+        absent = {name for name in needed if not llvm.address_of_symbol(name)}
+        if absent:
+            raise NeedsPython(f"its code needs {', '.join(sorted(absent))}")
+
+
+class Kernel:
+    """Machine code in this process: C functions by name.
+
+    Parameters
+    ----------
+    code : bytes
+        A native object file.
+    target : nnfit.cpu.target.Target
+        The processor it was compiled for.
+    """
+
+    def __init__(self, code, target):
+        with fork_lock.held():
+            targets.initialize_llvm()
+            check(code)
+            module = llvm.parse_assembly(f'target triple = "{target.triple}"')
+            self._engine = llvm.create_mcjit_compiler(module, target_machine(target))
+            self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
+            self._engine.finalize_object()
+        self.code = code
+        self._functions = {}
+        weakref.finalize(self, _free, self._engine).atexit = False
+
+    def address(self, name):
+        """Return the address of a function, an int."""
+        with fork_lock.held():
+            address = self._engine.get_function_address(name)
+        if not address:
+            raise LookupError(f"The kernel has no function {name!r}.")
+        return address
+
+    def function(self, name, restype, *argtypes):
+        """Return a function that releases the GIL while it runs."""
+        if name not in self._functions:
+            prototype = ctypes.CFUNCTYPE(restype, *argtypes)
+            self._functions[name] = prototype(self.address(name))
+        return self._functions[name]
+
+
+def _free(engine):
+    """Give an engine back under the lock, which a fork must not meet."""
+    with fork_lock.held():
+        engine.close()
+
+
+def target_machine(target):
+    """LLVM's code generator, set up as for any code loaded into a process."""
+    is_x86 = target.triple.startswith(("x86", "i386", "i686"))
+    return llvm.Target.from_triple(target.triple).create_target_machine(
+        cpu=target.cpu,
+        features=target.features,
+        opt=3,
+        reloc="static" if is_x86 else "default",
+        codemodel="jitdefault",
+        jit=True,
+    )

@@ -1,0 +1,16 @@
+"""Random calls of the estimators, valid and not, end as they should."""
+
+from tests.fuzz import run_calls
+
+
+def test_random_calls(trial):
+    count, faults, errors = trial.rounds(full=28_000, fewest=2000), [], 0
+    drawn = trial.rng.integers(2**31)
+    for call, outcome in run_calls(f"{drawn}-{number}" for number in range(count)):
+        errors += bool(outcome["errors"])
+        faults += [f"{call}: {fault}" for fault in outcome["faults"]]
+    trial.figure(
+        f"{len(faults)} faults in {count} random calls, {errors} of them refused by a "
+        "sentence"
+    )
+    assert not faults, "\n".join(faults)
