@@ -225,7 +225,8 @@ def draw_y(draw, numbers, target, n_rows):
     else:
         y = numbers.integers(count, size=n_rows)
         y[:count] = np.arange(count)[:n_rows]
-        y = y > 0 if kind == "bool" else y.astype({"object": "O"}.get(kind, kind))
+        y = y > 0 if kind == "bool" else y.astype("str" if kind == "object" else kind)
+        y = y.astype("O") if kind == "object" else y
     if y.ndim == 2 and draw.some(0.1):
         return scipy.sparse.csr_matrix(y)
     if draw.some(0.02):
@@ -239,7 +240,7 @@ def draw_y(draw, numbers, target, n_rows):
 def draw_weights(draw, numbers, n_rows):
     """Weights of rows, or none."""
     weights = numbers.random(n_rows) * draw.choice(
-        [1, 1, 1, 1e-300, 1e-160, 1e160, 1e305]
+        [1] * 30 + [1e-300, 1e-160, 1e160, 1e305]
     )
     weights[numbers.random(n_rows) < draw.choice([0.0, 0.0, 0.5, 0.95])] = 0.0
     if draw.some(0.05):
@@ -269,8 +270,8 @@ def draw_arguments(draw, numbers, step, target, n_features, with_classes):
     kind, count = target
     if with_classes and step == "partial_fit" and draw.some(0.95):
         classes = np.arange(count)
-        if kind not in ("object", "labels", "numbers"):
-            classes = classes.astype(kind)
+        if kind not in ("labels", "numbers"):
+            classes = classes.astype("str" if kind == "object" else kind)
         arguments["classes"] = classes[:2] if kind == "bool" else classes
     return arguments
 

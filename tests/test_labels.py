@@ -144,7 +144,9 @@ def test_both_parts_have_rows_of_every_class(fraction, n_rare):
     assert split_every_class(np.r_[y, 7], 0.2, np.random.RandomState(0)) is None
 
 
-@pytest.mark.parametrize("scoring", [*OF_COLUMNS, own_loss], ids=str)
+@pytest.mark.parametrize(
+    "scoring", [*OF_COLUMNS, own_loss], ids=[*OF_COLUMNS, "own loss"]
+)
 def test_missing_classes_are_named(scoring):
     message = (
         r"^scoring=.* every class, but .* no row of the classes \[2\]\. Pass X_val"

@@ -1,0 +1,145 @@
+"""What a fitted estimator is made of, and the outputs of its network."""
+
+import numpy as np
+
+from nnfit.cpu.sparsity import operations_per_row
+from nnfit.estimators import by_hand
+from nnfit.estimators.overflow import finite_outputs
+from nnfit.estimators.standardising import of_all_features, standardised
+from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.validation import check_X
+from nnfit.network import Weights, fitted
+from nnfit.training import device
+
+
+class FittedMLP:
+    """Part of `BaseMLP` that reads what was fitted, never the parameters alone.
+
+    Weights and out_activation_ are attributes that users may set; the rest is the
+    description in ``_fitted``, see `nnfit.network.fitted`.
+    """
+
+    def _description(self):
+        """What was fitted; of weights that were set by hand the parameters tell."""
+        kept = vars(self).get("_fitted")
+        return fitted.describe(self, *self._loss_row()) if kept is None else kept
+
+    def _standard(self, name):
+        """What "features" or "targets" are standardised by, or None."""
+        return vars(self).get("_fitted", {}).get(name)
+
+    @property
+    def _link(self):
+        """Inverse link, by the attribute that users of scikit-learn may set."""
+        name = vars(self).get("out_activation_")
+        if name is None:
+            return self._loss_row()[0].link
+        return by_hand.link_of(name, self._description()["levels"])
+
+    def _weights(self):
+        """Those of the network, whose outputs have a unit and a zero of their own."""
+        weights = Weights(
+            list(map(np.asarray, self.coefs_)),
+            list(map(np.asarray, self.intercepts_)),
+            list(map(np.asarray, getattr(self, "norms_", ()))),
+        )
+        targets = self._standard("targets")
+        return fitted.without_units(weights, targets, self._standard("dtype"))
+
+    def _set_weights(self, weights):
+        """Set the attributes that `_weights` reads."""
+        weights = fitted.in_units(weights, self._standard("targets"))
+        self.coefs_, self.intercepts_, self.norms_ = weights
+
+    @property
+    def feature_shifts_(self):
+        """What is subtracted from every feature."""
+        return of_all_features(self, "shift", 0.0)
+
+    @property
+    def feature_scales_(self):
+        """What every feature is divided by after that."""
+        return of_all_features(self, "scale", 1.0)
+
+    def _check_rows(self, X):
+        """Rows to predict, as the engine takes them, and their type as given."""
+        by_hand.check_fitted(self)
+        weights = networks(self)[0]._weights()
+        arrays = (*weights.coefs, *weights.intercepts)
+        is_single = all(array.dtype == np.float32 for array in arrays)
+        rows, given = check_X(self, X, "float32" if is_single else "float64")
+        return standardised(self._standard("features"), X, rows), given
+
+    def _outputs(self, whole, X, raw, dropout=None, given=None):
+        """Outputs of a single network.
+
+        Everything is local, so that any number of threads may predict at once.
+
+        Parameters
+        ----------
+        whole : BaseMLP
+            Whose `n_jobs` and `device` count: the ensemble's of a member.
+        X : ndarray or CSR matrix of shape (n_samples, n_features)
+        raw : bool
+            Whether the outputs are those before the inverse link.
+        dropout : tuple or None, default=None
+            As the engine's ``predict`` takes it.
+        given : {numpy.float32, numpy.float64}, default=None
+            Type of X as the user gave it; None stands for its own.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_outputs)
+            Finite; float64 if `given` is, else of the network's dtype. The inverse link
+            is applied in that type, so that probabilities sum to one in it.
+
+        Raises
+        ------
+        Overflow
+            If no type holds them.
+        """
+
+        def compute(X, raw):
+            return self._compute(whole, X, raw, dropout, given)
+
+        outputs = finite_outputs(compute, X, raw)
+        return fitted.outputs_in_units(outputs, self._standard("targets"))
+
+    def _compute(self, whole, X, raw, dropout, given):
+        """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
+        weights = self._weights()
+        sizes = fitted.sizes_of(weights.coefs)
+        if X.shape[1] != sizes[0]:
+            raise ValueError(
+                f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
+                f"got the shape {weights.coefs[0].shape}."
+            )
+        self._check_outputs(sizes[-1])
+        network = fitted.network_for(
+            self._description(), whole._link, sizes, X.dtype.name
+        )
+        widens = given is np.float64 and network.dtype != "float64"
+        operations = X.shape[0] * operations_per_row(network, X)
+        where = device.resolve_prediction(whole.device, X.shape[0], operations)
+        threads = device.threads_for(where, whole.n_jobs, operations, operations)
+        with threads as n_threads:
+            outputs = device.load_engine(where).predict(
+                network,
+                weights,
+                X,
+                raw=raw or widens,
+                n_threads=n_threads,
+                dropout=dropout,
+            )
+        if widens:
+            outputs = outputs.astype(np.float64)
+            if not raw:
+                device.apply_link(outputs, whole._link)
+        return outputs
+
+    def _forward_pass_fast(self, X, check_input=True):
+        """Predictions of the network itself, as scikit-learn's method has them."""
+        given = None
+        if check_input:
+            X, given = self._check_rows(X)
+        return self._outputs(self, X, False, given=given)
