@@ -80,6 +80,9 @@ class Worker:
     def end(self, limit=LIMIT):
         """Wait for the end of what was begun; returns the `Outcome`."""
         if not self._connection.poll(limit):
+            self.process.send_signal(signal.SIGABRT)  # says where every thread is
+            with suppress(subprocess.TimeoutExpired):
+                self.process.wait(10)
             text = self._errors()
             self.close()
             return Outcome("hung", None, text)
@@ -131,7 +134,9 @@ class Worker:
 
     def _errors(self):
         self._stderr.seek(0)
-        return self._stderr.read().decode(errors="replace")[-6000:]
+        text = self._stderr.read().decode(errors="replace")
+        # Python's last words are a list of all that is imported.
+        return text.partition("Extension modules:")[0][-12_000:]
 
 
 def group(leader):
