@@ -207,7 +207,16 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
 def check_objects(y, name, y_numeric):
     """Refuse what is no target among Python's objects: texts as numbers, None, NaN.
 
-    What else may be wrong with them is for scikit-learn to say.
+    scikit-learn's checks compare such labels, or call their type unknown. What else may
+    be wrong with them is for it to say.
+
+    Parameters
+    ----------
+    y : array-like, sparse matrix or None
+    name : str
+        What the user calls it.
+    y_numeric : bool
+        Whether it holds numbers and not labels.
     """
     if y is None or issparse(y):
         return
@@ -217,19 +226,32 @@ def check_objects(y, name, y_numeric):
         return
     if values.dtype.kind not in ("OUSMmV" if y_numeric else "O"):
         return
-    wanted, kinds = ("numbers", NUMBERS) if y_numeric else ("labels", object)
-    values = values.ravel().tolist()
-    for value in values:
+    shape, values = values.shape, values.ravel().tolist()
+    for i, value in enumerate(values):
         is_missing = value is None or (isinstance(value, Real) and value != value)
-        if is_missing or not isinstance(value, kinds):
-            raise ValueError(f"{name} must hold {wanted}, got {value!r}.")
+        if is_missing or (y_numeric and not isinstance(value, NUMBERS)):
+            wanted, advice = _NUMBERS if y_numeric else _LABELS
+            place = ", ".join(map(str, np.unravel_index(i, shape)))
+            place = f" at position {place}" if place else ""
+            got = f"{value!r}{place}"
+            raise ValueError(f"{name} must hold {wanted}, got {got}. {advice}")
     texts = [isinstance(value, str) for value in values]
     if any(texts) and not all(texts):
-        other = values[texts.index(False)]
+        text, other = values[texts.index(True)], values[texts.index(False)]
         raise ValueError(
-            f"{name} must hold labels of one kind, got {values[texts.index(True)]!r} "
-            f"and {other!r}, which have no order. Convert them to str."
+            f"{name} must hold labels of one type, got {text!r} and {other!r}, which "
+            "have no order. Convert them, for example to str."
         )
+
+
+_LABELS = (
+    "a label everywhere",
+    "Leave out what has no label, or give it one, for example 'unknown'.",
+)
+_NUMBERS = (
+    "numbers",
+    "Leave out what has none, and convert texts, for example with astype(float).",
+)
 
 
 def check_column(y, y_numeric):
