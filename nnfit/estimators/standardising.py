@@ -80,7 +80,6 @@ def training_rows(estimator, given, X, first_pass, features=None):
     return X
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _find_features(estimator, given, X):
     """What to do with the columns of the first training data.
 
@@ -103,7 +102,6 @@ def _find_features(estimator, given, X):
     return {"columns": columns, "shift": shift, "scale": scale}
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def _check_features(estimator, X):
     """Warn if data of a later call are not as those of the first were."""
     if X.shape[0] >= FEW_ROWS:
@@ -212,7 +210,6 @@ def _warn_of_features(estimator, columns, reason):
 # Targets ---------------------------------------------------------------------
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def find_targets(y, loss):
     """What to do with the first training targets of a regression.
 
@@ -245,7 +242,6 @@ def find_targets(y, loss):
     return {"shift": shift, "scale": float(scale)}
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def check_targets(targets, y, loss):
     """See that targets of a later call are as those of the first were.
 
@@ -266,19 +262,43 @@ def check_targets(targets, y, loss):
     if targets is not None:
         y = (y - targets["shift"]) / targets["scale"]
     low, high = _range(y)
-    spread = high - low
-    lost = (spread > 0) & (spread < LOST * np.maximum(-low, high))
-    if lost.any():
+    if _is_lost(high - low, np.maximum(-low, high)):
         _warn_of_targets(
             "this was not so in the first call, which decides whether y is shifted. "
             "Begin with more rows, or scale y before"
         )
 
 
+def are_rounded(y, target):
+    """Whether float32 loses what distinguishes targets that are not standardised.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Numbers or truth values.
+    target : ndarray of shape (n_samples, n_targets)
+        The same in the type of the computation.
+
+    Returns
+    -------
+    bool
+    """
+    if y.dtype == target.dtype:
+        return False
+    y = y.reshape(target.shape)
+    low, high = _range(y)
+    error = np.abs(y - target).max(axis=0)
+    return bool((error > LOST * (high - low)).any())
+
+
+def _is_lost(spread, size):
+    """Whether float32 loses what distinguishes the targets of a column."""
+    return ((spread > 0) & (spread < LOST * size)).any()
+
+
 def _check_untouched(loss, spread, size, tiny):
     """Warn of targets that a loss does not allow to shift, if something is lost."""
-    lost = ((spread > 0) & (spread < LOST * size)).any()
-    if lost or (tiny and loss.link != "exp"):
+    if _is_lost(spread, size) or (tiny and loss.link != "exp"):
         _warn_of_targets(
             f"with loss={loss.name!r} they cannot be shifted and scaled, since it "
             "depends on more than the difference of prediction and y. Choose another "

@@ -12,7 +12,7 @@ from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.overflow import Overflow
-from nnfit.estimators.standardising import FEW_ROWS, LOST, standardised
+from nnfit.estimators.standardising import FEW_ROWS, are_rounded, standardised
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
 from nnfit.training.loop import Validation
@@ -93,13 +93,12 @@ def check_alike(X, X_val):
 def _moments(X):
     """Means and standard deviations of the columns over some rows."""
     X = X[:: max(1, X.shape[0] // COMPARED)]
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not issparse(X):
-            return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
-        X = X.astype(np.float64)
-        mean = np.asarray(X.mean(axis=0)).ravel()
-        squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
-        return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
+    if not issparse(X):
+        return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    X = X.astype(np.float64)
+    mean = np.asarray(X.mean(axis=0)).ravel()
+    squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
+    return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
 
 
 def split_validation(estimator, data, groups, random_state):
@@ -148,7 +147,8 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
     scoring, try_first = estimator.scoring, False
     score = "loss" if scoring == "loss" else estimator._default_score()
-    if score == "r2" and scoring is None and _are_rounded(estimator, y, target):
+    targets = estimator._standard("targets")
+    if score == "r2" and scoring is None and targets is None and are_rounded(y, target):
         scoring = "r2"  # of the targets that were given
     if scoring not in (None, "loss"):
         data = (X, y, sample_weight)
@@ -159,17 +159,8 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
         # may be of use, such as positive, after an epoch only.
         of_classes = isinstance(scoring, str) and not estimator._y_numeric
         try_first = of_classes and not hasattr(estimator, "coefs_")
-    unit = loss_unit(estimator._loss_row()[0], estimator._standard("targets"))
+    unit = loss_unit(estimator._loss_row()[0], targets)
     return Validation(X, target, loss_weight, rows, score, try_first, unit)
-
-
-def _are_rounded(estimator, y, target):
-    """Whether targets that no shift was allowed for are others in the compute dtype."""
-    if estimator._standard("targets") is not None or y.dtype == target.dtype:
-        return False
-    y = y.reshape(target.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool((np.abs(y - target).max(axis=0) > LOST * np.ptp(y, axis=0)).any())
 
 
 def _needs_every_class(estimator):
