@@ -279,8 +279,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._class_weights, y, self.classes_, self._target_kind
         )
         if sample_weight is not None:
-            with np.errstate(over="ignore"):  # the check reports it
-                weights = weights * sample_weight
+            weights = weights * sample_weight
         return check_sum_of_weights(weights, f"class_weight times {name}")
 
     def _stratify(self, y, target, every=False):

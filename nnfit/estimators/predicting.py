@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from nnfit.arithmetic import own_arithmetic
 from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import by_hand
 from nnfit.estimators.overflow import finite_outputs
@@ -137,6 +138,7 @@ class FittedMLP:
                 device.apply_link(outputs, whole._link)
         return outputs
 
+    @own_arithmetic
     def _forward_pass_fast(self, X, check_input=True):
         """Predictions of the network itself, as scikit-learn's method has them."""
         given = None

@@ -26,9 +26,6 @@ NUMBERS = (Number, np.bool_)
 #: Of weights. Squares of it and of its inverse are finite, and penalties over it.
 LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-#: While data are checked: a value too large for the dtype becomes inf, which the check
-#: then reports, and sums of finite values may become inf, or NaN by two of them.
-UNCHECKED = {"over": "ignore", "invalid": "ignore"}
 #: Types of rows to predict, as scikit-learn's checks take them: what is none of these
 #: becomes the first.
 PRECISIONS = [np.float64, np.float32]
@@ -58,10 +55,9 @@ def check_X(estimator, X, dtype):
         check_structure(X, "X")
         # Of some tables only "numeric" keeps float32; of lists it refuses strings.
         kept = "numeric" if hasattr(X, "columns") else PRECISIONS
-        with np.errstate(**UNCHECKED):
-            checked = validate_data(
-                estimator, X, accept_sparse="csr", dtype=kept, reset=False
-            )
+        checked = validate_data(
+            estimator, X, accept_sparse="csr", dtype=kept, reset=False
+        )
         rows = _cast(checked, dtype)
         # A value too large for the dtype has become inf.
         assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
@@ -70,10 +66,9 @@ def check_X(estimator, X, dtype):
 
 def _cast(X, dtype):
     """Rows as the engine takes them; values too large for the dtype become inf."""
-    with np.errstate(over="ignore"):
-        if not issparse(X):
-            return plain(X, dtype)
-        data = X.data.astype(dtype, copy=False)
+    if not issparse(X):
+        return plain(X, dtype)
+    data = X.data.astype(dtype, copy=False)
     if data is not X.data:
         X = copy(X)  # its `astype` copies the indices too
         X.data = data
@@ -142,8 +137,7 @@ def _has_finite_sum(array):
     """True if all is finite; an overflow, or what is not, needs a closer look."""
     if issparse(array):
         array = array.data
-    with np.errstate(**UNCHECKED):
-        return math.isfinite(array.sum())
+    return math.isfinite(array.sum())
 
 
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
@@ -156,18 +150,17 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
-    with np.errstate(**UNCHECKED):
-        X, y = validate_data(
-            estimator,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=y_numeric,
-            dtype=dtype,
-            order="C",
-            reset=reset,
-        )
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse="csr",
+        multi_output=True,
+        y_numeric=y_numeric,
+        dtype=dtype,
+        order="C",
+        reset=reset,
+    )
     return canonical(X), check_column(y, y_numeric)
 
 
@@ -180,15 +173,14 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
-    with np.errstate(**UNCHECKED):
-        X_val = check_array(
-            X_val,
-            accept_sparse="csr",
-            dtype=dtype,
-            order="C",
-            estimator=estimator,
-            input_name="X_val",
-        )
+    X_val = check_array(
+        X_val,
+        accept_sparse="csr",
+        dtype=dtype,
+        order="C",
+        estimator=estimator,
+        input_name="X_val",
+    )
     _check_n_features(estimator, X_val, reset=False)
     y_val = check_array(
         y_val,
@@ -282,9 +274,8 @@ def cast_target(y, dtype, targets=None):
     y = y.reshape(len(y), -1)
     if targets is not None:
         y = (y - targets["shift"]) / targets["scale"]
-    with np.errstate(**UNCHECKED):
-        y = plain(y, dtype)
-        assert_all_finite(y, input_name="y")
+    y = plain(y, dtype)
+    assert_all_finite(y, input_name="y")
     return y
 
 
@@ -318,8 +309,7 @@ def check_sum_of_weights(weights, name):
         raise ValueError(
             f"{name} must contain at least one non-zero weight, got only zeros."
         )
-    with np.errstate(over="ignore"):
-        total = weights.sum()
+    total = weights.sum()
     if not 1.0 / LARGEST_SUM <= total <= LARGEST_SUM:
         raise ValueError(
             f"{name} must have a sum between {1.0 / LARGEST_SUM:g} and "
