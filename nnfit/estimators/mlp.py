@@ -17,7 +17,6 @@ from sklearn.utils._param_validation import (
 
 from nnfit import __version__
 from nnfit.arithmetic import own_arithmetic
-from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
@@ -25,9 +24,7 @@ from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
-from nnfit.estimators.standardising import (
-    training_rows,
-)
+from nnfit.estimators.standardising import training_rows
 from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
     check_groups,
@@ -35,11 +32,7 @@ from nnfit.estimators.validation import (
     check_X_y,
     hidden_sizes,
 )
-from nnfit.estimators.watching import (
-    check_alike,
-    given_validation,
-    split_validation,
-)
+from nnfit.estimators.watching import check_alike, given_validation, split_validation
 from nnfit.estimators.weights import dividing_weight
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
@@ -48,6 +41,7 @@ from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
+from nnfit.training.threads import training_operations
 
 
 def store_arguments(estimator, arguments):
@@ -220,9 +214,10 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         network = self._describe(X.shape[1], target, dtype)
-        if self.device_ == device.CPU:  # the memory of a GPU is for its engine to count
-            n_arrays = n_copies(self, optimizer)
-            check_memory(network, n_arrays, batch_rows(self, X.shape[0]), X)
+        n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
+        if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
+            n_arrays = n_together = 0
+        check_memory(network, n_arrays, n_together, X)
 
         random_state = check_random_state(self.random_state)
         data_driven = first_pass and self.initialization == "data_driven"
@@ -252,8 +247,7 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         settings = training_settings(
             self, network, optimizer, n_rows, seed, is_watched, incremental
         )
-        # A row passes forward, backward and into the gradient.
-        operations = 3 * operations_per_row(network, X)
+        operations = training_operations(network, X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
         with (

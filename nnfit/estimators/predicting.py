@@ -3,7 +3,6 @@
 import numpy as np
 
 from nnfit.arithmetic import own_arithmetic
-from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import by_hand
 from nnfit.estimators.overflow import finite_outputs
 from nnfit.estimators.standardising import of_all_features, standardised
@@ -11,6 +10,7 @@ from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_X
 from nnfit.network import Weights, fitted
 from nnfit.training import device
+from nnfit.training.threads import prediction_operations
 
 
 class FittedMLP:
@@ -120,7 +120,7 @@ class FittedMLP:
             self._description(), whole._link, sizes, X.dtype.name
         )
         widens = given is np.float64 and network.dtype != "float64"
-        operations = X.shape[0] * operations_per_row(network, X)
+        operations = prediction_operations(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
         with threads as n_threads:
