@@ -239,6 +239,46 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             weights = initial_weights(
                 network, random_state, "data_driven", X, rows, engine
             )
+        data = (X, target, sample_weight, loss_weight)
+        self._train_network(
+            network,
+            optimizer,
+            weights,
+            data,
+            rows,
+            validation,
+            random_state,
+            incremental,
+        )
+        self._calibrate(validation)
+
+    def _train_network(
+        self,
+        network,
+        optimizer,
+        weights,
+        data,
+        rows,
+        validation,
+        random_state,
+        incremental,
+    ):
+        """Train from some weights on some rows, on the chosen device.
+
+        Parameters
+        ----------
+        network : Network
+        optimizer : Optimizer or None
+        weights : Weights
+        data : tuple
+            X, encoded targets, weights of the score and of the loss (or None).
+        rows : ndarray of int64 or None
+            Rows to train on; None for all.
+        validation : Validation or None
+        random_state : numpy.random.RandomState
+        incremental : bool
+        """
+        X, target, sample_weight, loss_weight = data
         divisor = dividing_weight(self, sample_weight, loss_weight, rows, incremental)
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(self, batch_rows(self, n_rows), n_rows, incremental)
@@ -250,10 +290,12 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         operations = training_operations(network, X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
+        threads = device.threads_for(self.device_, self.n_jobs, step, total)
+        engine_of_device = device.load_engine(self.device_).Engine
         with (
-            device.threads_for(self.device_, self.n_jobs, step, total) as n_threads,
+            threads as n_threads,
             closing(
-                device.load_engine(self.device_).Engine(
+                engine_of_device(
                     network,
                     optimizer,
                     n_threads=n_threads,
@@ -265,7 +307,6 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             engine.set_data(X, target, divisor, loss_weight, rows)
             self._run(engine, settings, validation, X, n_rows)
         self._seed = seed
-        self._calibrate(validation)
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
