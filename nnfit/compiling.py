@@ -77,9 +77,7 @@ def load(builder, *arguments, fingerprint=b"", target=None):
     kernel : nnfit.cpu.machine_code.Kernel
     """
     target = target or targets.host()
-    # Not the file's name, which takes 10 microseconds to hash: a prediction for
-    # one row needs four kernels.
-    name = (builder, repr(keys.plain(arguments)), fingerprint, target)  # 1 is not 1.0
+    name = _name(builder, arguments, fingerprint, target)
     kernel = _loaded.get(name)
     if kernel is None:
         with fork_lock.held():
@@ -93,6 +91,15 @@ def load(builder, *arguments, fingerprint=b"", target=None):
                 if fingerprint is not None:
                     _loaded[name] = kernel
     return kernel
+
+
+def _name(builder, arguments, fingerprint, target):
+    """Name of a kernel in this process.
+
+    Not the file's, which takes 10 microseconds to hash: a prediction for one row needs
+    four kernels.
+    """
+    return builder, repr(keys.plain(arguments)), fingerprint, target  # 1 is not 1.0
 
 
 def load_all(kernels):
@@ -112,7 +119,7 @@ def load_all(kernels):
         kernels = [
             (builder, *arguments)
             for builder, *arguments in kernels
-            if (builder, repr(tuple(arguments)), b"", target) not in _loaded
+            if _name(builder, arguments, b"", target) not in _loaded
         ]
         if len(kernels) < 2:
             return

@@ -6,7 +6,6 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import by_hand
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
@@ -31,6 +30,7 @@ from nnfit.estimators.targets import (
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import check_objects, check_sum_of_weights
 from nnfit.functions.losses import loss_options
+from nnfit.numpy_errors import without_numpy_errors
 
 
 @documented
@@ -352,7 +352,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
-    @own_arithmetic
+    @without_numpy_errors
     def decision_function(self, X):
         """Raw predictions of the network, the scores that decide on the class.
 
@@ -372,7 +372,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         raw = self._raw(*self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
-    @own_arithmetic
+    @without_numpy_errors
     def predict(self, X):
         """Predict classes.
 
@@ -394,7 +394,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         return csr_matrix(labels) if sparse else labels
 
     @available_if(check_probabilities)
-    @own_arithmetic
+    @without_numpy_errors
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities; always finite.
 
@@ -413,7 +413,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         return np.log(self.predict_proba(X))
 
     @available_if(check_probabilities)
-    @own_arithmetic
+    @without_numpy_errors
     def predict_proba(self, X, n_passes=None, return_std=False):
         """Predict probabilities.
 

@@ -16,13 +16,13 @@ from sklearn.utils._param_validation import (
 )
 
 from nnfit import __version__
-from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.predicting import FittedMLP
+from nnfit.estimators.row_weights import dividing_weight
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
 from nnfit.estimators.standardising import training_rows
 from nnfit.estimators.unused import warn_of_unused
@@ -33,10 +33,10 @@ from nnfit.estimators.validation import (
     hidden_sizes,
 )
 from nnfit.estimators.watching import check_alike, given_validation, split_validation
-from nnfit.estimators.weights import dividing_weight
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
+from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
@@ -164,7 +164,7 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
-    @own_arithmetic
+    @without_numpy_errors
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):

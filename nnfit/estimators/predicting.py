@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import by_hand
 from nnfit.estimators.overflow import finite_outputs
 from nnfit.estimators.standardising import of_all_features, standardised
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_X
 from nnfit.network import Weights, fitted
+from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
 from nnfit.training.threads import prediction_operations
 
@@ -138,7 +138,7 @@ class FittedMLP:
                 device.apply_link(outputs, whole._link)
         return outputs
 
-    @own_arithmetic
+    @without_numpy_errors
     def _forward_pass_fast(self, X, check_input=True):
         """Predictions of the network itself, as scikit-learn's method has them."""
         given = None

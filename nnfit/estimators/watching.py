@@ -8,13 +8,13 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
-from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.overflow import Overflow
 from nnfit.estimators.standardising import FEW_ROWS, are_rounded, standardised
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
+from nnfit.numpy_errors import numpy_errors_of_caller
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, split_every_class, validation_split
 
@@ -189,7 +189,7 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
     def score(engine):
         view._set_weights(engine.get_weights(engine.evaluated()))
         try:
-            with arithmetic_of_caller() if of_user else nullcontext():
+            with numpy_errors_of_caller() if of_user else nullcontext():
                 value = scorer(view, X, y, **weights)
         except Overflow:  # the training may yet end with the best weights before
             return math.nan
