@@ -183,7 +183,7 @@ def _side_by_side(train, members, at_once):
     with ExitStack() as stack:
         for member in members:
             stack.enter_context(resuming.unchanged_on_error(member))
-        # Also for one thread: this one it is that Ctrl-C reaches.
+        # Also for one thread: Ctrl-C reaches the thread that waits.
         with Pool(at_once, "nnfit-member") as pool:
             try:
                 start = pool.submit if can_start_threads() else _call

@@ -79,7 +79,7 @@ class FittedMLP:
         Parameters
         ----------
         whole : BaseMLP
-            Whose `n_jobs` and `device` count: the ensemble's of a member.
+            Whose `n_jobs` and `device` count: for a member, its ensemble.
         X : ndarray or CSR matrix of shape (n_samples, n_features)
         raw : bool
             Whether the outputs are those before the inverse link.

@@ -20,10 +20,9 @@ from nnfit.training.splits import group_split, split_every_class, validation_spl
 
 #: Rows of training and of validation data that are compared, evenly spaced.
 COMPARED = 256
-#: Root mean square over the features of the distance of the means, in standard
-#: deviations of X: of raw data beside scaled ones 3.8 for iris and 5.5 for breast
-#: cancer, with 10 as the most of a feature; of the last fifth of a trend beside what
-#: comes before it 2.
+#: Distance of the means in standard deviations of X, as the root mean square over the
+#: features, each of which counts 10 at most. For raw data beside scaled ones it is 3.8
+#: (iris) and 5.5 (breast cancer), for the last fifth of a trend beside the rest 2.
 UNLIKE, MOST = 3.0, 10.0
 
 
@@ -155,8 +154,9 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, scoring, *data)
-        # Not a function of the user's, which may count its calls; nor numbers, which
-        # may be of use, such as positive, after an epoch only.
+        # Not by a function of the user's, which may count its calls, and not in a
+        # regression: a score may need predictions that come with training, such as
+        # positive ones.
         of_classes = isinstance(scoring, str) and not estimator._y_numeric
         try_first = of_classes and not hasattr(estimator, "coefs_")
     unit = loss_unit(estimator._loss_row()[0], targets)
@@ -179,8 +179,8 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))
     view.__dict__.update(vars(estimator))
-    view._fitted = {**estimator._fitted, "features": None}  # of X they are done
-    for name in ("feature_names_in_", "temperature_"):  # nor is it calibrated yet
+    view._fitted = {**estimator._fitted, "features": None}  # X has been standardised
+    for name in ("feature_names_in_", "temperature_"):  # not calibrated yet
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 

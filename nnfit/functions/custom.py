@@ -359,7 +359,7 @@ def _hash_named(value, update):
         module = "numpy"
     package = module.partition(".")[0]
     if type(value).__module__.partition(".")[0] == "numba":
-        # As a compiled callback, whose address the code would keep.
+        # Such as a compiled callback, whose address the code would keep.
         raise _NoFingerprint
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if package not in VERSIONED_MODULES or not name:

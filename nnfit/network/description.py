@@ -116,7 +116,7 @@ def check_arrays(layers, weights):
     Raises
     ------
     ValueError
-        If there are more or fewer, or one has another shape.
+        If there are more arrays, or fewer, or one has another shape.
     """
     coefs, intercepts, norms = weights
     normalised = [layer for layer in layers if layer.n_norms]
@@ -156,8 +156,8 @@ def check_state(state, moments, memory):
     state : dict of ndarray
         From `Engine.get_state`.
     moments, memory : tuple of int
-        Shapes of the arrays, of which the second of `memory` may differ: layers had
-        rates of their own, or have.
+        Shapes of the arrays. The second number of `memory` may differ, where layers
+        have got learning rates of their own or had them.
 
     Raises
     ------
