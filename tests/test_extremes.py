@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
@@ -257,6 +258,7 @@ def test_targets_that_are_no_numbers(y):
     [
         (["a", None, "b"], "y must hold a label everywhere, got None at"),
         (np.array([1, np.nan, 2], "O"), "y must hold a label everywhere, got nan"),
+        (np.array(["a", pd.NA, "b"], "O"), "y must hold a label everywhere, got <NA>"),
         (np.array([1, "a", 2], "O"), "labels of one type, got 'a' and 1,.* Convert"),
     ],
     ids=str,

@@ -220,8 +220,7 @@ def check_objects(y, name, y_numeric):
         return
     shape, values = values.shape, values.ravel().tolist()
     for i, value in enumerate(values):
-        is_missing = value is None or (isinstance(value, Real) and value != value)
-        if is_missing or (y_numeric and not isinstance(value, NUMBERS)):
+        if _is_missing(value) or (y_numeric and not isinstance(value, NUMBERS)):
             wanted, advice = _NUMBERS if y_numeric else _LABELS
             place = ", ".join(map(str, np.unravel_index(i, shape)))
             place = f" at position {place}" if place else ""
@@ -234,6 +233,16 @@ def check_objects(y, name, y_numeric):
             f"{name} must hold labels of one type, got {text!r} and {other!r}, which "
             "have no order. Convert them, for example to str."
         )
+
+
+def _is_missing(value):
+    """Whether an object is None, or one that is not equal to itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
+    except ValueError:  # an array
+        return False
 
 
 _LABELS = (
