@@ -285,3 +285,9 @@ def test_spread_of_weights():
     assert spread_of_weights(4.0, 4.0) == 0.75
     for weight in (0.0, 1e-200):
         assert spread_of_weights(2 * weight, 2 * weight**2) == 0.0
+
+
+def test_a_sparse_row_that_is_no_row_of_labels():
+    model = MLPClassifier(**QUICK)
+    with pytest.raises(ValueError, match=r"must have shape|not in `self.classes_`"):
+        model.partial_fit(X[:1], csr_array([[3, 1]]), classes=[0, 1])

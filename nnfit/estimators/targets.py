@@ -130,7 +130,7 @@ def check_known_classes(y, classes, kind, all_required, name="y"):
     """
     if _are_known(y, classes, kind) and not all_required:
         return
-    found = unique_labels(y)
+    found = unique_labels(dense_target(y))
     if all_required and set(found) != set(classes):
         raise ValueError(
             "warm_start can only be used where `y` has the same classes as in the "
