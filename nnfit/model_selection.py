@@ -160,7 +160,8 @@ class PopulationSearchCV(BaseSearchCV):
             If there are no candidates to try or two kinds of them, if there is no
             network of nnfit, or if all fits fail.
         KeyboardInterrupt
-            On Ctrl-C. All fits end within about a tenth of a second.
+            On Ctrl-C. All fits end within about a tenth of a second. As after any
+            error, the search then is as before.
         """
         if (self.param_grid is None) == (self.param_distributions is None):
             given = "neither" if self.param_grid is None else "both"
