@@ -312,6 +312,15 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         -------
         self : object
             The estimator after one more epoch.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also if another `activation`, `normalization`, `residual` or
+            another size than in earlier calls is asked for, or if `y` has
+            a class that the first call did not name.
+        MemoryError
+            If the network does not fit into memory.
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True, classes=classes)
@@ -330,6 +339,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
             Weights of every layer, which are copied. The last one has a column for each
             class, or one for two classes.
         intercepts : list of array-like of shape (n_out,)
+            Intercepts of every layer, which are copied.
         classes : array-like of shape (n_classes,)
             In the order of the columns, and sorted.
         multilabel : bool, default=False
@@ -343,6 +353,15 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         Returns
         -------
         MLPClassifier
+            With what `fit` sets, except for the records of a training. It
+            standardises nothing. If the source did, pass it features from which the
+            source's ``feature_shifts_`` are subtracted and that are divided by its
+            ``feature_scales_``.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not belong together, or `classes` are not sorted.
         """
         model = cls(**parameters)
         model.classes_ = by_hand.check_sorted(classes)
@@ -367,7 +386,16 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
             For two classes one number per row, above 0 for ``classes_[1]``; else one
             column per class or label. Where the loss has probabilities, one number is
             the logarithm of the odds. Of an ensemble the logarithms of the mean
-            probabilities (odds for labels), or the mean scores.
+            probabilities (odds for labels), or the mean scores. Finite; float64, or
+            float32 if network and `X` are.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         raw = self._raw(*self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
@@ -386,6 +414,14 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
             Class labels. For multilabel targets 0 and 1 per label, sparse if the
             training targets were.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         raw = self._raw(*self._check_rows(X))
         labels = decode(raw, self.classes_, self._target_kind)
@@ -408,7 +444,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; of the type of `predict_proba`.
         """
         return np.log(self.predict_proba(X))
 
@@ -435,9 +471,17 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         mean : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`, between 0 and 1 exclusively. Rows sum to 1,
             except for multilabel targets, where each column is the probability of
-            a label.
+            a label. float64, or float32 if network and `X` are.
         std : ndarray of shape (n_samples, n_classes)
             Only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         X, given = self._check_rows(X)
 

@@ -128,7 +128,7 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             a sparse matrix, which stays sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values: class labels or a 0/1 matrix of labels in classification,
-            numbers in regression.
+            numbers in regression. Matrices may be sparse.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the loss and in the validation score of an
             internal split; not negative, not all zero. None stands for equal
@@ -158,8 +158,20 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         ValueError
             If data or parameters are invalid, or if the weights of the network grow
             until they are no longer finite. The estimator then is as before.
+        TypeError
+            If a private method of scikit-learn's networks is overridden, which would
+            not be called.
         MemoryError
             If the network does not fit into memory.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training ends by `max_iter` or `max_time` before the loss has stopped
+            improving, or if the best weights are restored after others exploded.
+        UserWarning
+            If a parameter has no effect, if columns far from zero cannot be
+            standardised, if `y` is one-hot, if `X_val` is unlike `X`, or after Ctrl-C.
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)

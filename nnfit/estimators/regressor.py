@@ -266,6 +266,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : object
             The estimator after one more epoch.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also if another `activation`, `normalization`, `residual` or
+            another size than in earlier calls is asked for.
+        MemoryError
+            If the network does not fit into memory.
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True)
@@ -281,6 +289,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         coefs : list of array-like of shape (n_in, n_out)
             Weights of every layer, which are copied.
         intercepts : list of array-like of shape (n_out,)
+            Intercepts of every layer, which are copied.
         norms : list of array-like, default=()
             As the attribute ``norms_``, with the parameter ``normalization``.
         **parameters
@@ -290,6 +299,15 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         MLPRegressor
+            With what `fit` sets, except for the records of a training. It
+            standardises nothing. If the source did, pass it features from which the
+            source's ``feature_shifts_`` are subtracted and that are divided by its
+            ``feature_scales_``.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not belong together.
         """
         return cls(**parameters)._take(coefs, intercepts, norms)
 
@@ -313,9 +331,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            One column per target, or per level of several quantiles.
+            One column per target, or per level of several quantiles. Finite; float64,
+            or float32 if network and `X` are and the target was not standardised.
         std : ndarray, like `mean`
             Only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         X, given = self._check_rows(X)
 
