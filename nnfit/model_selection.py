@@ -8,7 +8,8 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
-from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.conventions import store_arguments
+from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.resuming import unchanged_on_error
 from nnfit.estimators.sparse import check_structure
 from nnfit.population import MOST_AT_ONCE, population

@@ -9,7 +9,7 @@ from sklearn.neural_network import MLPClassifier as SklearnClassifier
 from threadpoolctl import threadpool_info
 
 from nnfit import MLPClassifier, MLPRegressor, blas
-from nnfit.estimators import mlp, validation
+from nnfit.estimators import conventions, validation
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -121,7 +121,7 @@ def test_defaults_are_valid_and_other_parameters_are_checked():
 
     for kind in (MLPClassifier, MLPRegressor):
         kind()._validate_params()
-        assert set(mlp._valid_defaults(kind)) == set(kind._get_param_names())
+        assert set(conventions._valid_defaults(kind)) == set(kind._get_param_names())
         with pytest.raises(ValueError, match="The 'alpha' parameter of MLP"):
             kind(alpha=-1.0)._validate_params()
     with pytest.raises(ValueError, match="The 'alpha' parameter of Stricter"):

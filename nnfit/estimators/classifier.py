@@ -7,9 +7,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnfit.estimators import by_hand
+from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
-from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.parameters import NOT_NEGATIVE, PART, among
 from nnfit.estimators.predicting_classes import FittedClassifier
 from nnfit.estimators.targets import (

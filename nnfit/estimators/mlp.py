@@ -1,26 +1,18 @@
-"""What the classifier and the regressor share: parameters, fitting, persistence."""
+"""What the classifier and the regressor share: fitting."""
 
-import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
-from functools import cache
-from inspect import signature
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import (
-    InvalidParameterError,
-    validate_parameter_constraints,
-)
 
-from nnfit import __version__
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.overflow import check_last_step
-from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
+from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.row_weights import dividing_weight
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
@@ -44,14 +36,7 @@ from nnfit.training.memory import check_memory
 from nnfit.training.threads import training_operations
 
 
-def store_arguments(estimator, arguments):
-    """Set the arguments of `__init__`, its ``locals()``, as attributes."""
-    for name, value in arguments.items():
-        if name != "self":
-            setattr(estimator, name, value)
-
-
-class BaseMLP(FittedMLP, BaseEstimator, ABC):
+class BaseMLP(FittedMLP, Conventions, ABC):
     """Base of the multi-layer perceptrons; use the derived classes."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -434,75 +419,3 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
         check_last_step(self, X, settings.engine)
-
-    # scikit-learn's conventions ----------------------------------------------
-
-    @classmethod
-    @cache
-    def _get_param_names(cls):
-        """Names of the parameters.
-
-        Scikit-learn asks four times in a fit of a search and each time takes 0.1 ms to
-        find them in the signature, as long as an epoch of a tiny network.
-        """
-        return super()._get_param_names()
-
-    def _validate_params(self):
-        """Check the parameters that are not the defaults, as scikit-learn does all.
-
-        All of them take 0.2 ms, a seventh of a fit by L-BFGS on a few rows.
-        """
-        defaults = _valid_defaults(type(self))
-        given = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in defaults or value is not defaults[name]
-        }
-        validate_parameter_constraints(
-            self._parameter_constraints, given, caller_name=type(self).__name__
-        )
-
-    def _check_solver(self):
-        if self.solver not in STOCHASTIC_SOLVERS:
-            raise AttributeError(
-                "partial_fit is only available for stochastic"
-                f" optimizers. {self.solver} is not stochastic."
-            )
-        return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    def __getstate__(self):
-        state = resuming.without_optimizer_state(super().__getstate__())
-        return {**state, "_nnfit_version": __version__}
-
-    def __setstate__(self, state):
-        state = dict(state)
-        version = state.pop("_nnfit_version", "unknown")
-        of_sklearn = state.pop("_sklearn_version", None) is not None
-        if version != __version__ and not of_sklearn:
-            warnings.warn(
-                InconsistentVersionWarning(
-                    estimator_name=type(self).__name__,
-                    current_sklearn_version=__version__,
-                    original_sklearn_version=version,
-                )
-            )
-        if not vars(self):  # another version may have had fewer parameters
-            self.__init__()
-        super().__setstate__(state)
-
-
-@cache
-def _valid_defaults(kind):
-    """Defaults of an estimator's parameters; none if a subclass has an invalid one."""
-    parameters = signature(kind.__init__).parameters
-    defaults = {name: parameters[name].default for name in kind._get_param_names()}
-    try:
-        validate_parameter_constraints(kind._parameter_constraints, defaults, "")
-    except InvalidParameterError:
-        return {}
-    return defaults

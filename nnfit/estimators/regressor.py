@@ -8,9 +8,10 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
+from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
-from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.parameters import POSITIVE, among, interval
 from nnfit.estimators.standardising import check_targets, find_targets
 from nnfit.estimators.uncertainty import average
