@@ -1,6 +1,7 @@
 """Searches that train their networks side by side."""
 
 import numbers
+import warnings
 
 import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
@@ -172,7 +173,14 @@ class PopulationSearchCV(BaseSearchCV):
         check_structure(X, "X")  # before its rows are taken apart
         check_structure(y, "y")
         at_once = MOST_AT_ONCE if self._uses_gpu() else None
-        with unchanged_on_error(self), population(), side_by_side(at_once):
+        with (
+            unchanged_on_error(self),
+            # Each fit's thread puts back the filters that it has found, perhaps
+            # those of another thread.
+            warnings.catch_warnings(),
+            population(),
+            side_by_side(at_once),
+        ):
             return super().fit(X, y, **params)
 
     def _uses_gpu(self):

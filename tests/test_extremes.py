@@ -255,9 +255,9 @@ def test_targets_that_are_no_numbers(y):
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["a", None, "b"], "y must hold labels, got None"),
-        (np.array([1, np.nan, 2], "O"), "y must hold labels, got nan"),
-        (np.array([1, "a", 2], "O"), "labels of one kind, got 'a' and 1,.* Convert"),
+        (["a", None, "b"], "y must hold a label everywhere, got None at"),
+        (np.array([1, np.nan, 2], "O"), "y must hold a label everywhere, got nan"),
+        (np.array([1, "a", 2], "O"), "labels of one type, got 'a' and 1,.* Convert"),
     ],
     ids=str,
 )

@@ -78,7 +78,7 @@ def test_none_is_no_label(label):
 
 
 def test_labels_of_several_types():
-    with pytest.raises(ValueError, match="y must hold labels of one type, got int"):
+    with pytest.raises(ValueError, match="y must hold labels of one type, got 'a'"):
         MLPClassifier(**QUICK).fit(X, np.array(["a", 1] * 30, object))
 
 

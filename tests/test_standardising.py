@@ -219,6 +219,14 @@ def test_counts_are_ordinary():
     MLPRegressor(**COMMON, loss="poisson").fit(X, 1000 + np.round(10 * SIGNAL))
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8])
+def test_targets_of_one_byte(dtype):
+    y = (SIGNAL > 0).astype(dtype)
+    model = MLPRegressor(**COMMON, early_stopping=True).fit(X, y)
+    same = MLPRegressor(**COMMON, early_stopping=True).fit(X, y.astype(float))
+    assert_array_equal(model.validation_scores_, same.validation_scores_)
+
+
 def test_a_tiny_scale_of_an_own_loss():
     with pytest.warns(UserWarning, match="or so small"):
         MLPRegressor(**COMMON, loss=squared).fit(X, 1e-6 * SIGNAL)

@@ -8,7 +8,6 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
-from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP, store_arguments
@@ -18,6 +17,7 @@ from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.losses import LOSSES, rows_of
 from nnfit.network import fitted
+from nnfit.numpy_errors import without_numpy_errors
 
 REGRESSION_LOSSES = {
     name: row for name, row in LOSSES.items() if row.task == "regression"
@@ -313,7 +313,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
-    @own_arithmetic
+    @without_numpy_errors
     def predict(self, X, n_passes=None, return_std=False):
         """Predict targets.
 
