@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
@@ -346,6 +346,15 @@ def test_sparse_features_are_not_shifted():
     table = pd.DataFrame(rows, columns=names).astype(pd.SparseDtype("float", 0.0))
     with pytest.warns(UserWarning, match=r"'time'.*sparse.*StandardScaler"):
         MLPRegressor(**COMMON).set_params(max_iter=1).fit(table, y)
+
+
+@pytest.mark.parametrize("kind", [csr_matrix, csr_array])
+def test_sparse_features_are_named(kind):
+    rows, y = with_time(HOUR)
+    for column in (0, 4):
+        moved = np.roll(rows, column - 4, axis=1)
+        with pytest.warns(UserWarning, match=f"1 column of X, {column}, .*sparse"):
+            MLPRegressor(**COMMON).set_params(max_iter=1).fit(kind(moved), y)
 
 
 def test_rows_of_which_few_are_large():

@@ -172,7 +172,7 @@ def _range(X):
     """Smallest and largest value of every column."""
     low, high = X.min(axis=0), X.max(axis=0)
     if issparse(X):
-        low, high = low.toarray()[0], high.toarray()[0]
+        low, high = low.toarray().ravel(), high.toarray().ravel()
     return low.astype(np.float64), high.astype(np.float64)
 
 
