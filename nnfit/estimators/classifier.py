@@ -21,7 +21,6 @@ from nnfit.estimators.targets import (
     MULTILABEL,
     apply_class_weights,
     check_known_classes,
-    check_labels,
     class_weights,
     count_classes,
     decode,
@@ -32,7 +31,7 @@ from nnfit.estimators.targets import (
     missing_classes,
 )
 from nnfit.estimators.uncertainty import average, networks
-from nnfit.estimators.validation import check_sum_of_weights
+from nnfit.estimators.validation import check_objects, check_sum_of_weights
 from nnfit.functions.losses import loss_options
 
 
@@ -229,8 +228,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         by_hand.check_classes(self, n_outputs)
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
-        check_labels(y, "y")
-        check_labels(classes, "classes")
+        check_objects(classes, "classes", self._y_numeric)
         if incremental and _check_partial_fit_first_call(self, classes):
             kind = type_of_target(y)
             if not kind.startswith("multilabel"):
@@ -259,7 +257,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _check_target_again(self, y):
-        check_labels(y, "y_val")
         check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
         return dense_target(y)
 

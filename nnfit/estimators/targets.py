@@ -65,35 +65,6 @@ def _warn_of_one_hot(y):
         )
 
 
-def check_labels(labels, name):
-    """Refuse None among labels, and labels of several types, by name.
-
-    scikit-learn's checks compare them, or call their type unknown.
-
-    Parameters
-    ----------
-    labels : array-like or None
-    name : str
-        What the user calls them.
-    """
-    labels = labels if issparse(labels) else np.asarray(labels)
-    if labels.dtype != object or labels.ndim == 0:
-        return
-    kinds = {type(label) for label in labels.ravel()}
-    if type(None) in kinds:
-        row = next(i for i, label in enumerate(labels.ravel()) if label is None)
-        raise ValueError(
-            f"{name} must hold a label everywhere, got None at position {row}. Leave "
-            "out what has no label, or give it one, for example 'unknown'."
-        )
-    if len(kinds) > 1 and any(issubclass(kind, str) for kind in kinds):
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise ValueError(
-            f"{name} must hold labels of one type, got {names}. Convert them, for "
-            "example to str."
-        )
-
-
 def missing_classes(y, classes, kind):
     """Classes that do not occur; labels that every row has, or none, if multilabel.
 

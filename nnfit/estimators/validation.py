@@ -26,6 +26,7 @@ NUMBERS = (Number, np.bool_)
 #: Of weights. Squares of it and of its inverse are finite, and penalties over it.
 LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+NO_LABEL = "Leave out what has no label, or give it one, for example 'unknown'"
 #: While data are checked: a value too large for the dtype becomes inf, which the check
 #: then reports, and sums of finite values may become inf, or NaN by two of them.
 UNCHECKED = {"over": "ignore", "invalid": "ignore"}
@@ -219,10 +220,10 @@ def check_objects(y, name, y_numeric):
         return
     wanted, kinds = ("numbers", NUMBERS) if y_numeric else ("labels", object)
     values = values.ravel().tolist()
-    for value in values:
-        is_missing = value is None or (isinstance(value, Real) and value != value)
-        if is_missing or not isinstance(value, kinds):
-            raise ValueError(f"{name} must hold {wanted}, got {value!r}.")
+    for place, value in enumerate(values):
+        if _is_missing(value) or not isinstance(value, kinds):
+            advice = "" if y_numeric else f" at position {place}. {NO_LABEL}"
+            raise ValueError(f"{name} must hold {wanted}, got {value!r}{advice}.")
     texts = [isinstance(value, str) for value in values]
     if any(texts) and not all(texts):
         other = values[texts.index(False)]
@@ -230,6 +231,12 @@ def check_objects(y, name, y_numeric):
             f"{name} must hold labels of one kind, got {values[texts.index(True)]!r} "
             f"and {other!r}, which have no order. Convert them to str."
         )
+
+
+def _is_missing(value):
+    """Whether it is None, NaN or what pandas has for them."""
+    is_nan = isinstance(value, Real) and value != value
+    return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
 
 
 def check_column(y, y_numeric):
