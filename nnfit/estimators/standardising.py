@@ -29,8 +29,9 @@ LARGE = 2.0**13
 #: A feature of this size begins to ruin the first layer if that is an offset; from the
 #: second on, where float32's step is one, if it is not.
 FEATURE_SIZE, HUGE = 64.0, 2.0**24
-#: A spread of y that is lost beside outputs that begin at the size of one.
-TINY = 2.0**-8
+#: A spread of y that is lost beside outputs that begin at the size of one. On 400 rows
+#: R2 is 0.8 at a standard deviation of 0.1, -0.5 at 0.03, and -13 at 0.01.
+TINY = 2.0**-4
 #: What float32 loses even if nothing is wrong with an offset as such.
 LOST = 2.0**-13
 #: A smaller spread, as a part of the largest value, is rounding in float64.
@@ -234,7 +235,10 @@ def find_targets(y, loss):
     is_known = len(y) >= FEW_ROWS
     tiny = CONSTANT * size.max() < spread.max() < TINY and is_known
     unfit = offset | tiny | ((size > LARGE) & is_known)
-    if not unfit.any() or size.max() > np.finfo(np.float32).max:  # refused by float32
+    if size.max() > np.finfo(np.float32).max:  # refused by float32
+        return None
+    if not unfit.any():
+        _check_small(spread, size, is_known)
         return None
     if loss.power == 0:
         _check_untouched(loss, spread, size, tiny)
@@ -242,6 +246,7 @@ def find_targets(y, loss):
     shift = np.where(unfit, y.mean(axis=0, dtype=np.float64), 0.0)
     deviation = (y - shift).std(axis=0)
     scale = _size_of_one(np.sqrt(np.mean(deviation**2)), size.max(), len(y))
+    _check_small(spread / scale, size / scale, is_known)
     return {"shift": shift, "scale": float(scale)}
 
 
@@ -272,6 +277,22 @@ def check_targets(targets, y, loss):
         _warn_of_targets(
             "this was not so in the first call, which decides whether y is shifted. "
             "Begin with more rows, or scale y before"
+        )
+
+
+def _check_small(spread, size, is_known):
+    """Warn of columns that are lost beside the others, by what the loss makes of both.
+
+    R2 of the smaller of two columns is 0.6 where it has a sixteenth of the spread, -5
+    where it has a 64th, -1400 where it has a thousandth.
+    """
+    small = np.flatnonzero((spread > CONSTANT * size) & (spread < TINY))
+    if len(small) and len(spread) > 1 and is_known:
+        warnings.warn(
+            f"The columns {small.tolist()} of y vary so much less than the others that "
+            "the loss, which is their sum, hardly has them in it. Fit a network for "
+            "each column, for example with sklearn.multioutput.MultiOutputRegressor, or "
+            f"scale them all before, {CURE_OF_Y}."
         )
 
 
