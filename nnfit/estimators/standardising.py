@@ -291,8 +291,9 @@ def _check_small(spread, size, is_known):
         warnings.warn(
             f"The columns {small.tolist()} of y vary so much less than the others that "
             "the loss, which is their sum, hardly has them in it. Fit a network for "
-            "each column, for example with sklearn.multioutput.MultiOutputRegressor, or "
-            f"scale them all before, {CURE_OF_Y}."
+            "each column, for example with "
+            "sklearn.multioutput.MultiOutputRegressor, or scale them all before, "
+            f"{CURE_OF_Y}."
         )
 
 

@@ -224,6 +224,12 @@ def check_objects(y, name, y_numeric):
         if _is_missing(value) or not isinstance(value, kinds):
             advice = "" if y_numeric else f" at position {place}. {NO_LABEL}"
             raise ValueError(f"{name} must hold {wanted}, got {value!r}{advice}.")
+        if y_numeric and isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise ValueError(
+                f"{name} must hold numbers up to {sys.float_info.max:.2g}, got an "
+                f"integer of {value.bit_length()} bits. Divide {name}, or take its "
+                "logarithm."
+            )
     texts = [isinstance(value, str) for value in values]
     if any(texts) and not all(texts):
         other = values[texts.index(False)]
