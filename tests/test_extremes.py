@@ -254,7 +254,7 @@ def test_targets_that_are_no_numbers(y):
 
 def test_integers_beyond_float64():
     for sign in (1, -1):
-        with pytest.raises(ValueError, match="y must hold .* an integer of 1329 bits"):
+        with pytest.raises(ValueError, match=r"y must hold .* an integer of 1329 bits"):
             MLPRegressor().fit(X[:3], [1, 2, sign * 10**400])
 
 

@@ -283,9 +283,14 @@ def check_weights(sample_weight, X, name="sample_weight"):
     """Sample weights as float64: finite, not negative, not all zero; or None."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    try:
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    except ValueError as error:
+        if name == "sample_weight":
+            raise
+        raise ValueError(f"{name}: {error}") from error  # whose name is fixed
     return check_sum_of_weights(plain(weights), name)
 
 
@@ -341,9 +346,9 @@ def hidden_sizes(estimator):
         return [max(1, round(width * taper**i)) for i in range(estimator.n_layers)]
     except OverflowError:
         raise ValueError(
-            f"taper={taper:g} must keep the sizes of n_layers={estimator.n_layers} "
-            "layers finite, got more units than there are numbers. Lower taper or "
-            "n_layers."
+            f"layer_width, times taper={taper:g} from layer to layer, must keep the "
+            f"sizes of n_layers={estimator.n_layers} layers below "
+            f"{sys.float_info.max:.2g}, got more. Lower one of them."
         ) from None
 
 
