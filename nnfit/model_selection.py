@@ -1,6 +1,7 @@
 """Searches that train their networks side by side."""
 
 import numbers
+import warnings
 
 import numpy as np
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
@@ -159,7 +160,8 @@ class PopulationSearchCV(BaseSearchCV):
             If there are no candidates to try or two kinds of them, if there is no
             network of nnfit, or if all fits fail.
         KeyboardInterrupt
-            On Ctrl-C. All fits end within about a tenth of a second.
+            On Ctrl-C. All fits end within about a tenth of a second. As after any
+            error, the search then is as before.
         """
         if (self.param_grid is None) == (self.param_distributions is None):
             given = "neither" if self.param_grid is None else "both"
@@ -171,7 +173,14 @@ class PopulationSearchCV(BaseSearchCV):
         check_structure(X, "X")  # before its rows are taken apart
         check_structure(y, "y")
         at_once = MOST_AT_ONCE if self._uses_gpu() else None
-        with unchanged_on_error(self), population(), side_by_side(at_once):
+        with (
+            unchanged_on_error(self),
+            # Each fit's thread puts back the filters that it has found, perhaps
+            # those of another thread.
+            warnings.catch_warnings(),
+            population(),
+            side_by_side(at_once),
+        ):
             return super().fit(X, y, **params)
 
     def _uses_gpu(self):

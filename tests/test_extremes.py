@@ -261,9 +261,9 @@ def test_integers_beyond_float64():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["a", None, "b"], "y must hold labels, got None"),
-        (np.array([1, np.nan, 2], "O"), "y must hold labels, got nan"),
-        (np.array([1, "a", 2], "O"), "labels of one kind, got 'a' and 1,.* Convert"),
+        (["a", None, "b"], "y must hold a label everywhere, got None at"),
+        (np.array([1, np.nan, 2], "O"), "y must hold a label everywhere, got nan"),
+        (np.array([1, "a", 2], "O"), "labels of one type, got 'a' and 1,.* Convert"),
     ],
     ids=str,
 )

@@ -62,7 +62,8 @@ def test_names_train_as_numbers():
 @pytest.mark.parametrize("label", ["a", 1, True])
 @pytest.mark.parametrize("missing", [None, pd.NA, pd.NaT, np.nan], ids=str)
 def test_none_is_no_label(label, missing):
-    y, given = [label] * 60, rf" must hold labels, got {missing} at position 7\. Leave"
+    given = rf" must hold a label everywhere, got {missing} at position 7\."
+    y = [label] * 60
     with_none = np.array([missing if i == 7 else label for i in range(60)], object)
     model = MLPClassifier(**QUICK)
     with pytest.raises(ValueError, match="^y" + given):
@@ -76,6 +77,11 @@ def test_none_is_no_label(label, missing):
         model.partial_fit(X, y, classes=[label, None])
     with pytest.raises(ValueError, match="^y_val" + given):
         model.fit(X, y, X_val=X, y_val=with_none)
+
+
+def test_labels_of_several_types():
+    with pytest.raises(ValueError, match="y must hold labels of one type, got 'a'"):
+        MLPClassifier(**QUICK).fit(X, np.array(["a", 1] * 30, object))
 
 
 def test_unseen_classes_of_validation_data_are_those_of_y_val():

@@ -4,6 +4,7 @@ import pickle
 import signal
 import threading
 import time
+import warnings
 
 import joblib
 import numpy as np
@@ -387,6 +388,24 @@ def test_each_fit_has_one_thread(four_processors):
     search(param_grid=GRID, scoring=score).fit(X, Y)
     assert {number for number, _ in seen} == {1}
     assert threads._taken == threads_before
+
+
+def test_threads_leave_the_filters_of_warnings():
+    """Each puts back what it has found, in whatever order they end."""
+    entered, first = threading.Barrier(2), []
+
+    def score(model, X, y):
+        entered.wait(10)
+        warnings.simplefilter("ignore", ResourceWarning)
+        if not first:
+            first.append(model)
+        else:
+            time.sleep(0.1)
+        return model.score(X, y)
+
+    before = warnings.filters[:]
+    search(param_grid={"alpha": [0, 1]}, cv=2, scoring=score, n_jobs=2).fit(X, Y)
+    assert warnings.filters == before
 
 
 # interruption ----------------------------------------------------------------

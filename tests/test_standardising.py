@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
@@ -228,6 +228,14 @@ def test_counts_are_ordinary():
     MLPRegressor(**COMMON, loss="poisson").fit(X, 1000 + np.round(10 * SIGNAL))
 
 
+@pytest.mark.parametrize("dtype", [bool, np.int8])
+def test_targets_of_one_byte(dtype):
+    y = (SIGNAL > 0).astype(dtype)
+    model = MLPRegressor(**COMMON, early_stopping=True).fit(X, y)
+    same = MLPRegressor(**COMMON, early_stopping=True).fit(X, y.astype(float))
+    assert_array_equal(model.validation_scores_, same.validation_scores_)
+
+
 def test_a_tiny_scale_of_an_own_loss():
     with pytest.warns(UserWarning, match="or so small"):
         MLPRegressor(**COMMON, loss=squared).fit(X, 1e-6 * SIGNAL)
@@ -347,6 +355,15 @@ def test_sparse_features_are_not_shifted():
     table = pd.DataFrame(rows, columns=names).astype(pd.SparseDtype("float", 0.0))
     with pytest.warns(UserWarning, match=r"'time'.*sparse.*StandardScaler"):
         MLPRegressor(**COMMON).set_params(max_iter=1).fit(table, y)
+
+
+@pytest.mark.parametrize("kind", [csr_matrix, csr_array])
+def test_sparse_features_are_named(kind):
+    rows, y = with_time(HOUR)
+    for column in (0, 4):
+        moved = np.roll(rows, column - 4, axis=1)
+        with pytest.warns(UserWarning, match=f"1 column of X, {column}, .*sparse"):
+            MLPRegressor(**COMMON).set_params(max_iter=1).fit(kind(moved), y)
 
 
 def test_rows_of_which_few_are_large():

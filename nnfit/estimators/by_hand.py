@@ -36,12 +36,11 @@ def check_overridden(estimator, base):
     ------
     TypeError
     """
-    for name in (
-        *_overridden(type(estimator), base),
-        *NOT_CALLED & vars(estimator).keys(),
-    ):
+    of_class = _overridden(type(estimator), base)
+    names = [*of_class, *NOT_CALLED & vars(estimator).keys()]
+    if names:
         raise TypeError(
-            f"{type(estimator).__name__} has a method {name} of its own, as for "
+            f"{type(estimator).__name__} has a method {names[0]} of its own, as for "
             "scikit-learn's networks, which nnfit does not call. Give it another name. "
             "Initial weights can be set with from_arrays and warm_start=True; "
             "activation, loss and scoring may be functions."

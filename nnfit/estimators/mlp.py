@@ -16,18 +16,15 @@ from sklearn.utils._param_validation import (
 )
 
 from nnfit import __version__
-from nnfit.arithmetic import own_arithmetic
-from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
 from nnfit.estimators.predicting import FittedMLP
+from nnfit.estimators.row_weights import dividing_weight
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
-from nnfit.estimators.standardising import (
-    training_rows,
-)
+from nnfit.estimators.standardising import training_rows
 from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
     check_groups,
@@ -35,19 +32,16 @@ from nnfit.estimators.validation import (
     check_X_y,
     hidden_sizes,
 )
-from nnfit.estimators.watching import (
-    check_alike,
-    given_validation,
-    split_validation,
-)
-from nnfit.estimators.weights import dividing_weight
+from nnfit.estimators.watching import check_alike, given_validation, split_validation
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
+from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
+from nnfit.training.threads import training_operations
 
 
 def store_arguments(estimator, arguments):
@@ -134,7 +128,7 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             a sparse matrix, which stays sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values: class labels or a 0/1 matrix of labels in classification,
-            numbers in regression.
+            numbers in regression. Matrices may be sparse.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the loss and in the validation score of an
             internal split; not negative, not all zero. None stands for equal
@@ -164,13 +158,25 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         ValueError
             If data or parameters are invalid, or if the weights of the network grow
             until they are no longer finite. The estimator then is as before.
+        TypeError
+            If a private method of scikit-learn's networks is overridden, which would
+            not be called.
         MemoryError
             If the network does not fit into memory.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training ends by `max_iter` or `max_time` before the loss has stopped
+            improving, or if the best weights are restored after others exploded.
+        UserWarning
+            If a parameter has no effect, if columns far from zero cannot be
+            standardised, if `y` is one-hot, if `X_val` is unlike `X`, or after Ctrl-C.
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
-    @own_arithmetic
+    @without_numpy_errors
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
@@ -220,9 +226,10 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         network = self._describe(X.shape[1], target, dtype)
-        if self.device_ == device.CPU:  # the memory of a GPU is for its engine to count
-            n_arrays = n_copies(self, optimizer)
-            check_memory(network, n_arrays, batch_rows(self, X.shape[0]), X)
+        n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
+        if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
+            n_arrays = n_together = 0
+        check_memory(network, n_arrays, n_together, X)
 
         random_state = check_random_state(self.random_state)
         data_driven = first_pass and self.initialization == "data_driven"
@@ -244,6 +251,46 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             weights = initial_weights(
                 network, random_state, "data_driven", X, rows, engine
             )
+        data = (X, target, sample_weight, loss_weight)
+        self._train_network(
+            network,
+            optimizer,
+            weights,
+            data,
+            rows,
+            validation,
+            random_state,
+            incremental,
+        )
+        self._calibrate(validation)
+
+    def _train_network(
+        self,
+        network,
+        optimizer,
+        weights,
+        data,
+        rows,
+        validation,
+        random_state,
+        incremental,
+    ):
+        """Train from some weights on some rows, on the chosen device.
+
+        Parameters
+        ----------
+        network : Network
+        optimizer : Optimizer or None
+        weights : Weights
+        data : tuple
+            X, encoded targets, weights of the score and of the loss (or None).
+        rows : ndarray of int64 or None
+            Rows to train on; None for all.
+        validation : Validation or None
+        random_state : numpy.random.RandomState
+        incremental : bool
+        """
+        X, target, sample_weight, loss_weight = data
         divisor = dividing_weight(self, sample_weight, loss_weight, rows, incremental)
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(self, batch_rows(self, n_rows), n_rows, incremental)
@@ -252,14 +299,15 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         settings = training_settings(
             self, network, optimizer, n_rows, seed, is_watched, incremental
         )
-        # A row passes forward, backward and into the gradient.
-        operations = 3 * operations_per_row(network, X)
+        operations = training_operations(network, X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
+        threads = device.threads_for(self.device_, self.n_jobs, step, total)
+        engine_of_device = device.load_engine(self.device_).Engine
         with (
-            device.threads_for(self.device_, self.n_jobs, step, total) as n_threads,
+            threads as n_threads,
             closing(
-                device.load_engine(self.device_).Engine(
+                engine_of_device(
                     network,
                     optimizer,
                     n_threads=n_threads,
@@ -271,7 +319,6 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             engine.set_data(X, target, divisor, loss_weight, rows)
             self._run(engine, settings, validation, X, n_rows)
         self._seed = seed
-        self._calibrate(validation)
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""

@@ -26,10 +26,6 @@ NUMBERS = (Number, np.bool_)
 #: Of weights. Squares of it and of its inverse are finite, and penalties over it.
 LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-NO_LABEL = "Leave out what has no label, or give it one, for example 'unknown'"
-#: While data are checked: a value too large for the dtype becomes inf, which the check
-#: then reports, and sums of finite values may become inf, or NaN by two of them.
-UNCHECKED = {"over": "ignore", "invalid": "ignore"}
 #: Types of rows to predict, as scikit-learn's checks take them: what is none of these
 #: becomes the first.
 PRECISIONS = [np.float64, np.float32]
@@ -59,10 +55,9 @@ def check_X(estimator, X, dtype):
         check_structure(X, "X")
         # Of some tables only "numeric" keeps float32; of lists it refuses strings.
         kept = "numeric" if hasattr(X, "columns") else PRECISIONS
-        with np.errstate(**UNCHECKED):
-            checked = validate_data(
-                estimator, X, accept_sparse="csr", dtype=kept, reset=False
-            )
+        checked = validate_data(
+            estimator, X, accept_sparse="csr", dtype=kept, reset=False
+        )
         rows = _cast(checked, dtype)
         # A value too large for the dtype has become inf.
         assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
@@ -71,10 +66,9 @@ def check_X(estimator, X, dtype):
 
 def _cast(X, dtype):
     """Rows as the engine takes them; values too large for the dtype become inf."""
-    with np.errstate(over="ignore"):
-        if not issparse(X):
-            return plain(X, dtype)
-        data = X.data.astype(dtype, copy=False)
+    if not issparse(X):
+        return plain(X, dtype)
+    data = X.data.astype(dtype, copy=False)
     if data is not X.data:
         X = copy(X)  # its `astype` copies the indices too
         X.data = data
@@ -143,8 +137,7 @@ def _has_finite_sum(array):
     """True if all is finite; an overflow, or what is not, needs a closer look."""
     if issparse(array):
         array = array.data
-    with np.errstate(**UNCHECKED):
-        return math.isfinite(array.sum())
+    return math.isfinite(array.sum())
 
 
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
@@ -157,18 +150,17 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
-    with np.errstate(**UNCHECKED):
-        X, y = validate_data(
-            estimator,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=y_numeric,
-            dtype=dtype,
-            order="C",
-            reset=reset,
-        )
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse="csr",
+        multi_output=True,
+        y_numeric=y_numeric,
+        dtype=dtype,
+        order="C",
+        reset=reset,
+    )
     return canonical(X), check_column(y, y_numeric)
 
 
@@ -181,15 +173,14 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
-    with np.errstate(**UNCHECKED):
-        X_val = check_array(
-            X_val,
-            accept_sparse="csr",
-            dtype=dtype,
-            order="C",
-            estimator=estimator,
-            input_name="X_val",
-        )
+    X_val = check_array(
+        X_val,
+        accept_sparse="csr",
+        dtype=dtype,
+        order="C",
+        estimator=estimator,
+        input_name="X_val",
+    )
     _check_n_features(estimator, X_val, reset=False)
     y_val = check_array(
         y_val,
@@ -208,7 +199,16 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
 def check_objects(y, name, y_numeric):
     """Refuse what is no target among Python's objects: texts as numbers, None, NaN.
 
-    What else may be wrong with them is for scikit-learn to say.
+    scikit-learn's checks compare such labels, or call their type unknown. What else may
+    be wrong with them is for it to say.
+
+    Parameters
+    ----------
+    y : array-like, sparse matrix or None
+    name : str
+        What the user calls it.
+    y_numeric : bool
+        Whether it holds numbers and not labels.
     """
     if y is None or issparse(y):
         return
@@ -218,12 +218,14 @@ def check_objects(y, name, y_numeric):
         return
     if values.dtype.kind not in ("OUSMmV" if y_numeric else "O"):
         return
-    wanted, kinds = ("numbers", NUMBERS) if y_numeric else ("labels", object)
-    values = values.ravel().tolist()
-    for place, value in enumerate(values):
-        if _is_missing(value) or not isinstance(value, kinds):
-            advice = "" if y_numeric else f" at position {place}. {NO_LABEL}"
-            raise ValueError(f"{name} must hold {wanted}, got {value!r}{advice}.")
+    shape, values = values.shape, values.ravel().tolist()
+    for i, value in enumerate(values):
+        if _is_missing(value) or (y_numeric and not isinstance(value, NUMBERS)):
+            wanted, advice = _NUMBERS if y_numeric else _LABELS
+            place = ", ".join(map(str, np.unravel_index(i, shape)))
+            place = f" at position {place}" if place else ""
+            got = f"{value!r}{place}"
+            raise ValueError(f"{name} must hold {wanted}, got {got}. {advice}")
         if y_numeric and isinstance(value, int) and abs(value) > sys.float_info.max:
             raise ValueError(
                 f"{name} must hold numbers up to {sys.float_info.max:.2g}, got an "
@@ -232,10 +234,10 @@ def check_objects(y, name, y_numeric):
             )
     texts = [isinstance(value, str) for value in values]
     if any(texts) and not all(texts):
-        other = values[texts.index(False)]
+        text, other = values[texts.index(True)], values[texts.index(False)]
         raise ValueError(
-            f"{name} must hold labels of one kind, got {values[texts.index(True)]!r} "
-            f"and {other!r}, which have no order. Convert them to str."
+            f"{name} must hold labels of one type, got {text!r} and {other!r}, which "
+            "have no order. Convert them, for example to str."
         )
 
 
@@ -243,6 +245,16 @@ def _is_missing(value):
     """Whether it is None, NaN or what pandas has for them."""
     is_nan = isinstance(value, Real) and value != value
     return value is None or is_nan or type(value).__name__ in ("NAType", "NaTType")
+
+
+_LABELS = (
+    "a label everywhere",
+    "Leave out what has no label, or give it one, for example 'unknown'.",
+)
+_NUMBERS = (
+    "numbers",
+    "Leave out what has none, and convert texts, for example with astype(float).",
+)
 
 
 def check_column(y, y_numeric):
@@ -273,9 +285,8 @@ def cast_target(y, dtype, targets=None):
     y = y.reshape(len(y), -1)
     if targets is not None:
         y = (y - targets["shift"]) / targets["scale"]
-    with np.errstate(**UNCHECKED):
-        y = plain(y, dtype)
-        assert_all_finite(y, input_name="y")
+    y = plain(y, dtype)
+    assert_all_finite(y, input_name="y")
     return y
 
 
@@ -314,8 +325,7 @@ def check_sum_of_weights(weights, name):
         raise ValueError(
             f"{name} must contain at least one non-zero weight, got only zeros."
         )
-    with np.errstate(over="ignore"):
-        total = weights.sum()
+    total = weights.sum()
     if not 1.0 / LARGEST_SUM <= total <= LARGEST_SUM:
         raise ValueError(
             f"{name} must have a sum between {1.0 / LARGEST_SUM:g} and "

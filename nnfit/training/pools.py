@@ -1,22 +1,31 @@
 """Threads that work off a queue, where there may be fewer than are asked for."""
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 #: What a thread that cannot be started raises.
 NO_THREAD = (RuntimeError, MemoryError)
+#: Seconds between attempts to start the first thread of a pool: that of
+#: `can_start_threads` gives its stack back a little after it has ended, and under a
+#: limit of memory there may be no other (1 in 60 fits of ensembles with 1 to 60 MB).
+PAUSES = (0.001, 0.01, 0.1)
 
 
 class Pool(ThreadPoolExecutor):
     """Its threads do the work of those that the system does not start."""
 
     def _adjust_thread_count(self):
-        if not self._threads:
-            super()._adjust_thread_count()
+        if self._threads:
+            with suppress(*NO_THREAD):
+                super()._adjust_thread_count()
             return
-        with suppress(*NO_THREAD):
-            super()._adjust_thread_count()
+        for pause in PAUSES:
+            with suppress(*NO_THREAD):
+                return super()._adjust_thread_count()
+            time.sleep(pause)
+        super()._adjust_thread_count()
 
 
 def can_start_threads():

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import joblib
 from joblib.parallel import get_active_backend
 
+from nnfit.cpu.sparsity import operations_per_row
 from nnfit.interruption import held
 
 #: Multiplications and additions between two barriers for each thread: with fewer,
@@ -43,6 +44,19 @@ def _forget_after_fork():
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_after_fork)
+
+
+def training_operations(network, X):
+    """Multiplications and additions that each row of X takes in an epoch.
+
+    It passes forward, backward and into the gradient.
+    """
+    return 3 * operations_per_row(network, X)
+
+
+def prediction_operations(network, X):
+    """Multiplications and additions that a prediction of all rows takes."""
+    return X.shape[0] * operations_per_row(network, X)
 
 
 @contextmanager

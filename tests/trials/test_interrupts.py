@@ -19,6 +19,11 @@ from tests.trials.workers import Worker
 GRACE = 5.0
 
 
+def control_c(frame):
+    """What Python does when it sees Ctrl-C, which nnfit may be putting off."""
+    signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
+
+
 class AtPlace:
     """Ctrl-C at one of the places where Python looks for it in a thread.
 
@@ -43,7 +48,7 @@ class AtPlace:
             self.count += 1
             if self.count == self.number:
                 sys.setprofile(None)
-                raise KeyboardInterrupt
+                control_c(frame)
 
     def __enter__(self):
         sys.setprofile(self)
@@ -60,7 +65,7 @@ class AtTime:
         self.seconds = seconds
 
     def __enter__(self):
-        signal.signal(signal.SIGALRM, signal.default_int_handler)
+        signal.signal(signal.SIGALRM, lambda number, frame: control_c(frame))
         signal.setitimer(signal.ITIMER_REAL, self.seconds)
 
     def __exit__(self, *exception):

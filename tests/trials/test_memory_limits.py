@@ -15,7 +15,7 @@ from tests.trials.workers import Worker
 
 #: Bytes of address space that are left to a call, from what Python itself needs for its
 #: small objects to more than any of the calls maps.
-ROOM = 2e6, 3e8
+ROOM = 1e6, 3e7
 
 _rng = np.random.default_rng(0)
 X = _rng.normal(size=(4000, 60)).astype(np.float32)
