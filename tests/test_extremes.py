@@ -253,6 +253,12 @@ def test_targets_that_are_no_numbers(y):
         MLPRegressor().fit(X[:3], Y[:3], X_val=X[:3], y_val=y)
 
 
+def test_integers_beyond_float64():
+    for sign in (1, -1):
+        with pytest.raises(ValueError, match=r"y must hold .* an integer of 1329 bits"):
+            MLPRegressor().fit(X[:3], [1, 2, sign * 10**400])
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [

@@ -1,5 +1,7 @@
 """Small calls: which of scikit-learn's checks they skip, and which they do not."""
 
+import signal
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -136,3 +138,10 @@ def test_libraries_of_blas_are_looked_up_once(monkeypatch):
         assert threadpool_info() == limited
     threads = {lib["num_threads"] for lib in limited if lib["user_api"] == "blas"}
     assert threads <= {1}
+
+
+def test_a_small_prediction_sets_no_handler_of_signals(monkeypatch):
+    """Three, for noting its one thread and for its end, took longer than the rest."""
+    model = MLPClassifier(**QUICK).fit(X, Y)
+    monkeypatch.setattr(signal, "signal", None)
+    assert_array_equal(model.predict(X[:1]), model.predict(X)[:1])

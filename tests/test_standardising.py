@@ -39,6 +39,7 @@ TARGETS = [
     (1e8, 1e3),
     (-1e8, 1),
     (0, 1e-6),
+    (0, 0.005),
     (1, 1e-6),
 ]
 WAYS = {
@@ -114,7 +115,7 @@ def test_scores_of_targets_with_an_offset_or_a_tiny_scale(any_engine, offset, sc
 
 
 def test_ordinary_targets_and_features_are_left_alone():
-    for y in (SIGNAL, 152 + 77 * SIGNAL, 0.01 * SIGNAL, np.ones(400), np.arange(400)):
+    for y in (SIGNAL, 152 + 77 * SIGNAL, 0.02 * SIGNAL, np.ones(400), np.arange(400)):
         for features in (X, 50 + 10 * X, np.c_[X, np.ones(400)], 1e5 * X):
             model = MLPRegressor(**COMMON | {"max_iter": 1, "learning_rate_init": 1e-9})
             model.fit(features, y)
@@ -133,6 +134,14 @@ def test_columns_of_targets_are_shifted_each_by_itself():
         r2_score(y[:, ::2], model.predict(X)[:, ::2], multioutput="raw_values") > 0.5
     ).all()
     assert r2_score(y[:, 1], model.predict(X)[:, 1]) > -0.1
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("other", [SIGNAL, 1e8 + SIGNAL, 1e5 * SIGNAL])
+def test_columns_of_targets_that_are_lost_beside_others(other, n_members):
+    y = np.c_[other, 1e-3 * SIGNAL, np.ones(400)]
+    with pytest.warns(UserWarning, match=r"columns \[1\] of y .* for each column"):
+        MLPRegressor(**COMMON, n_members=n_members).fit(X, y)
 
 
 def test_a_constant_far_from_zero():

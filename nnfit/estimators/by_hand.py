@@ -168,9 +168,15 @@ def check_sorted(classes):
     return classes
 
 
-def plain_arrays(arrays):
-    """Copies as C-contiguous float32 or float64."""
+def plain_arrays(name, arrays):
+    """Copies as C-contiguous float32 or float64, finite; `name` is for messages."""
     copies = [np.array(array, order="C") for array in arrays]
+    for place, copy in enumerate(copies):
+        if copy.dtype.kind not in "biuf" or not np.isfinite(copy).all():
+            raise ValueError(
+                f"{name} must hold arrays of finite numbers, got for layer {place}: "
+                f"{copy!r}."
+            )
     return [
         copy if copy.dtype == np.float32 else copy.astype(np.float64) for copy in copies
     ]

@@ -367,12 +367,22 @@ class BaseMLP(FittedMLP, Conventions, ABC):
                 f"Cannot continue to train a network with {was} as one with {asked}. "
                 f"{new}, or set the parameters to what they were."
             )
+        link = by_hand.name_of_link(network.loss.link)
+        fitted_link = vars(self).get("out_activation_", link)
+        # The raw predictions of a classifier decide alike with each of its links.
+        if self._y_numeric and fitted_link != link:
+            raise ValueError(
+                f"Cannot continue to train a network with out_activation_="
+                f"{fitted_link!r} with loss={self.loss!r}, which needs {link!r}. "
+                f"{new}, or set loss to what it was."
+            )
 
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
         self._validate_params()
-        arrays = map(by_hand.plain_arrays, (coefs, intercepts, norms))
-        self.coefs_, self.intercepts_, self.norms_ = arrays
+        given = {"coefs": coefs, "intercepts": intercepts, "norms": norms}
+        for name, arrays in given.items():
+            setattr(self, f"{name}_", by_hand.plain_arrays(name, arrays))
         sizes = fitted.sizes_of(self.coefs_)
         self.hidden_layer_sizes, self.n_layers = sizes[1:-1], None
         network = self._network(sizes, self._compute_dtype())

@@ -5,7 +5,7 @@ names them: "binary" (one output, also for a single class), "multiclass" (one ou
 per class) and "multilabel-indicator" (one output per label).
 """
 
-import math
+import sys
 import warnings
 from numbers import Real
 
@@ -260,7 +260,7 @@ def class_weights(class_weight, classes, kind, counts):
 def _weights_of_dict(class_weight, classes):
     """Weight of every class: a finite number that is not negative."""
     for label, weight in class_weight.items():
-        if not (isinstance(weight, Real) and 0 <= weight < math.inf):
+        if not (isinstance(weight, Real) and 0 <= weight <= sys.float_info.max):
             raise ValueError(
                 "class_weight must hold finite numbers that are not negative, got "
                 f"{weight!r} for the class {label!r}."

@@ -226,6 +226,12 @@ def check_objects(y, name, y_numeric):
             place = f" at position {place}" if place else ""
             got = f"{value!r}{place}"
             raise ValueError(f"{name} must hold {wanted}, got {got}. {advice}")
+        if y_numeric and isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise ValueError(
+                f"{name} must hold numbers up to {sys.float_info.max:.2g}, got an "
+                f"integer of {value.bit_length()} bits. Divide {name}, or take its "
+                "logarithm."
+            )
     texts = [isinstance(value, str) for value in values]
     if any(texts) and not all(texts):
         text, other = values[texts.index(True)], values[texts.index(False)]
@@ -292,9 +298,14 @@ def check_weights(sample_weight, X, name="sample_weight"):
     """Sample weights as float64: finite, not negative, not all zero; or None."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    try:
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    except ValueError as error:
+        if name == "sample_weight":
+            raise
+        raise ValueError(f"{name}: {error}") from error  # whose name is fixed
     return check_sum_of_weights(plain(weights), name)
 
 
@@ -349,9 +360,9 @@ def hidden_sizes(estimator):
         return [max(1, round(width * taper**i)) for i in range(estimator.n_layers)]
     except OverflowError:
         raise ValueError(
-            f"taper={taper:g} must keep the sizes of n_layers={estimator.n_layers} "
-            "layers finite, got more units than there are numbers. Lower taper or "
-            "n_layers."
+            f"layer_width, times taper={taper:g} from layer to layer, must keep the "
+            f"sizes of n_layers={estimator.n_layers} layers below "
+            f"{sys.float_info.max:.2g}, got more. Lower one of them."
         ) from None
 
 
