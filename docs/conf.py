@@ -66,8 +66,10 @@ html_sidebars = {
         "installation",
         "components",
         "architecture",
+        "architecture_gpu",
         "compile_time",
         "performance",
+        "trust",
     )
 }
 html_static_path = ["_static"]

@@ -44,7 +44,7 @@ def _renew_after_fork():
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_after_fork)
 
-#: Why code is not kept that has no name.
+#: Why code without a name is not kept.
 _NAMELESS_FUNCTION = (
     "a function of your own refers to something whose contents cannot be hashed. Let "
     "it use numbers, strings, tuples, arrays and functions."
@@ -77,9 +77,7 @@ def load(builder, *arguments, fingerprint=b"", target=None):
     kernel : nnfit.cpu.machine_code.Kernel
     """
     target = target or targets.host()
-    # Not the file's name, which takes 10 microseconds to hash: a prediction for
-    # one row needs four kernels.
-    name = (builder, repr(keys.plain(arguments)), fingerprint, target)  # 1 is not 1.0
+    name = _name(builder, arguments, fingerprint, target)
     kernel = _loaded.get(name)
     if kernel is None:
         with fork_lock.held():
@@ -95,12 +93,20 @@ def load(builder, *arguments, fingerprint=b"", target=None):
     return kernel
 
 
+def _name(builder, arguments, fingerprint, target):
+    """Name of a kernel in this process.
+
+    Not the file's, which takes 10 microseconds to hash: a prediction for one row needs
+    four kernels.
+    """
+    return builder, repr(keys.plain(arguments)), fingerprint, target  # 1 is not 1.0
+
+
 def load_all(kernels):
     """Load kernels that will be needed together.
 
-    Of all processes that lack some, one compiles them, with the help of a second
-    process (`nnfit.helper`), and the others wait. Whatever is missing afterwards `load`
-    compiles.
+    One of the processes that lack some compiles them, with the help of a second process
+    (`nnfit.helper`), while the others wait. `load` compiles whatever is missing then.
 
     Parameters
     ----------
@@ -112,7 +118,7 @@ def load_all(kernels):
         kernels = [
             (builder, *arguments)
             for builder, *arguments in kernels
-            if (builder, repr(tuple(arguments)), b"", target) not in _loaded
+            if _name(builder, arguments, b"", target) not in _loaded
         ]
         if len(kernels) < 2:
             return
@@ -139,8 +145,8 @@ def cached(kernel, make, device="this machine", time="a few seconds"):
     Parameters
     ----------
     kernel : tuple
-        Builder, arguments and fingerprint as `load` takes them, and a target: anything
-        that is no code of this package and decides what is made, by its repr.
+        Builder, arguments and fingerprint as `load` takes them, and a target: whatever
+        decides what is made besides the code of this package, by its repr.
     make : callable
         Returns the code.
     device, time : str
@@ -321,7 +327,10 @@ def _is_ours(error):
 
 @contextmanager
 def without_garbage_collection():
-    """It would look again and again at what lives until the end: 0.3 of 4.4 s."""
+    """Keep Python's collector from looking again and again at what lives until the end.
+
+    Of 4.4 s it took 0.3.
+    """
     was_enabled = gc.isenabled()
     gc.disable()
     try:

@@ -2,9 +2,9 @@
 
 A forked child inherits numba's, llvmlite's and the import system's own locks. Were one
 held by a thread, the child, which does not have that thread, would hang in its first
-fit. So every use of LLVM, its smallest included, and every import in a fit lies within
-this lock: a thread that looks up an address waits for Python's lock with llvmlite's in
-its hands. LLVM is used by one thread at a time anyway.
+fit. So every use of LLVM, even the smallest, and every import in a fit lies within this
+lock: a thread that looks up an address waits for Python's lock while it holds
+llvmlite's. LLVM is used by one thread at a time anyway.
 """
 
 import os

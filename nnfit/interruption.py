@@ -97,9 +97,10 @@ class _Holder:
         self._give = give
 
     def release(self):
+        if not self.holds:
+            return
         with uninterrupted():
-            if self.holds:
-                self.holds = False
-                self._give()
+            self.holds = False
+            self._give()
 
     __del__ = release

@@ -8,7 +8,8 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
-from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.conventions import store_arguments
+from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.resuming import unchanged_on_error
 from nnfit.estimators.sparse import check_structure
 from nnfit.population import MOST_AT_ONCE, population
@@ -160,7 +161,8 @@ class PopulationSearchCV(BaseSearchCV):
             If there are no candidates to try or two kinds of them, if there is no
             network of nnfit, or if all fits fail.
         KeyboardInterrupt
-            On Ctrl-C. All fits end within about a tenth of a second.
+            On Ctrl-C. All fits end within about a tenth of a second. As after any
+            error, the search then is as before.
         """
         if (self.param_grid is None) == (self.param_distributions is None):
             given = "neither" if self.param_grid is None else "both"

@@ -159,6 +159,16 @@ INTERCEPTS = [np.ones(5), np.ones(3)]
         ((COEFS, INTERCEPTS, [2, 1, 0]), {}, "classes must be different and sorted"),
         ((COEFS, INTERCEPTS, [0, 1, 2]), {"activation": "no"}, "'activation' param"),
         (
+            ([COEFS[0], np.nan * COEFS[1]], INTERCEPTS, [0, 1, 2]),
+            {},
+            "coefs must hold .* finite numbers, got for layer 1: ",
+        ),
+        (
+            (COEFS, [["a"] * 5, INTERCEPTS[1]], [0, 1, 2]),
+            {},
+            "intercepts must hold .* got for layer 0: ",
+        ),
+        (
             (COEFS, INTERCEPTS, [0, 1, 2]),
             {"normalization": "layer"},
             "norms_ must hold an array for each of 1 normalised layers, got 0",

@@ -142,7 +142,7 @@ def test_what_acts_with_lbfgs():
         ),
         ({"learning_rate_factors": [1.0, 1.0, -1.0]}, "at least 0, got"),
         ({"learning_rate_factors": [1.0, 1.0, np.inf]}, "finite and at least 0"),
-        ({"n_layers": 400, "taper": 10.0}, "taper=10 must keep .* Lower taper"),
+        ({"n_layers": 400, "taper": 10.0}, "layer_width, times taper=10 .* Lower one"),
         (
             {"n_layers": 2, "activation": ["relu"]},
             "one per hidden layer, 2 here, got 1",

@@ -537,8 +537,15 @@ def test_a_fork_leaves_the_parents_lock_free():
 
 
 @needs_fork
-def test_a_fork_waits_for_an_import(monkeypatch):
-    """Of the engine by a first fit: its child waited for the half of a module."""
+@pytest.mark.parametrize(
+    "first",
+    [
+        device.load_engine,
+        lambda: device.apply_link(np.zeros((1, 1)), "identity"),
+    ],
+)
+def test_a_fork_waits_for_an_import(first, monkeypatch):
+    """By a first fit or prediction: its child waited for the half of a module."""
     inside, imported = threading.Event(), builtins.__import__
 
     def import_slowly(name, *args, **kwargs):
@@ -550,7 +557,7 @@ def test_a_fork_waits_for_an_import(monkeypatch):
 
     done = []
     monkeypatch.setattr(builtins, "__import__", import_slowly)
-    thread = threading.Thread(target=device.load_engine)
+    thread = threading.Thread(target=first)
     thread.start()
     inside.wait(60)
     assert fork_and_wait(lambda: done[0]) == 0, "it has come to its end in the child"

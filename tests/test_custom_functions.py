@@ -143,11 +143,28 @@ def calls_one_that_raises(z):
     return raises(z)
 
 
+def module_of(**names):
+    module = types.ModuleType("of_a_user")
+    vars(module).update(names)
+    return module
+
+
+def holds_one_that_raises(z):
+    def f(z):
+        assert z < 1e6
+        return z
+
+    return f(z), 1.0
+
+
 @pytest.mark.parametrize(
     "function",
     [
         raises,
         calls_one_that_raises,
+        holds_one_that_raises,
+        (lambda function: lambda z: function(z))(numba.njit(raises)),
+        build("def f(z):\n    return m.f(z)\n", m=module_of(f=raises)),
         numba.njit(calls_one_that_raises),
         build("def f(z):\n    assert z < 1e6\n    return z, 1.0\n"),
     ],

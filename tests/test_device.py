@@ -266,12 +266,17 @@ def test_an_ensemble_trains_at_once(gpus, monkeypatch):
     assert [member.max_time for member in model.members_] == [60.0] * 3
 
 
-def test_memory_of_the_host_is_not_that_of_a_gpu(gpus, monkeypatch):
+def test_memory_of_the_host_is_for_the_weights_of_a_gpu(gpus, monkeypatch):
+    model = MLPClassifier(device="cuda", **QUICK).fit(X, Y)
+    weights = 3 * sum(array.nbytes for array in (*model.coefs_, *model.intercepts_))
     monkeypatch.setattr(memory, "SMALL", 0)
-    monkeypatch.setattr(memory, "available_memory", lambda: 0)
-    MLPClassifier(device="cuda", **QUICK).fit(X, Y)
+    monkeypatch.setattr(memory, "available_memory", lambda: weights)
+    model.fit(X, Y)
     with pytest.raises(MemoryError):
         MLPClassifier(**QUICK).fit(X, Y)
+    monkeypatch.setattr(memory, "available_memory", lambda: weights - 1)
+    with pytest.raises(MemoryError, match="of available memory"):
+        model.fit(X, Y)
 
 
 # predictions ------------------------------------------------------------------

@@ -95,7 +95,7 @@ def test_loss_weights_multiply_and_sample_weights_divide(module):
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 47, 48, 49, 97, 101, 193]))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     sizes=st.lists(SIZES, min_size=2, max_size=5),
     n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257, 300])),

@@ -3,6 +3,7 @@
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.sparse import csr_array
 from sklearn.datasets import load_iris
@@ -252,12 +253,19 @@ def test_targets_that_are_no_numbers(y):
         MLPRegressor().fit(X[:3], Y[:3], X_val=X[:3], y_val=y)
 
 
+def test_integers_beyond_float64():
+    for sign in (1, -1):
+        with pytest.raises(ValueError, match=r"y must hold .* an integer of 1329 bits"):
+            MLPRegressor().fit(X[:3], [1, 2, sign * 10**400])
+
+
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        (["a", None, "b"], "y must hold labels, got None"),
-        (np.array([1, np.nan, 2], "O"), "y must hold labels, got nan"),
-        (np.array([1, "a", 2], "O"), "labels of one kind, got 'a' and 1,.* Convert"),
+        (["a", None, "b"], "y must hold a label everywhere, got None at"),
+        (np.array([1, np.nan, 2], "O"), "y must hold a label everywhere, got nan"),
+        (np.array(["a", pd.NA, "b"], "O"), "y must hold a label everywhere, got <NA>"),
+        (np.array([1, "a", 2], "O"), "labels of one type, got 'a' and 1,.* Convert"),
     ],
     ids=str,
 )

@@ -94,7 +94,7 @@ def steady(sizes, n_rows, batch_size, dtype):
     return [sizes[0], *(size + 12 for size in sizes[1:-1]), sizes[-1]], batch_size + 12
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     sizes=st.lists(ANY_SIZE, min_size=2, max_size=6),
     repeat=st.booleans(),
@@ -134,7 +134,7 @@ def test_any_staged_shape_trains_as_the_reference(
         )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     name=st.sampled_from([n for n in FEATURES if FEATURES[n].get("solver") != "lion"]),
     sizes=st.tuples(*5 * [ANY_SIZE]),

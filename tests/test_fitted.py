@@ -63,6 +63,21 @@ def test_another_network_is_not_trained_on(name, n_members):
     assert np.abs(model.predict(X) - expected).max() > 1e-4
 
 
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize(
+    ("before", "after"), [("poisson", "squared_error"), ("huber", "gamma")]
+)
+def test_another_link_is_not_trained_on(before, after, n_members):
+    """The same weights would predict exponentials of what they did, or logarithms."""
+    model = MLPRegressor(before, **COMMON, n_members=n_members).fit(X, Y + 1)
+    expected = model.predict(X)
+    model.set_params(loss=after)
+    for train in (model.partial_fit, model.set_params(warm_start=True).fit):
+        with pytest.raises(ValueError, match=f"with out_activation_=.* loss='{after}'"):
+            train(X, Y + 1)
+    assert_array_equal(model.predict(X), expected)
+
+
 @pytest.mark.parametrize(
     ("before", "after"), [("relu", ["relu", "relu"]), (bent, also_bent)]
 )

@@ -149,7 +149,7 @@ WORK = {
 }
 
 
-@pytest.fixture(params=["cpu", "cuda"])
+@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.slow)])
 def engine(request):
     """The CPU's, or the emulated GPU's."""
     if request.param == "cpu":

@@ -60,9 +60,11 @@ def test_names_train_as_numbers():
 
 
 @pytest.mark.parametrize("label", ["a", 1, True])
-def test_none_is_no_label(label):
-    y, given = [label] * 60, r" must hold a label everywhere, got None at position 7\."
-    with_none = [None if i == 7 else label for i in range(60)]
+@pytest.mark.parametrize("missing", [None, pd.NA, pd.NaT, np.nan], ids=str)
+def test_none_is_no_label(label, missing):
+    given = rf" must hold a label everywhere, got {missing} at position 7\."
+    y = [label] * 60
+    with_none = np.array([missing if i == 7 else label for i in range(60)], object)
     model = MLPClassifier(**QUICK)
     with pytest.raises(ValueError, match="^y" + given):
         model.fit(X, with_none)
@@ -78,7 +80,7 @@ def test_none_is_no_label(label):
 
 
 def test_labels_of_several_types():
-    with pytest.raises(ValueError, match="y must hold labels of one type, got int"):
+    with pytest.raises(ValueError, match="y must hold labels of one type, got 'a'"):
         MLPClassifier(**QUICK).fit(X, np.array(["a", 1] * 30, object))
 
 

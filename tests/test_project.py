@@ -133,6 +133,7 @@ def quick_demo(monkeypatch):
     monkeypatch.setitem(demo.PARAMETERS, "max_iter", 30)
 
 
+@pytest.mark.slow  # .ci/run runs the command itself
 def test_demo(quick_demo, capsys, tmp_path):
     picture = tmp_path / "curves.png"
     assert main(["demo", "--picture", str(picture)]) == 0

@@ -1,5 +1,7 @@
 """Small calls: which of scikit-learn's checks they skip, and which they do not."""
 
+import signal
+
 import numpy as np
 import pytest
 import scipy.sparse
@@ -9,7 +11,7 @@ from sklearn.neural_network import MLPClassifier as SklearnClassifier
 from threadpoolctl import threadpool_info
 
 from nnfit import MLPClassifier, MLPRegressor, blas
-from nnfit.estimators import mlp, validation
+from nnfit.estimators import conventions, validation
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -121,7 +123,7 @@ def test_defaults_are_valid_and_other_parameters_are_checked():
 
     for kind in (MLPClassifier, MLPRegressor):
         kind()._validate_params()
-        assert set(mlp._valid_defaults(kind)) == set(kind._get_param_names())
+        assert set(conventions._valid_defaults(kind)) == set(kind._get_param_names())
         with pytest.raises(ValueError, match="The 'alpha' parameter of MLP"):
             kind(alpha=-1.0)._validate_params()
     with pytest.raises(ValueError, match="The 'alpha' parameter of Stricter"):
@@ -136,3 +138,10 @@ def test_libraries_of_blas_are_looked_up_once(monkeypatch):
         assert threadpool_info() == limited
     threads = {lib["num_threads"] for lib in limited if lib["user_api"] == "blas"}
     assert threads <= {1}
+
+
+def test_a_small_prediction_sets_no_handler_of_signals(monkeypatch):
+    """Three, for noting its one thread and for its end, took longer than the rest."""
+    model = MLPClassifier(**QUICK).fit(X, Y)
+    monkeypatch.setattr(signal, "signal", None)
+    assert_array_equal(model.predict(X[:1]), model.predict(X)[:1])

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_array, csr_matrix
 from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
@@ -39,6 +39,7 @@ TARGETS = [
     (1e8, 1e3),
     (-1e8, 1),
     (0, 1e-6),
+    (0, 0.005),
     (1, 1e-6),
 ]
 WAYS = {
@@ -114,7 +115,7 @@ def test_scores_of_targets_with_an_offset_or_a_tiny_scale(any_engine, offset, sc
 
 
 def test_ordinary_targets_and_features_are_left_alone():
-    for y in (SIGNAL, 152 + 77 * SIGNAL, 0.01 * SIGNAL, np.ones(400), np.arange(400)):
+    for y in (SIGNAL, 152 + 77 * SIGNAL, 0.02 * SIGNAL, np.ones(400), np.arange(400)):
         for features in (X, 50 + 10 * X, np.c_[X, np.ones(400)], 1e5 * X):
             model = MLPRegressor(**COMMON | {"max_iter": 1, "learning_rate_init": 1e-9})
             model.fit(features, y)
@@ -133,6 +134,14 @@ def test_columns_of_targets_are_shifted_each_by_itself():
         r2_score(y[:, ::2], model.predict(X)[:, ::2], multioutput="raw_values") > 0.5
     ).all()
     assert r2_score(y[:, 1], model.predict(X)[:, 1]) > -0.1
+
+
+@pytest.mark.parametrize("n_members", [1, 2])
+@pytest.mark.parametrize("other", [SIGNAL, 1e8 + SIGNAL, 1e5 * SIGNAL])
+def test_columns_of_targets_that_are_lost_beside_others(other, n_members):
+    y = np.c_[other, 1e-3 * SIGNAL, np.ones(400)]
+    with pytest.warns(UserWarning, match=r"columns \[1\] of y .* for each column"):
+        MLPRegressor(**COMMON, n_members=n_members).fit(X, y)
 
 
 def test_a_constant_far_from_zero():
@@ -217,6 +226,14 @@ def test_losses_of_more_than_the_difference(loss, offset):
 
 def test_counts_are_ordinary():
     MLPRegressor(**COMMON, loss="poisson").fit(X, 1000 + np.round(10 * SIGNAL))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.int8])
+def test_targets_of_one_byte(dtype):
+    y = (SIGNAL > 0).astype(dtype)
+    model = MLPRegressor(**COMMON, early_stopping=True).fit(X, y)
+    same = MLPRegressor(**COMMON, early_stopping=True).fit(X, y.astype(float))
+    assert_array_equal(model.validation_scores_, same.validation_scores_)
 
 
 def test_a_tiny_scale_of_an_own_loss():
@@ -338,6 +355,15 @@ def test_sparse_features_are_not_shifted():
     table = pd.DataFrame(rows, columns=names).astype(pd.SparseDtype("float", 0.0))
     with pytest.warns(UserWarning, match=r"'time'.*sparse.*StandardScaler"):
         MLPRegressor(**COMMON).set_params(max_iter=1).fit(table, y)
+
+
+@pytest.mark.parametrize("kind", [csr_matrix, csr_array])
+def test_sparse_features_are_named(kind):
+    rows, y = with_time(HOUR)
+    for column in (0, 4):
+        moved = np.roll(rows, column - 4, axis=1)
+        with pytest.warns(UserWarning, match=f"1 column of X, {column}, .*sparse"):
+            MLPRegressor(**COMMON).set_params(max_iter=1).fit(kind(moved), y)
 
 
 def test_rows_of_which_few_are_large():

@@ -265,7 +265,7 @@ def test_over_all_rows_class_weights_are_sample_weights(solver, names):
 # ------------------------------------------------------------------------- bad weights
 
 
-@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf, None, "2", 1j])
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf, None, "2", 1j, 10**400])
 @pytest.mark.parametrize(
     "options",
     [{}, {"n_members": 2}, {"solver": "lbfgs"}, {"early_stopping": True}],

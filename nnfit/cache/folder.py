@@ -1,9 +1,9 @@
 """The folder of compiled kernels: where it is, whether it is trusted, its files.
 
-Machine code is read from it, so that whoever can put a file there runs programs as this
-user. What is looked at is what is used: the folder is opened once, its owner and rights
-are those of that descriptor, and every file is opened, written and removed through it.
-Whatever another user puts in the place of a name meanwhile is not followed. Where the
+Machine code is read from it, so that whoever can put a file there can run programs as
+this user. What is checked is what is used: the folder is opened once, owner and rights
+are those of its descriptor, and every file is opened, written and removed through it.
+What another user puts in the place of a name meanwhile is not followed. Where the
 system has no such descriptors (Windows), the user's folder is private.
 """
 
@@ -39,8 +39,8 @@ def cache_folder():
 
     ``$NUMBA_CACHE_DIR/nnfit`` when that variable is set, else the user's cache
     folder. A folder that belongs to, or can be written by, another user is not
-    trusted: machine code is read from it. Root is, who can change any program:
-    an image or a cluster has kernels that root compiled for all.
+    trusted: machine code is read from it. Root is trusted, which can change any
+    program: an image or a cluster may have kernels that root compiled for all.
 
     Returns
     -------
@@ -251,10 +251,10 @@ class Folder:
 
 
 def _checksum(name, code):
-    """Of code under its name: a file is valid under no other.
+    """Hash of code and its name: a file is valid under no other.
 
-    Nothing else is checked: llvmlite does not refuse what is no object file,
-    the process dies (segmentation fault, llvmlite 0.50).
+    Nothing else checks the code. llvmlite does not refuse what is no object file: the
+    process dies (segmentation fault, llvmlite 0.50).
     """
     return hashlib.sha256(name.encode() + code).digest()
 

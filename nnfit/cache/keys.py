@@ -12,7 +12,7 @@ from functools import lru_cache
 import nnfit
 
 #: What kernels are made of: all that they import lies in these packages and modules.
-#: A change elsewhere, as of an estimator's docstring, compiles nothing anew.
+#: A change elsewhere, such as in an estimator, compiles nothing anew.
 _PARTS_OF_KERNELS = (
     "addresses",
     "cache",
@@ -60,8 +60,8 @@ def version(distribution):
 def environment_fingerprint():
     """Hash of all that compiled code depends on besides its own arguments.
 
-    None where this package's contents are not to be had: its version alone does not
-    tell two states of it apart.
+    None where this package's contents cannot be read: its version alone does not tell
+    two states of it apart.
     """
     versions = [nnfit.__version__, *map(version, ("numba", "llvmlite"))]
     versions += [platform.python_version(), sys.platform]

@@ -16,10 +16,10 @@ try:
 except ImportError:  # Windows
     fcntl = None
 
-#: Seconds without any file that is waited for. The slowest kernel takes 2 on the CPU;
+#: Seconds to wait without a new file. The slowest kernel takes 2 on the CPU;
 #: twelve processes on two processors that all compile made it 20.
 PATIENCE = 20.0
-#: Seconds between two looks, of some 50 microseconds.
+#: Seconds between two looks; one takes some 50 microseconds.
 POLL = 0.05
 
 #: Whether this process has waited in vain; it waits no more.

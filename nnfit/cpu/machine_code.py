@@ -11,8 +11,8 @@ from nnfit import fork_lock
 from nnfit.cpu import object_files
 from nnfit.cpu import target as targets
 
-#: What a kernel may need from the process that loads it, found in every C library. LLVM
-#: does not report what it does not find: the call of it ends the process.
+#: What a kernel may need from the process that loads it; every C library has it. LLVM
+#: does not report what is missing: the process ends when it is called.
 C_LIBRARY = {
     "memset",  # LLVM makes them of loops that fill or copy
     "memcpy",
@@ -35,7 +35,7 @@ class NeedsPython(Exception):
 
 
 def check(code):
-    """See that machine code finds what it needs; numba has what C has not.
+    """See that machine code finds what it needs, in C's library or in numba.
 
     Functions of a user may need numba's helpers (``math.gamma``, ``np.random``), which
     exist once numba is imported.

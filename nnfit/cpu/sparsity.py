@@ -27,4 +27,4 @@ def operations_per_row(network, X):
 def entries_of_batch(X, batch_size):
     """Most entries that so many rows of a CSR matrix can have, an int."""
     lengths = np.sort(np.diff(X.indptr))
-    return int(lengths[-batch_size:].sum(dtype=np.int64))
+    return int(lengths[max(0, len(lengths) - batch_size) :].sum(dtype=np.int64))

@@ -34,7 +34,7 @@ _AFTER_FORK = (
     'backend "loky".'
 )
 
-#: numba-cuda 0.30 needs it while it is imported.
+#: A name of NumPy before 2.5 that numba-cuda 0.30 needs while it is imported.
 _FORMER_NAME = "row_stack"
 
 _lock = threading.RLock()
@@ -104,7 +104,7 @@ def libraries_needed():
 
 @contextmanager
 def names_of_numpy():
-    """Supply what numba-cuda looks up in NumPy and NumPy 2.5 does not have any more."""
+    """Supply what numba-cuda looks up in NumPy and NumPy 2.5 lacks."""
     if hasattr(np, _FORMER_NAME):
         yield
         return

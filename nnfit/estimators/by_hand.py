@@ -36,12 +36,11 @@ def check_overridden(estimator, base):
     ------
     TypeError
     """
-    for name in (
-        *_overridden(type(estimator), base),
-        *NOT_CALLED & vars(estimator).keys(),
-    ):
+    of_class = _overridden(type(estimator), base)
+    names = [*of_class, *NOT_CALLED & vars(estimator).keys()]
+    if names:
         raise TypeError(
-            f"{type(estimator).__name__} has a method {name} of its own, as for "
+            f"{type(estimator).__name__} has a method {names[0]} of its own, as for "
             "scikit-learn's networks, which nnfit does not call. Give it another name. "
             "Initial weights can be set with from_arrays and warm_start=True; "
             "activation, loss and scoring may be functions."
@@ -169,9 +168,15 @@ def check_sorted(classes):
     return classes
 
 
-def plain_arrays(arrays):
-    """Copies as C-contiguous float32 or float64."""
+def plain_arrays(name, arrays):
+    """Copies as C-contiguous float32 or float64, finite; `name` is for messages."""
     copies = [np.array(array, order="C") for array in arrays]
+    for place, copy in enumerate(copies):
+        if copy.dtype.kind not in "biuf" or not np.isfinite(copy).all():
+            raise ValueError(
+                f"{name} must hold arrays of finite numbers, got for layer {place}: "
+                f"{copy!r}."
+            )
     return [
         copy if copy.dtype == np.float32 else copy.astype(np.float64) for copy in copies
     ]

@@ -6,22 +6,19 @@ from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
-from nnfit.arithmetic import own_arithmetic
 from nnfit.estimators import by_hand
-from nnfit.estimators.calibration import find_temperature
+from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
-from nnfit.estimators.mlp import BaseMLP, store_arguments
-from nnfit.estimators.overflow import saturated
+from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.parameters import NOT_NEGATIVE, PART, among
-from nnfit.estimators.probabilities import inside, pooled, probabilities
+from nnfit.estimators.predicting_classes import FittedClassifier
 from nnfit.estimators.targets import (
     BINARY,
     MULTICLASS,
     MULTILABEL,
     apply_class_weights,
     check_known_classes,
-    check_labels,
     class_weights,
     count_classes,
     decode,
@@ -31,13 +28,14 @@ from nnfit.estimators.targets import (
     find_classes,
     missing_classes,
 )
-from nnfit.estimators.uncertainty import average, networks
-from nnfit.estimators.validation import check_sum_of_weights
+from nnfit.estimators.uncertainty import average
+from nnfit.estimators.validation import check_objects, check_sum_of_weights
 from nnfit.functions.losses import loss_options
+from nnfit.numpy_errors import without_numpy_errors
 
 
 @documented
-class MLPClassifier(ClassifierMixin, BaseMLP):
+class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
     """Multi-layer perceptron classifier.
 
     Minimises the log-loss, another loss, or one of your own, over the weights of a
@@ -203,34 +201,8 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
     _task = "classification"
     _needed_to_predict = (*BaseMLP._needed_to_predict, "classes_")
 
-    @property
-    def _target_kind(self):
-        """Kind of the target; where no fit has seen it, as the weights say."""
-        kept = vars(self).get("_target_kind")
-        if kept is None:
-            out_activation = getattr(self, "out_activation_", None)
-            return by_hand.kind_of_outputs(self.coefs_, out_activation)
-        return kept
-
-    @_target_kind.setter
-    def _target_kind(self, kind):
-        vars(self)["_target_kind"] = kind
-
-    @property
-    def _label_binarizer(self):
-        """That of scikit-learn's classifier, which may be set as there."""
-        return by_hand.label_binarizer(self.classes_, self._target_kind)
-
-    @_label_binarizer.setter
-    def _label_binarizer(self, binarizer):
-        self.classes_, self._target_kind = binarizer.classes_, binarizer.y_type_
-
-    def _check_outputs(self, n_outputs):
-        by_hand.check_classes(self, n_outputs)
-
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
-        check_labels(y, "y")
-        check_labels(classes, "classes")
+        check_objects(classes, "classes", y_numeric=False)
         if incremental and _check_partial_fit_first_call(self, classes):
             kind = type_of_target(y)
             if not kind.startswith("multilabel"):
@@ -259,7 +231,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         )
 
     def _check_target_again(self, y):
-        check_labels(y, "y_val")
         check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
         return dense_target(y)
 
@@ -282,8 +253,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             self._class_weights, y, self.classes_, self._target_kind
         )
         if sample_weight is not None:
-            with np.errstate(over="ignore"):  # the check reports it
-                weights = weights * sample_weight
+            weights = weights * sample_weight
         return check_sum_of_weights(weights, f"class_weight times {name}")
 
     def _stratify(self, y, target, every=False):
@@ -343,6 +313,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         -------
         self : object
             The estimator after one more epoch.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also if another `activation`, `normalization`, `residual` or
+            another size than in earlier calls is asked for, or if `y` has
+            a class that the first call did not name.
+        MemoryError
+            If the network does not fit into memory.
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True, classes=classes)
@@ -361,6 +340,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             Weights of every layer, which are copied. The last one has a column for each
             class, or one for two classes.
         intercepts : list of array-like of shape (n_out,)
+            Intercepts of every layer, which are copied.
         classes : array-like of shape (n_classes,)
             In the order of the columns, and sorted.
         multilabel : bool, default=False
@@ -374,6 +354,15 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         MLPClassifier
+            With what `fit` sets, except for the records of a training. It
+            standardises nothing. If the source did, pass it features from which the
+            source's ``feature_shifts_`` are subtracted and that are divided by its
+            ``feature_scales_``.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not belong together, or `classes` are not sorted.
         """
         model = cls(**parameters)
         model.classes_ = by_hand.check_sorted(classes)
@@ -383,7 +372,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
-    @own_arithmetic
+    @without_numpy_errors
     def decision_function(self, X):
         """Raw predictions of the network, the scores that decide on the class.
 
@@ -398,12 +387,21 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             For two classes one number per row, above 0 for ``classes_[1]``; else one
             column per class or label. Where the loss has probabilities, one number is
             the logarithm of the odds. Of an ensemble the logarithms of the mean
-            probabilities (odds for labels), or the mean scores.
+            probabilities (odds for labels), or the mean scores. Finite; float64, or
+            float32 if network and `X` are.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         raw = self._raw(*self._check_rows(X))
         return raw[:, 0] if self._target_kind == BINARY else raw
 
-    @own_arithmetic
+    @without_numpy_errors
     def predict(self, X):
         """Predict classes.
 
@@ -417,6 +415,14 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
             Class labels. For multilabel targets 0 and 1 per label, sparse if the
             training targets were.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         raw = self._raw(*self._check_rows(X))
         labels = decode(raw, self.classes_, self._target_kind)
@@ -425,7 +431,7 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         return csr_matrix(labels) if sparse else labels
 
     @available_if(check_probabilities)
-    @own_arithmetic
+    @without_numpy_errors
     def predict_log_proba(self, X):
         """Predict logarithms of probabilities; always finite.
 
@@ -439,12 +445,12 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            In the order of `classes_`; of the type of `predict_proba`.
         """
         return np.log(self.predict_proba(X))
 
     @available_if(check_probabilities)
-    @own_arithmetic
+    @without_numpy_errors
     def predict_proba(self, X, n_passes=None, return_std=False):
         """Predict probabilities.
 
@@ -466,9 +472,17 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
         mean : ndarray of shape (n_samples, n_classes)
             In the order of `classes_`, between 0 and 1 exclusively. Rows sum to 1,
             except for multilabel targets, where each column is the probability of
-            a label.
+            a label. float64, or float32 if network and `X` are.
         std : ndarray of shape (n_samples, n_classes)
             Only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         X, given = self._check_rows(X)
 
@@ -476,45 +490,6 @@ class MLPClassifier(ClassifierMixin, BaseMLP):
             return network._probabilities(self, X, dropout, given)
 
         return average(self, n_passes, return_std, predict)
-
-    def _raw(self, X, given):
-        """Raw predictions, divided by the temperature; of an ensemble as one."""
-        raws = [network._scaled(self, X, given=given) for network in networks(self)]
-        if len(raws) == 1:
-            return raws[0]
-        together = pooled(raws, self._target_kind, self._link)
-        return saturated(together, raws[0].dtype)
-
-    def _scaled(self, whole, X, dropout=None, given=None):
-        """Raw predictions of a single network, divided by its temperature."""
-        raw = self._outputs(whole, X, True, dropout, given)
-        if not hasattr(self, "temperature_"):
-            return raw
-        return saturated(raw / self.temperature_, raw.dtype)
-
-    def _probabilities(self, whole, X, dropout, given):
-        """Probabilities that a single network predicts, see `_outputs`."""
-        scaled = hasattr(self, "temperature_")
-        by_engine = (MULTICLASS, "softmax"), (MULTILABEL, "logistic")
-        kind, link = self._target_kind, whole._link
-        if (kind, link) in by_engine and not scaled:
-            return inside(self._outputs(whole, X, False, dropout, given))
-        raw = self._scaled(whole, X, dropout, given)
-        return inside(probabilities(raw, kind, link))
-
-    def _calibrate(self, validation):
-        vars(self).pop("temperature_", None)
-        if not self.temperature_scaling:
-            return
-        X, weight = validation.X, validation.sample_weight
-        target, rows = validation.y, validation.rows
-        if rows is not None:
-            X, target = X[rows], target[rows]
-            weight = None if weight is None else weight[rows]
-        raw = self._outputs(self, X, True)
-        self.temperature_ = find_temperature(
-            raw, target, weight, self._target_kind, self._link
-        )
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -30,8 +30,8 @@ OF_STEPS = (
     "dropout_schedule",
     "momentum_schedule",
 )
-#: Numbers that engines compute with, beside those of solvers and losses, and of these
-#: the limits: a larger one than there are numbers is none.
+#: Numbers that engines compute with, besides those of solvers and losses; and limits,
+#: of which one too large for the type is none.
 COMPUTED = ("learning_rate_init", "alpha", "l1", "weight_decay", "input_noise")
 LIMITS = ("max_norm", "clip_norm", "clip_value", "huber_delta")
 
@@ -162,7 +162,7 @@ def _check_precision(estimator, optimizer):
 def check_batch_rows(estimator, batch_rows, n_rows, incremental):
     """Refuse batch normalisation over single rows.
 
-    One row alone in a call of `partial_fit` is as the last batch of a fit may be.
+    A call of `partial_fit` may have a single row, as the last batch of a fit may.
     """
     if incremental and n_rows == 1 and estimator.batch_size != 1:
         return

@@ -20,7 +20,6 @@ from sklearn import config_context, get_config
 from sklearn.base import clone
 from sklearn.utils import check_random_state
 
-from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
@@ -36,7 +35,7 @@ from nnfit.population import population
 from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
 from nnfit.training.pools import Pool, can_start_threads
-from nnfit.training.threads import STEP_OPERATIONS
+from nnfit.training.threads import STEP_OPERATIONS, training_operations
 
 
 def train_members(
@@ -80,7 +79,7 @@ def train_members(
     estimator._set_structure(network)
 
     n_members = estimator.n_members
-    operations = 3 * operations_per_row(network, X)
+    operations = training_operations(network, X)
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
     epochs = 1 if incremental else most_epochs(estimator)
     total = n_members * X.shape[0] * epochs * operations
@@ -184,7 +183,7 @@ def _side_by_side(train, members, at_once):
     with ExitStack() as stack:
         for member in members:
             stack.enter_context(resuming.unchanged_on_error(member))
-        # Also for one thread: this one it is that Ctrl-C reaches.
+        # Also for one thread: Ctrl-C reaches the thread that waits.
         with Pool(at_once, "nnfit-member") as pool:
             try:
                 start = pool.submit if can_start_threads() else _call

@@ -1,33 +1,22 @@
-"""What the classifier and the regressor share: parameters, fitting, persistence."""
+"""What the classifier and the regressor share: fitting."""
 
-import warnings
 from abc import ABC, abstractmethod
 from contextlib import closing
-from functools import cache
-from inspect import signature
 
 import numpy as np
-from sklearn.base import BaseEstimator, _fit_context
-from sklearn.exceptions import InconsistentVersionWarning
+from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
-from sklearn.utils._param_validation import (
-    InvalidParameterError,
-    validate_parameter_constraints,
-)
 
-from nnfit import __version__
-from nnfit.arithmetic import own_arithmetic
-from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import by_hand, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
 from nnfit.estimators.overflow import check_last_step
-from nnfit.estimators.parameters import CONSTRAINTS, STOCHASTIC_SOLVERS
+from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
+from nnfit.estimators.row_weights import dividing_weight
 from nnfit.estimators.settings import batch_rows, n_copies, training_settings
-from nnfit.estimators.standardising import (
-    training_rows,
-)
+from nnfit.estimators.standardising import training_rows
 from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
     check_groups,
@@ -35,29 +24,19 @@ from nnfit.estimators.validation import (
     check_X_y,
     hidden_sizes,
 )
-from nnfit.estimators.watching import (
-    check_alike,
-    given_validation,
-    split_validation,
-)
-from nnfit.estimators.weights import dividing_weight
+from nnfit.estimators.watching import check_alike, given_validation, split_validation
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
+from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
+from nnfit.training.threads import training_operations
 
 
-def store_arguments(estimator, arguments):
-    """Set the arguments of `__init__`, its ``locals()``, as attributes."""
-    for name, value in arguments.items():
-        if name != "self":
-            setattr(estimator, name, value)
-
-
-class BaseMLP(FittedMLP, BaseEstimator, ABC):
+class BaseMLP(FittedMLP, Conventions, ABC):
     """Base of the multi-layer perceptrons; use the derived classes."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -134,7 +113,7 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             a sparse matrix, which stays sparse.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values: class labels or a 0/1 matrix of labels in classification,
-            numbers in regression.
+            numbers in regression. Matrices may be sparse.
         sample_weight : array-like of shape (n_samples,), default=None
             Weights of the rows in the loss and in the validation score of an
             internal split; not negative, not all zero. None stands for equal
@@ -164,13 +143,25 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         ValueError
             If data or parameters are invalid, or if the weights of the network grow
             until they are no longer finite. The estimator then is as before.
+        TypeError
+            If a private method of scikit-learn's networks is overridden, which would
+            not be called.
         MemoryError
             If the network does not fit into memory.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If training ends by `max_iter` or `max_time` before the loss has stopped
+            improving, or if the best weights are restored after others exploded.
+        UserWarning
+            If a parameter has no effect, if columns far from zero cannot be
+            standardised, if `y` is one-hot, if `X_val` is unlike `X`, or after Ctrl-C.
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
-    @own_arithmetic
+    @without_numpy_errors
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
     ):
@@ -220,9 +211,10 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         network = self._describe(X.shape[1], target, dtype)
-        if self.device_ == device.CPU:  # the memory of a GPU is for its engine to count
-            n_arrays = n_copies(self, optimizer)
-            check_memory(network, n_arrays, batch_rows(self, X.shape[0]), X)
+        n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
+        if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
+            n_arrays = n_together = 0
+        check_memory(network, n_arrays, n_together, X)
 
         random_state = check_random_state(self.random_state)
         data_driven = first_pass and self.initialization == "data_driven"
@@ -244,6 +236,46 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             weights = initial_weights(
                 network, random_state, "data_driven", X, rows, engine
             )
+        data = (X, target, sample_weight, loss_weight)
+        self._train_network(
+            network,
+            optimizer,
+            weights,
+            data,
+            rows,
+            validation,
+            random_state,
+            incremental,
+        )
+        self._calibrate(validation)
+
+    def _train_network(
+        self,
+        network,
+        optimizer,
+        weights,
+        data,
+        rows,
+        validation,
+        random_state,
+        incremental,
+    ):
+        """Train from some weights on some rows, on the chosen device.
+
+        Parameters
+        ----------
+        network : Network
+        optimizer : Optimizer or None
+        weights : Weights
+        data : tuple
+            X, encoded targets, weights of the score and of the loss (or None).
+        rows : ndarray of int64 or None
+            Rows to train on; None for all.
+        validation : Validation or None
+        random_state : numpy.random.RandomState
+        incremental : bool
+        """
+        X, target, sample_weight, loss_weight = data
         divisor = dividing_weight(self, sample_weight, loss_weight, rows, incremental)
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(self, batch_rows(self, n_rows), n_rows, incremental)
@@ -252,14 +284,15 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         settings = training_settings(
             self, network, optimizer, n_rows, seed, is_watched, incremental
         )
-        # A row passes forward, backward and into the gradient.
-        operations = 3 * operations_per_row(network, X)
+        operations = training_operations(network, X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
+        threads = device.threads_for(self.device_, self.n_jobs, step, total)
+        engine_of_device = device.load_engine(self.device_).Engine
         with (
-            device.threads_for(self.device_, self.n_jobs, step, total) as n_threads,
+            threads as n_threads,
             closing(
-                device.load_engine(self.device_).Engine(
+                engine_of_device(
                     network,
                     optimizer,
                     n_threads=n_threads,
@@ -271,7 +304,6 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
             engine.set_data(X, target, divisor, loss_weight, rows)
             self._run(engine, settings, validation, X, n_rows)
         self._seed = seed
-        self._calibrate(validation)
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
@@ -335,12 +367,22 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
                 f"Cannot continue to train a network with {was} as one with {asked}. "
                 f"{new}, or set the parameters to what they were."
             )
+        link = by_hand.name_of_link(network.loss.link)
+        fitted_link = vars(self).get("out_activation_", link)
+        # The raw predictions of a classifier decide alike with each of its links.
+        if self._y_numeric and fitted_link != link:
+            raise ValueError(
+                f"Cannot continue to train a network with out_activation_="
+                f"{fitted_link!r} with loss={self.loss!r}, which needs {link!r}. "
+                f"{new}, or set loss to what it was."
+            )
 
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
         self._validate_params()
-        arrays = map(by_hand.plain_arrays, (coefs, intercepts, norms))
-        self.coefs_, self.intercepts_, self.norms_ = arrays
+        given = {"coefs": coefs, "intercepts": intercepts, "norms": norms}
+        for name, arrays in given.items():
+            setattr(self, f"{name}_", by_hand.plain_arrays(name, arrays))
         sizes = fitted.sizes_of(self.coefs_)
         self.hidden_layer_sizes, self.n_layers = sizes[1:-1], None
         network = self._network(sizes, self._compute_dtype())
@@ -387,75 +429,3 @@ class BaseMLP(FittedMLP, BaseEstimator, ABC):
         self.history_ = record.history
         self.n_threads_ = engine.threads_used
         check_last_step(self, X, settings.engine)
-
-    # scikit-learn's conventions ----------------------------------------------
-
-    @classmethod
-    @cache
-    def _get_param_names(cls):
-        """Names of the parameters.
-
-        Scikit-learn asks four times in a fit of a search and each time takes 0.1 ms to
-        find them in the signature, as long as an epoch of a tiny network.
-        """
-        return super()._get_param_names()
-
-    def _validate_params(self):
-        """Check the parameters that are not the defaults, as scikit-learn does all.
-
-        All of them take 0.2 ms, a seventh of a fit by L-BFGS on a few rows.
-        """
-        defaults = _valid_defaults(type(self))
-        given = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name not in defaults or value is not defaults[name]
-        }
-        validate_parameter_constraints(
-            self._parameter_constraints, given, caller_name=type(self).__name__
-        )
-
-    def _check_solver(self):
-        if self.solver not in STOCHASTIC_SOLVERS:
-            raise AttributeError(
-                "partial_fit is only available for stochastic"
-                f" optimizers. {self.solver} is not stochastic."
-            )
-        return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
-
-    def __getstate__(self):
-        state = resuming.without_optimizer_state(super().__getstate__())
-        return {**state, "_nnfit_version": __version__}
-
-    def __setstate__(self, state):
-        state = dict(state)
-        version = state.pop("_nnfit_version", "unknown")
-        of_sklearn = state.pop("_sklearn_version", None) is not None
-        if version != __version__ and not of_sklearn:
-            warnings.warn(
-                InconsistentVersionWarning(
-                    estimator_name=type(self).__name__,
-                    current_sklearn_version=__version__,
-                    original_sklearn_version=version,
-                )
-            )
-        if not vars(self):  # another version may have had fewer parameters
-            self.__init__()
-        super().__setstate__(state)
-
-
-@cache
-def _valid_defaults(kind):
-    """Defaults of an estimator's parameters; none if a subclass has an invalid one."""
-    parameters = signature(kind.__init__).parameters
-    defaults = {name: parameters[name].default for name in kind._get_param_names()}
-    try:
-        validate_parameter_constraints(kind._parameter_constraints, defaults, "")
-    except InvalidParameterError:
-        return {}
-    return defaults

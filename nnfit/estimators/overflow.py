@@ -4,7 +4,7 @@ import numpy as np
 
 from nnfit.training.loop import divergence_message
 
-#: No weight of a network that has learnt is as large; others are worth a closer look.
+#: A network that has learnt has no weight as large; one that has is looked at closely.
 LARGE_WEIGHT = 1e4
 
 
@@ -15,9 +15,9 @@ class Overflow(ValueError):
 def finite_outputs(compute, X, raw):
     """Outputs of a network, of which none is infinite or NaN.
 
-    Rows whose sums overflow in float32 are computed again in float64, where a network
-    and rows that float32 holds overflow but seldom. What is still too large for the
-    type of `X`, such as an exponential function, becomes its largest number.
+    Rows whose sums overflow in float32 are computed again in float64, which weights and
+    rows of float32 rarely overflow. What is still too large for the type of `X`, such
+    as an exponential function, becomes the type's largest number.
 
     Parameters
     ----------
@@ -56,7 +56,8 @@ def finite_outputs(compute, X, raw):
 def check_last_step(estimator, X, settings):
     """Refuse weights that are finite and too large for the training rows.
 
-    Training notices in the forward pass of a step what the step before has done.
+    Training notices what a step has done in the forward pass of the next one, and the
+    last step has none.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def check_last_step(estimator, X, settings):
     Raises
     ------
     ValueError
-        As of weights that are not finite.
+        With the sentence for weights that are not finite.
     """
     weights = estimator._weights()
     arrays = (*weights.coefs, *weights.intercepts)

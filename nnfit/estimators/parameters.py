@@ -347,16 +347,17 @@ n_members : int, default=1
     regression: predictions) are averaged. Each is an estimator of its own, which sets
     its own rows aside for early stopping; `max_time` is for all of them.
 dtype : {"float32", "float64"} or None, default=None
-    Type of computation, weights and predictions. None stands for float32 with
-    mini-batches and float64 with 'lbfgs'.
+    Type of computation and of weights. None stands for float32 with mini-batches and
+    float64 with 'lbfgs'. Predictions are float64, and float32 if both this and `X` are.
+    Numerical gradients of predictions need "float64".
 n_jobs : int or None, default=None
     Threads of `fit` and of predictions for many rows. None stands for all
     processors that are free in this process and that the work is worth, at most
     ``OMP_NUM_THREADS`` and ``NUMBA_NUM_THREADS``, one where that is faster, and
     one in a worker of joblib, multiprocessing or Dask; this differs from
-    scikit-learn, where None stands for one. A number is obeyed; -1 stands for
-    all processors, -2 for all but one and so on. Weights and predictions do not
-    depend on it. A GPU needs none.
+    scikit-learn, where None stands for one. A number is obeyed, up to 256 or the
+    number of processors; -1 stands for all processors, -2 for all but one and so on.
+    Weights and predictions do not depend on it. A GPU needs none.
 device : str, default="cpu"
     Where `fit` trains. "cpu", or an NVIDIA GPU: "cuda" for the first one, "cuda:1" for
     the second and so on, an error where it cannot be used; "auto" for the first one
@@ -398,8 +399,8 @@ history_ : dict of list
 t_ : int
     Rows seen in training.
 coefs_ : list of ndarray of shape (n_in, n_out)
-    Weights of every layer. They may be edited in place. With a target that lies far
-    from zero those of the last layer are float64 and contain its scale.
+    Weights of every layer. They may be edited in place. If a target that lies far from
+    zero was standardised, those of the last layer are float64 and contain its scale.
 intercepts_ : list of ndarray of shape (n_out,)
     Intercepts of every layer; with such a target the last ones contain its mean.
 norms_ : list of ndarray of shape (1, n_out) or (3, n_out)

@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from nnfit.cpu.sparsity import operations_per_row
 from nnfit.estimators import by_hand
 from nnfit.estimators.overflow import finite_outputs
 from nnfit.estimators.standardising import of_all_features, standardised
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_X
 from nnfit.network import Weights, fitted
+from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
+from nnfit.training.threads import prediction_operations
 
 
 class FittedMLP:
@@ -78,7 +79,7 @@ class FittedMLP:
         Parameters
         ----------
         whole : BaseMLP
-            Whose `n_jobs` and `device` count: the ensemble's of a member.
+            Whose `n_jobs` and `device` count: for a member, its ensemble.
         X : ndarray or CSR matrix of shape (n_samples, n_features)
         raw : bool
             Whether the outputs are those before the inverse link.
@@ -119,7 +120,7 @@ class FittedMLP:
             self._description(), whole._link, sizes, X.dtype.name
         )
         widens = given is np.float64 and network.dtype != "float64"
-        operations = X.shape[0] * operations_per_row(network, X)
+        operations = prediction_operations(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
         with threads as n_threads:
@@ -137,6 +138,7 @@ class FittedMLP:
                 device.apply_link(outputs, whole._link)
         return outputs
 
+    @without_numpy_errors
     def _forward_pass_fast(self, X, check_input=True):
         """Predictions of the network itself, as scikit-learn's method has them."""
         given = None

@@ -238,9 +238,8 @@ class _RangeTest:
         # No batch makes more than an epoch.
         last_epoch = engine.progress.epoch + self.n_steps
         while len(self.losses) < self.n_steps and not engine.progress.stopped:
-            with np.errstate(all="ignore"):
-                losses = engine.train(last_epoch)["batch_loss"] * settings.unit
-                self.losses.extend(losses.tolist())
+            losses = engine.train(last_epoch)["batch_loss"] * settings.unit
+            self.losses.extend(losses.tolist())
             if self._explosion() is not None:
                 break
 

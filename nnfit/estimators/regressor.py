@@ -8,16 +8,17 @@ from sklearn.metrics import d2_pinball_score
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
-from nnfit.arithmetic import own_arithmetic
+from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
-from nnfit.estimators.mlp import BaseMLP, store_arguments
+from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.parameters import POSITIVE, among, interval
 from nnfit.estimators.standardising import check_targets, find_targets
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.losses import LOSSES, rows_of
 from nnfit.network import fitted
+from nnfit.numpy_errors import without_numpy_errors
 
 REGRESSION_LOSSES = {
     name: row for name, row in LOSSES.items() if row.task == "regression"
@@ -266,6 +267,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         -------
         self : object
             The estimator after one more epoch.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also if another `activation`, `normalization`, `residual` or
+            another size than in earlier calls is asked for.
+        MemoryError
+            If the network does not fit into memory.
         """
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, incremental=True)
@@ -281,6 +290,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         coefs : list of array-like of shape (n_in, n_out)
             Weights of every layer, which are copied.
         intercepts : list of array-like of shape (n_out,)
+            Intercepts of every layer, which are copied.
         norms : list of array-like, default=()
             As the attribute ``norms_``, with the parameter ``normalization``.
         **parameters
@@ -290,12 +300,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         MLPRegressor
+            With what `fit` sets, except for the records of a training. It
+            standardises nothing. If the source did, pass it features from which the
+            source's ``feature_shifts_`` are subtracted and that are divided by its
+            ``feature_scales_``.
+
+        Raises
+        ------
+        ValueError
+            If shapes do not belong together.
         """
         return cls(**parameters)._take(coefs, intercepts, norms)
 
     # Predicting --------------------------------------------------------------
 
-    @own_arithmetic
+    @without_numpy_errors
     def predict(self, X, n_passes=None, return_std=False):
         """Predict targets.
 
@@ -313,9 +332,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         Returns
         -------
         mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            One column per target, or per level of several quantiles.
+            One column per target, or per level of several quantiles. Finite; float64,
+            or float32 if network and `X` are and the target was not standardised.
         std : ndarray, like `mean`
             Only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
         """
         X, given = self._check_rows(X)
 

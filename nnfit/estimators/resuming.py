@@ -90,9 +90,9 @@ def shuffle_seed(estimator, random_state):
 
 
 def add_weights(estimator, sums, incremental):
-    """Sums of weights over the rows of a fit, of `partial_fit` over those of all calls.
+    """Sums of weights over the rows of a fit, or of all calls of `partial_fit`.
 
-    They begin anew with other class weights.
+    They start again where class weights have changed.
     """
     state = vars(estimator).get(STATE, {})
     before, class_weight = state.get("weights", ((0.0, 0.0), None))

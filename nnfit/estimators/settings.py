@@ -13,7 +13,7 @@ from nnfit.training.schedules import Plan
 #: Rows of a block of L-BFGS's sum over all data: as fast as larger ones, and their
 #: activations stay in the cache.
 LBFGS_BLOCK = 1024
-#: Most epochs, or what else is counted: engines have integers of 64 bits.
+#: Largest count, as of epochs: engines have integers of 64 bits.
 MOST = 2**62
 
 

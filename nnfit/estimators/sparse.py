@@ -1,7 +1,7 @@
 """Sparse matrices of users: whether they hold what they say, and in plain arrays.
 
-SciPy checks the arrays of a sparse matrix when it is made, and not that indices lie in
-it. Neither it nor compiled code looks again: a wrong index is read, or written to.
+When a sparse matrix is made, SciPy does not check that its indices lie in it. Neither
+SciPy nor compiled code looks later: a wrong index is read, or written to.
 """
 
 import operator
@@ -16,7 +16,7 @@ def check_structure(X, name):
     """Refuse a sparse matrix whose indices lead out of it.
 
     It comes before anything else is done with the matrix, for SciPy's own conversions
-    write where an index says. Takes two looks at the indices.
+    write where an index says. The indices are read twice.
 
     Parameters
     ----------

@@ -5,7 +5,7 @@ names them: "binary" (one output, also for a single class), "multiclass" (one ou
 per class) and "multilabel-indicator" (one output per label).
 """
 
-import math
+import sys
 import warnings
 from numbers import Real
 
@@ -62,35 +62,6 @@ def _warn_of_one_hot(y):
             f"y has exactly one 1 in every row. A matrix stands for {n_labels} labels "
             "that a row may have or not, independent of each other. For one class out "
             f"of {n_labels} pass y.argmax(axis=1)."
-        )
-
-
-def check_labels(labels, name):
-    """Refuse None among labels, and labels of several types, by name.
-
-    scikit-learn's checks compare them, or call their type unknown.
-
-    Parameters
-    ----------
-    labels : array-like or None
-    name : str
-        What the user calls them.
-    """
-    labels = labels if issparse(labels) else np.asarray(labels)
-    if labels.dtype != object or labels.ndim == 0:
-        return
-    kinds = {type(label) for label in labels.ravel()}
-    if type(None) in kinds:
-        row = next(i for i, label in enumerate(labels.ravel()) if label is None)
-        raise ValueError(
-            f"{name} must hold a label everywhere, got None at position {row}. Leave "
-            "out what has no label, or give it one, for example 'unknown'."
-        )
-    if len(kinds) > 1 and any(issubclass(kind, str) for kind in kinds):
-        names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise ValueError(
-            f"{name} must hold labels of one type, got {names}. Convert them, for "
-            "example to str."
         )
 
 
@@ -289,7 +260,7 @@ def class_weights(class_weight, classes, kind, counts):
 def _weights_of_dict(class_weight, classes):
     """Weight of every class: a finite number that is not negative."""
     for label, weight in class_weight.items():
-        if not (isinstance(weight, Real) and 0 <= weight < math.inf):
+        if not (isinstance(weight, Real) and 0 <= weight <= sys.float_info.max):
             raise ValueError(
                 "class_weight must hold finite numbers that are not negative, got "
                 f"{weight!r} for the class {label!r}."

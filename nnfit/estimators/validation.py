@@ -26,9 +26,6 @@ NUMBERS = (Number, np.bool_)
 #: Of weights. Squares of it and of its inverse are finite, and penalties over it.
 LARGEST_SUM = 1e100
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
-#: While data are checked: a value too large for the dtype becomes inf, which the check
-#: then reports, and sums of finite values may become inf, or NaN by two of them.
-UNCHECKED = {"over": "ignore", "invalid": "ignore"}
 #: Types of rows to predict, as scikit-learn's checks take them: what is none of these
 #: becomes the first.
 PRECISIONS = [np.float64, np.float32]
@@ -58,10 +55,9 @@ def check_X(estimator, X, dtype):
         check_structure(X, "X")
         # Of some tables only "numeric" keeps float32; of lists it refuses strings.
         kept = "numeric" if hasattr(X, "columns") else PRECISIONS
-        with np.errstate(**UNCHECKED):
-            checked = validate_data(
-                estimator, X, accept_sparse="csr", dtype=kept, reset=False
-            )
+        checked = validate_data(
+            estimator, X, accept_sparse="csr", dtype=kept, reset=False
+        )
         rows = _cast(checked, dtype)
         # A value too large for the dtype has become inf.
         assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
@@ -70,10 +66,9 @@ def check_X(estimator, X, dtype):
 
 def _cast(X, dtype):
     """Rows as the engine takes them; values too large for the dtype become inf."""
-    with np.errstate(over="ignore"):
-        if not issparse(X):
-            return plain(X, dtype)
-        data = X.data.astype(dtype, copy=False)
+    if not issparse(X):
+        return plain(X, dtype)
+    data = X.data.astype(dtype, copy=False)
     if data is not X.data:
         X = copy(X)  # its `astype` copies the indices too
         X.data = data
@@ -142,8 +137,7 @@ def _has_finite_sum(array):
     """True if all is finite; an overflow, or what is not, needs a closer look."""
     if issparse(array):
         array = array.data
-    with np.errstate(**UNCHECKED):
-        return math.isfinite(array.sum())
+    return math.isfinite(array.sum())
 
 
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
@@ -156,18 +150,17 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     check_objects(y, "y", y_numeric)
     check_structure(X, "X")
     check_structure(y, "y")
-    with np.errstate(**UNCHECKED):
-        X, y = validate_data(
-            estimator,
-            X,
-            y,
-            accept_sparse="csr",
-            multi_output=True,
-            y_numeric=y_numeric,
-            dtype=dtype,
-            order="C",
-            reset=reset,
-        )
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse="csr",
+        multi_output=True,
+        y_numeric=y_numeric,
+        dtype=dtype,
+        order="C",
+        reset=reset,
+    )
     return canonical(X), check_column(y, y_numeric)
 
 
@@ -180,15 +173,14 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     check_structure(X_val, "X_val")
     check_structure(y_val, "y_val")
     _check_feature_names(estimator, X_val, reset=False)
-    with np.errstate(**UNCHECKED):
-        X_val = check_array(
-            X_val,
-            accept_sparse="csr",
-            dtype=dtype,
-            order="C",
-            estimator=estimator,
-            input_name="X_val",
-        )
+    X_val = check_array(
+        X_val,
+        accept_sparse="csr",
+        dtype=dtype,
+        order="C",
+        estimator=estimator,
+        input_name="X_val",
+    )
     _check_n_features(estimator, X_val, reset=False)
     y_val = check_array(
         y_val,
@@ -207,7 +199,16 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
 def check_objects(y, name, y_numeric):
     """Refuse what is no target among Python's objects: texts as numbers, None, NaN.
 
-    What else may be wrong with them is for scikit-learn to say.
+    scikit-learn's checks compare such labels, or call their type unknown. What else may
+    be wrong with them is for it to say.
+
+    Parameters
+    ----------
+    y : array-like, sparse matrix or None
+    name : str
+        What the user calls it.
+    y_numeric : bool
+        Whether it holds numbers and not labels.
     """
     if y is None or issparse(y):
         return
@@ -217,19 +218,47 @@ def check_objects(y, name, y_numeric):
         return
     if values.dtype.kind not in ("OUSMmV" if y_numeric else "O"):
         return
-    wanted, kinds = ("numbers", NUMBERS) if y_numeric else ("labels", object)
-    values = values.ravel().tolist()
-    for value in values:
-        is_missing = value is None or (isinstance(value, Real) and value != value)
-        if is_missing or not isinstance(value, kinds):
-            raise ValueError(f"{name} must hold {wanted}, got {value!r}.")
+    shape, values = values.shape, values.ravel().tolist()
+    for i, value in enumerate(values):
+        if _is_missing(value) or (y_numeric and not isinstance(value, NUMBERS)):
+            wanted, advice = _NUMBERS if y_numeric else _LABELS
+            place = ", ".join(map(str, np.unravel_index(i, shape)))
+            place = f" at position {place}" if place else ""
+            got = f"{value!r}{place}"
+            raise ValueError(f"{name} must hold {wanted}, got {got}. {advice}")
+        if y_numeric and isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise ValueError(
+                f"{name} must hold numbers up to {sys.float_info.max:.2g}, got an "
+                f"integer of {value.bit_length()} bits. Divide {name}, or take its "
+                "logarithm."
+            )
     texts = [isinstance(value, str) for value in values]
     if any(texts) and not all(texts):
-        other = values[texts.index(False)]
+        text, other = values[texts.index(True)], values[texts.index(False)]
         raise ValueError(
-            f"{name} must hold labels of one kind, got {values[texts.index(True)]!r} "
-            f"and {other!r}, which have no order. Convert them to str."
+            f"{name} must hold labels of one type, got {text!r} and {other!r}, which "
+            "have no order. Convert them, for example to str."
         )
+
+
+def _is_missing(value):
+    """Whether an object is None, or one that is not equal to itself."""
+    try:
+        return value is None or bool(value != value)
+    except TypeError:  # pandas.NA is neither true nor false
+        return True
+    except ValueError:  # an array
+        return False
+
+
+_LABELS = (
+    "a label everywhere",
+    "Leave out what has no label, or give it one, for example 'unknown'.",
+)
+_NUMBERS = (
+    "numbers",
+    "Leave out what has none, and convert texts, for example with astype(float).",
+)
 
 
 def check_column(y, y_numeric):
@@ -260,9 +289,8 @@ def cast_target(y, dtype, targets=None):
     y = y.reshape(len(y), -1)
     if targets is not None:
         y = (y - targets["shift"]) / targets["scale"]
-    with np.errstate(**UNCHECKED):
-        y = plain(y, dtype)
-        assert_all_finite(y, input_name="y")
+    y = plain(y, dtype)
+    assert_all_finite(y, input_name="y")
     return y
 
 
@@ -270,9 +298,14 @@ def check_weights(sample_weight, X, name="sample_weight"):
     """Sample weights as float64: finite, not negative, not all zero; or None."""
     if sample_weight is None:
         return None
-    weights = _check_sample_weight(
-        sample_weight, X, dtype=np.float64, ensure_non_negative=True
-    )
+    try:
+        weights = _check_sample_weight(
+            sample_weight, X, dtype=np.float64, ensure_non_negative=True
+        )
+    except ValueError as error:
+        if name == "sample_weight":
+            raise
+        raise ValueError(f"{name}: {error}") from error  # whose name is fixed
     return check_sum_of_weights(plain(weights), name)
 
 
@@ -296,8 +329,7 @@ def check_sum_of_weights(weights, name):
         raise ValueError(
             f"{name} must contain at least one non-zero weight, got only zeros."
         )
-    with np.errstate(over="ignore"):
-        total = weights.sum()
+    total = weights.sum()
     if not 1.0 / LARGEST_SUM <= total <= LARGEST_SUM:
         raise ValueError(
             f"{name} must have a sum between {1.0 / LARGEST_SUM:g} and "
@@ -328,9 +360,9 @@ def hidden_sizes(estimator):
         return [max(1, round(width * taper**i)) for i in range(estimator.n_layers)]
     except OverflowError:
         raise ValueError(
-            f"taper={taper:g} must keep the sizes of n_layers={estimator.n_layers} "
-            "layers finite, got more units than there are numbers. Lower taper or "
-            "n_layers."
+            f"layer_width, times taper={taper:g} from layer to layer, must keep the "
+            f"sizes of n_layers={estimator.n_layers} layers below "
+            f"{sys.float_info.max:.2g}, got more. Lower one of them."
         ) from None
 
 

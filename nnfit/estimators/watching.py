@@ -8,22 +8,21 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
-from nnfit.arithmetic import arithmetic_of_caller
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.overflow import Overflow
-from nnfit.estimators.standardising import FEW_ROWS, LOST, standardised
+from nnfit.estimators.standardising import FEW_ROWS, are_rounded, standardised
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
+from nnfit.numpy_errors import numpy_errors_of_caller
 from nnfit.training.loop import Validation
 from nnfit.training.splits import group_split, split_every_class, validation_split
 
 #: Rows of training and of validation data that are compared, evenly spaced.
 COMPARED = 256
-#: Root mean square over the features of the distance of the means, in standard
-#: deviations of X: of raw data beside scaled ones 3.8 for iris and 5.5 for breast
-#: cancer, with 10 as the most of a feature; of the last fifth of a trend beside what
-#: comes before it 2.
+#: Distance of the means in standard deviations of X, as the root mean square over the
+#: features, each of which counts 10 at most. For raw data beside scaled ones it is 3.8
+#: (iris) and 5.5 (breast cancer), for the last fifth of a trend beside the rest 2.
 UNLIKE, MOST = 3.0, 10.0
 
 
@@ -93,13 +92,12 @@ def check_alike(X, X_val):
 def _moments(X):
     """Means and standard deviations of the columns over some rows."""
     X = X[:: max(1, X.shape[0] // COMPARED)]
-    with np.errstate(over="ignore", invalid="ignore"):
-        if not issparse(X):
-            return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
-        X = X.astype(np.float64)
-        mean = np.asarray(X.mean(axis=0)).ravel()
-        squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
-        return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
+    if not issparse(X):
+        return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    X = X.astype(np.float64)
+    mean = np.asarray(X.mean(axis=0)).ravel()
+    squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
+    return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
 
 
 def split_validation(estimator, data, groups, random_state):
@@ -148,28 +146,21 @@ def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     """Validation data with the score that ``scoring`` names."""
     scoring, try_first = estimator.scoring, False
     score = "loss" if scoring == "loss" else estimator._default_score()
-    if score == "r2" and scoring is None and _are_rounded(estimator, y, target):
+    targets = estimator._standard("targets")
+    if score == "r2" and scoring is None and targets is None and are_rounded(y, target):
         scoring = "r2"  # of the targets that were given
     if scoring not in (None, "loss"):
         data = (X, y, sample_weight)
         if rows is not None:
             data = (None if item is None else item[rows] for item in data)
         score = _scikit_learn_score(estimator, scoring, *data)
-        # Not a function of the user's, which may count its calls; nor numbers, which
-        # may be of use, such as positive, after an epoch only.
+        # Not by a function of the user's, which may count its calls, and not in a
+        # regression: a score may need predictions that come with training, such as
+        # positive ones.
         of_classes = isinstance(scoring, str) and not estimator._y_numeric
         try_first = of_classes and not hasattr(estimator, "coefs_")
-    unit = loss_unit(estimator._loss_row()[0], estimator._standard("targets"))
+    unit = loss_unit(estimator._loss_row()[0], targets)
     return Validation(X, target, loss_weight, rows, score, try_first, unit)
-
-
-def _are_rounded(estimator, y, target):
-    """Whether targets that no shift was allowed for are others in the compute dtype."""
-    if estimator._standard("targets") is not None or y.dtype == target.dtype:
-        return False
-    y = y.reshape(target.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
-        return bool((np.abs(y - target).max(axis=0) > LOST * np.ptp(y, axis=0)).any())
 
 
 def _needs_every_class(estimator):
@@ -188,8 +179,8 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))
     view.__dict__.update(vars(estimator))
-    view._fitted = {**estimator._fitted, "features": None}  # of X they are done
-    for name in ("feature_names_in_", "temperature_"):  # nor is it calibrated yet
+    view._fitted = {**estimator._fitted, "features": None}  # X has been standardised
+    for name in ("feature_names_in_", "temperature_"):  # not calibrated yet
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}
 
@@ -198,7 +189,7 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
     def score(engine):
         view._set_weights(engine.get_weights(engine.evaluated()))
         try:
-            with arithmetic_of_caller() if of_user else nullcontext():
+            with numpy_errors_of_caller() if of_user else nullcontext():
                 value = scorer(view, X, y, **weights)
         except Overflow:  # the training may yet end with the best weights before
             return math.nan

@@ -175,17 +175,28 @@ def _plain_function(function, parameter, form):
 
 def _refuse_exceptions(function, what, form, seen=()):
     """Kernels hand nothing on that a function raises: its loop would end half done."""
-    names = function.__globals__
-    for step in dis.get_instructions(function):
-        if step.opname == "RAISE_VARARGS":
+    seen = (function, *seen)
+    names, closure = function.__globals__, _closure(function)
+    for code in _with_nested(function.__code__):
+        if any(step.opname == "RAISE_VARARGS" for step in dis.get_instructions(code)):
             raise ValueError(
-                f"{what} must not raise, as {function.__name__!r} does by raise or "
+                f"{what} must not raise, as {code.co_name!r} does by raise or "
                 f"assert: kernels raise nothing. Let it return math.nan there. {form}"
             )
-        called = names.get(step.argval) if isinstance(step.argval, str) else None
-        called = getattr(called, "py_func", called)
-        if isinstance(called, types.FunctionType) and called not in (function, *seen):
-            _refuse_exceptions(called, what, form, (function, *seen))
+        for _, called in _references(code, names, closure):
+            called = getattr(called, "py_func", called)
+            if isinstance(called, types.FunctionType) and called not in seen:
+                package = (called.__module__ or "").partition(".")[0]
+                if package not in VERSIONED_MODULES:  # numba has its own for these
+                    _refuse_exceptions(called, what, form, seen)
+
+
+def _with_nested(code):
+    """Code and that of the functions defined in it."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from _with_nested(constant)
 
 
 def _evaluate(call, x, place, what, form):
@@ -348,7 +359,7 @@ def _hash_named(value, update):
         module = "numpy"
     package = module.partition(".")[0]
     if type(value).__module__.partition(".")[0] == "numba":
-        # As a compiled callback, whose address the code would keep.
+        # Such as a compiled callback, whose address the code would keep.
         raise _NoFingerprint
     name = getattr(value, "__qualname__", None) or getattr(value, "__name__", None)
     if package not in VERSIONED_MODULES or not name:
@@ -362,16 +373,9 @@ def _hash_function(function, update, seen):
         update(f"seen:{seen[function]};".encode())
         return
     seen[function] = len(seen)
-    closure = {}
-    for name, cell in zip(
-        function.__code__.co_freevars, function.__closure__ or (), strict=True
-    ):
-        try:
-            closure[name] = cell.cell_contents
-        except ValueError:  # an empty cell
-            raise _NoFingerprint from None
     _hash_value(function.__defaults__, update, seen)
     _hash_value(tuple(sorted((function.__kwdefaults__ or {}).items())), update, seen)
+    closure = _closure(function)
     _hash_code(function.__code__, function.__globals__, closure, update, seen)
 
 
@@ -384,26 +388,62 @@ def _hash_code(code, names, closure, update, seen):
             _hash_code(constant, names, closure, update, seen)
         else:
             _hash_value(constant, update, seen)
+    for name, value in _references(code, names, closure):
+        if value is _UNKNOWN:
+            raise _NoFingerprint
+        update(f"{name}=".encode())
+        if not isinstance(value, types.ModuleType):
+            _hash_value(value, update, seen)
+
+
+# --------------------------------------------------------------- what code refers to
+
+#: A value that cannot be told before the function runs.
+_UNKNOWN = object()
+
+
+def _closure(function):
+    """Values of the variables around a function, by name."""
+    names, cells = function.__code__.co_freevars, function.__closure__ or ()
+    closure = {}
+    for name, cell in zip(names, cells, strict=True):
+        try:
+            closure[name] = cell.cell_contents
+        except ValueError:  # an empty cell
+            closure[name] = _UNKNOWN
+    return closure
+
+
+def _references(code, names, closure):
+    """Names outside of a function that its code uses, and their values.
+
+    A module is followed by the attribute that is used.
+
+    Parameters
+    ----------
+    code : types.CodeType
+    names, closure : dict
+        Global variables, and those of the functions around it.
+
+    Yields
+    ------
+    name : str
+    value : object
+        `_UNKNOWN` where it cannot be told.
+    """
     module = None
     for instruction in dis.get_instructions(code):
         name = instruction.argval
-        if module is not None:  # the attribute of a module
-            if instruction.opname not in ("LOAD_ATTR", "LOAD_METHOD"):
-                raise _NoFingerprint
-            if not hasattr(module, name):
-                raise _NoFingerprint
-            value = getattr(module, name)
+        if module is not None:
+            is_attribute = instruction.opname in ("LOAD_ATTR", "LOAD_METHOD")
+            value = getattr(module, name, _UNKNOWN) if is_attribute else _UNKNOWN
         elif instruction.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            if name not in names and not hasattr(builtins, name):
-                raise _NoFingerprint
-            value = names[name] if name in names else getattr(builtins, name)
+            value = names.get(name, getattr(builtins, name, _UNKNOWN))
         elif instruction.opname == "LOAD_DEREF" and name in closure:
             value = closure[name]
         elif instruction.opname == "IMPORT_NAME":
-            raise _NoFingerprint
+            value = _UNKNOWN
         else:
             continue
         module = value if isinstance(value, types.ModuleType) else None
-        update(f"{name}=".encode())
-        if module is None:
-            _hash_value(value, update, seen)
+        yield name, value

@@ -64,9 +64,9 @@ class Loss:
     kinds : tuple of str
         Of a classification loss, the kinds of target that it is for.
     power : int
-        Of a loss of the differences between raw predictions and targets alone: the
-        power of a factor of all of them that it grows by. Slopes, which its parameters
-        are, grow by one power less. 0 for all other losses.
+        For a loss that depends on the differences of raw predictions and targets alone:
+        if all of them are multiplied by c, the loss is multiplied by ``c ** power`` and
+        its slopes, which its parameters are, by one power less. 0 for other losses.
     takes_index : bool
         Of a classification loss: whether ``y[0]`` is the number of the class, in
         place of a 0 or 1 for each output.

@@ -1,6 +1,7 @@
 """The frozen description of a network that estimators hand to an engine."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -16,25 +17,6 @@ ITEM_SIZE = {"float32": 4, "float64": 8}
 EPSILON = 1e-5
 #: A batch whose rows but one have no weight, up to rounding, has no variance.
 SMALLEST_SPREAD = 1e-7
-
-
-def spread_of_weights(total, squares):
-    """1 - the sum of the squared parts of a batch's weights.
-
-    Parameters
-    ----------
-    total, squares : float or ndarray
-        Sums of the weights and of their squares.
-
-    Returns
-    -------
-    float or ndarray
-        0 where there is no weight, or too little to be squared.
-    """
-    square = np.square(total)
-    known = square > 0.0
-    return np.where(known, 1.0 - squares / np.where(known, square, 1.0), 0.0)
-
 
 #: Part of the way from the running statistics of batch normalisation to those of a
 #: batch, as in PyTorch; less for a last batch of fewer rows.
@@ -104,6 +86,24 @@ class Layer:
         return {None: 0, "layer": 1, "batch": 3}[self.normalization]
 
 
+def spread_of_weights(total, squares):
+    """1 - the sum of the squared parts of a batch's weights.
+
+    Parameters
+    ----------
+    total, squares : float or ndarray
+        Sums of the weights and of their squares.
+
+    Returns
+    -------
+    float or ndarray
+        0 where there is no weight, or too little to be squared.
+    """
+    square = np.square(total)
+    known = square > 0.0
+    return np.where(known, 1.0 - squares / np.where(known, square, 1.0), 0.0)
+
+
 def check_arrays(layers, weights):
     """See that arrays are those of the layers of a network.
 
@@ -116,7 +116,7 @@ def check_arrays(layers, weights):
     Raises
     ------
     ValueError
-        If there are more or fewer, or one has another shape.
+        If there are more arrays, or fewer, or one has another shape.
     """
     coefs, intercepts, norms = weights
     normalised = [layer for layer in layers if layer.n_norms]
@@ -156,8 +156,8 @@ def check_state(state, moments, memory):
     state : dict of ndarray
         From `Engine.get_state`.
     moments, memory : tuple of int
-        Shapes of the arrays, of which the second of `memory` may differ: layers had
-        rates of their own, or have.
+        Shapes of the arrays. The second number of `memory` may differ, where layers
+        have got learning rates of their own or had them.
 
     Raises
     ------
@@ -223,6 +223,36 @@ class Network:
     def normalization(self):
         """That of the hidden layers."""
         return self.layers[0].normalization
+
+    def memory_error(self, needed, available, memory, *cures):
+        """Make the error that tells of memory that there is not.
+
+        Parameters
+        ----------
+        needed, available : int
+            Bytes.
+        memory : str
+            Which memory it is.
+        *cures : str
+            What to do besides smaller layers, batches and numbers.
+
+        Returns
+        -------
+        MemoryError
+        """
+        sizes = [self.n_features, *(layer.n_out for layer in self.layers)]
+        *first, last = (
+            *("smaller hidden_layer_sizes", "a smaller batch_size"),
+            *("dtype='float32'",) * (self.dtype == "float64"),
+            *cures,
+        )
+        # As a decimal number: a float ends at 1e308, units of two layers multiply.
+        return MemoryError(
+            f"Training a network with layers of {sizes} units in {self.dtype} "
+            f"({self.n_parameters} parameters) needs {Decimal(needed) / 2**30:.3g} "
+            f"GiB, got {available / 2**30:.3g} GiB of {memory}. Use "
+            f"{', '.join(first)} or {last}."
+        )
 
     @classmethod
     def dense(

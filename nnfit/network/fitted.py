@@ -188,8 +188,8 @@ def in_units(weights, targets):
     Returns
     -------
     Weights
-        Of which the last layer's are float64 if there is a shift, which tell those of
-        the network to the bit.
+        Those of the last layer are float64 if there is a shift, so that the network's
+        own follow to the bit.
     """
     if targets is None:
         return weights

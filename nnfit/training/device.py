@@ -121,9 +121,10 @@ def threads_for(device, n_jobs, step, total):
 
 def apply_link(raw, link):
     """See `nnfit.cpu.links.apply_link`, which is imported when first needed."""
-    from nnfit.cpu.links import apply_link
+    with fork_lock.held():
+        from nnfit.cpu import links
 
-    apply_link(raw, link)
+    links.apply_link(raw, link)
 
 
 def load_engine(device=CPU):

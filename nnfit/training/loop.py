@@ -173,7 +173,7 @@ class _Loop:
         self.settings = settings
         self.record = record
         self.validation = validation
-        # What a call of `partial_fit` restores is with the estimator.
+        # The estimator keeps what a call of `partial_fit` restores.
         restorable = settings.early_stopping and not settings.incremental
         self.best_weights = engine.flat.copy() if restorable else None
         now = time.perf_counter()
@@ -193,7 +193,7 @@ class _Loop:
         while progress.epoch < last_epoch and not progress.stopped and left > 0:
             target = progress.epoch + 1 if self.stepwise else last_epoch
             done = self.engine.train(target, left)
-            if progress.stopped == DIVERGED:  # nor is there anything to be scored
+            if progress.stopped == DIVERGED:  # nothing is left to score
                 return self._diverged()
             now = time.perf_counter() - self.started
             self._add_epochs(done, clock, now)

@@ -1,7 +1,6 @@
 """How much memory training takes, counted before anything is allocated."""
 
 import os
-from decimal import Decimal
 
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.network.description import ITEM_SIZE
@@ -45,7 +44,7 @@ def training_memory(network, n_slots, batch_size, X):
         Arrays as large as the parameters: state of the optimizer, averages, best
         weights.
     batch_size : int
-        Rows that go through the network together.
+        Rows that go through the network together; 0 where another device does that.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
 
     Returns
@@ -88,15 +87,7 @@ def check_memory(network, n_slots, batch_size, X):
     if needed <= SMALL:
         return
     available = available_memory()
-    if available is None or needed <= available:
-        return
-    # As a decimal number: a float ends at 1e308, units of two layers multiply.
-    sizes = [network.n_features, *(layer.n_out for layer in network.layers)]
-    smaller = "smaller hidden_layer_sizes, fewer features or a smaller batch_size"
-    if network.dtype == "float64":
-        smaller = f"{smaller}, or dtype='float32'"
-    raise MemoryError(
-        f"Training a network with layers of {sizes} units in {network.dtype} needs "
-        f"{Decimal(needed) / 2**30:.3g} GiB ({network.n_parameters} parameters), got "
-        f"{available / 2**30:.3g} GiB of available memory. Use {smaller}."
-    )
+    if available is not None and needed > available:
+        raise network.memory_error(
+            needed, available, "available memory", "fewer features"
+        )

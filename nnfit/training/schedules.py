@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from nnfit.arithmetic import arithmetic_of_caller
+from nnfit.numpy_errors import numpy_errors_of_caller
 
 
 @dataclass(frozen=True)
@@ -311,7 +311,7 @@ def _changes(schedule):
 
 def _call(name, function, progress, largest):
     """Factors from a function of the user's, one call for each progress."""
-    with arithmetic_of_caller():
+    with numpy_errors_of_caller():
         values = [function(t) for t in progress.tolist()]
     try:
         factors = np.array(values)

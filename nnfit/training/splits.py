@@ -148,7 +148,7 @@ def _stratified_split(labels, n_train, n_validation, random_state, every=False):
 
 
 def _move_to_empty(of_part, of_other):
-    """Give every class a row in a part, for one of the class with most rows there."""
+    """Give a part a row of every class, each for one of its largest class."""
     while not of_part.all():
         rare, common = of_part.argmin(), of_part.argmax()
         for part, change in ((of_part, 1), (of_other, -1)):

@@ -102,7 +102,7 @@ def test_functions_of_the_user(dtype):
 SIZES = st.one_of(st.integers(1, 9), st.sampled_from([12, 16, 17]))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(
     sizes=st.lists(SIZES, min_size=2, max_size=4),
     n_rows=st.integers(1, 20),

@@ -190,6 +190,14 @@ def test_data_too_large_for_the_device():
             model.fit(rows, np.arange(4000) % 2)
 
 
+def test_weights_too_large_for_this_machine():
+    """They are drawn here, before the device is asked."""
+    for rows in (X, csr_array(X)):
+        model = MLPClassifier((10**5, 10**200), device="cuda")
+        with pytest.raises(MemoryError, match="of available memory"):
+            model.fit(rows, Y)
+
+
 def test_it_fits_the_same_again():
     models = [
         MLPClassifier(**COMMON | {"dtype": "float32"}, device="cuda").fit(X, Y)

@@ -85,7 +85,7 @@ TILE = st.sampled_from([tile for pair in TILES.values() for tile in pair])
 SIZE = st.integers(1, 20)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     tile=TILE,
     shape=st.tuples(SIZE, SIZE, SIZE),

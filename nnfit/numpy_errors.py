@@ -1,8 +1,8 @@
-"""Numbers that are too large or too small for their type: ours, and the user's.
+"""NumPy's floating-point warnings: silent in nnfit, as the user set them outside.
 
-It belongs to no floor. What nnfit computes is looked at for numbers that are not
-finite, which are told by sentences; NumPy's warnings, or its errors after
-``np.seterr(all="raise")``, do not come first. A function of the user's runs with the
+It belongs to no floor. nnfit looks by itself for numbers that are not finite and says
+in a sentence what to do. NumPy's warnings, or its errors after
+``np.seterr(all="raise")``, would come first. A function of the user's runs with the
 user's settings.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 _of_caller = ContextVar("settings of NumPy's errors outside of nnfit", default=None)
 
 
-def own_arithmetic(function):
+def without_numpy_errors(function):
     """Decorate what computes, so that NumPy neither warns nor raises in it."""
 
     @wraps(function)
@@ -29,6 +29,6 @@ def own_arithmetic(function):
     return quiet
 
 
-def arithmetic_of_caller():
+def numpy_errors_of_caller():
     """Context in which a function of the user's runs."""
     return np.errstate(**(_of_caller.get() or np.geterr()))
