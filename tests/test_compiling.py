@@ -11,6 +11,7 @@ import threading
 import time
 import types
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numba
@@ -26,6 +27,7 @@ from nnfit.cpu import machine_code
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
 from nnfit.functions.custom import fingerprint
+from tests.trials.test_interrupts import AtPlace
 from nnfit.training import device
 from tests.small_kernels import (
     BUILDER,
@@ -432,6 +434,28 @@ def test_a_fit_where_numba_may_not_compile(tmp_path):
         timeout=300,
     )
     assert done.stderr.splitlines()[-1].startswith("RuntimeError: nnfit must compile")
+
+
+# ----------------------------------------------------------------------- Ctrl-C
+
+
+# Python drops Ctrl-C where it comes while something is given back.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_ctrl_c_leaves_no_lock(relu_code):
+    """Of llvmlite's: another thread that loads a kernel would wait for ever."""
+
+    def use():
+        machine_code.Kernel(relu_code, targets.host()).address("activate")
+
+    with AtPlace(0) as places:
+        use()
+    for number in range(1, places.count + 1):
+        with suppress(KeyboardInterrupt), AtPlace(number):
+            use()
+    thread = threading.Thread(target=use, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
 
 
 # ----------------------------------------------------------------------- forks

@@ -4,12 +4,14 @@ import ctypes
 import importlib
 import re
 import weakref
+from contextlib import contextmanager
 
 from llvmlite import binding as llvm
 
 from nnfit import fork_lock
 from nnfit.cpu import object_files
 from nnfit.cpu import target as targets
+from nnfit.interruption import uninterrupted
 
 #: What a kernel may need from the process that loads it; every C library has it. LLVM
 #: does not report what is missing: the process ends when it is called.
@@ -61,6 +63,17 @@ def check(code):
             raise NeedsPython(f"its code needs {', '.join(sorted(absent))}")
 
 
+@contextmanager
+def _llvm():
+    """Use LLVM where neither a fork nor Ctrl-C can meet it.
+
+    Ctrl-C between the two lines with which llvmlite takes its lock would leave it taken:
+    the next fit that loads a kernel in another thread would wait for ever.
+    """
+    with uninterrupted(), fork_lock.held():
+        yield
+
+
 class Kernel:
     """Machine code in this process: C functions by name.
 
@@ -73,7 +86,7 @@ class Kernel:
     """
 
     def __init__(self, code, target):
-        with fork_lock.held():
+        with _llvm():
             targets.initialize_llvm()
             check(code)
             module = llvm.parse_assembly(f'target triple = "{target.triple}"')
@@ -81,16 +94,18 @@ class Kernel:
             self._engine.add_object_file(llvm.ObjectFileRef.from_data(code))
             self._engine.finalize_object()
         self.code = code
-        self._functions = {}
+        self._addresses, self._functions = {}, {}
         weakref.finalize(self, _free, self._engine).atexit = False
 
     def address(self, name):
         """Return the address of a function, an int."""
-        with fork_lock.held():
-            address = self._engine.get_function_address(name)
-        if not address:
-            raise LookupError(f"The kernel has no function {name!r}.")
-        return address
+        if name not in self._addresses:
+            with _llvm():
+                address = self._engine.get_function_address(name)
+            if not address:
+                raise LookupError(f"The kernel has no function {name!r}.")
+            self._addresses[name] = address
+        return self._addresses[name]
 
     def function(self, name, restype, *argtypes):
         """Return a function that releases the GIL while it runs."""
@@ -101,8 +116,8 @@ class Kernel:
 
 
 def _free(engine):
-    """Give an engine back under the lock, which a fork must not meet."""
-    with fork_lock.held():
+    """Give an engine back."""
+    with _llvm():
         engine.close()
 
 

@@ -34,7 +34,8 @@ class Team:
             self._members = []
             try:
                 while len(self._members) + 1 < self.size:
-                    self._members.append(_Member())
+                    with uninterrupted():
+                        self._members.append(_Member())
             except (RuntimeError, MemoryError):  # "can't start new thread"
                 self.size = len(self._members) + 1
         return self.size

@@ -5,6 +5,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from nnfit.interruption import uninterrupted
+
 #: What a thread that cannot be started raises.
 NO_THREAD = (RuntimeError, MemoryError)
 #: Seconds between attempts to start the first thread of a pool: that of
@@ -19,13 +21,18 @@ class Pool(ThreadPoolExecutor):
     def _adjust_thread_count(self):
         if self._threads:
             with suppress(*NO_THREAD):
-                super()._adjust_thread_count()
+                self._start_one()
             return
         for pause in PAUSES:
             with suppress(*NO_THREAD):
-                return super()._adjust_thread_count()
+                return self._start_one()
             time.sleep(pause)
-        super()._adjust_thread_count()
+        self._start_one()
+
+    def _start_one(self):
+        """Start a thread and note it, or nobody would wait for its end."""
+        with uninterrupted():
+            super()._adjust_thread_count()
 
 
 def can_start_threads():
