@@ -27,7 +27,6 @@ from nnfit.cpu import machine_code
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
 from nnfit.functions.custom import fingerprint
-from tests.trials.test_interrupts import AtPlace
 from nnfit.training import device
 from tests.small_kernels import (
     BUILDER,
@@ -37,6 +36,7 @@ from tests.small_kernels import (
     forget,
     kernel_files,
 )
+from tests.trials.test_interrupts import AtPlace
 
 
 def test_a_kernel_is_compiled_once_and_read_by_the_next_process(cache, compiled):
