@@ -1,11 +1,14 @@
 """Random calls of the estimators, valid and not, end as they should."""
 
+import pytest
+
 from tests.fuzz import run_calls
 
 
-def test_random_calls(trial):
-    count, faults, errors = trial.rounds(full=28_000, fewest=2000), [], 0
-    drawn = trial.rng.integers(2**31)
+@pytest.mark.parametrize("part", range(4))  # for as many processors
+def test_random_calls(trial, part):
+    count, faults, errors = trial.rounds(full=7000, fewest=5000), [], 0
+    drawn = trial.rng.integers(2**31) + part
     for call, outcome in run_calls(f"{drawn}-{number}" for number in range(count)):
         errors += bool(outcome["errors"])
         faults += [f"{call}: {fault}" for fault in outcome["faults"]]
