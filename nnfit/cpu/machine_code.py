@@ -67,7 +67,7 @@ def check(code):
 def _llvm():
     """Use LLVM where neither a fork nor Ctrl-C can meet it.
 
-    Ctrl-C between the two lines with which llvmlite takes its lock would leave it taken:
+    Ctrl-C between the two lines with which llvmlite takes its lock would leave it held:
     the next fit that loads a kernel in another thread would wait for ever.
     """
     with uninterrupted(), fork_lock.held():
