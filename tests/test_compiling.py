@@ -372,7 +372,7 @@ def test_what_numba_cannot_compile_is_said_in_a_sentence(function, cache):
     text = str(caught.value)
     begin = f"numba cannot compile the function {function.__name__!r}: "
     assert text.startswith(begin)
-    assert len(text) < 450
+    assert len(text) < 600  # it may name the file of a module
     assert "Failed in" not in text
     assert "\n" not in text
     assert caught.value.__cause__ is None

@@ -23,6 +23,7 @@ _PARTS_OF_KERNELS = (
     "fork_lock",
     "functions",
     "helper",
+    "interruption",
     "network",
 )
 
