@@ -376,6 +376,7 @@ def test_training_goes_on_elsewhere(gpus, solver, devices, factors, method):
 # the suite by device ----------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "expected"),
     [("cuda:99", "device='cuda:99' cannot be used"), ("gpu", "device must be 'cpu'")],

@@ -135,7 +135,9 @@ def test_workers_of_joblib(backend, n_jobs):
     assert_same_weights(results, n_jobs or 1)
 
 
-@pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize(
+    "method", ["fork", "spawn", pytest.param("forkserver", marks=pytest.mark.slow)]
+)
 def test_workers_of_multiprocessing(method):
     if method not in multiprocessing.get_all_start_methods():
         pytest.skip(f"no {method} on this system")

@@ -232,13 +232,8 @@ def plain_kernels():
 PLAIN = plain_kernels()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        name if name == "train, small" else pytest.param(name, marks=pytest.mark.slow)
-        for name in PLAIN
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PLAIN)
 def test_plain_kernels_fit_into_every_multiprocessor(name):
     """A block has the registers it needs; of a thread's sums there is one copy."""
     tile = tables.LARGE if name.endswith("large") else tables.SMALL
