@@ -391,3 +391,12 @@ def test_checks_of_huge_values_do_not_warn():
             except ValueError as error:
                 assert "non-finite" in str(error)
             MLPRegressor(**COMMON).fit(X[:, :4], SIGNAL).predict(features)
+
+
+@pytest.mark.parametrize("parameters", [{"alpha": 1e300}, {"l1": 1e300}], ids=str)
+def test_a_huge_penalty_is_finite_in_units_of_the_targets(parameters):
+    options = {"hidden_layer_sizes": (5,), "dtype": "float64", "max_iter": 2}
+    model = MLPRegressor(random_state=0, **options, **parameters)
+    model.fit(X[:50], 1e6 * SIGNAL[:50])
+    assert np.isfinite(model.loss_)
+    assert np.isfinite(model.history_["loss"]).all()

@@ -5,6 +5,8 @@ keep this description, predict by it, and go on training by it only. Sizes are n
 it: the arrays, which users may edit, have them.
 """
 
+import math
+import sys
 from functools import lru_cache
 
 import numpy as np
@@ -224,3 +226,12 @@ def loss_unit(loss, targets, of_slope=False):
     if targets is None:
         return 1.0
     return targets["scale"] ** (loss.power - of_slope)
+
+
+def loss_in_units(value, unit):
+    """A loss of the network in the units of the targets, see `loss_unit`.
+
+    A finite one stays finite: a huge penalty ends at the largest number.
+    """
+    largest = sys.float_info.max
+    return max(-largest, min(value * unit, largest)) if math.isfinite(value) else value

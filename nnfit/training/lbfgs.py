@@ -11,6 +11,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from nnfit.blas import one_blas_thread
 from nnfit.interruption import check_interruption
+from nnfit.network.fitted import loss_in_units
 from nnfit.training.loop import INTERRUPTED, OUT_OF_TIME, divergence_message
 
 
@@ -69,7 +70,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
             engine.flat[...] = latest.x
             val_loss, val_score = validation.evaluate(engine)
         seconds = time.perf_counter() - started
-        loss = float(latest.fun) * settings.unit
+        loss = loss_in_units(float(latest.fun), settings.unit)
         record.add_epoch(loss, math.nan, seconds, val_loss, val_score)
         if settings.verbose:
             print(f"Iteration {record.n_iter}, loss = {loss:.8f}")
@@ -101,4 +102,4 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     engine.flat[...] = result.x
     if not np.isfinite(engine.flat).all():
         raise ValueError(divergence_message(settings.engine, has_rate=False))
-    return float(result.fun) * settings.unit
+    return loss_in_units(float(result.fun), settings.unit)

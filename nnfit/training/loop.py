@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from nnfit.engine_settings import EngineSettings
 from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
 from nnfit.interruption import check_interruption
+from nnfit.network.fitted import loss_in_units
 from nnfit.training.schedules import Plan
 
 NOT_CONVERGED = (
@@ -108,7 +109,7 @@ class Validation:
     def evaluate(self, engine):
         """Loss and score of the weights that count."""
         loss, score = engine.validate()
-        loss *= self.unit
+        loss = loss_in_units(loss, self.unit)
         if callable(self.score):
             score = float(self.score(engine))
         return loss, -loss if self.score == "loss" else score
@@ -216,7 +217,8 @@ class _Loop:
 
     def _add_epochs(self, done, clock, now):
         """Record the finished epochs of one engine call, and apply the rules."""
-        losses = (done["loss"] * self.settings.unit).tolist()
+        unit = self.settings.unit
+        losses = [loss_in_units(loss, unit) for loss in done["loss"].tolist()]
         rates = done["learning_rate"].tolist()
         for i, (loss, rate) in enumerate(zip(losses, rates, strict=True)):
             # The epochs of one call are equally long, as far as Python can see.
@@ -229,7 +231,7 @@ class _Loop:
                 self._apply_rules(loss, val_score)
         if not self.stepwise:
             best = self.engine.progress.best_loss
-            self.record.best_loss = best * self.settings.unit
+            self.record.best_loss = loss_in_units(best, unit)
             self.record.no_improvement = self.engine.progress.no_improvement
 
     def _validate(self):
