@@ -184,7 +184,7 @@ def test_sample_weights(estimator):
     with pytest.raises(ValueError, match="sample_weight contains NaN"):
         model.fit(X, Y, sample_weight=np.full(150, np.nan))
     for weight in (np.zeros(150), -np.ones(150), np.full(150, np.nan), np.ones(3)):
-        with pytest.raises(ValueError, match=r"^sample_weight_val: "):
+        with pytest.raises(ValueError, match=r"^sample_weight_val\b"):
             model.fit(X, Y, X_val=X, y_val=Y, sample_weight_val=weight)
     with pytest.raises(ValueError, match=r"(?i)weight.*zero"):
         weight = np.zeros(150)

@@ -10,6 +10,7 @@ from sklearn.datasets import load_iris
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.estimators.overflow import Overflow
+from nnfit.functions.mixup import beta_quantiles
 from nnfit.network.description import spread_of_weights
 from tests.random_calls import cube
 
@@ -299,3 +300,11 @@ def test_a_sparse_row_that_is_no_row_of_labels():
     model = MLPClassifier(**QUICK)
     with pytest.raises(ValueError, match=r"must have shape|not in `self.classes_`"):
         model.partial_fit(X[:1], csr_array([[3, 1]]), classes=[0, 1])
+
+
+@pytest.mark.parametrize("a", [1e-300, 1e16, 1e300])
+def test_shares_of_mixup_are_finite(a):
+    """With SciPy 1.13 they were NaN, or were not found in any time."""
+    shares = beta_quantiles(a)
+    assert np.all((shares >= 0) & (shares <= 1))
+    assert shares.mean() == pytest.approx(0.5)

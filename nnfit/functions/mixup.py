@@ -10,6 +10,9 @@ import numpy as np
 
 #: Entries of the table.
 N_QUANTILES = 1024
+#: Beyond these the distribution is at its limits: 0 and 1, or 0.5 within 2e-6. SciPy
+#: 1.13 gives NaN for 1e-300, and for 1e16 it does not end.
+SMALLEST, LARGEST = 1e-100, 1e12
 
 
 @lru_cache(maxsize=8)
@@ -24,4 +27,5 @@ def beta_quantiles(a):
     from scipy.special import betaincinv
 
     levels = (np.arange(N_QUANTILES) + 0.5) / N_QUANTILES
+    a = min(max(a, SMALLEST), LARGEST)
     return betaincinv(a, a, levels)
