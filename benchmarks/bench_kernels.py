@@ -37,7 +37,7 @@ def products(target, dtype):
     from numba.core import types as nb
 
     from nnfit.cpu.kernels.dense import make_dense
-    from nnfit.cpu.kernels.memory import INT64_POINTER, offset, pointer_type
+    from nnfit.cpu.kernels.pointers import INT64_POINTER, offset, pointer_type
 
     product = make_dense(target, dtype).product
 

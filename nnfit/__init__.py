@@ -15,11 +15,11 @@ __all__ = [
 # Where each exported name lives. They are imported on first use, so that
 # `import nnfit` itself loads neither scikit-learn nor SciPy.
 _EXPORTS = {
-    "LearningRateDisplay": "nnfit.estimators.range_test",
+    "LearningRateDisplay": "nnfit.estimators.learning_rate_finder",
     "MLPClassifier": "nnfit.estimators.classifier",
     "MLPRegressor": "nnfit.estimators.regressor",
     "PopulationSearchCV": "nnfit.model_selection",
-    "find_learning_rate": "nnfit.estimators.range_test",
+    "find_learning_rate": "nnfit.estimators.learning_rate_finder",
     "warmup": "nnfit.warming",
 }
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import pace
+from nnfit.cpu import thread_choice
 from nnfit.cpu.target import CPU_VARIABLE
 from tests import numpy_engine
 from tests.engines import (
@@ -200,7 +200,9 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
 def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     """Without patience, calls that begin on several threads end on one."""
     monkeypatch.setattr(cpu, "PATIENCE", 0.0)
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)  # several threads in every call
+    monkeypatch.setattr(
+        thread_choice, "FIRST_PAUSE", 0.0
+    )  # several threads in every call
     network, options = structured(name, "float32")
     data = make_data(network, 200)
     results = []

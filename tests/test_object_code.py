@@ -19,7 +19,7 @@ from nnfit import compiling
 from nnfit.cpu import kernels, machine_code, object_files
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
-from nnfit.cpu.kernels.memory import pointer_type
+from nnfit.cpu.kernels.pointers import pointer_type
 from nnfit.cpu.kernels.tile import make_tile
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES

@@ -17,7 +17,7 @@ from nnfit import (
     MLPRegressor,
     find_learning_rate,
 )
-from nnfit.estimators.range_test import _smooth
+from nnfit.estimators.learning_rate_finder import _smooth
 from nnfit.functions.optimizers import OPTIMIZERS
 
 DIGITS = load_digits(return_X_y=True)

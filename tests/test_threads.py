@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import pace, team
+from nnfit.cpu import thread_choice, thread_group
 from nnfit.training import threads
 from tests.engines import make_data, make_engine, make_network, train
 from tests.pairs import in_turn
@@ -152,9 +152,9 @@ def test_a_prediction_starts_no_thread_without_rows(monkeypatch, n_rows, sizes):
 
     def start(size):
         started.append(size)
-        return team.Team(size)
+        return thread_group.ThreadGroup(size)
 
-    monkeypatch.setattr(cpu, "Team", start)
+    monkeypatch.setattr(cpu, "ThreadGroup", start)
     model = fitted(CASES["adam"], 1)
     model.set_params(n_jobs=64).predict_proba(X[:n_rows])
     assert started == [1, *sizes]  # the fit and the prediction
@@ -187,7 +187,7 @@ def test_threads_that_wait_leave_one_alone(impatient, sparse):
     assert engines[1].threads_used == 16
     # 16 threads of two rows each cannot but wait.
     assert engines[1]._tables.shared[cpu.at.ALONE_FROM] or (
-        engines[1]._pace._rates[True] == np.inf
+        engines[1]._choice._rates[True] == np.inf
     )
     assert engines[1]._tables.ints[cpu.at.SPARSE] == sparse
     np.testing.assert_array_equal(*losses)
@@ -197,7 +197,9 @@ def test_threads_that_wait_leave_one_alone(impatient, sparse):
 
 def test_a_sum_over_all_data_is_whole_when_threads_leave(impatient, monkeypatch):
     """As L-BFGS asks for; in small parts, so that many are left for one thread."""
-    monkeypatch.setattr(pace, "FIRST_PAUSE", 0.0)  # several threads in every call
+    monkeypatch.setattr(
+        thread_choice, "FIRST_PAUSE", 0.0
+    )  # several threads in every call
     network = make_network((12, 20, 3), "tanh", "softmax")
     data = make_data(network, 1000)
     one, many = (make_engine(cpu, network, data, None, n, batch_size=8) for n in (1, 9))
@@ -225,51 +227,51 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch):
     clock = Clock()
-    monkeypatch.setattr(pace, "time", clock)
+    monkeypatch.setattr(thread_choice, "time", clock)
     return clock
 
 
 def test_pace_on_one_thread_never_asks_for_more(clock):
-    measured = pace.Pace(1, choose=True)
+    measured = thread_choice.ThreadChoice(1, choose=True)
     for _ in range(5):
-        assert measured.plan() == (False, pace.CALL_SECONDS)
+        assert measured.next_call() == (False, thread_choice.CALL_SECONDS)
         measured.record(False, 1.0, False)
 
 
 def test_pace_prefers_what_is_faster_and_tries_the_other_again(clock):
-    measured = pace.Pace(2, choose=True)
+    measured = thread_choice.ThreadChoice(2, choose=True)
     seconds = {False: 1.0, True: 2.0}
 
     def call():
-        several, length = measured.plan()
+        several, length = measured.next_call()
         measured.record(several, seconds[several], False)
-        return several, length == pace.TRIAL_SECONDS
+        return several, length == thread_choice.TRIAL_SECONDS
 
     assert [call(), call()] == [(False, True), (True, True)]
     assert [call(), call()] == [(False, False)] * 2
-    clock.now += pace.FIRST_PAUSE
+    clock.now += thread_choice.FIRST_PAUSE
     assert [call(), call()] == [(True, True), (False, False)]  # in vain
-    clock.now += pace.FIRST_PAUSE
+    clock.now += thread_choice.FIRST_PAUSE
     assert call() == (False, False)  # the pause has doubled
     seconds[True] = 0.5
-    clock.now += pace.FIRST_PAUSE
+    clock.now += thread_choice.FIRST_PAUSE
     assert [call(), call(), call()] == [(True, True), (True, False), (True, False)]
 
 
 def test_pace_obeys_a_number_unless_its_threads_give_up(clock):
-    obeyed = pace.Pace(4, choose=False)
+    obeyed = thread_choice.ThreadChoice(4, choose=False)
     for _ in range(3):
-        several, _ = obeyed.plan()
+        several, _ = obeyed.next_call()
         assert several
         obeyed.record(several, 100.0, gave_up=False)
         clock.now += 10.0
     obeyed.record(True, 1.0, gave_up=True)
-    assert obeyed.plan()[0] is False
+    assert obeyed.next_call()[0] is False
     obeyed.record(False, 1.0, gave_up=False)
-    clock.now += pace.FIRST_PAUSE
-    assert obeyed.plan()[0] is True
+    clock.now += thread_choice.FIRST_PAUSE
+    assert obeyed.next_call()[0] is True
     obeyed.record(True, 1.0, gave_up=False)
-    assert obeyed.plan() == (True, pace.CALL_SECONDS)
+    assert obeyed.next_call() == (True, thread_choice.CALL_SECONDS)
 
 
 # --------------------------------------------------------------- the threads
@@ -295,7 +297,7 @@ def test_a_thread_that_cannot_start_lowers_the_number(monkeypatch):
 @pytest.mark.parametrize("moment", ["before all were called", "in another thread"])
 def test_an_error_on_a_thread_leaves_no_other_waiting(monkeypatch, moment):
     """Whoever waits in compiled code for a thread that never comes returns."""
-    serve = team._serve
+    serve = thread_group._serve
 
     class Work:
         def __init__(self, queue):
@@ -316,7 +318,7 @@ def test_an_error_on_a_thread_leaves_no_other_waiting(monkeypatch, moment):
             serve(work, results)
 
     numbers, served = iter(range(100)), iter(range(100))
-    make = team._Member.__init__
+    make = thread_group._Member.__init__
 
     def numbered(member):
         member.number = next(numbers)
@@ -324,8 +326,8 @@ def test_an_error_on_a_thread_leaves_no_other_waiting(monkeypatch, moment):
         member.work = Work(member.work)
         member.work.bad = moment == "before all were called" and member.number == 1
 
-    monkeypatch.setattr(team._Member, "__init__", numbered)
-    monkeypatch.setattr(team, "_serve", failing_serve)
+    monkeypatch.setattr(thread_group._Member, "__init__", numbered)
+    monkeypatch.setattr(thread_group, "_serve", failing_serve)
     before = threading.enumerate()
     if moment == "in another thread":
         with pytest.raises(ZeroDivisionError, match="in a thread"):

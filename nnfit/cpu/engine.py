@@ -17,11 +17,11 @@ from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import ACTIVATION, PREDICTION_OF_FEW
 from nnfit.cpu.layout import aligned_zeros, layout_of
-from nnfit.cpu.pace import Pace
 from nnfit.cpu.plans import row_kernel
 from nnfit.cpu.sparsity import is_sparse, operations_per_row
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
-from nnfit.cpu.team import Team
+from nnfit.cpu.thread_choice import ThreadChoice
+from nnfit.cpu.thread_group import ThreadGroup
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
 from nnfit.functions.activations import ACTIVATIONS
@@ -109,9 +109,9 @@ def _predict_together(tables, X, raw):
         for begin in parts:
             tables[number].predict_rows(out, begin, min(begin + size, n_rows))
 
-    with closing(Team(len(tables))) as team:
-        team.start()
-        team.run(work, abort=lambda: deque(parts, maxlen=0))
+    with closing(ThreadGroup(len(tables))) as threads:
+        threads.start()
+        threads.run(work, abort=lambda: deque(parts, maxlen=0))
     return out
 
 
@@ -171,8 +171,8 @@ class Engine:
         self.network = network
         self.solver = solver
         self.threads_used = 1
-        self._team = Team(n_threads)
-        self._pace = Pace(n_threads, choose)
+        self._threads = ThreadGroup(n_threads)
+        self._choice = ThreadChoice(n_threads, choose)
         self._target = targets.host()
         self._layout = layout_of(network, self._target)
         load_training(network, solver)
@@ -291,7 +291,7 @@ class Engine:
         tables = TrainingTables(
             self.network, self.solver, self._target, settings, self._data, self.flat,
             self._average if settings.average else None, self._state, self._memory,
-            self._team.size,
+            self._threads.size,
         )  # fmt: skip
         tables.ints[at.PATIENCE] = int(PATIENCE / CLOCK_TICK)
         if before is not None:
@@ -339,11 +339,11 @@ class Engine:
 
     def _run(self, max_batches=None, most_seconds=math.inf):
         """Call the compiled training loop; for so many batches, or some time."""
-        tables, pace = self._tables, self._pace
+        tables, choice = self._tables, self._choice
         ints, kernel = tables.ints, tables.kernel
-        several, seconds = pace.plan()
+        several, seconds = choice.next_call()
         seconds = min(seconds, most_seconds)
-        n_threads = self._team.start() if several else 1
+        n_threads = self._threads.start() if several else 1
         ints[at.N_THREADS] = n_threads
         ints[at.MAX_BATCHES] = max_batches or self._batches_in(seconds)
         ints[at.BATCHES] = ints[at.FINISHED] = ints[at.BATCH_CURVE] = 0
@@ -360,7 +360,7 @@ class Engine:
         self._batches += int(ints[at.BATCHES])
         self._seconds_per_batch = (time.perf_counter() - started) / batches
         gave_up = several and bool(tables.shared[at.ALONE_FROM])
-        pace.record(several, self._seconds_per_batch, gave_up)
+        choice.record(several, self._seconds_per_batch, gave_up)
         self.threads_used = max(self.threads_used, n_threads)
         self._is_ordered = ints[at.STOPPED] == RUNNING
 
@@ -381,11 +381,11 @@ class Engine:
         def abort():
             shared[at.ABORTED] = 1
 
-        self._team.run(work, abort)
+        self._threads.run(work, abort)
 
     def close(self):
         """End the threads, and give back all data and buffers."""
-        self._team.close()
+        self._threads.close()
         self._tables = self._data = self._watch = None
         self.flat = self._average = self._memory = None
         self._state = []
@@ -422,7 +422,7 @@ class Engine:
         ints[at.STOPPED] = RUNNING
         self._state[0][...] = 0.0
         # No limit, not even its share for one thread that the others leave.
-        self._run(max_batches=int(ints[at.N_ROWS]) * self._team.size)
+        self._run(max_batches=int(ints[at.N_ROWS]) * self._threads.size)
         weights = self.flat[: self._layout.n_weights]
         gradient = self._state[0].copy()
         gradient[: len(weights)] += weights * (alpha / total)

@@ -13,11 +13,11 @@ import numpy as np
 from nnfit import population
 from nnfit.cuda import fields as at
 from nnfit.cuda import modules
+from nnfit.cuda.block_count import choose_blocks, launches_pay, seconds_of_batch
 from nnfit.cuda.data import Data
+from nnfit.cuda.device_memory import check_memory
 from nnfit.cuda.driver import open_device
 from nnfit.cuda.layout import layout_of
-from nnfit.cuda.memory import check_memory
-from nnfit.cuda.pace import choose_blocks, launches_pay, seconds_of_batch
 from nnfit.cuda.prediction import Evaluation, predict
 from nnfit.cuda.space import index_of
 from nnfit.cuda.steps import Step, work_of

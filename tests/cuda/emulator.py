@@ -23,8 +23,8 @@ from unittest import mock
 import numpy as np
 
 from nnfit.cuda import driver, modules, toolkit
+from tests.cuda.emulated_device import CUresult, EmulatedDevice, Failure
 from tests.cuda.emulation import Emulation
-from tests.cuda.memory import CUresult, EmulatedDevice, Failure
 
 MEMORY = 64 * 2**20
 

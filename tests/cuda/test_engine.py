@@ -19,7 +19,7 @@ from nnfit.functions.stopping import CONVERGED, DIVERGED
 from nnfit.network import Network, Weights
 from tests import numpy_engine
 from tests.cuda import tiles
-from tests.cuda.memory import CUresult
+from tests.cuda.emulated_device import CUresult
 from tests.engines import (
     TIGHT,
     assert_other_states_are_refused,

@@ -11,7 +11,7 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.layers import AUGMENT, loss_arguments
 from nnfit.cpu.kernels.lowering import helper, scalar_type, specialise
-from nnfit.cpu.kernels.memory import caller, layer_at, offset, pointer_from_address
+from nnfit.cpu.kernels.pointers import caller, layer_at, offset, pointer_from_address
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.maths import log, sqrt

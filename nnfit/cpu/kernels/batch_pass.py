@@ -15,7 +15,7 @@ from nnfit.cpu.kernels.dense import make_dense
 from nnfit.cpu.kernels.engine import PASS_BATCH
 from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import layer_at, offset, pointer_from_address
+from nnfit.cpu.kernels.pointers import layer_at, offset, pointer_from_address
 from nnfit.cpu.kernels.threads import make_team
 from nnfit.network.description import EPSILON, SMALLEST_SPREAD
 

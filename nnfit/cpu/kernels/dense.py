@@ -22,7 +22,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     caller,
     make_copy,
     offset,

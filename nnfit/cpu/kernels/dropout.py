@@ -9,7 +9,7 @@ from numba.core import types as nb
 
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import scalar_type
-from nnfit.cpu.kernels.memory import offset, pointer_type
+from nnfit.cpu.kernels.pointers import offset, pointer_type
 
 #: ``drop(value, slope, stride, rows, units, seed, step, index, row, rate)``
 DROP = {

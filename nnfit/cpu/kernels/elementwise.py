@@ -12,7 +12,7 @@ from nnfit.cpu.kernels.lowering import (
     specialise,
     sum_helper,
 )
-from nnfit.cpu.kernels.memory import FLOAT64_POINTER, offset, pointer_type
+from nnfit.cpu.kernels.pointers import FLOAT64_POINTER, offset, pointer_type
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES

@@ -23,7 +23,7 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.dense import make_dense
 from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     FLOAT64_POINTER,
     INT64_POINTER,
     atomic_load,

@@ -11,7 +11,8 @@ from numba.core import types as nb
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.dropout import DROP
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.normalization import NORMALISE
+from nnfit.cpu.kernels.pointers import (
     FLOAT64_POINTER,
     INT64_POINTER,
     caller,
@@ -20,7 +21,6 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.cpu.kernels.normalization import NORMALISE
 from nnfit.cpu.kernels.rows import make_rows
 
 Layers = namedtuple(

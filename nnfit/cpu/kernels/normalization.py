@@ -21,7 +21,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     INT64_POINTER,
     offset,
     pointer_from_address,

@@ -4,7 +4,7 @@ from numba.core import types as nb
 
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.memory import INT64_POINTER, offset, pointer_type
+from nnfit.cpu.kernels.pointers import INT64_POINTER, offset, pointer_type
 
 
 def orders(target):

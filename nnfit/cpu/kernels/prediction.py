@@ -11,7 +11,7 @@ from nnfit.cpu.kernels.dense import make_dense
 from nnfit.cpu.kernels.engine import EVALUATE_ROWS, FORWARD_ROWS
 from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     FLOAT64_POINTER,
     INT64_POINTER,
     caller,

@@ -12,7 +12,7 @@ from numba.core import types as nb
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     FLOAT64_POINTER,
     caller,
     offset,

@@ -10,7 +10,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     INT64_POINTER,
     layer_at,
     make_copy,

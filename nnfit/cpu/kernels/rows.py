@@ -6,7 +6,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import offset, pointer_from_address
+from nnfit.cpu.kernels.pointers import offset, pointer_from_address
 
 Rows = namedtuple("Rows", "gather gather_targets add_row row_number weight entries")
 

@@ -16,7 +16,7 @@ from numba.extending import intrinsic
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.dense import make_dense
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     INT64_POINTER,
     offset,
     pointer_from_address,

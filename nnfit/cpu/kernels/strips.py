@@ -13,7 +13,8 @@ from numba.core import types as nb
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.elementwise import AVERAGE, PENALISE
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.normalization import SCALE_GRADIENT
+from nnfit.cpu.kernels.pointers import (
     INT64_POINTER,
     caller,
     layer_at,
@@ -21,7 +22,6 @@ from nnfit.cpu.kernels.memory import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.cpu.kernels.normalization import SCALE_GRADIENT
 from nnfit.cpu.kernels.progress import rates_offset
 
 # What a strip takes, in rows of the batch whose products take as long: Adam's update,

@@ -17,7 +17,7 @@ from numba.extending import intrinsic
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.memory import atomic_add, atomic_load, atomic_store, offset
+from nnfit.cpu.kernels.pointers import atomic_add, atomic_load, atomic_store, offset
 
 #: A barrier costs some 0.2 microseconds when all threads run; a thread that
 #: waits much longer waits for one that does not, and should let it.

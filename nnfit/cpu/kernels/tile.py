@@ -19,7 +19,7 @@ from numba.core import types as nb
 from numba.extending import intrinsic
 
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import pointer_type
+from nnfit.cpu.kernels.pointers import pointer_type
 
 _INT64 = ir.IntType(64)
 

@@ -17,7 +17,7 @@ from nnfit.cpu.kernels.dense import make_dense
 from nnfit.cpu.kernels.elementwise import CLIP
 from nnfit.cpu.kernels.engine import UPDATE_WHOLE
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.memory import (
+from nnfit.cpu.kernels.pointers import (
     INT64_POINTER,
     caller,
     layer_at,

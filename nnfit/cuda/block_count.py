@@ -9,7 +9,7 @@ from nnfit.cuda import tables
 #: Seconds of a barrier between blocks, of one within a block, and of a step's own
 #: overhead; and products that a multiprocessor finishes in a second, a quarter of what
 #: 128 of them at 1.7 GHz could.
-GRID_BARRIER, BLOCK_BARRIER, STEP, PRODUCTS = 1.5e-6, 5e-8, 5e-7, 5e10
+GRID_BARRIER, BLOCK_BARRIER, STEP_SECONDS, PRODUCTS = 1.5e-6, 5e-8, 5e-7, 5e10
 
 
 def launches_pay(network, batch):
@@ -29,7 +29,7 @@ def seconds_of_batch(work, tile, n_blocks):
     barrier = GRID_BARRIER if n_blocks > 1 else BLOCK_BARRIER
     size = tile.rows * tile.columns / PRODUCTS
     return sum(
-        barrier + -(-part.blocks // n_blocks) * (STEP + part.depth * size)
+        barrier + -(-part.blocks // n_blocks) * (STEP_SECONDS + part.depth * size)
         for part in work
     )
 

@@ -21,7 +21,7 @@ WORTHWHILE = 0.95
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.2
 
 
-class Pace:
+class ThreadChoice:
     """Choice between all threads and one, from call to call.
 
     Parameters
@@ -41,7 +41,7 @@ class Pace:
         self._preferred = None
         self._pause, self._until = FIRST_PAUSE, -math.inf
 
-    def plan(self):
+    def next_call(self):
         """Decide on the next call.
 
         Returns

@@ -6,11 +6,11 @@ from queue import SimpleQueue
 from nnfit.interruption import uninterrupted
 
 
-class Team:
+class ThreadGroup:
     """Threads that call the same function at the same time.
 
-    They start at the first call and sleep between two. A team must be closed. A
-    thread that cannot be started makes the team smaller, for good.
+    They start at the first call and sleep between two. A group must be closed. A
+    thread that cannot be started makes the group smaller, for good.
 
     Parameters
     ----------
