@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-#: Columns of a plan: factors of four numbers, and the rate of the average.
-PLAN_RATE, PLAN_DECAY, PLAN_MOMENTUM, PLAN_DROPOUT, PLAN_AVERAGE, N_PLANNED = range(6)
+#: Columns of the batch factors: factors of four numbers, and the rate of the average.
+RATE_FACTOR, DECAY_FACTOR, MOMENTUM_FACTOR, DROPOUT_FACTOR, AVERAGE_FACTOR = range(5)
+N_FACTORS = 5
 
 
 class Features(NamedTuple):
@@ -49,11 +50,11 @@ class EngineSettings:
     learning_rate_factors : tuple of float
         One for each layer, or none.
     average : bool
-        Whether an average of the weights is kept, by the last column of the plan.
-    plan : callable or None
-        ``plan(first_batch, count)`` gives for each batch, counted from the first one
-        after these settings, the columns `PLAN_RATE` and so on as a float64 array of
-        shape (count, N_PLANNED).
+        Whether an average of the weights is kept, by the factors' last column.
+    batch_factors : callable or None
+        ``batch_factors(first_batch, count)`` returns a float64 array of shape
+        (count, N_FACTORS), with the columns `RATE_FACTOR` and so on. Batches are
+        counted from the first one after these settings.
     """
 
     batch_size: int
@@ -79,7 +80,7 @@ class EngineSettings:
     mixup: float = 0.0
     learning_rate_factors: tuple[float, ...] = ()
     average: bool = False
-    plan: Callable | None = None
+    batch_factors: Callable | None = None
 
     def features(self, solver):
         """Which `Features` a training with these settings has.

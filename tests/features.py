@@ -17,7 +17,7 @@ SIZES = (9, 14, 14, 6, 3)
 STRUCTURE = ("sizes", "activation", "loss", "normalization", "residual")
 
 
-def plan(first_batch, count):
+def batch_factors(first_batch, count):
     """Factors that change from batch to batch, and reach 0."""
     batch = np.arange(first_batch, first_batch + count)
     return np.column_stack(
@@ -36,7 +36,8 @@ AUGMENTATION = dict(input_dropout=0.2, input_noise=0.3, mixup=0.4)
 BATCH, LAYER = dict(normalization="batch"), dict(normalization="layer")
 CLIPPED = dict(clip_norm=0.05, clip_value=0.01, max_norm=0.7, l1=0.01)
 FACTORS = (0.1, 2.0, 0.0, 1.0)
-PLANNED = dict(plan=plan, average=True)
+SCHEDULED = dict(batch_factors=batch_factors)
+AVERAGED = dict(SCHEDULED, average=True)
 
 #: One at a time.
 SINGLE = {
@@ -52,8 +53,8 @@ SINGLE = {
     "clip_value": dict(clip_value=0.01),
     "max_norm": dict(max_norm=0.8),
     "learning_rate_factors": dict(learning_rate_factors=FACTORS),
-    "plan": dict(plan=plan),
-    "average": PLANNED,
+    "schedules": SCHEDULED,
+    "average": AVERAGED,
     **{name: dict(solver=name) for name in OPTIMIZERS if name not in ("sgd", "adam")},
 }
 #: Several at a time, in particular those that meet in one kernel.
@@ -64,22 +65,22 @@ COMBINED = {
     "dropout of everything": dict(DROPOUT, input_dropout=0.4, solver="sgd"),
     "augmentation": dict(AUGMENTATION, solver="sgd"),
     "penalty and clipping": CLIPPED,
-    "batch normalisation, dropout, average": dict(BATCH, **DROPOUT, **PLANNED),
+    "batch normalisation, dropout, average": dict(BATCH, **DROPOUT, **AVERAGED),
     "batch normalisation, augmentation": dict(BATCH, **AUGMENTATION),
     "batch normalisation, schedule-free": dict(BATCH, solver="schedule_free"),
-    "residual, muon": dict(LAYER, residual=True, solver="muon", plan=plan),
+    "residual, muon": dict(LAYER, residual=True, solver="muon", **SCHEDULED),
     "clipping, muon": dict(CLIPPED, solver="muon", learning_rate_factors=FACTORS),
-    "clipping, schedule-free": dict(CLIPPED, solver="schedule_free", plan=plan),
-    "factors, plan, decay": dict(
-        solver="adamw", plan=plan, learning_rate_factors=FACTORS
+    "clipping, schedule-free": dict(CLIPPED, solver="schedule_free", **SCHEDULED),
+    "factors, schedules, decay": dict(
+        **SCHEDULED, solver="adamw", learning_rate_factors=FACTORS
     ),
     "everything, layer normalisation": dict(
         LAYER, residual=True, solver="lion", **DROPOUT, **AUGMENTATION, **CLIPPED,
-        **PLANNED,
+        **AVERAGED,
     ),
     "everything, batch normalisation": dict(
         BATCH, residual=True, solver="nadam", **DROPOUT, **AUGMENTATION, **CLIPPED,
-        **PLANNED, learning_rate_factors=FACTORS,
+        **AVERAGED, learning_rate_factors=FACTORS,
     ),
 }  # fmt: skip
 FEATURES = {**SINGLE, **COMBINED}

@@ -15,20 +15,20 @@ from tests.engines import (
     make_network,
     train,
 )
-from tests.features import PLANNED
+from tests.features import AVERAGED
 
 MODULES = pytest.mark.parametrize("module", [cpu, numpy_engine])
 
 
 def rates(*averages):
-    """A plan whose averages have these rates, batch by batch, again and again."""
+    """Batch factors with these rates of the average, again and again."""
 
-    def plan(first, count):
+    def batch_factors(first, count):
         table = np.ones((count, 5))
         table[:, 4] = np.resize(averages, first + count)[first:]
         return table
 
-    return plan
+    return batch_factors
 
 
 @MODULES
@@ -40,7 +40,7 @@ def test_an_average_is_that_of_the_steps(module, dtype):
     engine, steps = (
         make_engine(
             module, network, data, batch_size=30, average=True,
-            plan=rates(1.0, 1.0, 1 / 2, 1 / 3),
+            batch_factors=rates(1.0, 1.0, 1 / 2, 1 / 3),
         )
         for _ in range(2)
     )  # fmt: skip
@@ -61,7 +61,7 @@ def test_an_average_is_that_of_the_steps(module, dtype):
 
 @MODULES
 def test_looking_at_the_average_changes_nothing(module):
-    for options in (PLANNED, {"solver": "schedule_free"}):
+    for options in (AVERAGED, {"solver": "schedule_free"}):
         network = make_network((5, 7, 2), "tanh", normalization="batch")
         data = make_data(network, 70)
         looked, alone = (
@@ -80,7 +80,7 @@ def test_looking_at_the_average_changes_nothing(module):
 
 @MODULES
 @pytest.mark.parametrize(
-    "options", [{}, PLANNED, {"solver": "schedule_free"}], ids=identify
+    "options", [{}, AVERAGED, {"solver": "schedule_free"}], ids=identify
 )
 @pytest.mark.parametrize("normalization", [None, "layer", "batch"])
 def test_validation_looks_at_what_counts(module, options, normalization):
@@ -99,7 +99,7 @@ def test_validation_looks_at_what_counts(module, options, normalization):
 @MODULES
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize(
-    "options", [PLANNED, {"solver": "schedule_free"}], ids=identify
+    "options", [AVERAGED, {"solver": "schedule_free"}], ids=identify
 )
 def test_statistics_of_an_average_are_those_of_the_data(module, options, weighted):
     network = make_network((5, 7, 2), "tanh", normalization="batch")

@@ -25,7 +25,7 @@ from tests.features import (
     COMBINED,
     FEATURES,
     SIZES,
-    plan,
+    batch_factors,
     rounding,
     structured,
 )
@@ -241,8 +241,8 @@ def test_any_feature_goes_on_in_another_engine(module, name):
     losses = train(whole, 6)
     first = make_engine(module, network, data, **options)
     start = train(first, 3)
-    if "plan" in options:  # counts the batches of a fit
-        options["plan"] = lambda batch, count: plan(15 + batch, count)
+    if "batch_factors" in options:  # counts the batches of a fit
+        options["batch_factors"] = lambda batch, count: batch_factors(15 + batch, count)
     second = make_engine(module, network, data, **options)
     second.set_weights(first.get_weights())
     second.set_state(first.get_state())

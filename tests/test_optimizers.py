@@ -12,7 +12,7 @@ import pytest
 from nnfit import compiling
 from nnfit.cpu import kernels
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.training.schedules import Plan
+from nnfit.training.schedules import BatchFactors
 from tests.engines import (
     DEFAULTS,
     TIGHT,
@@ -338,7 +338,7 @@ def test_penalty_is_part_of_the_gradient(name):
 @pytest.mark.parametrize("row", OPTIMIZERS.values(), ids=lambda row: row.name)
 def test_optimizer_with_schedules_and_rates_of_layers(row):
     network = make_network((7, 10, 8, 2), "tanh")
-    plan = Plan(
+    batch_factors = BatchFactors(
         12,
         learning_rate="one_cycle",
         warmup=0.2,
@@ -349,7 +349,7 @@ def test_optimizer_with_schedules_and_rates_of_layers(row):
         network,
         make_data(network, 100),
         solver=row.name,
-        plan=plan,
+        batch_factors=batch_factors,
         learning_rate_factors=(0.5, 2.0, 1.0),
         **TIGHT,
     )

@@ -1,4 +1,4 @@
-"""Schedules and the plan of a fit.
+"""Schedules and the factors of a fit.
 
 A row without a definition, such as a new one, is tested by what all have in common.
 """
@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from nnfit.training.schedules import BY_EPOCH, SCHEDULES, Plan
+from nnfit.training.schedules import BY_EPOCH, SCHEDULES, BatchFactors
 
 T = np.linspace(0.0, 1.0, 97)
 DECAY, CYCLES = 0.3, 4
@@ -54,8 +54,8 @@ KNOWN = {
 }
 
 
-def plan(n_batches=100, **parameters):
-    return Plan(
+def factors_of(n_batches=100, **parameters):
+    return BatchFactors(
         n_batches, learning_rate_decay=DECAY, learning_rate_cycles=CYCLES, **parameters
     )
 
@@ -101,12 +101,12 @@ def test_schedule_at_its_corners(name):
     )
 
 
-# ------------------------------------------------------------------------ plan
+# --------------------------------------------------------------------- factors
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_plan_follows_the_progress(name):
-    result = plan(learning_rate=name)(0, 130)
+def test_factors_follows_the_progress(name):
+    result = factors_of(learning_rate=name)(0, 130)
     assert result.shape == (130, 5)
     assert result.dtype == np.float64
     progress = np.minimum(1.0, np.arange(130) / 100)
@@ -123,8 +123,8 @@ def test_plan_follows_the_progress(name):
     ],
 )
 @pytest.mark.parametrize("schedule", ["coslog4", "step", lambda t: 1 - t])
-def test_plan_of_the_other_rates(column, name, schedule):
-    result = plan(**{name: schedule}, warmup=0.5)(0, 100)
+def test_factors_of_the_other_rates(column, name, schedule):
+    result = factors_of(**{name: schedule}, warmup=0.5)(0, 100)
     expected = EXPECTED.get(schedule, schedule)
     np.testing.assert_allclose(
         result[:, column], [expected(k / 100) for k in range(100)], atol=1e-12
@@ -135,7 +135,7 @@ def test_plan_of_the_other_rates(column, name, schedule):
 
 @pytest.mark.parametrize("schedule", [*SCHEDULES, *BY_EPOCH, lambda t: 2.0 - t])
 def test_warmup_comes_before_the_schedule(schedule):
-    result = plan(learning_rate=schedule, warmup=0.2)(0, 110)[:, 0]
+    result = factors_of(learning_rate=schedule, warmup=0.2)(0, 110)[:, 0]
     expected = schedule if callable(schedule) else lambda t: 1.0
     if schedule in SCHEDULES:
         expected = EXPECTED.get(schedule, partial(factors, schedule))
@@ -144,8 +144,8 @@ def test_warmup_comes_before_the_schedule(schedule):
     np.testing.assert_allclose(result[20:], rest, atol=1e-9)
 
 
-def test_plan_of_parts_is_that_of_the_whole():
-    whole = plan(
+def test_factors_of_parts_are_those_of_the_whole():
+    whole = factors_of(
         learning_rate="one_cycle",
         warmup=0.1,
         weight_decay_schedule="cosine",
@@ -160,9 +160,9 @@ def test_plan_of_parts_is_that_of_the_whole():
 
 
 @pytest.mark.parametrize("average", [{"ema_decay": 0.9}, {"swa": 0.3}, {}])
-def test_plan_of_a_fit_that_goes_on(average):
-    first = plan(learning_rate="cosine", **average)
-    second = plan(
+def test_factors_of_a_fit_that_goes_on(average):
+    first = factors_of(learning_rate="cosine", **average)
+    second = factors_of(
         learning_rate="cosine",
         begin=first.progress_after(80),
         averaged=first.averaged_after(80),
@@ -174,7 +174,7 @@ def test_plan_of_a_fit_that_goes_on(average):
 
 
 def test_ema_is_the_mean_with_falling_weights():
-    rates = plan(ema_decay=0.8)(0, 50)[:, 4]
+    rates = factors_of(ema_decay=0.8)(0, 50)[:, 4]
     weights = np.random.default_rng(0).normal(size=50)
     average = 0.0
     for k in range(50):
@@ -186,7 +186,7 @@ def test_ema_is_the_mean_with_falling_weights():
 
 @pytest.mark.parametrize("swa", [0.1, 0.3, 0.75, 0.999, 1e-9])
 def test_swa_is_the_mean_of_the_last_part(swa):
-    rates = plan(swa=swa)(0, 100)[:, 4]
+    rates = factors_of(swa=swa)(0, 100)[:, 4]
     begin = next((k for k in range(100) if k / 100 >= 1.0 - swa), 100)
     weights = np.random.default_rng(0).normal(size=100)
     average = 0.0
@@ -194,19 +194,19 @@ def test_swa_is_the_mean_of_the_last_part(swa):
         average += rates[k] * (weights[k] - average)
         expected = weights[begin : k + 1].mean() if k >= begin else weights[k]
         assert average == pytest.approx(expected, rel=1e-10)
-    assert plan(swa=swa).averaged_after(100) == 100 - begin
+    assert factors_of(swa=swa).averaged_after(100) == 100 - begin
 
 
 def test_swa_begins_anew_where_training_does():
     # Warm start: progress is 0 again, and the average follows the weights until
     # the last part, however many steps it had.
-    again = plan(swa=0.25, averaged=25)
-    np.testing.assert_array_equal(again(0, 100), plan(swa=0.25)(0, 100))
+    again = factors_of(swa=0.25, averaged=25)
+    np.testing.assert_array_equal(again(0, 100), factors_of(swa=0.25)(0, 100))
 
 
 @pytest.mark.parametrize("schedule", ["constant", *BY_EPOCH])
 def test_nothing_changes(schedule):
-    still = plan(learning_rate=schedule, momentum_schedule="constant")
+    still = factors_of(learning_rate=schedule, momentum_schedule="constant")
     assert still.is_constant
     assert (still(3, 20) == 1.0).all()
 
@@ -225,8 +225,9 @@ def test_nothing_changes(schedule):
     ],
 )
 def test_something_changes(parameters):
-    assert not plan(**parameters).is_constant
-    assert plan(**parameters).averages == bool({"swa", "ema_decay"} & set(parameters))
+    factors = factors_of(**parameters)
+    assert not factors.is_constant
+    assert factors.averages == bool({"swa", "ema_decay"} & set(parameters))
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,7 @@ def test_functions_must_return_factors(name, value):
     def schedule(t):
         return value if t >= 0.5 else 1.0
 
-    made = plan(**{name: schedule})
+    made = factors_of(**{name: schedule})
     made(0, 50)
     with pytest.raises(ValueError, match=f"{name} must return a finite number.* 0.5"):
         made(0, 51)
@@ -250,21 +251,21 @@ def test_functions_must_return_factors(name, value):
 
 @pytest.mark.parametrize("value", [1, True, np.float32(0.5), np.array(0.25), 0])
 def test_functions_may_return_any_real_number(value):
-    assert (plan(learning_rate=lambda t: value)(0, 5)[:, 0] == float(value)).all()
+    assert (factors_of(learning_rate=lambda t: value)(0, 5)[:, 0] == float(value)).all()
 
 
 def test_only_rates_may_grow():
-    grown = plan(learning_rate=lambda t: 3.0, weight_decay_schedule=lambda t: 3.0)
+    grown = factors_of(learning_rate=lambda t: 3.0, weight_decay_schedule=lambda t: 3.0)
     assert (grown(0, 5)[:, :2] == 3.0).all()
     for name in ("momentum_schedule", "dropout_schedule"):
         with pytest.raises(ValueError, match=rf"{name} .* in \[0, 1\] .* returned 1.5"):
-            plan(**{name: lambda t: 1.5})(0, 5)
+            factors_of(**{name: lambda t: 1.5})(0, 5)
 
 
 @pytest.mark.parametrize("average", [{"ema_decay": 0.999}, {"swa": 0.5}])
-def test_plans_are_cheap(average):
+def test_factors_are_cheap(average):
     # 20,000 batches of a tiny network take a tenth of a second.
-    made = plan(10**5, learning_rate="coslog4", warmup=0.05, **average)
+    made = factors_of(10**5, learning_rate="coslog4", warmup=0.05, **average)
     times = []
     for first in range(0, 100_000, 20_000):
         begin = time.perf_counter()

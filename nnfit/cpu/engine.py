@@ -347,9 +347,10 @@ class Engine:
         ints[at.N_THREADS] = n_threads
         ints[at.MAX_BATCHES] = max_batches or self._batches_in(seconds)
         ints[at.BATCHES] = ints[at.FINISHED] = ints[at.BATCH_CURVE] = 0
-        tables.set_plan(self._settings.plan, self._batches, int(ints[at.MAX_BATCHES]))
+        batch_factors, count = self._settings.batch_factors, int(ints[at.MAX_BATCHES])
+        tables.set_batch_factors(batch_factors, self._batches, count)
         if self.keep_batch_losses:
-            tables.keep_batch_losses(int(ints[at.MAX_BATCHES]))
+            tables.keep_batch_losses(count)
         started = time.perf_counter()
         table, floats = tables.address, address(tables.floats, np.float64)
         if not self._is_ordered:

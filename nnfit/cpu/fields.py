@@ -130,7 +130,7 @@ FINISHED = next(_number)  # epochs finished in this call
 LOSS_CURVE = next(_number)  # float64 addresses, an entry a finished epoch
 RATE_CURVE = next(_number)
 BATCH_CURVE = next(_number)  # float64, the loss of each batch of this call, or 0
-PLAN = next(_number)  # float64 (batches + 1, N_PLANNED): what schedules say, or 0
+BATCH_FACTORS = next(_number)  # float64 (batches + 1, N_FACTORS): of schedules, or 0
 TEAM = next(_number)  # address of what threads share, below
 PATIENCE = next(_number)  # ticks of waiting after which fewer threads may be better
 
@@ -205,7 +205,7 @@ LEARNING_RATE_INIT = next(_number)
 POWER_T = next(_number)
 LEARNING_RATE_DECAY = next(_number)
 TOL = next(_number)
-LEARNING_RATE = next(_number)  # before the plan
+LEARNING_RATE = next(_number)  # before its factor
 RATE_NOW = next(_number)  # of the batch that comes next
 BEST_LOSS = next(_number)
 EPOCH_LOSS = next(_number)  # sum so far

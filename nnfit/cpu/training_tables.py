@@ -106,13 +106,14 @@ class TrainingTables(Tables):
         for index in (at.LEARNING_RATE, at.BEST_LOSS):
             self.floats[index] = before.floats[index]
 
-    def set_plan(self, plan, first_batch, count):
+    def set_batch_factors(self, batch_factors, first_batch, count):
         """Write down what the schedules say of the next batches."""
-        if plan is None:
+        if batch_factors is None:
             return
         # One more: the batch after the last one is prepared too.
-        self._planned = np.ascontiguousarray(plan(first_batch, count + 1), np.float64)
-        self.ints[at.PLAN] = address(self._planned, np.float64)
+        factors = batch_factors(first_batch, count + 1)
+        self._factors = np.ascontiguousarray(factors, np.float64)
+        self.ints[at.BATCH_FACTORS] = address(self._factors, np.float64)
 
     def keep_batch_losses(self, count):
         """Make room for the losses of the next batches."""

@@ -8,7 +8,7 @@ follow the header, and the steps of a batch follow them.
 
 from itertools import count
 
-from nnfit.engine_settings import N_PLANNED as n_of_settings
+from nnfit.engine_settings import N_FACTORS
 
 # ------------------------------------------------ integers: what is trained
 _number = count()
@@ -76,7 +76,7 @@ MAX_EPOCHS = next(_number)
 MAX_BATCHES = next(_number)  # of one call
 WHOLE = next(_number)  # 1: batches are parts of one sum (L-BFGS)
 COLLECTING = next(_number)  # 1: passes for the running statistics alone
-PLAN = next(_number)  # float64 (batches + 1, N_PLANNED), or 0
+BATCH_NUMBERS = next(_number)  # float64 (batches + 1, N_BATCH_NUMBERS), or 0
 
 # ------------------------------------------------------------- its progress
 EPOCH = next(_number)
@@ -91,9 +91,9 @@ LOSS_CURVE = next(_number)  # float64, an entry a finished epoch
 RATE_CURVE = next(_number)
 BATCH_CURVE = next(_number)  # float64, the loss of each batch of this call, or 0
 
-#: Columns of the plan behind those of `nnfit.engine_settings`: the sum of the batch's
+#: Columns behind the factors of `nnfit.engine_settings`: the sum of the batch's
 #: sample weights, and 1 - the sum of their squared parts.
-PLAN_WEIGHT, PLAN_SPREAD, N_PLANNED = (n_of_settings + i for i in range(3))
+WEIGHT_SUM, WEIGHT_SPREAD, N_BATCH_NUMBERS = (N_FACTORS + i for i in range(3))
 
 HEADER = next(_number)
 
@@ -149,7 +149,7 @@ MOMENTUM_GIVEN = next(_number)
 TOTAL_WEIGHT = next(_number)  # of all batches together, with WHOLE
 COLLECTED = next(_number)  # rows whose batch statistics have been collected
 LEARNING_RATE = next(_number)
-RATE_NOW = next(_number)  # with what the plan says
+RATE_NOW = next(_number)  # times its factor
 BEST_LOSS = next(_number)
 EPOCH_LOSS = next(_number)
 N_FLOATS = next(_number)

@@ -71,9 +71,10 @@ class TrainingTable(Table):
         return bool(np.isfinite(settings.max_norm)) or settings.average
 
     @property
-    def has_plan(self):
-        """Whether something is said of each batch before a call."""
-        return self.settings.plan is not None or self.data.sample_weight is not None
+    def has_batch_numbers(self):
+        """Whether batches have factors or weights, which are sent before a call."""
+        has_factors = self.settings.batch_factors is not None
+        return has_factors or self.data.sample_weight is not None
 
     def _fill(self, solver, features):
         ints, floats, settings = self.ints, self.floats, self.settings
@@ -128,9 +129,9 @@ class TrainingTable(Table):
         self.reserve(at.RATE_CURVE, "rate curve", self._epochs_ahead, double)
         epochs = self._epochs_ahead if self._orders.is_shuffled else 1
         self.reserve(at.ORDER, "order", epochs * self.data.n_rows, np.int32)
-        if self.has_plan:
-            size = (self.max_batches + 1) * at.N_PLANNED
-            self.reserve(at.PLAN, "plan", size, double)
+        if self.has_batch_numbers:
+            size = (self.max_batches + 1) * at.N_BATCH_NUMBERS
+            self.reserve(at.BATCH_NUMBERS, "batch numbers", size, double)
 
     def _reserve_matrices(self):
         layers = self.network.layers[1:-1]
@@ -234,10 +235,10 @@ class TrainingTable(Table):
         ints[at.BATCHES] = ints[at.FINISHED] = 0
         epoch, batch = int(ints[at.EPOCH]), int(ints[at.CURSOR]) // self.batch
         self._send_orders(ints, epoch, batch, max_batches)
-        if self.has_plan:
-            count, plan = max_batches + 1, self.settings.plan
-            factors = None if plan is None else plan(first_batch, count)
-            self._send_plan(epoch, batch, count, factors)
+        if self.has_batch_numbers:
+            count, factors_of = max_batches + 1, self.settings.batch_factors
+            factors = None if factors_of is None else factors_of(first_batch, count)
+            self._send_batch_numbers(epoch, batch, count, factors)
         self.upload()
 
     def _send_orders(self, ints, epoch, batch, count):
@@ -272,14 +273,14 @@ class TrainingTable(Table):
             order[places] = np.arange(count)
             self.space.set("order", order)
 
-    def _send_plan(self, epoch, batch, count, factors=None):
-        """Send what is known of so many batches; factors of 1 if there are none."""
-        plan = np.ones((count, at.N_PLANNED))
-        plan[:, : at.PLAN_WEIGHT] = 1.0, 1.0, 1.0, 1.0, 0.0
+    def _send_batch_numbers(self, epoch, batch, count, factors=None):
+        """Send factors, or ones, and weights of so many batches."""
+        numbers = np.ones((count, at.N_BATCH_NUMBERS))
+        numbers[:, : at.WEIGHT_SUM] = 1.0, 1.0, 1.0, 1.0, 0.0
         if factors is not None:
-            plan[:, : at.PLAN_WEIGHT] = factors
-        plan[:, at.PLAN_WEIGHT :] = self._orders.weights(epoch, batch, count)
-        self.space.set("plan", plan)
+            numbers[:, : at.WEIGHT_SUM] = factors
+        numbers[:, at.WEIGHT_SUM :] = self._orders.weights(epoch, batch, count)
+        self.space.set("batch numbers", numbers)
 
     def curves(self):
         """Losses and learning rates of the epochs finished in a call."""
@@ -330,8 +331,8 @@ class TrainingTable(Table):
                 ints[at.CURSOR], ints[at.BATCHES] = batch * self.batch, 0
                 ints[at.MAX_BATCHES] = count
                 self._send_orders(ints, 0, batch, count)
-                if self.has_plan:
-                    self._send_plan(0, batch, count)
+                if self.has_batch_numbers:
+                    self._send_batch_numbers(0, batch, count)
                 self.space.set("other ints", ints)
                 yield self.space.index("other ints"), self._collecting, count
         finally:

@@ -11,7 +11,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, validate_params
 
 from nnfit.estimators.mlp import BaseMLP
-from nnfit.training.schedules import Plan
+from nnfit.training.schedules import BatchFactors
 
 #: What a clone is trained without: the test is of the steps alone.
 OFF = {
@@ -220,7 +220,7 @@ class _RangeTest:
     def run(self, engine, settings, *others):
         """Train with a growing rate until its end, or until the loss explodes."""
         last = self.n_steps - 1
-        plan = Plan(
+        batch_factors = BatchFactors(
             self.n_steps,
             learning_rate=lambda t: self.factor ** min(t * self.n_steps, last),
         )
@@ -231,7 +231,7 @@ class _RangeTest:
                 learning_rate_init=self.min_rate,
                 monitor_loss=False,
                 average=False,
-                plan=plan,
+                batch_factors=batch_factors,
             )
         )
         engine.keep_batch_losses = True

@@ -153,7 +153,7 @@ def _digest(weights):
     return digest.hexdigest()
 
 
-def begin_of_plan(estimator, incremental):
+def begin_of_schedules(estimator, incremental):
     """Progress at which the schedules begin, and steps averaged before."""
     state = vars(estimator).get(STATE, {})
     return {
@@ -228,7 +228,7 @@ def remember(estimator, engine, settings, record, n_batches, restored):
     restored : bool
         Whether they are those of an earlier epoch.
     """
-    progress, plan = engine.progress, settings.plan
+    progress, factors = engine.progress, settings.batch_factors
     state = _without(vars(estimator).get(STATE, {}), *OF_AVERAGE)
     if not (settings.incremental and settings.early_stopping):
         state = _without(state, "best")
@@ -239,7 +239,7 @@ def remember(estimator, engine, settings, record, n_batches, restored):
         "learning_rate_init": settings.engine.learning_rate_init,
         "schedule": settings.engine.schedule,
         "no_improvement": int(record.no_improvement),
-        "progress": plan.progress_after(n_batches) if settings.incremental else 0.0,
+        "progress": factors.progress_after(n_batches) if settings.incremental else 0.0,
         "pickle": bool(estimator.warm_start or settings.incremental),
     }
     # An average, and its optimizer, belong to the weights in training at its time.
@@ -249,7 +249,7 @@ def remember(estimator, engine, settings, record, n_batches, restored):
             state |= {
                 "raw": tuple(engine.get_weights()),
                 "digest": _digest(estimator._weights()),
-                "averaged": plan.averaged_after(n_batches),
+                "averaged": factors.averaged_after(n_batches),
             }
     vars(estimator)[STATE] = state
 

@@ -8,7 +8,7 @@ from nnfit.estimators import resuming
 from nnfit.estimators.validation import check_dropout, check_learning_rate_factors
 from nnfit.network.fitted import loss_unit
 from nnfit.training.loop import Settings
-from nnfit.training.schedules import Plan
+from nnfit.training.schedules import BatchFactors
 
 #: Rows of a block of L-BFGS's sum over all data: as fast as larger ones, and their
 #: activations stay in the cache.
@@ -90,7 +90,7 @@ def training_settings(
     names = () if optimizer is None else optimizer.parameters
     decays = optimizer is not None and optimizer.decoupled
     n_layers = len(network.layers)
-    plan = _plan(estimator, n_rows, incremental)
+    factors = _batch_factors(estimator, n_rows, incremental)
     engine = EngineSettings(
         batch_size=batch_rows(estimator, n_rows),
         shuffle=bool(estimator.shuffle),
@@ -116,15 +116,16 @@ def training_settings(
         learning_rate_factors=check_learning_rate_factors(
             estimator.learning_rate_factors, n_layers
         ),
-        average=plan.averages,
-        plan=None if plan.is_constant else plan,
+        average=factors.averages,
+        batch_factors=None if factors.is_constant else factors,
     )
+    averages = factors.averages or (optimizer is not None and bool(optimizer.average))
     return Settings(
         engine,
         max_iter=1 if incremental else most_epochs(estimator),
-        plan=plan,
+        batch_factors=factors,
         unit=loss_unit(network.loss, estimator._standard("targets")),
-        averages=plan.averages or (optimizer is not None and bool(optimizer.average)),
+        averages=averages,
         max_time=math.inf if incremental else _limit(estimator.max_time),
         early_stopping=estimator.early_stopping and optimizer is not None,
         incremental=incremental,
@@ -143,9 +144,9 @@ def _rule(estimator):
     return rule if of_sgd or rule == "plateau" else "constant"
 
 
-def _plan(estimator, n_rows, incremental):
+def _batch_factors(estimator, n_rows, incremental):
     per_epoch = -(-n_rows // batch_rows(estimator, n_rows))
-    return Plan(
+    return BatchFactors(
         most_epochs(estimator) * per_epoch,
         learning_rate=estimator.learning_rate,
         warmup=float(estimator.warmup),
@@ -156,5 +157,5 @@ def _plan(estimator, n_rows, incremental):
         dropout_schedule=estimator.dropout_schedule,
         ema_decay=estimator.ema_decay,
         swa=estimator.swa,
-        **resuming.begin_of_plan(estimator, incremental),
+        **resuming.begin_of_schedules(estimator, incremental),
     )

@@ -14,7 +14,7 @@ from nnfit.engine_settings import EngineSettings
 from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
 from nnfit.interruption import check_interruption
 from nnfit.network.fitted import loss_in_units
-from nnfit.training.schedules import Plan
+from nnfit.training.schedules import BatchFactors
 
 NOT_CONVERGED = (
     "Stochastic Optimizer: Maximum iterations (%d) "
@@ -46,7 +46,7 @@ class Settings:
         epoch.
     max_iter : int
         Epochs of this call.
-    plan : Plan
+    batch_factors : BatchFactors
         Schedules of the progress.
     unit : float
         What a loss of 1 of the engine is in the units of the user's targets, in which
@@ -63,7 +63,7 @@ class Settings:
 
     engine: EngineSettings
     max_iter: int
-    plan: Plan
+    batch_factors: BatchFactors
     unit: float = 1.0
     averages: bool = False
     max_time: float = math.inf

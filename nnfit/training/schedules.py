@@ -2,7 +2,7 @@ r"""Schedules: how rates change with the progress of training.
 
 A schedule is a function of the progress in [0, 1], an array, and gives the factors of
 a rate. The learning rate has one, and so have weight decay, momentum and dropout;
-:class:`Plan` holds those of one fit and computes their factors batch by batch.
+:class:`BatchFactors` holds those of one fit and computes their factors batch by batch.
 
 To add one, write the function and add a row to :data:`SCHEDULES`.
 """
@@ -158,12 +158,12 @@ SCHEDULES: dict[str, Schedule] = {
         ),
     )
 }
-#: Learning rates that the engine changes after an epoch; a plan leaves them alone.
+#: Learning rates that the engine changes after an epoch: their batch factors are 1.
 BY_EPOCH = ("invscaling", "adaptive", "plateau")
 
 
 @dataclass(frozen=True)
-class Plan:
+class BatchFactors:
     """Factors of the rates of every batch of a fit.
 
     Parameters

@@ -90,7 +90,7 @@ def feature(name, dtype, launches, rows="dense"):
     """A configuration of `tests.features`."""
     network, options = structured(name, dtype)
     limits = LIMITS[dtype]
-    if dtype == "float64" and rounding(name) != rounding("plan"):
+    if dtype == "float64" and rounding(name) != rounding("schedules"):
         limits = (NOISY, NOISY)
     with forced(launches):
         return compare(network, limits, rows, **options)

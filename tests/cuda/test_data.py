@@ -34,7 +34,7 @@ def windows(room, monkeypatch, small_gpu):
 
 
 @pairwise(
-    name=["l1", "mixup", "plan", "batch normalisation, dropout, average"],
+    name=["l1", "mixup", "schedules", "batch normalisation, dropout, average"],
     room=ROOM,
     is_sparse=[False, True],
     weighted=[False, True],

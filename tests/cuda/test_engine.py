@@ -447,7 +447,7 @@ def test_every_epoch_has_an_order_of_its_own():
 
 
 def test_long_trainings_take_several_calls(monkeypatch):
-    """Orders of rows, curves and plans have room for so many epochs."""
+    """Orders of rows, curves and factors have room for so many epochs."""
     from nnfit.cuda import training_table
 
     network = make_network((2, 3, 1))

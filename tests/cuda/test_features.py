@@ -23,7 +23,7 @@ from tests.features import (
     BY_KERNEL_OR_SLOW,
     FEATURES,
     SINGLE,
-    plan,
+    batch_factors,
     rounding,
     structured,
 )
@@ -153,8 +153,8 @@ def test_training_goes_on_on_another_device(small_gpu, name, modules):
     losses = train(whole, 4)
     first = make_engine(modules[0], network, data, **options)
     start = train(first, 2)
-    if "plan" in options:  # counts the batches of a fit
-        options["plan"] = lambda batch, count: plan(6 + batch, count)
+    if "batch_factors" in options:  # counts the batches of a fit
+        options["batch_factors"] = lambda batch, count: batch_factors(6 + batch, count)
     second = make_engine(modules[1], network, data, **options)
     second.set_weights(first.get_weights())
     second.set_state(first.get_state())

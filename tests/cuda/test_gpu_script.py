@@ -18,7 +18,7 @@ from tests.features import FEATURES
 WORKER = "tests.cuda.gpu_worker"
 #: One of each kind of check.
 CHECKS = [
-    ("feature", {"name": "plan", "dtype": "float32", "launches": False}),
+    ("feature", {"name": "schedules", "dtype": "float32", "launches": False}),
     ("loss", {"name": "softmax", "dtype": "float64"}),
     ("bits", {"launches": False}),
     ("estimator", {"name": "lbfgs"}),

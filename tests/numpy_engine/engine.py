@@ -322,10 +322,10 @@ class Engine:
     def _learn(self, rows, position):
         """A training step with some rows; returns their loss."""
         settings = self._settings
-        planned = np.ones(5)
-        if settings.plan is not None:
-            planned = settings.plan(self._batches, 1)[0]
-        rate, decay, momentum, dropout, average = planned
+        factors = np.ones(5)
+        if settings.batch_factors is not None:
+            factors = settings.batch_factors(self._batches, 1)[0]
+        rate, decay, momentum, dropout, average = factors
         self._batches += 1
         self._rate = self.progress.learning_rate * rate
         if self._share(rows) is None:

@@ -20,12 +20,12 @@ from nnfit.cpu.kernels.pointers import (
     pointer_type,
 )
 from nnfit.engine_settings import (
-    N_PLANNED,
-    PLAN_AVERAGE,
-    PLAN_DECAY,
-    PLAN_DROPOUT,
-    PLAN_MOMENTUM,
-    PLAN_RATE,
+    AVERAGE_FACTOR,
+    DECAY_FACTOR,
+    DROPOUT_FACTOR,
+    MOMENTUM_FACTOR,
+    N_FACTORS,
+    RATE_FACTOR,
 )
 from nnfit.functions import stopping
 from nnfit.functions.stopping import CONVERGED, DIVERGED, INVSCALING, RUNNING
@@ -94,17 +94,18 @@ def make_progress(dtype):
             as_doubles(table[at.AUGMENTATION])[at.BATCH_WEIGHT_SUM] = weight_sum
 
     @helper
-    def planned(table, column):
+    def factor_of(table, column):
         """What the schedules say of the batch that comes next."""
-        if table[at.PLAN] == 0:
-            return 0.0 if column == PLAN_AVERAGE else 1.0
-        return as_doubles(table[at.PLAN])[table[at.BATCHES] * N_PLANNED + column]
+        if table[at.BATCH_FACTORS] == 0:
+            return 0.0 if column == AVERAGE_FACTOR else 1.0
+        factors = as_doubles(table[at.BATCH_FACTORS])
+        return factors[table[at.BATCHES] * N_FACTORS + column]
 
     @helper
     def prepare_dropout(table):
         """Rates of the batch that comes next, behind those given."""
         rates = as_doubles(table[at.DROPOUT_RATES])
-        n, factor = table[at.N_LAYERS], planned(table, PLAN_DROPOUT)
+        n, factor = table[at.N_LAYERS], factor_of(table, DROPOUT_FACTOR)
         # The input's, which augmentation reads, lies behind the hidden layers' n - 1.
         for i in range(n):
             rates[n + i] = rates[i] * factor
@@ -127,9 +128,9 @@ def make_progress(dtype):
         prepare_rates(
             table[at.PREPARE_KERNEL], (step + 1, learning_rate, hyper, after, rates)
         )
-        decay = floats[at.WEIGHT_DECAY] * planned(table, PLAN_DECAY)
+        decay = floats[at.WEIGHT_DECAY] * factor_of(table, DECAY_FACTOR)
         rates[at.DECAY] = scalar(1.0 - learning_rate * decay)
-        rates[at.AVERAGE_RATE] = scalar(planned(table, PLAN_AVERAGE))
+        rates[at.AVERAGE_RATE] = scalar(factor_of(table, AVERAGE_FACTOR))
         rates[at.MATRIX_RATE] = scalar(learning_rate)
         if table[at.MOMENTUM] >= 0:
             rates[at.MATRIX_MOMENTUM] = scalar(hyper[table[at.MOMENTUM]])
@@ -142,9 +143,9 @@ def make_progress(dtype):
         if table[at.DROPOUT_RATES] != 0:
             prepare_dropout(table)
         if table[at.MOMENTUM] >= 0:
-            momentum = floats[at.MOMENTUM_GIVEN] * planned(table, PLAN_MOMENTUM)
+            momentum = floats[at.MOMENTUM_GIVEN] * factor_of(table, MOMENTUM_FACTOR)
             as_doubles(table[at.HYPER])[table[at.MOMENTUM]] = momentum
-        floats[at.RATE_NOW] = floats[at.LEARNING_RATE] * planned(table, PLAN_RATE)
+        floats[at.RATE_NOW] = floats[at.LEARNING_RATE] * factor_of(table, RATE_FACTOR)
         for index in range(table[at.N_RATE_ROWS]):
             prepare_layer(table, floats, index)
 

@@ -12,7 +12,7 @@ from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.augmentation import inverse_normal
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.functions import make_scalar
-from nnfit.engine_settings import PLAN_AVERAGE, PLAN_DROPOUT
+from nnfit.engine_settings import AVERAGE_FACTOR, DROPOUT_FACTOR
 from nnfit.functions.mixup import N_QUANTILES
 
 #: Number of a lane that has no element of any row.
@@ -49,17 +49,17 @@ def make_keep(cuda, dtype, random_of):
     return keep
 
 
-def make_planned(cuda):
-    """Build ``planned(m, net, number, column)``: what schedules say of a batch."""
+def make_factor_of(cuda):
+    """Build ``factor_of(m, net, number, column)``: what schedules say of a batch."""
 
     @cuda.jit(device=True)
-    def planned(m, net, number, column):
-        plan = m.longs[net + at.PLAN]
-        if plan == 0:
-            return 0.0 if column == PLAN_AVERAGE else 1.0
-        return m.doubles[plan + number * at.N_PLANNED + column]
+    def factor_of(m, net, number, column):
+        rows = m.longs[net + at.BATCH_NUMBERS]
+        if rows == 0:
+            return 0.0 if column == AVERAGE_FACTOR else 1.0
+        return m.doubles[rows + number * at.N_BATCH_NUMBERS + column]
 
-    return planned
+    return factor_of
 
 
 def make_batches(cuda, threads, kind):
@@ -81,22 +81,22 @@ def make_batches(cuda, threads, kind):
     zero = scalar(0.0)
     random_of = make_random(cuda)
     below, stream_of = random_of.below, random_of.stream_of
-    planned = make_planned(cuda)
+    factor_of = make_factor_of(cuda)
     mixes, augments = kind.mixes, kind.augments
-    change = _make_change(cuda, threads, dtype, random_of, planned)
+    change = _make_change(cuda, threads, dtype, random_of, factor_of)
 
     @device
     def with_weights(m, net, position, size, step, epoch, number):
         """The batch of so many rows."""
         weight_sum = np.float64(size)
         spread = 1.0 - 1.0 / weight_sum
-        plan = m.longs[net + at.PLAN]
+        row = m.longs[net + at.BATCH_NUMBERS]
         if m.longs[net + at.WHOLE] != 0:
             weight_sum = m.doubles[m.longs[net + at.FLOATS] + at.TOTAL_WEIGHT]
-        elif plan != 0:
-            plan += number * at.N_PLANNED
-            weight_sum = m.doubles[plan + at.PLAN_WEIGHT]
-            spread = m.doubles[plan + at.PLAN_SPREAD]
+        elif row != 0:
+            row += number * at.N_BATCH_NUMBERS
+            weight_sum = m.doubles[row + at.WEIGHT_SUM]
+            spread = m.doubles[row + at.WEIGHT_SPREAD]
         return Batch(
             position, size, step, epoch, number, weight_sum, spread, number % 2
         )
@@ -224,7 +224,7 @@ def make_batches(cuda, threads, kind):
     return Batches(current, following, row_number, weight, gather, mixing)
 
 
-def _make_change(cuda, threads, dtype, random_of, planned):
+def _make_change(cuda, threads, dtype, random_of, factor_of):
     """Build what adds noise to a gathered row and drops features of it."""
     scalar = np.dtype(dtype).type
     quantile = make_scalar(cuda, inverse_normal, "float64")
@@ -249,7 +249,7 @@ def _make_change(cuda, threads, dtype, random_of, planned):
                 uniform = (np.float64(bits(low, high, k)) + 0.5) / 4294967296.0
                 m.floats[goal + k] += scalar(deviation * quantile(uniform))
         last = m.longs[net + at.DROPOUT_RATES] + m.longs[net + at.N_LAYERS] - 1
-        rate = m.doubles[last] * planned(m, net, now.number, PLAN_DROPOUT)
+        rate = m.doubles[last] * factor_of(m, net, now.number, DROPOUT_FACTOR)
         if rate > 0.0:
             key = key_of(m, net, now, r, random.INPUT_DROPOUT)
             low, high = low_word(key), high_word(key)

@@ -11,11 +11,11 @@ import numpy as np
 
 from nnfit.cpu.kernels import random
 from nnfit.cuda import fields as at
-from nnfit.cuda.kernels.batches import make_keep, make_planned
+from nnfit.cuda.kernels.batches import make_factor_of, make_keep
 from nnfit.cuda.kernels.functions import make_activate, make_loss
 from nnfit.cuda.kernels.pointers import offset
 from nnfit.cuda.kernels.products import make_product
-from nnfit.engine_settings import PLAN_DROPOUT
+from nnfit.engine_settings import DROPOUT_FACTOR
 
 Layers = namedtuple("Layers", "forward backward")
 #: What finishing a unit's output takes.
@@ -46,7 +46,7 @@ def make_finish(cuda, threads, kind, random_of):
     one = scalar(1.0)
     activate = make_activate(cuda, kind.dtype, kind.activations)
     keep = make_keep(cuda, kind.dtype, random_of)
-    planned = make_planned(cuda)
+    factor_of = make_factor_of(cuda)
     drops, trains = kind.drops, kind.trains
     stream, stream_of = random_of.stream, random_of.stream_of
     low_word, high_word = random_of.low_word, random_of.high_word
@@ -57,7 +57,7 @@ def make_finish(cuda, threads, kind, random_of):
         rate, start = 0.0, np.int64(0)
         if drops and index < longs[net + at.N_LAYERS] - 1:
             rate = m.doubles[longs[net + at.DROPOUT_RATES] + index]
-            rate *= planned(m, net, now.number, PLAN_DROPOUT)
+            rate *= factor_of(m, net, now.number, DROPOUT_FACTOR)
             purpose = random.HIDDEN_DROPOUT + index
             start = np.int64(stream_of(longs[net + at.SEED], now.step, purpose))
         return Finish(

@@ -10,14 +10,14 @@ from collections import namedtuple
 import numpy as np
 
 from nnfit.cuda import fields as at
-from nnfit.cuda.kernels.batches import make_planned
+from nnfit.cuda.kernels.batches import make_factor_of
 from nnfit.cuda.kernels.functions import make_scalar
 from nnfit.cuda.kernels.pointers import offset
 from nnfit.engine_settings import (
-    PLAN_AVERAGE,
-    PLAN_DECAY,
-    PLAN_MOMENTUM,
-    PLAN_RATE,
+    AVERAGE_FACTOR,
+    DECAY_FACTOR,
+    MOMENTUM_FACTOR,
+    RATE_FACTOR,
 )
 from nnfit.functions import stopping
 from nnfit.network.description import SMALLEST_SPREAD
@@ -40,7 +40,7 @@ def make_progress(cuda, threads, kind, optimizer):
     progress : Progress
     """
     device, scalar = cuda.jit(device=True), np.dtype(kind.dtype).type
-    planned, rates_of_step = make_planned(cuda), optimizer.prepare
+    factor_of, rates_of_step = make_factor_of(cuda), optimizer.prepare
     invscaling = make_scalar(cuda, stopping.invscaling, "float64")
     after_epoch = make_scalar(cuda, stopping.after_epoch, "float64")
     n_threads = threads.n_threads
@@ -81,8 +81,8 @@ def make_progress(cuda, threads, kind, optimizer):
         m.floats[rates + 4], m.floats[rates + 5] = scalar(h[4]), scalar(h[5])
         m.floats[rates + 6], m.floats[rates + 7] = scalar(h[6]), scalar(h[7])
         decay = doubles[floats + at.WEIGHT_DECAY]
-        decay *= planned(m, net, now.number, PLAN_DECAY)
-        average = planned(m, net, now.number, PLAN_AVERAGE)
+        decay *= factor_of(m, net, now.number, DECAY_FACTOR)
+        average = factor_of(m, net, now.number, AVERAGE_FACTOR)
         m.floats[rates + at.DECAY] = scalar(1.0 - learning_rate * decay)
         m.floats[rates + at.AVERAGE_RATE] = scalar(average)
         m.floats[rates + at.MATRIX_RATE] = scalar(learning_rate)
@@ -97,10 +97,10 @@ def make_progress(cuda, threads, kind, optimizer):
         floats, momentum = longs[net + at.FLOATS], longs[net + at.MOMENTUM]
         if momentum >= 0:
             value = doubles[floats + at.MOMENTUM_GIVEN]
-            value *= planned(m, net, now.number, PLAN_MOMENTUM)
+            value *= factor_of(m, net, now.number, MOMENTUM_FACTOR)
             doubles[longs[net + at.HYPER] + momentum] = value
-        rate = doubles[floats + at.LEARNING_RATE]
-        doubles[floats + at.RATE_NOW] = rate * planned(m, net, now.number, PLAN_RATE)
+        factor = factor_of(m, net, now.number, RATE_FACTOR)
+        doubles[floats + at.RATE_NOW] = doubles[floats + at.LEARNING_RATE] * factor
         for index in range(longs[net + at.N_RATE_ROWS]):
             prepare_layer(m, net, now, index)
 
