@@ -1,8 +1,8 @@
 """The kernels of training by themselves: microseconds, share of what the GPU reaches.
 
-Where a network trains in one launch, the list of steps of a batch is data, so a step is
-timed by a list that has it several times more. Where each step has a launch, that is
-put into the stream again and again.
+Where a network trains in one launch, the list of a batch's phases is data, so a phase
+is timed by a list that has it several times more. Where each phase has a launch, that
+is put into the stream again and again.
 """
 
 import math
@@ -13,8 +13,8 @@ import numpy as np
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.engine import Engine, run_together
+from nnfit.cuda.phases import Phase
 from nnfit.cuda.space import index_of
-from nnfit.cuda.steps import Step
 from nnfit.engine_settings import EngineSettings
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
@@ -24,12 +24,12 @@ from nnfit.network import Network, Weights
 from ..shapes import SHAPES, shapes_for
 from .peaks import MEASUREMENTS, SECONDS, Peaks, seconds_of
 
-#: How many times more a step is run to see what it takes.
+#: How many times more a phase is run to see what it takes.
 MORE = 8
 #: Batches of an epoch.
 BATCHES = 4
 NAMES = {
-    at.GATHER: "gather", at.FORWARD: "forward", at.LOSE: "loss",
+    at.GATHER: "gather", at.FORWARD: "forward", at.FIND_ROW_LOSSES: "loss",
     at.BACKWARD: "backward", at.UPDATE: "gradient and update",
     at.FIND_GRADIENT: "gradient", at.UPDATE_CLIPPED: "elementwise update",
 }  # fmt: skip
@@ -62,7 +62,7 @@ def make_engine(sizes, batch, engine=Engine, **changes):
         seed=0,
         alpha=0.0,
         weight_decay=0.0,
-        # Steps are repeated with the gradient of one, and nothing shall diverge.
+        # Phases are repeated with the gradient of one, and nothing shall diverge.
         learning_rate_init=1e-7,
         schedule="constant",
         power_t=0.5,
@@ -75,30 +75,30 @@ def make_engine(sizes, batch, engine=Engine, **changes):
     return engine
 
 
-def cost(step, sizes, batch):
-    """Operations of a step, and bytes that it reads and writes at least."""
+def cost(phase, sizes, batch):
+    """Operations of a phase, and bytes that it reads and writes at least."""
     pairs = list(pairwise(sizes))
     weights = sum(a * b for a, b in pairs)
-    if step.operation in (at.FORWARD, at.BACKWARD):
-        n_in, n_out = pairs[step.argument]
+    if phase.operation in (at.FORWARD, at.BACKWARD):
+        n_in, n_out = pairs[phase.argument]
         # Outputs have slopes; gradients are multiplied by them.
-        wide = n_out if step.operation == at.FORWARD else n_in
+        wide = n_out if phase.operation == at.FORWARD else n_in
         moved = batch * (n_in + n_out) + n_in * n_out + batch * wide
         return 2 * batch * n_in * n_out, 4 * moved
     rows = batch * sum(a + b for a, b in pairs)
-    if step.operation == at.UPDATE:  # and the parameters and both moments, twice each
+    if phase.operation == at.UPDATE:  # and the parameters and both moments, twice each
         return 2 * batch * weights, 4 * (rows + 6 * weights)
-    if step.operation == at.FIND_GRADIENT:
+    if phase.operation == at.FIND_GRADIENT:
         return 2 * batch * weights, 4 * (rows + weights)
-    if step.operation == at.UPDATE_CLIPPED:
+    if phase.operation == at.UPDATE_CLIPPED:
         return 0, 4 * 7 * weights
-    if step.operation == at.GATHER:
+    if phase.operation == at.GATHER:
         return 0, 4 * 2 * batch * sizes[0]
     return 0, 0
 
 
 class Timer:
-    """Times of the steps of an engine's batch.
+    """Times of the phases of an engine's batch.
 
     Parameters
     ----------
@@ -106,27 +106,28 @@ class Timer:
     """
 
     def __init__(self, engine):
-        self.engine, self.steps = engine, list(engine._tables.steps)
-        # The last step of a batch is the batch's end.
+        self.engine, self.phases = engine, list(engine._tables.phases)
+        # The last phase of a batch is the batch's end.
         self._n_batches = 1
         if engine.launches:
             engine._begin(2**40, engine._tables.max_batches)
-            engine._launch_steps(engine._tables.address, self.steps[:-1])
+            engine._launch_phases(engine._tables.address, self.phases[:-1])
             return
-        while (taken := self._once(self.steps)) < SECONDS:
+        while (taken := self._once(self.phases)) < SECONDS:
             most = engine._tables.max_batches
             more = self._n_batches * (2 if taken > SECONDS / 8 else 8)
             if self._n_batches == most:
                 break
             self._n_batches = min(more, most)
-        self._base = self._best(self.steps)
+        self._base = self._best(self.phases)
 
-    def _once(self, steps):
-        """Seconds of a launch of several batches, with these steps."""
+    def _once(self, phases):
+        """Seconds of a launch of several batches, with these phases."""
         engine, table = self.engine, self.engine._tables
-        fields = np.array([tuple(step) for step in steps], np.int64)
+        fields = np.array([tuple(phase) for phase in phases], np.int64)
         self._list = engine.stream.upload(fields.ravel())
-        table.ints[at.STEPS], table.ints[at.N_STEPS] = index_of(self._list), len(steps)
+        table.ints[at.PHASES] = index_of(self._list)
+        table.ints[at.N_PHASES] = len(phases)
         engine._begin(2**40, self._n_batches)
         engine.stream.synchronize()
         started = time.perf_counter()
@@ -137,29 +138,30 @@ class Timer:
             raise RuntimeError(f"The training stopped after {table.ints[at.BATCHES]}.")
         return seconds
 
-    def _best(self, steps):
-        return min(self._once(steps) for _ in range(MEASUREMENTS))
+    def _best(self, phases):
+        return min(self._once(phases) for _ in range(MEASUREMENTS))
 
-    def seconds(self, step):
-        """Of one step, with the barrier after it where there is one."""
+    def seconds(self, phase):
+        """Of one phase, with the barrier after it where there is one."""
         if self.engine.launches:
 
             def enqueue(count):
-                self.engine._launch_steps(self.engine._tables.address, [step] * count)
+                self.engine._launch_phases(self.engine._tables.address, [phase] * count)
 
             return seconds_of(self.engine.stream, enqueue)
-        place = self.steps.index(step) if step in self.steps else 0
-        longer = [*self.steps[:place], *[step] * MORE, *self.steps[place:]]
+        place = self.phases.index(phase) if phase in self.phases else 0
+        longer = [*self.phases[:place], *[phase] * MORE, *self.phases[place:]]
         return (self._best(longer) - self._base) / (MORE * self._n_batches)
 
     def seconds_of_batch(self):
-        """Of all steps."""
+        """Of all phases."""
         if not self.engine.launches:
             return self._base / self._n_batches
 
         def enqueue(count):
+            address = self.engine._tables.address
             for _ in range(count):
-                self.engine._launch_steps(self.engine._tables.address, self.steps[:-1])
+                self.engine._launch_phases(address, self.phases[:-1])
 
         return seconds_of(self.engine.stream, enqueue)
 
@@ -179,25 +181,24 @@ def table_of(name, sizes, batch, peak, bandwidth):
 
     for changes in ({}, {"clip_norm": 1.0}):
         engine = make_engine(sizes, batch, **changes)
-        timer, steps = Timer(engine), engine._tables.steps
+        timer, phases = Timer(engine), engine._tables.phases
         tile = f"{engine._tile.rows} x {engine._tile.columns}"
-        how = "a launch a step" if engine.launches else f"{engine._n_blocks} blocks"
+        how = "a launch a phase" if engine.launches else f"{engine._n_blocks} blocks"
         if changes:
-            steps = [step for step in steps if step.operation == at.UPDATE_CLIPPED]
+            phases = [phase for phase in phases if phase.operation == at.UPDATE_CLIPPED]
         else:
-            total = sum(cost(step, sizes, batch)[0] for step in steps)
+            total = sum(cost(phase, sizes, batch)[0] for phase in phases)
             add("batch", timer.seconds_of_batch(), total)
-            add(
-                "launch" if engine.launches else "barrier", timer.seconds(Step(NOTHING))
-            )
+            name_of_nothing = "launch" if engine.launches else "barrier"
+            add(name_of_nothing, timer.seconds(Phase(NOTHING)))
             if not engine.launches:
-                add("step", timer.seconds(Step(NOTHING, waits=False)))
-        for step in steps:
-            if step.operation in NAMES:
-                label = NAMES[step.operation]
-                if step.operation in (at.FORWARD, at.BACKWARD):
-                    label += " {} -> {}".format(*list(pairwise(sizes))[step.argument])
-                add(label, timer.seconds(step), *cost(step, sizes, batch))
+                add("phase", timer.seconds(Phase(NOTHING, waits=False)))
+        for phase in phases:
+            if phase.operation in NAMES:
+                label = NAMES[phase.operation]
+                if phase.operation in (at.FORWARD, at.BACKWARD):
+                    label += " {} -> {}".format(*list(pairwise(sizes))[phase.argument])
+                add(label, timer.seconds(phase), *cost(phase, sizes, batch))
         engine.close()
     return rows
 

@@ -1,19 +1,19 @@
 """How many blocks train a network, and in how many launches.
 
-The numbers are estimates of what a step takes, to choose between a few blocks that
+The numbers are estimates of what a phase takes, to choose between a few blocks that
 wait for each other soon and many that compute sooner. Weights do not depend on it.
 """
 
 from nnfit.cuda import tables
 
-#: Seconds of a barrier between blocks, of one within a block, and of a step's own
+#: Seconds of a barrier between blocks, of one within a block, and of a phase's own
 #: overhead; and products that a multiprocessor finishes in a second, a quarter of what
 #: 128 of them at 1.7 GHz could.
-GRID_BARRIER, BLOCK_BARRIER, STEP_SECONDS, PRODUCTS = 1.5e-6, 5e-8, 5e-7, 5e10
+GRID_BARRIER, BLOCK_BARRIER, PHASE_SECONDS, PRODUCTS = 1.5e-6, 5e-8, 5e-7, 5e10
 
 
 def launches_pay(network, batch):
-    """Whether each step of a batch shall have a launch of its own."""
+    """Whether each phase of a batch shall have a launch of its own."""
     return tables.tile_of(network, batch) is tables.LARGE
 
 
@@ -22,14 +22,14 @@ def seconds_of_batch(work, tile, n_blocks):
 
     Parameters
     ----------
-    work : list of nnfit.cuda.steps.Work
+    work : list of nnfit.cuda.phases.Work
     tile : Tile
     n_blocks : int
     """
     barrier = GRID_BARRIER if n_blocks > 1 else BLOCK_BARRIER
     size = tile.rows * tile.columns / PRODUCTS
     return sum(
-        barrier + -(-part.blocks // n_blocks) * (STEP_SECONDS + part.depth * size)
+        barrier + -(-part.blocks // n_blocks) * (PHASE_SECONDS + part.depth * size)
         for part in work
     )
 
@@ -39,7 +39,7 @@ def choose_blocks(work, tile, resident):
 
     Parameters
     ----------
-    work : list of nnfit.cuda.steps.Work
+    work : list of nnfit.cuda.phases.Work
     tile : Tile
     resident : int
         Blocks that the device runs at once.

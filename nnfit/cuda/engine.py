@@ -2,7 +2,7 @@
 
 It fills the tables (`nnfit.cuda.tables`) and launches kernels for about a tenth of a
 second at a time, so that Ctrl-C and time limits are seen. Small networks train in one
-launch for many batches, large ones in a launch for each step of a batch.
+launch for many batches, large ones in a launch for each phase of a batch.
 """
 
 import math
@@ -18,9 +18,9 @@ from nnfit.cuda.data import Data
 from nnfit.cuda.device_memory import check_memory
 from nnfit.cuda.driver import open_device
 from nnfit.cuda.layout import layout_of
+from nnfit.cuda.phases import Phase, work_of
 from nnfit.cuda.prediction import Evaluation, predict
 from nnfit.cuda.space import index_of
-from nnfit.cuda.steps import Step, work_of
 from nnfit.cuda.tables import functions_of, lanes_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
 from nnfit.functions.stopping import DIVERGED, RUNNING
@@ -213,7 +213,7 @@ class Engine:
             fingerprint=functions.fingerprint,
         )
         self._tile = tile
-        self._work = self._work_of(self._tables.steps)
+        self._work = self._work_of(self._tables.phases)
         self._n_blocks = 1
         if not self.launches and self.stream.device.is_cooperative:
             resident = self._module.blocks_at_once("train", tile.n_threads)
@@ -295,31 +295,31 @@ class Engine:
             return id(self)
         return self._module, self._tile
 
-    def _launch_steps(self, address, steps, n_batches=1):
-        """A launch for each step of some batches, one after the other."""
+    def _launch_phases(self, address, phases, n_batches=1):
+        """A launch for each phase of some batches, one after the other."""
         block, launch = self._tile.n_threads, self._module.launch
         launches = [
-            (work.blocks, (address, step.operation, step.argument))
-            for step, work in zip(steps, self._work_of(steps), strict=True)
+            (work.blocks, (address, phase.operation, phase.argument))
+            for phase, work in zip(phases, self._work_of(phases), strict=True)
         ]
         for _ in range(n_batches):
             for n_blocks, integers in launches:
                 launch(self.stream, "run_operation", n_blocks, block, integers)
 
-    def _work_of(self, steps):
+    def _work_of(self, phases):
         tile, lanes = self._tile, lanes_of(self._tile)
         batch = self._tables.batch
-        return [work_of(step, self.network, batch, tile, lanes) for step in steps]
+        return [work_of(phase, self.network, batch, tile, lanes) for phase in phases]
 
     def _launch_batches(self):
         """The batches of a call in launches, none of which waits for the host."""
         table = self._tables
         if table.ints[at.STOPPED] != RUNNING:
             return
-        self._launch_steps(table.address, [Step(at.DERIVE, 0)])
+        self._launch_phases(table.address, [Phase(at.DERIVE, 0)])
         left = int(table.ints[at.MAX_EPOCHS] - table.ints[at.EPOCH])
         count = min(int(table.ints[at.MAX_BATCHES]), left * table.per_epoch)
-        self._launch_steps(table.address, table.steps, count)
+        self._launch_phases(table.address, table.phases, count)
 
     def loss_and_gradient(self, flat):
         """Penalised loss over all training data and its gradient.
@@ -390,9 +390,9 @@ class Engine:
 
     def _find_statistics(self, buffer):
         """Set the statistics in parameters to the mean of those of all batches."""
-        for address, steps, count in self._tables.collections(index_of(buffer)):
+        for address, phases, count in self._tables.collections(index_of(buffer)):
             if self.launches:
-                self._launch_steps(address, steps, count)
+                self._launch_phases(address, phases, count)
             else:
                 _launch_networks([self], [address])
             self.stream.synchronize()

@@ -3,7 +3,7 @@
 As on the CPU (`nnfit.cpu.fields`), sizes, depths and hyperparameters are run-time data.
 Memory on the device is one array to a kernel: what is called an address here is an
 index into it, the number of elements of the type that lies there. Rows of the layers
-follow the header, and the steps of a batch follow them.
+follow the header, and the phases of a batch follow them.
 """
 
 from itertools import count
@@ -16,10 +16,8 @@ FLOATS = next(_number)  # address of the table of floats
 N_LAYERS = next(_number)
 N_OUTPUTS = next(_number)  # columns of the raw prediction
 N_TARGETS = next(_number)  # columns of y
-STEPS = next(
-    _number
-)  # address of int64 (n_steps, STEP_FIELDS): what a batch consists of
-N_STEPS = next(_number)
+PHASES = next(_number)  # address of int64 (n_phases, PHASE_FIELDS): of a batch
+N_PHASES = next(_number)
 BARRIER = next(_number)  # address of an int64 that counts arrivals of blocks
 
 # ---------------------------------------------------------------- its data
@@ -110,7 +108,9 @@ INPUTS = next(_number)  # address of the previous layer's OUTPUT, or of INPUT
 INPUT_STRIDE = next(_number)
 OUTPUT = next(_number)  # (batch, output stride); z follows, where a projection reads it
 OUTPUT_STRIDE = next(_number)
-SLOPE = next(_number)  # (batch, n_out): slope, then gradient by what is activated
+SLOPE = next(_number)  # (batch, n_out): of the activation
+U = SLOPE  # the same buffer before: what is activated, without its bias
+GRADIENT_BY_U = SLOPE  # the same buffer after: the gradient by what is activated
 GRADIENT_BY_Z = next(_number)  # (batch, n_out)
 TILES = next(_number)  # of its weights
 FIRST_UNIT = next(_number)  # the units of the layers before
@@ -154,12 +154,12 @@ BEST_LOSS = next(_number)
 EPOCH_LOSS = next(_number)
 N_FLOATS = next(_number)
 
-# ---------------------------------------------------------- steps of a batch
+# --------------------------------------------------------- phases of a batch
 #: Operation, its argument, and whether all blocks wait for each other after it.
-OPERATION, ARGUMENT, WAITS, STEP_FIELDS = range(4)
+OPERATION, ARGUMENT, WAITS, PHASE_FIELDS = range(4)
 (
-    GATHER, FORWARD, FIND_STATISTICS, NORMALISE, LOSE, BACKWARD, FIND_SUMS,
-    NORMALISE_BACK, PREPARE, UPDATE, FIND_GRADIENT, UPDATE_CLIPPED, LOOK_AHEAD, ORIENT,
+    GATHER, FORWARD, FIND_STATISTICS, ACTIVATE, FIND_ROW_LOSSES, BACKWARD, FIND_SUMS,
+    BACK_TO_Z, PREPARE, UPDATE, FIND_GRADIENT, UPDATE_CLIPPED, LOOK_AHEAD, ORIENT,
     GRAM, SQUARE, MULTIPLY, UPDATE_MATRIX, BOUND, DERIVE, ACCOUNT, COLLECT,
     N_OPERATIONS,
 ) = range(23)  # fmt: skip

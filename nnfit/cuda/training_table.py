@@ -5,11 +5,11 @@ import numpy as np
 from nnfit.cuda import fields as at
 from nnfit.cuda.data import USABLE
 from nnfit.cuda.orders import Orders
-from nnfit.cuda.steps import (
-    collecting_steps,
+from nnfit.cuda.phases import (
+    collecting_phases,
     in_launches,
     is_matrix,
-    steps_of_batch,
+    phases_of_batch,
 )
 from nnfit.cuda.tables import Table
 from nnfit.functions.mixup import beta_quantiles
@@ -33,11 +33,11 @@ class TrainingTable(Table):
     settings : nnfit.engine_settings.EngineSettings
     data : nnfit.cuda.data.Data
     launches : bool
-        Whether each step of a batch has a launch of its own.
+        Whether each phase of a batch has a launch of its own.
 
     Attributes
     ----------
-    steps : list of Step
+    phases : list of Phase
         Of a batch.
     max_batches : int
         Of a call, for which there is room.
@@ -50,10 +50,10 @@ class TrainingTable(Table):
         features = settings.features(solver)
         self.batch = batch = min(settings.batch_size, data.n_rows)
         super().__init__(network, batch, tile, trains=True)
-        self.steps = steps_of_batch(network, solver, features, self._bounds())
+        self.phases = phases_of_batch(network, solver, features, self._bounds())
         if launches:
-            self.steps = in_launches(self.steps)
-        self._collecting = collecting_steps(network)
+            self.phases = in_launches(self.phases)
+        self._collecting = collecting_phases(network)
         per_epoch = -(-data.n_rows // batch)
         epochs = max(2, min(MAX_EPOCHS, MAX_ORDERS // (4 * data.n_rows)))
         self._epochs_ahead = epochs
@@ -166,10 +166,10 @@ class TrainingTable(Table):
             self._give(at.LAYER_RATES, "factors", settings.learning_rate_factors)
         if settings.mixup > 0.0:
             self._give(at.BETA_QUANTILES, "quantiles", beta_quantiles(settings.mixup))
-        self._give_steps(at.STEPS, "steps", self.steps)
-        self.ints[at.N_STEPS] = len(self.steps)
+        self._give_phases(at.PHASES, "phases", self.phases)
+        self.ints[at.N_PHASES] = len(self.phases)
         if self.network.normalization == "batch":
-            self._give_steps(None, "collecting", self._collecting)
+            self._give_phases(None, "collecting", self._collecting)
             self.space.reserve("other ints", len(self.ints), np.int64)
             self.space.reserve("other floats", len(self.floats), double)
 
@@ -180,8 +180,8 @@ class TrainingTable(Table):
             self.same(index, name)
         self._given[name] = values
 
-    def _give_steps(self, index, name, steps):
-        self._give(index, name, [tuple(step) for step in steps], np.int64)
+    def _give_phases(self, index, name, phases):
+        self._give(index, name, [tuple(phase) for phase in phases], np.int64)
 
     def begin(self, stream, state):
         """Allocate, and point to parameters and data.
@@ -307,7 +307,7 @@ class TrainingTable(Table):
         ------
         address : int
             Of the table.
-        steps : list of Step
+        phases : list of Phase
             Of a batch.
         n_batches : int
         """
@@ -318,8 +318,8 @@ class TrainingTable(Table):
         ints[at.BETA_QUANTILES] = floats[at.NOISE] = floats[at.COLLECTED] = 0
         ints[at.STOPPED], ints[at.MONITOR] = RUNNING, 0
         ints[at.EPOCH], ints[at.MAX_EPOCHS] = 0, 1
-        ints[at.STEPS] = self.space.index("collecting")
-        ints[at.N_STEPS] = len(self._collecting)
+        ints[at.PHASES] = self.space.index("collecting")
+        ints[at.N_PHASES] = len(self._collecting)
         ints[at.FLOATS] = self.space.index("other floats")
         self.space.set("other floats", floats)
         training, self._orders = self._orders, Orders(self.data, self.batch, None)

@@ -190,10 +190,11 @@ def make_layers(cuda, threads, kind, finishing):
     return Layers(forward, backward)
 
 
-def make_lose(cuda, threads, kind, batches):
-    """Build ``lose(m, net, now, begin, end, block, n_blocks)`` of rows begin to end.
+def make_find_row_losses(cuda, threads, kind, batches):
+    """Build ``find_row_losses(m, net, now, begin, end, block, n_blocks)``.
 
-    It writes their losses times their weights, and the gradient by the last layer's z.
+    For rows begin to end it writes their losses times their weights, and the gradient
+    by the last layer's z.
     """
     loss = make_loss(cuda, kind.dtype, kind.loss)
     scalar = np.dtype(kind.dtype).type
@@ -217,7 +218,7 @@ def make_lose(cuda, threads, kind, batches):
         )
 
     @cuda.jit(device=True)
-    def lose(m, net, now, begin, end, block, n_blocks):
+    def find_row_losses(m, net, now, begin, end, block, n_blocks):
         """Losses of rows begin to end; a thread takes a row."""
         longs = m.longs
         n = longs[net + at.N_OUTPUTS]
@@ -246,4 +247,4 @@ def make_lose(cuda, threads, kind, batches):
             m.doubles[longs[net + at.ROW_LOSS] + r] = value
             r += stride
 
-    return lose
+    return find_row_losses

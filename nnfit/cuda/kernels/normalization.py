@@ -13,7 +13,9 @@ import numpy as np
 from nnfit.cuda import fields as at
 from nnfit.network.description import EPSILON, SMALLEST_SPREAD
 
-Normalization = namedtuple("Normalization", "find_statistics normalise find_sums back")
+Normalization = namedtuple(
+    "Normalization", "find_statistics activate find_sums back_to_z"
+)
 
 
 def make_columns(cuda, threads, term):
@@ -58,7 +60,7 @@ def make_normalization(cuda, threads, kind, finishing):
     device, lanes, groups = cuda.jit(device=True), threads.lanes, threads.groups
 
     @device
-    def normalise(m, net, index, begin, end, now, block, n_blocks):
+    def activate(m, net, index, begin, end, now, block, n_blocks):
         """Output and slope of rows begin to end, whose z is known."""
         longs = m.longs
         layer = net + at.HEADER + index * at.LAYER
@@ -77,7 +79,7 @@ def make_normalization(cuda, threads, kind, finishing):
                         m.floats[goal] = m.floats[z + r * n + j]
 
     @device
-    def back(m, net, index, now, block, n_blocks):
+    def back_to_z(m, net, index, now, block, n_blocks):
         """Gradient by z, from that by the outputs."""
         longs = m.longs
         layer = net + at.HEADER + index * at.LAYER
@@ -97,7 +99,7 @@ def make_normalization(cuda, threads, kind, finishing):
                     m.floats[by_z + r * n + j] += m.floats[past + j]
 
     find_statistics, find_sums = _make_statistics(cuda, threads, kind)
-    return Normalization(find_statistics, normalise, find_sums, back)
+    return Normalization(find_statistics, activate, find_sums, back_to_z)
 
 
 def _make_none(cuda, threads, kind):
@@ -121,8 +123,8 @@ def _make_none(cuda, threads, kind):
 def _make_layer(cuda, threads, kind):
     """Layer normalisation; every sum is over the units of one row.
 
-    What is activated, without its bias, is written to the slopes and read from there;
-    in predictions, which have none, to the normalised z.
+    What is activated, without its bias, is written to the buffer of the slopes and read
+    from there; in predictions, which have no slopes, to that of the normalised z.
     """
     scalar = np.dtype(kind.dtype).type
     lanes, sum_of_lanes = threads.lanes, threads.sum_of_lanes
@@ -135,7 +137,7 @@ def _make_layer(cuda, threads, kind):
         scale = m.longs[net + at.PARAMETERS] + m.longs[layer + at.NORMS]
         u, lane = normed, threads.lane()
         if trains:
-            u = m.longs[layer + at.SLOPE] + r * n
+            u = m.longs[layer + at.U] + r * n
         part = 0.0
         for j in range(lane, n, lanes):
             part += np.float64(m.floats[z + j])
@@ -161,9 +163,9 @@ def _make_layer(cuda, threads, kind):
         total = along = 0.0
         if is_own:
             for j in range(lane, n, lanes):
-                by_u = m.floats[slope + j] * m.floats[result + j]
-                m.floats[slope + j] = by_u
-                by_normed = by_u * m.floats[scale + j]
+                gradient_by_u = m.floats[slope + j] * m.floats[result + j]
+                m.floats[slope + j] = gradient_by_u
+                by_normed = gradient_by_u * m.floats[scale + j]
                 m.floats[by_z + j] = by_normed
                 total += np.float64(by_normed)
                 along += np.float64(by_normed) * np.float64(m.floats[normed + j])
@@ -191,7 +193,7 @@ def _make_batch(cuda, threads, kind):
         norms = m.longs[net + at.PARAMETERS] + m.longs[layer + at.NORMS]
         statistics, u = m.longs[layer + at.SPREAD], normed
         if trains:
-            u = m.longs[layer + at.SLOPE] + r * n
+            u = m.longs[layer + at.U] + r * n
         if is_own:
             for j in range(threads.lane(), n, lanes):
                 if trains:
@@ -207,8 +209,8 @@ def _make_batch(cuda, threads, kind):
         return u
 
     @cuda.jit(device=True)
-    def back_row(m, net, layer, r, now, slope, result, by_z, is_own):
-        # The sums have multiplied the slopes by the gradient.
+    def back_row(m, net, layer, r, now, gradient_by_u, result, by_z, is_own):
+        # `find_sums` has multiplied the slopes by the gradient by the outputs.
         n = m.longs[layer + at.N_OUT]
         normed = m.longs[layer + at.NORMED] + r * n
         scale = m.longs[net + at.PARAMETERS] + m.longs[layer + at.NORMS]
@@ -222,7 +224,7 @@ def _make_batch(cuda, threads, kind):
                 total = m.floats[statistics + at.SUM * n + j]
                 along = m.floats[statistics + at.SUM_NORMED * n + j]
                 shared = weight * (total + m.floats[normed + j] * along)
-                by_normed = m.floats[slope + j] - shared
+                by_normed = m.floats[gradient_by_u + j] - shared
                 m.floats[by_z + j] = m.floats[scale + j] * inverse * by_normed
 
     return normalise_row, back_row
@@ -247,20 +249,20 @@ def _make_statistics(cuda, threads, kind):
         return np.float64(m.floats[c.weights + r]) * distance * distance
 
     @device
-    def by_u(m, c, r, j):
-        """Gradient by what is activated, which takes the place of the slope."""
+    def make_gradient_by_u(m, c, r, j):
+        """Multiply the slope by the gradient by the outputs, in place."""
         place = c.values + r * c.n + j
         m.floats[place] *= m.floats[c.weights + r * c.stride + j]
         return m.floats[place]
 
     @device
-    def by_u_and_normed(m, c, r, j):
+    def gradient_by_u_times_normed(m, c, r, j):
         return m.floats[c.values + r * c.n + j] * m.floats[c.others + r * c.n + j]
 
     mean_of = make_columns(cuda, threads, weighted)
     variance_of = make_columns(cuda, threads, weighted_square)
-    sum_of = make_columns(cuda, threads, by_u)
-    sum_along = make_columns(cuda, threads, by_u_and_normed)
+    sum_of = make_columns(cuda, threads, make_gradient_by_u)
+    sum_along = make_columns(cuda, threads, gradient_by_u_times_normed)
 
     @device
     def move_running(m, norms, n, j, mean, variance, spread, part):

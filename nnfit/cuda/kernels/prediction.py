@@ -8,7 +8,7 @@ from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
 from nnfit.cuda.kernels.batches import Batch, make_batches, make_random
 from nnfit.cuda.kernels.functions import make_link
-from nnfit.cuda.kernels.layers import make_finish, make_layers, make_lose
+from nnfit.cuda.kernels.layers import make_find_row_losses, make_finish, make_layers
 from nnfit.cuda.kernels.normalization import make_normalization
 from nnfit.cuda.kernels.pointers import offset
 from nnfit.cuda.kernels.threads import make_memory, make_threads
@@ -35,7 +35,7 @@ def prediction(cuda, text, *functions):
     batches = make_batches(cuda, threads, kind)
     finishing = make_finish(cuda, threads, kind, make_random(cuda))
     layers = make_layers(cuda, threads, kind, finishing)
-    normalise = _make_normalise(cuda, threads, kind, finishing)
+    activate = _make_activate(cuda, threads, kind, finishing)
     device, rows_each, gathers = cuda.jit(device=True), kind.tile.rows, kind.gathers
 
     @device
@@ -56,11 +56,11 @@ def prediction(cuda, text, *functions):
         for index in range(m.longs[net + at.N_LAYERS]):
             layers.forward(m, net, index, begin, end, now, 0, 1)
             cuda.syncthreads()
-            normalise(m, net, index, begin, end, now)
+            activate(m, net, index, begin, end, now)
             cuda.syncthreads()
 
     if kind.loss is not None:
-        lose = make_lose(cuda, threads, kind, batches)
+        find_row_losses = make_find_row_losses(cuda, threads, kind, batches)
 
         def evaluate(floats, doubles, longs, ints, net, n_rows, position):
             """Raw predictions of rows, and their losses times their weights."""
@@ -69,7 +69,7 @@ def prediction(cuda, text, *functions):
             end = min(begin + rows_each, n_rows)
             now = batch_at(m, net, n_rows, position)
             pass_rows(m, net, now, begin, end)
-            lose(m, net, now, begin, end, 0, 1)
+            find_row_losses(m, net, now, begin, end, 0, 1)
 
         return Kernels(kind.dtype, {"evaluate": (evaluate, 3)})
 
@@ -94,21 +94,21 @@ def prediction(cuda, text, *functions):
     return Kernels(kind.dtype, {"predict": (predict, 3)})
 
 
-def _make_normalise(cuda, threads, kind, finishing):
+def _make_activate(cuda, threads, kind, finishing):
     """Build what finishes layers whose z is kept, and leaves others alone."""
     if not kind.is_staged:
 
         @cuda.jit(device=True)
-        def normalise(m, net, index, begin, end, now):
+        def activate(m, net, index, begin, end, now):
             pass
 
-        return normalise
-    phase = make_normalization(cuda, threads, kind, finishing).normalise
+        return activate
+    phase = make_normalization(cuda, threads, kind, finishing).activate
 
     @cuda.jit(device=True)
-    def normalise(m, net, index, begin, end, now):
+    def activate(m, net, index, begin, end, now):
         layer = net + at.HEADER + index * at.LAYER
         if m.longs[layer + at.STAGED] != 0:
             phase(m, net, index, begin, end, now, 0, 1)
 
-    return normalise
+    return activate

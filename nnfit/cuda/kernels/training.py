@@ -1,13 +1,13 @@
 """Training: the phases of a batch one after the other, on one or several blocks.
 
-What a batch consists of is data: a list of operations, see `nnfit.cuda.steps`. It is
+What a batch consists of is data: a list of phases, see `nnfit.cuda.phases`. It is
 run in two ways.
 
 `train`
     Many batches of one or many networks in one launch. Each network has a number of
     blocks of its own, which wait for each other after a phase.
 `run_operation`
-    One operation of one network, on as many blocks as there are tiles: for layers so
+    One phase of one network, on as many blocks as there are tiles: for layers so
     large that a launch for each costs nothing.
 """
 
@@ -17,7 +17,7 @@ from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
 from nnfit.cuda.kernels.batches import make_batches, make_random
 from nnfit.cuda.kernels.functions import make_optimizer
-from nnfit.cuda.kernels.layers import make_finish, make_layers, make_lose
+from nnfit.cuda.kernels.layers import make_find_row_losses, make_finish, make_layers
 from nnfit.cuda.kernels.muon import make_muon
 from nnfit.cuda.kernels.normalization import make_normalization
 from nnfit.cuda.kernels.progress import make_progress
@@ -54,7 +54,7 @@ def training(cuda, entry, text, *functions):
     updates = make_updates(cuda, threads, kind, optimizer, parameters)
     finishing = make_finish(cuda, threads, kind, make_random(cuda))
     layers = make_layers(cuda, threads, kind, finishing)
-    lose = make_lose(cuda, threads, kind, batches)
+    find_row_losses = make_find_row_losses(cuda, threads, kind, batches)
     run_normalization = _make_run_normalization(cuda, threads, kind, finishing)
     run_muon = _make_run_muon(cuda, threads, kind)
     run_whole = _make_run_whole(
@@ -67,8 +67,8 @@ def training(cuda, entry, text, *functions):
         """An operation that nothing is to be done by for a batch without weight."""
         if operation == at.FORWARD:
             layers.forward(m, net, argument, 0, now.size, now, block, n_blocks)
-        elif operation == at.LOSE:
-            lose(m, net, now, 0, now.size, block, n_blocks)
+        elif operation == at.FIND_ROW_LOSSES:
+            find_row_losses(m, net, now, 0, now.size, block, n_blocks)
         elif operation == at.BACKWARD:
             layers.backward(m, net, argument, now, block, n_blocks)
         elif operation == at.UPDATE:
@@ -114,16 +114,16 @@ def training(cuda, entry, text, *functions):
         while progress.goes_on(m, net):
             # Written after several barriers, when all blocks have read it.
             now = batches.current(m, net)
-            step = longs[net + at.STEPS]
-            for _ in range(longs[net + at.N_STEPS]):
+            phase = longs[net + at.PHASES]
+            for _ in range(longs[net + at.N_PHASES]):
                 operation, argument = (
-                    longs[step + at.OPERATION],
-                    longs[step + at.ARGUMENT],
+                    longs[phase + at.OPERATION],
+                    longs[phase + at.ARGUMENT],
                 )
                 run(m, net, operation, argument, now, block, n_blocks)
-                if longs[step + at.WAITS] != 0:
+                if longs[phase + at.WAITS] != 0:
                     barrier(longs, count, n_blocks)
-                step += at.STEP_FIELDS
+                phase += at.PHASE_FIELDS
 
     def run_operation(floats, doubles, longs, ints, net, operation, argument):
         """One operation of the batch that progress has come to."""
@@ -168,12 +168,12 @@ def _make_run_normalization(cuda, threads, kind, finishing):
         if operation == at.FIND_STATISTICS:
             momentum = momentum_of(m, net, now)
             phases.find_statistics(m, net, argument, momentum, now, block, n_blocks)
-        elif operation == at.NORMALISE:
-            phases.normalise(m, net, argument, 0, now.size, now, block, n_blocks)
+        elif operation == at.ACTIVATE:
+            phases.activate(m, net, argument, 0, now.size, now, block, n_blocks)
         elif operation == at.FIND_SUMS:
             phases.find_sums(m, net, argument, now, block, n_blocks)
-        elif operation == at.NORMALISE_BACK:
-            phases.back(m, net, argument, now, block, n_blocks)
+        elif operation == at.BACK_TO_Z:
+            phases.back_to_z(m, net, argument, now, block, n_blocks)
 
     return run
 

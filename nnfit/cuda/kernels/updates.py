@@ -17,10 +17,12 @@ from nnfit.cuda.kernels.normalization import make_columns
 from nnfit.cuda.kernels.products import make_product
 
 Updates = namedtuple("Updates", "update find_gradient derive")
-#: What the update of a parameter takes.
-Step = namedtuple("Step", "net place bias n_out h l2 l1 limit decay rate alpha l1_size")
+#: What the update of a layer's parameters takes.
+LayerUpdate = namedtuple(
+    "LayerUpdate", "net place bias n_out h l2 l1 limit decay rate alpha l1_size"
+)
 Vector = namedtuple("Vector", "values others n along")
-Parameters = namedtuple("Parameters", "open_step size settle bounded")
+Parameters = namedtuple("Parameters", "open_update size move_average bounded")
 
 
 def make_parameters(cuda, threads, kind):
@@ -30,7 +32,7 @@ def make_parameters(cuda, threads, kind):
     device, averages = cuda.jit(device=True), kind.averages
 
     @device
-    def open_step(m, net, index, weight_sum):
+    def open_update(m, net, index, weight_sum):
         """Scalars of a layer's update."""
         longs, floats = m.longs, m.longs[net + at.FLOATS]
         layer = net + at.HEADER + index * at.LAYER
@@ -42,7 +44,7 @@ def make_parameters(cuda, threads, kind):
             m.floats[rates + 6], m.floats[rates + 7],
         )  # fmt: skip
         alpha, l1 = m.doubles[floats + at.ALPHA], m.doubles[floats + at.L1]
-        return Step(
+        return LayerUpdate(
             net, longs[layer + at.WEIGHTS], longs[layer + at.BIAS],
             longs[layer + at.N_OUT], h, scalar(alpha / weight_sum),
             scalar(l1 / weight_sum), scalar(m.doubles[floats + at.CLIP_VALUE]),
@@ -56,7 +58,7 @@ def make_parameters(cuda, threads, kind):
         return 0.5 * c.alpha * w * w + c.l1_size * abs(w)
 
     @device
-    def settle(m, c, p, w):
+    def move_average(m, c, p, w):
         """Move the running average, if there is one, towards a new parameter."""
         if averages and c.rate > zero:
             place = m.longs[c.net + at.AVERAGE] + p
@@ -70,7 +72,7 @@ def make_parameters(cuda, threads, kind):
         value = limit if value > limit else value
         return -limit if value < -limit else value
 
-    return Parameters(open_step, size, settle, bounded)
+    return Parameters(open_update, size, move_average, bounded)
 
 
 def make_updates(cuda, threads, kind, optimizer, parameters):
@@ -98,7 +100,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
     rows_each, columns_each = tile.thread_rows, tile.thread_columns
     n_each, across_tile = rows_each * columns_each, tile_columns // columns_each
     penalises, change = kind.penalises, optimizer.update
-    open_step, size, settle, bounded = parameters
+    open_update, size, move_average, bounded = parameters
 
     @device
     def penalised(m, c, p, g):
@@ -111,7 +113,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
     def update_vector(m, c, p, g):
         if penalises:
             g = bounded(g, c.limit)
-        settle(m, c, p, change(m, c.net, p, g, c.h, zero, one))
+        move_average(m, c, p, change(m, c.net, p, g, c.h, zero, one))
 
     @device
     def store_update(m, c, r, j, g):
@@ -123,7 +125,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
         if penalises:
             g, l2 = bounded(penalised(m, c, p, g), c.limit), zero
         w = change(m, c.net, p, g, c.h, l2, c.decay)
-        settle(m, c, p, w)
+        move_average(m, c, p, w)
         return size(c, w)
 
     @device
@@ -147,10 +149,10 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
         return 0.0
 
     walk_updates = _make_walk(
-        cuda, threads, kind, open_step, store_update, change_vector
+        cuda, threads, kind, open_update, store_update, change_vector
     )
     walk_gradients = _make_walk(
-        cuda, threads, kind, open_step, store_gradient, keep_vector
+        cuda, threads, kind, open_update, store_gradient, keep_vector
     )
 
     @device
@@ -174,7 +176,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
         parts = longs[net + at.PENALTY] + parity * longs[net + at.N_UNITS]
         for index in range(longs[net + at.N_LAYERS]):
             layer = net + at.HEADER + index * at.LAYER
-            c = open_step(m, net, index, 1.0)
+            c = open_update(m, net, index, 1.0)
             n_in, n_out = longs[layer + at.N_IN], longs[layer + at.N_OUT]
             across = (n_out + tile_columns - 1) // tile_columns
             before = longs[layer + at.FIRST_UNIT]
@@ -200,7 +202,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
     return Updates(update, find_gradient, derive)
 
 
-def _make_walk(cuda, threads, kind, open_step, store, store_vector):
+def _make_walk(cuda, threads, kind, open_update, store, store_vector):
     """Build ``walk(m, net, now, parts, block, n_blocks)`` over all units.
 
     What `store` and `store_vector` return is added up, to `parts` by unit.
@@ -236,7 +238,8 @@ def _make_walk(cuda, threads, kind, open_step, store, store_vector):
         for number in range((block - first) % n_blocks, n_vectors * chunks, n_blocks):
             is_scale = number >= chunks
             j = number % chunks * lanes + threads.lane()
-            of = Vector(longs[layer + at.SLOPE], longs[layer + at.NORMED], n, is_scale)
+            gradient_by_u = longs[layer + at.GRADIENT_BY_U]
+            of = Vector(gradient_by_u, longs[layer + at.NORMED], n, is_scale)
             g = sum_column(m, of, j, now.size, n)
             part = 0.0
             if j < n and threads.group() == 0:
@@ -251,7 +254,7 @@ def _make_walk(cuda, threads, kind, open_step, store, store_vector):
         longs = m.longs
         for index in range(longs[net + at.N_LAYERS]):
             layer = net + at.HEADER + index * at.LAYER
-            c = open_step(m, net, index, now.weight_sum)
+            c = open_update(m, net, index, now.weight_sum)
             n_in, n_out = longs[layer + at.N_IN], longs[layer + at.N_OUT]
             inputs = longs[layer + at.INPUTS]
             if index == 0:

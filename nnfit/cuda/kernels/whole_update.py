@@ -39,7 +39,7 @@ def make_whole_update(cuda, threads, kind, optimizer, parameters):
     device, scalar = cuda.jit(device=True), np.dtype(kind.dtype).type
     zero, one, n_threads = scalar(0.0), scalar(1.0), threads.n_threads
     change = optimizer.update
-    open_step, settle = parameters.open_step, parameters.settle
+    open_update, move_average = parameters.open_update, parameters.move_average
     bounded = parameters.bounded
 
     @device
@@ -61,7 +61,7 @@ def make_whole_update(cuda, threads, kind, optimizer, parameters):
         start, stride = block * n_threads + threads.number(), n_blocks * n_threads
         for index in range(longs[net + at.N_LAYERS]):
             layer = net + at.HEADER + index * at.LAYER
-            c = open_step(m, net, index, now.weight_sum)
+            c = open_update(m, net, index, now.weight_sum)
             n_weights = longs[layer + at.N_IN] * c.n_out
             is_matrix = longs[layer + at.MATRIX] != 0
             for e in range(start, n_weights, stride):
@@ -76,7 +76,7 @@ def make_whole_update(cuda, threads, kind, optimizer, parameters):
                 for j in range(start, c.n_out, stride):
                     p = base + j
                     g = bounded(m.floats[gradients + p] * factor, c.limit)
-                    settle(m, c, p, change(m, net, p, g, c.h, zero, one))
+                    move_average(m, c, p, change(m, net, p, g, c.h, zero, one))
 
     @device
     def square(m, c, r, j):
@@ -88,12 +88,12 @@ def make_whole_update(cuda, threads, kind, optimizer, parameters):
 
     @device
     def bound(m, net, now, block, n_blocks):
-        """Scale the columns of weights whose norm is too large, and settle them."""
+        """Scale columns of weights whose norm is too large, and move all averages."""
         longs = m.longs
         limit = m.doubles[longs[net + at.FLOATS] + at.MAX_NORM]
         for index in range(longs[net + at.N_LAYERS]):
             layer = net + at.HEADER + index * at.LAYER
-            c = open_step(m, net, index, now.weight_sum)
+            c = open_update(m, net, index, now.weight_sum)
             n_in, weights = longs[layer + at.N_IN], longs[net + at.PARAMETERS] + c.place
             for first in range(block * lanes, c.n_out, n_blocks * lanes):
                 j = first + threads.lane()
@@ -106,6 +106,6 @@ def make_whole_update(cuda, threads, kind, optimizer, parameters):
                     for i in range(threads.group(), n_in, groups):
                         w = m.floats[weights + i * c.n_out + j] * factor
                         m.floats[weights + i * c.n_out + j] = w
-                        settle(m, c, c.place + i * c.n_out + j, w)
+                        move_average(m, c, c.place + i * c.n_out + j, w)
 
     return WholeUpdate(update_clipped, bound)
