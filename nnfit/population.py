@@ -1,4 +1,4 @@
-"""Where the fits of many threads meet, so that a GPU trains their networks together.
+"""Fits of many threads wait for each other, and a GPU trains their networks together.
 
 A small network fills one multiprocessor of a GPU and leaves the others idle. The fits
 of a search or the members of an ensemble each run in a thread, as they would alone, and
@@ -35,9 +35,9 @@ from nnfit.interruption import check_interruption
 #: Engines that are there at once, each with weights, moments and activations on the
 #: device, and a thread of its own. Further ones wait for one to leave.
 MOST_AT_ONCE = 256
-#: Seconds that the first waits for the others: little of a launch's tenth of a second,
-#: and time for tens of them to come back from the launch before. Those that are missing
-#: then are predicting or being prepared; their launch runs beside this one.
+#: Seconds that the first call waits for the others. It is little of a launch's tenth
+#: of a second, and tens of engines come back in it from the launch before. Engines that
+#: are missing then predict or are being prepared; their launch runs beside this one.
 PATIENCE = 0.005
 #: The group of an engine that has not trained yet.
 UNKNOWN = object()
@@ -47,9 +47,10 @@ _current = ContextVar("population", default=None)
 
 @contextmanager
 def population():
-    """Let engines that are created inside, also in threads of its context, meet.
+    """Let engines that are created inside share launches.
 
-    Inside of another population it is that one.
+    This includes engines of threads that run in a copy of the context. Inside of
+    another population it is that one.
     """
     token = _current.set(_current.get() or Population())
     try:
@@ -59,28 +60,28 @@ def population():
 
 
 def join():
-    """What a new engine trains through: a member of the population, if there is one.
+    """Return what a new engine trains through: a member of the population, if any.
 
-    In a population that is full it waits until a member leaves. A thread has one engine
-    at a time, or it might wait for itself.
+    In a population that is full it waits until a member leaves. A thread must have one
+    engine at a time, or it might wait for itself.
     """
     current = _current.get()
     return Alone() if current is None else Member(current)
 
 
 def shared_upload(array, upload, place=0):
-    """A device's copy of an array, one for all equal arrays of a population.
+    """Return a device's copy of an array, one for all equal arrays of a population.
 
-    The fits of a fold get equal copies of its rows, in as many arrays. Outside of a
-    population it is what `upload` returns.
+    The fits of a fold have equal rows, each in an array of its own. Outside of a
+    population every call makes a copy.
 
     Parameters
     ----------
     array : ndarray
         C-contiguous.
     upload : callable
-        Takes the array and returns its copy on the device, when that is complete. It
-        must take weak references, for it lives as long as one of the fits holds it.
+        Takes the array and returns its copy on the device, when that is complete. The
+        copy must allow weak references, for it lives as long as a fit holds it.
     place : hashable, default=0
         Of the copy: the number of the device.
     """
@@ -89,7 +90,7 @@ def shared_upload(array, upload, place=0):
 
 
 class Alone:
-    """Outside of a population: every call is a launch."""
+    """An engine outside of a population: every call is a launch."""
 
     def train(self, engine, run_together, max_epochs, seconds):
         """Begin, run and finish."""
@@ -116,19 +117,19 @@ class Member:
         Raises
         ------
         BaseException
-            What its own ``begin`` and ``finish`` or the launch have raised, or the
-            error of an interruption of its fit: the engine then has begun and not run.
+            What ``begin``, ``finish`` or the launch has raised. After the error of an
+            interruption of its fit the engine has begun and not run.
         """
         engine.begin(max_epochs, seconds)
-        self._population.meet(self, engine, run_together)
+        self._population.run_with_group(self, engine, run_together)
         return engine.finish()
 
     def leave(self):
-        """Let the others no longer wait for it; training may go on and rejoins."""
+        """Let the others no longer wait for it; a call of `train` brings it back."""
         self._population.exit(self)
 
     def __del__(self):
-        # Perhaps in the middle of what another member is doing, in the same thread.
+        # This may interrupt another member in the same thread, which may hold the lock.
         if self.is_awaited:
             self._population.lost.append(self.group)
 
@@ -148,7 +149,7 @@ class Population:
         self._room = threading.Condition(self._lock)
         self._n_awaited = Counter()  # members that are not in a launch, by group
         self._n_running = 0  # those that are
-        self._meetings = {}
+        self._next_launches = {}
         self._buffers = WeakValueDictionary()
         self._uploading = {}
 
@@ -164,7 +165,7 @@ class Population:
             self._expect(member, UNKNOWN)
 
     def exit(self, member):
-        """Let them wait no longer."""
+        """Let the others no longer wait for a member."""
         with self._lock:
             self._expect(member, None)
             self._room.notify()
@@ -174,16 +175,16 @@ class Population:
             self._n_awaited[self.lost.popleft()] -= 1
 
     def _expect(self, member, group):
-        """Wait for a member in a group, and only there; None for nowhere."""
+        """Let only this group wait for a member; None for no group."""
         if member.is_awaited:
             if member.group == group:
                 return
             member.is_awaited = False
             self._n_awaited[member.group] -= 1
-            # One that was of no group yet might have come to any of them.
+            # All groups have waited for a member whose group was unknown.
             wakes = [member.group]
             if member.group is UNKNOWN:
-                wakes = list(self._meetings)
+                wakes = list(self._next_launches)
             for key in wakes:
                 self._wake_if_complete(key)
         if group is not None:
@@ -193,66 +194,66 @@ class Population:
     def _is_complete(self, group):
         self._forget_lost()
         awaited = self._n_awaited[group] + self._n_awaited[UNKNOWN]
-        return len(self._meetings[group].places) >= awaited
+        return len(self._next_launches[group].calls) >= awaited
 
     def _wake_if_complete(self, group):
-        if group in self._meetings and self._is_complete(group):
-            self._meetings[group].changed.notify()
+        if group in self._next_launches and self._is_complete(group):
+            self._next_launches[group].changed.notify()
 
     # ---------------------------------------------------------------- launching
 
-    def meet(self, member, engine, run_together):
-        """Wait for the others of its group and run with them, in one of the threads."""
-        place, group = _Place(member, engine), engine.group
+    def run_with_group(self, member, engine, run_together):
+        """Wait for the group's other calls; one of their threads then runs them all."""
+        call, group = _Call(member, engine), engine.group
         with self._lock:
             self._expect(member, group)
-            if group not in self._meetings:
-                self._meetings[group] = _Meeting(self._lock)
-            meeting = self._meetings[group]
-            meeting.add(place)
+            if group not in self._next_launches:
+                self._next_launches[group] = _NextLaunch(self._lock)
+            launch = self._next_launches[group]
+            launch.add(call)
             self._wake_if_complete(group)
         try:
-            place.woken.wait()
+            call.woken.wait()
         except BaseException:  # Ctrl-C, in the main thread
-            if not self._withdraw(meeting, place):
-                place.woken.wait()
+            if not self._withdraw(launch, call):
+                call.woken.wait()
             raise
-        if place.keeps_time:
-            self._launch(meeting, group, place, run_together)
-        place.raise_error()
+        if call.keeps_time:
+            self._launch(launch, group, call, run_together)
+        call.raise_error()
 
-    def _withdraw(self, meeting, place):
+    def _withdraw(self, launch, call):
         """Take a call back; False if it has been launched."""
         with self._lock:
-            return meeting.remove(place)
+            return launch.remove(call)
 
-    def _launch(self, meeting, group, place, run_together):
+    def _launch(self, launch, group, call, run_together):
         """Wait for the others, then run all."""
         try:
             with self._lock:
-                while (left := meeting.seconds_left()) > 0:
+                while (left := launch.seconds_left()) > 0:
                     if self._is_complete(group):
                         break
-                    meeting.changed.wait(left)
+                    launch.changed.wait(left)
             check_interruption()
         except BaseException:
-            self._withdraw(meeting, place)
+            self._withdraw(launch, call)
             raise
         with self._lock:
-            places, meeting.places = meeting.places, []
-            for each in places:
+            calls, launch.calls = launch.calls, []
+            for each in calls:
                 self._expect(each.member, None)
-            self._n_running += len(places)
+            self._n_running += len(calls)
         try:
-            run_together([each.engine for each in places])
+            run_together([each.engine for each in calls])
         except BaseException as error:
-            for each in places:
+            for each in calls:
                 each.error = error
         with self._lock:
-            self._n_running -= len(places)
-            for each in places:
+            self._n_running -= len(calls)
+            for each in calls:
                 self._expect(each.member, group)
-        for each in places:
+        for each in calls:
             each.woken.set()
 
     # --------------------------------------------------------------- their data
@@ -263,15 +264,15 @@ class Population:
         key = (place, array.shape, array.dtype.str, digest)
         with self._lock:
             uploading = self._uploading.setdefault(key, threading.Lock())
-        with uploading:  # the others that need it wait for the first
+        with uploading:  # others that need the same copy wait for the first
             buffer = self._buffers.get(key)
             if buffer is None:
                 buffer = self._buffers[key] = upload(array)
         return buffer
 
 
-class _Place:
-    """One call of ``train`` that waits."""
+class _Call:
+    """One call of ``train`` that waits for its launch."""
 
     def __init__(self, member, engine):
         self.member = member
@@ -283,8 +284,8 @@ class _Place:
     def raise_error(self):
         """Raise the launch's error, if there is one, and forget it.
 
-        It holds the frames it has passed; were it held by one of them, what they work
-        on would be there until the collector comes.
+        An error holds the frames that it has passed. If one of them held the error,
+        their arrays would stay until Python's collector comes.
         """
         error, self.error = self.error, None
         try:
@@ -294,32 +295,33 @@ class _Place:
             del error
 
 
-class _Meeting:
-    """Calls of one group that wait; all of it is used under the lock.
+class _NextLaunch:
+    """Calls of one group that wait to be launched together.
 
-    The first to come keeps the time for all: hundreds of threads that wake up every
-    few milliseconds would leave none to the fits that are still on their way.
+    All of it is used under the lock. The first call keeps the time for all: if hundreds
+    of threads woke up every few milliseconds, they would leave no time to the fits that
+    are still on their way.
     """
 
     def __init__(self, lock):
         self.changed = threading.Condition(lock)
-        self.places = []
+        self.calls = []
         self._deadline = 0.0
 
-    def add(self, place):
+    def add(self, call):
         """Add a call; the first of them keeps the time."""
-        self.places.append(place)
-        if len(self.places) == 1:
+        self.calls.append(call)
+        if len(self.calls) == 1:
             self._deadline = time.perf_counter() + PATIENCE
-            self._let_keep_time(place)
+            self._let_keep_time(call)
 
-    def remove(self, place):
-        """Remove a call, and let another one keep the time; False if it has gone."""
-        if place not in self.places:
+    def remove(self, call):
+        """Remove a call, and let another keep the time; False if it was launched."""
+        if call not in self.calls:
             return False
-        self.places.remove(place)
-        if place.keeps_time and self.places:
-            self._let_keep_time(self.places[0])
+        self.calls.remove(call)
+        if call.keeps_time and self.calls:
+            self._let_keep_time(self.calls[0])
         return True
 
     def seconds_left(self):
@@ -327,6 +329,6 @@ class _Meeting:
         return self._deadline - time.perf_counter()
 
     @staticmethod
-    def _let_keep_time(place):
-        place.keeps_time = True
-        place.woken.set()
+    def _let_keep_time(call):
+        call.keeps_time = True
+        call.woken.set()

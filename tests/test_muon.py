@@ -62,7 +62,7 @@ class Matrix:
             "muon", INT64, *[POINTER] * 4, *[INT64] * 3, *[DOUBLE] * 3,
             POINTER, *[INT64] * 3,
         )  # fmt: skip
-        team = aligned_zeros((n_threads + 1) * at.TEAM_LINE, np.int64)
+        shared = aligned_zeros((n_threads + 1) * at.SHARED_LINE, np.int64)
         arrays = (self.weights, self.gradient, self.momentum, self.work)
         places = [address(array, self.dtype) for array in arrays]
         passed = set()
@@ -70,7 +70,7 @@ class Matrix:
         def work(number):
             result = function(
                 *places, self.n_in, self.n_out, self.width,
-                mu, rate, decay, address(team, np.int64), number, n_threads, 0,
+                mu, rate, decay, address(shared, np.int64), number, n_threads, 0,
             )  # fmt: skip
             passed.add(result)
 
@@ -79,7 +79,7 @@ class Matrix:
         for thread in threads:
             thread.start()
         if abort is not None:
-            team[at.ABORTED] = 1
+            shared[at.ABORTED] = 1
         for thread in threads:
             thread.join()
         assert np.isnan(self.work[self.n_work :]).all(), "beyond the work area"

@@ -1,4 +1,4 @@
-"""Populations: engines of many threads that meet for launches."""
+"""Populations: engines of many threads that share launches."""
 
 import contextvars
 import gc
@@ -34,7 +34,7 @@ from tests.test_model_selection import (
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-# meeting ---------------------------------------------------------------------
+# launches together -----------------------------------------------------------
 
 
 class Fake:
@@ -421,7 +421,7 @@ def test_ensemble_on_a_device(a_device):
     model = clone(net).set_params(device=a_device).fit(X, Y)
     assert DeviceEngine.sizes == [3]
     assert_array_equal(model.predict_proba(X), net.fit(X, Y).predict_proba(X))
-    # In a search the networks of all ensembles meet.
+    # In a search the networks of all ensembles share launches.
     DeviceEngine.expect(12)
     PopulationSearchCV(model, {"alpha": [0.1, 1.0]}, cv=2, refit=False).fit(X, Y)
     assert DeviceEngine.sizes == [12]

@@ -131,7 +131,7 @@ LOSS_CURVE = next(_number)  # float64 addresses, an entry a finished epoch
 RATE_CURVE = next(_number)
 BATCH_CURVE = next(_number)  # float64, the loss of each batch of this call, or 0
 BATCH_FACTORS = next(_number)  # float64 (batches + 1, N_FACTORS): of schedules, or 0
-TEAM = next(_number)  # address of what threads share, below
+SHARED = next(_number)  # address of what threads share, below
 PATIENCE = next(_number)  # ticks of waiting after which fewer threads may be better
 
 HEADER = next(_number)
@@ -139,7 +139,7 @@ HEADER = next(_number)
 # --------------------------------------------- int64: what threads share
 # One cache line for all and one for each thread, so that nobody's count takes a
 # line from another thread's.
-TEAM_LINE = 8
+SHARED_LINE = 8
 ARRIVED = 0  # barrier counter
 ALONE_FROM = 1  # batch of this call from which thread 0 works alone, 0 for none
 ABORTED = 2  # 1: leave every barrier and return

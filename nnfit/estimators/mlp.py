@@ -170,8 +170,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             if self.warm_start or incremental:
                 check_continuation(self)
             self.device_ = device.resolve(self.device)
-            train = train_members if self.n_members > 1 else type(self)._train
-            train(self, X, y, sample_weight, given, incremental, **kw)
+            fit = train_members if self.n_members > 1 else type(self)._train
+            fit(self, X, y, sample_weight, given, incremental, **kw)
         return self
 
     def _train(

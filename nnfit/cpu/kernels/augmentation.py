@@ -158,7 +158,7 @@ def augmentation(target, dtype):
             as_floats(table[at.OWN_WEIGHT])[r] = scalar(share) * own
 
     @helper
-    def lose(table, last, row, rows, y, weight, gradient, losses):
+    def find_row_losses(table, last, row, rows, y, weight, gradient, losses):
         n_targets = table[at.N_TARGETS]
         call_loss(
             table[at.LOSS_KERNEL],
@@ -181,11 +181,11 @@ def augmentation(target, dtype):
         last = layer_at(table, table[at.N_LAYERS] - 1)
         share, shift = mixing(table, position)
         weigh(table, position, row, rows, share, shift)
-        lose(
+        find_row_losses(
             table, last, row, rows, table[at.BATCH_Y], table[at.OWN_WEIGHT],
             last[at.SLOPE], table[at.ROW_LOSS],
         )  # fmt: skip
-        lose(
+        find_row_losses(
             table, last, row, rows, table[at.PARTNER_Y], table[at.PARTNER_WEIGHT],
             table[at.PARTNER_GRADIENT], table[at.PARTNER_LOSS],
         )  # fmt: skip

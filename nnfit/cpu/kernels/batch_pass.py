@@ -16,7 +16,7 @@ from nnfit.cpu.kernels.engine import PASS_BATCH
 from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.pointers import layer_at, offset, pointer_from_address
-from nnfit.cpu.kernels.threads import make_team
+from nnfit.cpu.kernels.threads import make_barrier
 from nnfit.network.description import EPSILON, SMALLEST_SPREAD
 
 
@@ -30,7 +30,7 @@ def batch_pass(target, dtype):
     """
     dense = make_dense(target, dtype)
     layers = make_layers(target, dtype, dense)
-    team = make_team(target)
+    barrier = make_barrier(target)
     as_int64 = pointer_from_address("int64")
     as_floats = pointer_from_address(dtype)
     scalar = scalar_type(dtype)
@@ -121,7 +121,7 @@ def batch_pass(target, dtype):
         n_threads, passed,
     ):  # fmt: skip
         """Rows begin to end of the batch at `position`, and the statistics of all."""
-        shared = as_int64(table[at.TEAM])
+        shared = as_int64(table[at.SHARED])
         rows, n_layers = end - begin, table[at.N_LAYERS]
         layers.gather(table, position, begin, rows)
         layers.gather_targets(table, position, begin, rows, weight_sum)
@@ -129,22 +129,22 @@ def batch_pass(target, dtype):
             layer = layer_at(table, index)
             layers.product(table, index, position, begin, rows)
             if layer[at.NORMALISE] != 0:
-                passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+                passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
                 find_statistics(
                     table, layer, batch, spread, momentum, thread, n_threads
                 )
-                passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+                passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
             layers.finish(table, index, position, begin, rows)
         if table[at.COLLECTING] != 0:
             return passed
-        layers.lose(table, position, begin, rows)
+        layers.find_row_losses(table, position, begin, rows)
         for index in range(n_layers - 1, 0, -1):
             before = layer_at(table, index - 1)
             dense.backward(layer_at(table, index), before, begin, rows)
             layers.scale_slopes(table, before, begin, rows)
-            passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
             find_sums(before, batch, spread, thread, n_threads)
-            passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
             layers.back(table, before, begin, rows)
         for index in range(n_layers):
             dense.pack_rows(layer_at(table, index), batch, begin, rows)

@@ -34,7 +34,7 @@ from nnfit.cpu.kernels.pointers import (
 )
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.strips import make_strips
-from nnfit.cpu.kernels.threads import make_team
+from nnfit.cpu.kernels.threads import make_barrier
 from nnfit.functions.stopping import RUNNING
 from nnfit.network.description import STATISTICS_MOMENTUM
 
@@ -89,7 +89,7 @@ def rows(target, dtype):
         """Forward pass and losses of a block of rows."""
         layers.gather_targets(table, position, row, rows, weight_sum)
         call_forward(table[at.FORWARD_ROWS], (table, position, row, rows))
-        layers.lose(table, position, row, rows)
+        layers.find_row_losses(table, position, row, rows)
 
     def pass_rows(table, position, batch, begin, end, weight_sum):
         """Phase 1 for rows begin to end of the batch at `position`."""
@@ -133,7 +133,7 @@ def training(target, dtype):
     dense = make_dense(target, dtype)
     progress = make_progress(dtype)
     strips, _ = make_strips(target, dtype, dense)
-    team = make_team(target)
+    barrier = make_barrier(target)
     rows_of_tile = target.tile_rows
     pass_rows = caller(nb.void, *PASS_ROWS)
     pass_batch = caller(nb.int64, *PASS_BATCH)
@@ -148,9 +148,9 @@ def training(target, dtype):
 
     def train(table, floats, thread):
         n_threads = table[at.N_THREADS]
-        shared = as_int64(table[at.TEAM])
-        passed = team.wait_for_all(shared, thread, n_threads, 0, False)
-        team.begin(shared, thread)
+        shared = as_int64(table[at.SHARED])
+        passed = barrier.wait_for_all(shared, thread, n_threads, 0, False)
+        barrier.begin_watch(shared, thread)
         while (
             table[at.STOPPED] == RUNNING
             and table[at.BATCHES] < table[at.MAX_BATCHES]
@@ -158,7 +158,7 @@ def training(target, dtype):
             and atomic_load(offset(shared, at.ABORTED)) == 0
         ):
             number = table[at.BATCHES]
-            if team.number_now(shared, n_threads, number) < n_threads:
+            if barrier.number_now(shared, n_threads, number) < n_threads:
                 if thread > 0:
                     return
                 # The call shall not take longer for it.
@@ -193,7 +193,7 @@ def training(target, dtype):
                         table[at.SPARSE_SORT_BATCH],
                         (table, layer_at(table, 0), position, batch),
                     )
-            passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
             # At the end of an epoch thread 0 shuffles.
             ends = position + batch >= table[at.N_ROWS]
             if thread == 0:
@@ -211,8 +211,8 @@ def training(target, dtype):
                             passed,
                         ),
                     )  # fmt: skip
-            passed = team.wait_for_all(shared, thread, n_threads, passed, not ends)
-            team.watch(shared, thread, n_threads, number, table[at.PATIENCE])
+            passed = barrier.wait_for_all(shared, thread, n_threads, passed, not ends)
+            barrier.watch(shared, thread, n_threads, number, table[at.PATIENCE])
 
     def begin_epoch(table):
         progress.begin_epoch(table)

@@ -24,7 +24,7 @@ from nnfit.cpu.kernels.pointers import (
 from nnfit.cpu.kernels.rows import make_rows
 
 Layers = namedtuple(
-    "Layers", "gather gather_targets product finish lose scale_slopes back"
+    "Layers", "gather gather_targets product finish find_row_losses scale_slopes back"
 )
 
 #: ``augment(table, position, row, rows)`` and ``mixed_loss``, likewise
@@ -123,7 +123,7 @@ def make_layers(target, dtype, dense):
             call_normalise(layer[at.PASS_Z], (table, layer, row, rows))
 
     @helper
-    def lose(table, position, row, rows):
+    def find_row_losses(table, position, row, rows):
         """Losses of a block of rows; the gradient goes where it is propagated."""
         if table[at.MIXED_LOSS_KERNEL] != 0:
             call_augment(table[at.MIXED_LOSS_KERNEL], (table, position, row, rows))
@@ -158,5 +158,6 @@ def make_layers(target, dtype, dense):
         call_normalise(layer[at.NORMALISE_BACK], (table, layer, row, rows))
 
     return Layers(
-        gather, rows_of.gather_targets, product, finish, lose, scale_slopes, back
-    )
+        gather, rows_of.gather_targets, product, finish, find_row_losses,
+        scale_slopes, back,
+    )  # fmt: skip

@@ -34,7 +34,7 @@ from nnfit.cpu.kernels.pointers import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.cpu.kernels.threads import make_team
+from nnfit.cpu.kernels.threads import make_barrier
 from nnfit.cpu.kernels.tile import make_panel_tile
 from nnfit.functions.muon import ITERATIONS, A, B, C
 
@@ -54,11 +54,11 @@ def muon(target, dtype):
     -------
     exports : dict
         Of ``muon(weights, gradient, momentum, work, n_in, n_out, width, mu, rate,
-        decay, team, thread, n_threads, passed) -> passed``. All threads call it
+        decay, shared, thread, n_threads, passed) -> passed``. All threads call it
         together, for one matrix after another. `weights`, `gradient` and `momentum`
         lie in panels, see `nnfit.cpu.kernels.dense`; padding is zero and stays so.
         `work` has the size of `nnfit.cpu.layout.muon_work`; its contents do not matter.
-        `mu`, `rate` and `decay` are float64, `team` and `passed` those of
+        `mu`, `rate` and `decay` are float64, `shared` and `passed` those of
         `nnfit.cpu.kernels.threads`. An abort leaves the weights finite.
     """
     scalar, pointer = scalar_type(dtype), pointer_type(dtype)
@@ -68,7 +68,7 @@ def muon(target, dtype):
     block = rows_of_strip  # columns, see above
     side = math.lcm(rows_of_tile, panel)  # of squares on the diagonal of X^T X
     tile = make_panel_tile(target, dtype)
-    meet = make_team(target)
+    barrier = make_barrier(target)
     zero = scalar(0.0)
 
     # --------------------------------------------- products of X, by all threads
@@ -210,7 +210,7 @@ def muon(target, dtype):
 
     def muon(
         weights, gradient, momentum, work, n_in, n_out, width, mu, rate, decay,
-        team, thread, n_threads, passed,
+        shared, thread, n_threads, passed,
     ):  # fmt: skip
         rows, n = max(n_in, n_out), min(n_in, n_out)
         padded = (n + lanes - 1) // lanes * lanes
@@ -238,7 +238,7 @@ def muon(target, dtype):
                 factors[j] = scalar(C / B)
                 factors[panel + j] = scalar(B * B / (A * C))
                 factors[2 * panel + j] = scalar(A)
-        passed = meet.wait_for_all(team, thread, n_threads, passed, True)
+        passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
 
         total = 0.0
         for unit in range(n_units):
@@ -254,21 +254,21 @@ def muon(target, dtype):
                 line = offset(goal, i * between_inputs)
                 for j in range(min(columns, n_out - column)):
                     line[j * between_units] = scale * source[j]
-        passed = meet.wait_for_all(team, thread, n_threads, passed, True)
+        passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
 
         for _ in range(ITERATIONS):
             share(GRAM, x, rows, n, padded, d, s, factors, thread, n_threads)
-            passed = meet.wait_for_all(team, thread, n_threads, passed, True)
+            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
             factor = offset(factors, panel)
             share(GRAM_AND_SELF, s, n, n, padded, d, d, factor, thread, n_threads)
-            passed = meet.wait_for_all(team, thread, n_threads, passed, True)
+            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
             factor = offset(factors, 2 * panel)
             share(PRODUCT_AND_SELF, x, rows, n, padded, d, y, factor, thread, n_threads)
-            passed = meet.wait_for_all(team, thread, n_threads, passed, True)
+            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
             x, y = y, x
 
         keep, step = scalar(decay), scalar(-0.2 * math.sqrt(nb.float64(rows)) * rate)
-        if atomic_load(offset(team, at.ABORTED)) != 0:  # X may be anything
+        if atomic_load(offset(shared, at.ABORTED)) != 0:  # X may be anything
             return passed
         for unit in range(begin, end):
             first, column, height, columns, place = strip_of(unit, n_in, width)
@@ -281,7 +281,7 @@ def muon(target, dtype):
                 for j in range(min(columns, n_out - column)):
                     line[j] = keep * line[j] + step * change[j * between_units]
         # The next matrix may have the same work area.
-        return meet.wait_for_all(team, thread, n_threads, passed, True)
+        return barrier.wait_for_all(shared, thread, n_threads, passed, True)
 
     int64, double = nb.int64, nb.float64
     signature = int64(

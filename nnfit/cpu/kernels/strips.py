@@ -32,7 +32,7 @@ UPDATE_COST, TRANSPOSE_COST, BIAS_ROWS = 20, 30, 4
 Strips = namedtuple(
     "Strips",
     "update derive panels_of strips_of_panel derive_strip apply penalise "
-    "gradient_of vector_gradient settle parameter_at",
+    "gradient_of vector_gradient move_average parameter_at",
 )
 
 
@@ -86,7 +86,7 @@ def make_strips(target, dtype, dense):
         return as_floats(other + (address - table[at.PARAMETERS]))
 
     @helper
-    def settle(table, address, n, rate):
+    def move_average(table, address, n, rate):
         """Move the running average, if there is one, towards n new parameters."""
         if table[at.AVERAGE_KERNEL] != 0 and rate > zero:
             average = parameter_at(address, table, table[at.AVERAGE])
@@ -107,7 +107,7 @@ def make_strips(target, dtype, dense):
         penalties[parity * table[at.N_UNITS] + unit] = penalty
         if layer[at.TRANSPOSED] != 0:
             dense.transpose(layer, column, first, rows)
-        settle(table, address, n, rate)
+        move_average(table, address, n, rate)
 
     @helper
     def apply(table, address, gradient, n, rates, l2, decay):
@@ -208,7 +208,7 @@ def make_strips(target, dtype, dense):
                 limit = floats[at.CLIP_VALUE]
                 penalise(table, floats, address, scratch, width, 0.0, limit)
             apply(table, address, scratch, width, rates, zero, one)
-            settle(table, address, width, rates[at.AVERAGE_RATE])
+            move_average(table, address, width, rates[at.AVERAGE_RATE])
 
     def make_walk(on_strip, on_vectors):
         """Make what visits the strips and the vectors of a thread, in order."""
@@ -275,7 +275,7 @@ def make_strips(target, dtype, dense):
     strips = Strips(
         make_walk(fused_strip, fused_vectors), derive, panels_of,
         strips_of_panel, derive_strip, apply, penalise, gradient_of, vector_gradient,
-        settle, parameter_at,
+        move_average, parameter_at,
     )  # fmt: skip
     return strips, make_walk
 

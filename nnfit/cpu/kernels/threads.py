@@ -23,10 +23,10 @@ from nnfit.cpu.kernels.pointers import atomic_add, atomic_load, atomic_store, of
 #: waits much longer waits for one that does not, and should let it.
 SPINS = 2000
 
-Team = namedtuple("Team", "begin wait_for_all number_now watch")
+Barrier = namedtuple("Barrier", "begin_watch wait_for_all number_now watch")
 
 
-def make_team(target):
+def make_barrier(target):
     """Build what keeps threads in step, for a processor.
 
     Parameters
@@ -37,26 +37,26 @@ def make_team(target):
 
     Returns
     -------
-    team : Team
-        Helpers for compiled code. They share the block of int64 at `at.TEAM`:
+    barrier : Barrier
+        Helpers for compiled code. They share the block of int64 at `at.SHARED`:
         a cache line for all, then one for each thread.
     """
     give_way = make_give_way(target)
     clock = make_clock(target)
 
     @helper
-    def own_line(team, thread):
-        return offset(team, (thread + 1) * at.TEAM_LINE)
+    def own_line(shared, thread):
+        return offset(shared, (thread + 1) * at.SHARED_LINE)
 
     @helper
-    def begin(team, thread):
+    def begin_watch(shared, thread):
         """Start a thread's account of its waiting."""
-        line = own_line(team, thread)
+        line = own_line(shared, thread)
         line[at.WAITED] = line[at.FROM] = 0
         line[at.SINCE] = clock()
 
     @helper
-    def wait_for_all(team, thread, n_threads, passed, counts):
+    def wait_for_all(shared, thread, n_threads, passed, counts):
         """Wait until every thread is here; return how many barriers were passed.
 
         The wait counts as one for others' sake, not for thread 0's own work.
@@ -64,7 +64,7 @@ def make_team(target):
         passed += 1
         if n_threads == 1:
             return passed
-        arrived, aborted = offset(team, at.ARRIVED), offset(team, at.ABORTED)
+        arrived, aborted = offset(shared, at.ARRIVED), offset(shared, at.ABORTED)
         goal = passed * n_threads
         if atomic_add(arrived, 1) + 1 < goal:
             started, spins = clock(), 0
@@ -73,20 +73,20 @@ def make_team(target):
                 if spins > SPINS:
                     give_way()
             if counts:
-                own_line(team, thread)[at.WAITED] += clock() - started
+                own_line(shared, thread)[at.WAITED] += clock() - started
         return passed
 
     @helper
-    def number_now(team, n_threads, batch):
+    def number_now(shared, n_threads, batch):
         """Number of threads for a batch; the same on every thread.
 
         A request was written at least one whole batch ago, so all have seen it.
         """
-        alone_from = atomic_load(offset(team, at.ALONE_FROM))
+        alone_from = atomic_load(offset(shared, at.ALONE_FROM))
         return n_threads if alone_from == 0 or batch < alone_from else 1
 
     @helper
-    def watch(team, thread, n_threads, batch, patience):
+    def watch(shared, thread, n_threads, batch, patience):
         """After a batch: ask all to leave thread 0 alone if threads do not pay.
 
         Of threads that wait a share w of their time, n do the work of n (1 - w);
@@ -94,13 +94,13 @@ def make_team(target):
         clock, and the time of four batches of waiting to look: one interruption
         shall not end the threads of a large network, whose batches it outlasts.
         """
-        line = own_line(team, thread)
+        line = own_line(shared, thread)
         waited = line[at.WAITED]
         if n_threads == 1 or waited < patience:
             return
         now = clock()
         elapsed, batches = now - line[at.SINCE], batch + 1 - line[at.FROM]
-        alone_from = offset(team, at.ALONE_FROM)
+        alone_from = offset(shared, at.ALONE_FROM)
         useless = 10 * n_threads * (elapsed - waited) < 13 * elapsed
         if useless and waited * batches > 4 * elapsed:
             # Two threads that ask in the same batch write the same number.
@@ -111,7 +111,7 @@ def make_team(target):
             line[at.SINCE] = now
             line[at.FROM] = batch + 1
 
-    return Team(begin, wait_for_all, number_now, watch)
+    return Barrier(begin_watch, wait_for_all, number_now, watch)
 
 
 def make_give_way(target):

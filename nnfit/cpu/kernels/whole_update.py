@@ -27,7 +27,7 @@ from nnfit.cpu.kernels.pointers import (
 )
 from nnfit.cpu.kernels.progress import rates_offset
 from nnfit.cpu.kernels.strips import make_strips, sum_of_squares
-from nnfit.cpu.kernels.threads import make_team
+from nnfit.cpu.kernels.threads import make_barrier
 
 
 def matrix_arguments(dtype):
@@ -48,7 +48,7 @@ def whole_update(target, dtype):
     dtype : {"float32", "float64"}
     """
     strips, make_walk = make_strips(target, dtype, make_dense(target, dtype))
-    team = make_team(target)
+    barrier = make_barrier(target)
     as_int64 = pointer_from_address("int64")
     as_floats = pointer_from_address(dtype)
     as_doubles = pointer_from_address("float64")
@@ -117,7 +117,7 @@ def whole_update(target, dtype):
             gradient = gradient_at(table, address)
             clip(table, floats, gradient, width, factor)
             strips.apply(table, address, gradient, width, rates, zero, one)
-            strips.settle(table, address, width, rates[at.AVERAGE_RATE])
+            strips.move_average(table, address, width, rates[at.AVERAGE_RATE])
 
     find_gradients = make_walk(find_strip, find_vectors)
     update_all = make_walk(update_strip, update_vectors)
@@ -140,7 +140,7 @@ def whole_update(target, dtype):
 
         The kernel ends with a barrier.
         """
-        shared = as_int64(table[at.TEAM])
+        shared = as_int64(table[at.SHARED])
         for index in range(table[at.N_LAYERS]):
             layer = layer_at(table, index)
             if layer[at.MATRIX] == 0:
@@ -213,12 +213,12 @@ def whole_update(target, dtype):
 
     def update_whole(table, floats, thread, n_threads, batch, step, weight_sum, passed):
         """Phase 2 of a batch; returns how many barriers were passed."""
-        shared = as_int64(table[at.TEAM])
+        shared = as_int64(table[at.SHARED])
         find_gradients(table, floats, thread, n_threads, batch, step, weight_sum, 1.0)
-        passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+        passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
         factor = clip_factor(table, floats)
         update_all(table, floats, thread, n_threads, batch, step, weight_sum, factor)
-        passed = team.wait_for_all(shared, thread, n_threads, passed, True)
+        passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
         if table[at.MATRIX_KERNEL] != 0:
             passed = update_matrices(table, step, thread, n_threads, passed)
         finish(table, floats, thread, n_threads, step)
