@@ -97,7 +97,7 @@ ARCHITECTURE = Group(
         "initialization": [among(INITIALIZATIONS)],
     },
     """
-hidden_layer_sizes : array-like of shape (n_layers - 2,), default=(100,)
+hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(100,)
     Number of units of each hidden layer; an int stands for one layer, an empty
     tuple for none.
 activation : str, callable, or list or tuple of them, default="relu"
@@ -106,7 +106,8 @@ activation : str, callable, or list or tuple of them, default="relu"
     or a function of your own, ``f(z) -> (value, slope)`` on floats.
 n_layers : int or None, default=None
     Number of hidden layers, for searches that draw numbers; `layer_width` and
-    `taper` then give their sizes, and `hidden_layer_sizes` is not used.
+    `taper` then give their sizes, and `hidden_layer_sizes` is not used. The attribute
+    `n_layers_` counts all layers: it is ``n_layers + 2``.
 layer_width : int, default=100
     Units of the first hidden layer if `n_layers` is given.
 taper : float, default=1.0
@@ -416,7 +417,8 @@ feature_names_in_ : ndarray of shape (`n_features_in_`,)
 n_iter_ : int
     Epochs (iterations of 'lbfgs') of the last call; of an ensemble the largest number.
 n_layers_ : int
-    Number of layers, those of input and output included.
+    Number of all layers, input and output included: the hidden layers, which the
+    parameter `n_layers` counts, and 2.
 n_threads_ : int
     Largest number of threads that worked together in the last call; 1 on a GPU.
 device_ : str
