@@ -14,8 +14,7 @@
     training       all of it in one kernel, and one phase in one kernel
     prediction     rows through a network that is not trained
 
-Everything is compiled for one `Kind`: what a training does not need is not in its
-kernel.
+A kernel is compiled for one `Kind` and has no code that its training does not need.
 """
 
 import ast

@@ -1,7 +1,7 @@
-"""Which rows a batch has, and what is copied of them: all randomness of the inputs.
+"""The rows of a batch, their copies, and random changes of the inputs.
 
-`Batch` holds what a phase needs to know of the batch. It is read once, when the batch
-begins, since progress is written while the last phase of a batch is still going on.
+`Batch` holds the numbers of a batch. Threads read them once, when the batch begins: the
+progress is written while the last phase of a batch still runs.
 """
 
 from collections import namedtuple
@@ -50,7 +50,7 @@ def make_keep(cuda, dtype, random_of):
 
 
 def make_factor_of(cuda):
-    """Build ``factor_of(m, net, number, column)``: what schedules say of a batch."""
+    """Build ``factor_of(m, net, number, column)``, a batch factor of the schedules."""
 
     @cuda.jit(device=True)
     def factor_of(m, net, number, column):
@@ -114,7 +114,7 @@ def make_batches(cuda, threads, kind):
 
     @device
     def following(m, net, now):
-        """The batch after it, whatever the stopping rule will say."""
+        """The batch after it, even if the stopping rule ends the training before."""
         position, epoch = now.position + now.size, now.epoch
         if position >= m.longs[net + at.N_ROWS]:
             position, epoch = np.int64(0), epoch + 1

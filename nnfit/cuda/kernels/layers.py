@@ -1,8 +1,8 @@
 """One layer after the other: forward, loss, backward.
 
 Every function is a phase: all blocks of a network take part in it, and wait for each
-other before the next. Plain layers finish in the product's own epilogue; of normalised
-and residual ones z is stored, and `normalization` goes on.
+other before the next phase. The epilogue of the product finishes plain layers. It
+stores z of normalised and residual layers, which `normalization` finishes.
 """
 
 from collections import namedtuple
@@ -138,7 +138,7 @@ def make_layers(cuda, threads, kind, finishing):
 
     @device
     def forward(m, net, index, begin, end, now, block, n_blocks):
-        """z of a layer, and its output where nothing lies between the two."""
+        """z of a layer that keeps it, else its output."""
         longs = m.longs
         layer = net + at.HEADER + index * at.LAYER
         n_in, n_out = longs[layer + at.N_IN], longs[layer + at.N_OUT]

@@ -1,8 +1,8 @@
 """What lies between a layer's product and its activation, where z is kept.
 
-The formulas are those of `nnfit.cpu.kernels.normalization`. A group of threads takes a
-row where something is summed over the units, and columns are dealt to lanes, their rows
-to groups, where something is summed over the batch.
+The formulas are those of `nnfit.cpu.kernels.normalization`. For a sum over the units a
+group of threads takes a row. For a sum over the batch a lane takes a column, and the
+groups share its rows.
 """
 
 import math
@@ -21,9 +21,8 @@ Normalization = namedtuple(
 def make_columns(cuda, threads, term):
     """Build ``sum_column(m, c, j, n_rows, n_columns)``, a sum over rows.
 
-    Every lane has a column `j` of its own. ``term(m, c, r, j) -> float`` is what is
-    added up. Called by all threads of a block; the result is valid for ``j <
-    n_columns``.
+    Every lane has a column `j` of its own and adds up ``term(m, c, r, j) -> float``.
+    All threads of a block must call it; the result is valid for ``j < n_columns``.
     """
     groups = threads.groups
 

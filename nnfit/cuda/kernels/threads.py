@@ -1,8 +1,9 @@
-"""Threads and blocks: who does what, barriers, sums over a block.
+"""Threads and blocks: numbers of threads, barriers, sums over a block.
 
-A network is trained by one block of threads or by several. Elements of a phase are
-dealt to blocks and threads by their number, so any number of either computes the same;
-sums have an order of their own for each size of a block, which a device has once.
+One or several blocks of threads train a network. Each phase of a batch assigns its
+elements to blocks and threads by their numbers. A result does not depend on the number
+of blocks. The order of a sum depends on the number of threads in a block alone, and the
+tile fixes that number.
 """
 
 from collections import namedtuple
@@ -12,8 +13,9 @@ from numba.core import types as nb
 from nnfit.cuda.kernels.pointers import pointer
 from nnfit.cuda.kernels.products import lengths_in_slices
 
-#: Views of the device's memory by type of element, see `nnfit.cuda.modules`, and shared
-#: memory of a block: slices of two matrices, and parts of sums. All are pointers.
+#: Pointers to the device's memory, one for each type of element (see
+#: `nnfit.cuda.modules`), and to a block's shared memory: slices of two matrices, and
+#: parts of sums.
 Memory = namedtuple("Memory", "floats doubles longs ints a b parts")
 
 Threads = namedtuple(
@@ -48,7 +50,7 @@ def make_memory(cuda, kind):
 
 
 def make_threads(cuda, n_threads):
-    """Build what a thread needs to know of the others.
+    """Build numbers of threads, barriers and sums.
 
     Parameters
     ----------
@@ -60,14 +62,14 @@ def make_threads(cuda, n_threads):
     Returns
     -------
     threads : Threads
-        Numbers, and functions for device code. A block's threads are `groups` of
-        `lanes` neighbours, which read neighbouring elements.
+        Numbers, and functions for device code. The threads of a block form `groups` of
+        `lanes` neighbours; neighbours read neighbouring elements.
     """
     device = cuda.jit(device=True)
     lanes = min(32, max(1, n_threads // 2))
     groups = n_threads // lanes
-    # LLVM learns that the number is small and not negative: 158 registers of a thread
-    # with the large tile in place of 175.
+    # The mask tells LLVM that the number is small and not negative: a thread of the
+    # large tile takes 158 registers, and 175 without it.
     mask = 1023
 
     @device
@@ -84,9 +86,9 @@ def make_threads(cuda, n_threads):
 
     @device
     def barrier(longs, count, n_blocks):
-        """Wait for all threads of `n_blocks` blocks, which are all resident.
+        """Wait for all threads of `n_blocks` blocks, which must run at the same time.
 
-        `longs` is the kernel's own array, since there are no atomic sums at pointers.
+        `longs` is the kernel's own array: numba has no atomic sums at pointers.
         """
         cuda.syncthreads()
         if n_blocks > 1:
@@ -100,13 +102,13 @@ def make_threads(cuda, n_threads):
             cuda.syncthreads()
 
     def make_sum(width):
-        """Sum over so many neighbouring threads, which all of them get."""
+        """Build the sum over `width` neighbouring threads; each of them gets it."""
 
         @device
         def sum_of_neighbours(m, value):
             parts, t = m.parts, number()
             mine = t % width
-            cuda.syncthreads()  # for those who still read the sum before
+            cuda.syncthreads()  # others may still read the sum before this one
             parts[t] = value
             half = width // 2
             while half > 0:

@@ -7,8 +7,8 @@ run in two ways.
     Many batches of one or many networks in one launch. Each network has a number of
     blocks of its own, which wait for each other after a phase.
 `run_operation`
-    One phase of one network, on as many blocks as there are tiles: for layers so
-    large that a launch for each costs nothing.
+    One phase of one network, on as many blocks as there are tiles. This is for layers
+    so large that a launch for each phase costs nothing.
 """
 
 import numpy as np
@@ -64,7 +64,7 @@ def training(cuda, entry, text, *functions):
 
     @device
     def run_with_weight(m, net, operation, argument, now, block, n_blocks):
-        """An operation that nothing is to be done by for a batch without weight."""
+        """Run an operation that a batch without weight leaves out."""
         if operation == at.FORWARD:
             layers.forward(m, net, argument, 0, now.size, now, block, n_blocks)
         elif operation == at.FIND_ROW_LOSSES:
@@ -112,7 +112,7 @@ def training(cuda, entry, text, *functions):
             updates.derive(m, net, now.step % 2, block, n_blocks)
             barrier(longs, count, n_blocks)
         while progress.goes_on(m, net):
-            # Written after several barriers, when all blocks have read it.
+            # Progress is written several barriers later, when all blocks have read it.
             now = batches.current(m, net)
             phase = longs[net + at.PHASES]
             for _ in range(longs[net + at.N_PHASES]):

@@ -1,11 +1,11 @@
 """Gradients of the weights and what becomes of them.
 
-In the plain case an element of a gradient is updated at once, in the epilogue of the
-product that computes it. Where a step needs all gradients first (`clip_norm`, matrices
-as a whole) they are stored; `whole_update` goes on.
+In the plain case a weight is updated in the epilogue of the product that computes its
+gradient. Where a step needs all gradients first (`clip_norm`, matrices as a whole) they
+are stored, and `whole_update` goes on.
 
-The work of a phase is numbered in units: the tiles of each layer's weights, and chunks
-of as many columns as a group has threads of its vectors.
+The work of a phase is numbered in units. A unit is a tile of a layer's weights, or a
+chunk of one of its vectors with as many elements as a group has threads.
 """
 
 from collections import namedtuple
@@ -187,7 +187,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
                 row = number // across * tile_rows
                 column = number % across * tile_columns
                 total = 0.0
-                # Element by element as the update's epilogue adds them: the loss must
+                # The order of elements is that of the update's epilogue: the loss must
                 # not depend on where a call begins.
                 for q in range(n_each):
                     r = row + threads.number() // across_tile * rows_each
@@ -205,7 +205,7 @@ def make_updates(cuda, threads, kind, optimizer, parameters):
 def _make_walk(cuda, threads, kind, open_update, store, store_vector):
     """Build ``walk(m, net, now, parts, block, n_blocks)`` over all units.
 
-    What `store` and `store_vector` return is added up, to `parts` by unit.
+    The values that `store` and `store_vector` return are added up by unit, in `parts`.
     """
     device, tile, staged = cuda.jit(device=True), kind.tile, kind.is_staged
     tile_rows, tile_columns, lanes = tile.rows, tile.columns, threads.lanes
