@@ -1,14 +1,14 @@
 """How many blocks train a network, and in how many launches.
 
-The numbers are estimates of what a phase takes, to choose between a few blocks that
-wait for each other soon and many that compute sooner. Weights do not depend on it.
+Few blocks wait less for each other, many blocks compute faster. The choice is made with
+estimates of the time of a phase. The weights do not depend on it.
 """
 
 from nnfit.cuda import tables
 
-#: Seconds of a barrier between blocks, of one within a block, and of a phase's own
-#: overhead; and products that a multiprocessor finishes in a second, a quarter of what
-#: 128 of them at 1.7 GHz could.
+#: Seconds of a barrier between blocks, of a barrier within a block, and of the overhead
+#: of a phase. PRODUCTS is the number of products that a multiprocessor finishes in a
+#: second: a quarter of those that 128 units at 1.7 GHz could.
 GRID_BARRIER, BLOCK_BARRIER, PHASE_SECONDS, PRODUCTS = 1.5e-6, 5e-8, 5e-7, 5e10
 
 

@@ -49,15 +49,15 @@ class Data:
         self._buffers = None
 
     def place(self, stream, room, batch):
-        """Send all data, or decide on a window of them that there is room for.
+        """Send all data; if there is no room, decide how many rows a window has.
 
         Parameters
         ----------
         stream : nnfit.cuda.driver.Stream
         room : int
-            Bytes that may be used.
+            Bytes that the data may take.
         batch : int
-            Rows that must be there at a time.
+            Number of rows that must be there at the same time.
 
         Raises
         ------
@@ -96,8 +96,8 @@ class Data:
 
         def upload(array, dtype=X.dtype, size=X.shape[0], index=None):
             """A copy on the device that other streams may read at once."""
-            address(array, dtype, size)  # as much as kernels read is there
-            # Those of a window before are not needed beside the new ones.
+            address(array, dtype, size)  # checks that it has what kernels read
+            # The rows of the window before are not needed any more.
             buffer = stream.renewed(before.pop(index, None), array.size, array.dtype)
             buffer.set(array.ravel())
             stream.synchronize()

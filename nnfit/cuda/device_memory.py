@@ -2,13 +2,13 @@
 
 
 def check_memory(network, n_bytes, device):
-    """Refuse what does not fit.
+    """Refuse a network whose buffers do not fit.
 
     Parameters
     ----------
     network : nnfit.network.description.Network
     n_bytes : int
-        That will be allocated.
+        Size of the buffers.
     device : nnfit.cuda.driver.Device
 
     Raises

@@ -1,8 +1,8 @@
-"""What is used of the CUDA driver: devices, streams and memory.
+"""Devices, streams and memory of the CUDA driver.
 
-A device's *primary* context is used, which other libraries in the process share. It
-is made current around every call and the caller's is put back, so that any thread
-may call and no other library finds another device current than it left.
+A device's *primary* context is used, which other libraries in the process share. Every
+call makes it current and puts back the context of the caller. So any thread may call,
+and other libraries find the device current that they left.
 """
 
 import gc
@@ -15,8 +15,8 @@ import numpy as np
 from nnfit import addresses
 from nnfit.cuda import toolkit
 
-#: Bytes of copies of host arrays that a stream keeps while the caller goes on; a copy
-#: to the device that would need more is waited for.
+#: Bytes of copies of host arrays that a stream keeps while the caller goes on. If a
+#: copy to the device would need more, the caller waits for it.
 KEPT_BYTES = 2**22
 
 _lock = threading.RLock()
@@ -118,8 +118,8 @@ class Device:
         (major, minor).
     n_multiprocessors : int
     is_cooperative : bool
-        Whether it starts all blocks of a launch at once, so that they can wait for one
-        another. Virtual devices may not.
+        Whether it can start all blocks of a launch at once, so that they can wait for
+        one another. Some virtual devices cannot.
     """
 
     def __init__(self, number):
@@ -185,7 +185,7 @@ class Stream:
         self._kept, self._kept_bytes = [], 0  # arrays that the device may still read
 
     def synchronize(self):
-        """Wait until all that was asked for is done."""
+        """Wait until all copies and kernels of the stream are done."""
         with self.device:
             call("cuStreamSynchronize", self.handle)
         self._kept, self._kept_bytes = [], 0
@@ -218,15 +218,15 @@ class Stream:
         return buffer
 
     def renewed(self, buffer, size, dtype):
-        """A buffer that is kept from call to call, or a larger one in its place.
+        """Return a buffer that is kept from call to call, or a larger one in its place.
 
-        To free memory the driver waits for the whole device, and so for the networks of
-        all other fits.
+        Buffers are kept because the driver waits for the whole device when it frees
+        memory, and so for the networks of all other fits.
 
         Parameters
         ----------
         buffer : Buffer or None
-            Of this stream, that nothing else reads.
+            A buffer of this stream that nothing else reads.
         size : int
             Elements that are needed.
         dtype : dtype
@@ -281,13 +281,13 @@ class Stream:
 class Buffer:
     """An array in the memory of a GPU.
 
-    It is freed when nothing refers to it any more, once the device is idle: not
-    before a kernel that was launched with its address has ended.
+    It is freed when nothing refers to it any more. The driver then waits until the
+    device is idle, and so for kernels that were launched with its address.
 
     Parameters
     ----------
     stream : Stream
-        Whose order its copies keep.
+        Its copies keep the order of this stream.
     size : int
     dtype : dtype
 
@@ -350,7 +350,7 @@ def _allocate(device, n_bytes):
         try:
             return int(call("cuMemAlloc", n_bytes))
         except OutOfMemory:
-            gc.collect()  # buffers of what refers to itself
+            gc.collect()  # frees buffers of objects in cycles of references
         try:
             return int(call("cuMemAlloc", n_bytes))
         except OutOfMemory:
@@ -371,7 +371,7 @@ def _size(n_bytes):
 
 
 def _finalize(owner, function, device, handle):
-    """Have something freed with its owner; but not at exit, where all of it ends."""
+    """Free something with its owner, but not at exit, when the process frees all."""
     finalizer = weakref.finalize(owner, function, device, handle)
     finalizer.atexit = False
     return finalizer
@@ -386,10 +386,10 @@ def _destroy_stream(device, handle):
 
 
 def _quietly(device, function, handle):
-    """Call from a finalizer, which has nobody to tell of an error.
+    """Call a function from a finalizer, which cannot report an error.
 
-    It is a fork's, whose parent has the device; or the context is lost, and with it
-    the memory, after a kernel failed.
+    Errors come in a fork, whose parent has the device, and after a kernel has failed:
+    then the context is lost, and the memory with it.
     """
     try:
         with device:

@@ -1,8 +1,8 @@
 """Training and prediction on a GPU: what Python does around the kernels.
 
 It fills the tables (`nnfit.cuda.tables`) and launches kernels for about a tenth of a
-second at a time, so that Ctrl-C and time limits are seen. Small networks train in one
-launch for many batches, large ones in a launch for each phase of a batch.
+second at a time, so that Python sees Ctrl-C and time limits. Small networks train in
+one launch for many batches, large ones in a launch for each phase of a batch.
 """
 
 import math
@@ -74,7 +74,7 @@ class Engine:
         self._networks = self._batch_curve = None  # of a call
         self._statistics_at = None  # step at which those of the average were found
         self._batches = 0  # done with these settings
-        self._slowness = 1.0  # of a batch, in terms of what is estimated
+        self._slowness = 1.0  # time of a batch over its estimate
         self._most_seconds = math.inf  # of the call that has begun
         self._used = 1  # blocks in the last call
         self._settings = self._data = self._tables = self._watch = None
@@ -97,7 +97,7 @@ class Engine:
         self._networks = self._batch_curve = None
         try:
             self.stream.close()
-        finally:  # the others wait for it also where the device has failed
+        finally:  # other members must not wait for it, even if the device has failed
             self._member.leave()
 
     # --------------------------------------------------------------- weights
@@ -118,7 +118,7 @@ class Engine:
                     self._state.set(flat, slot * self._layout.size)
 
     def set_evaluated(self, weights):
-        """Go on with an average of weights, where the settings ask for one."""
+        """Continue with this average of the weights, if the settings ask for one."""
         self._statistics_at = None
         if self._average is not None:
             self._average.set(self._layout.pack(weights))
@@ -128,27 +128,27 @@ class Engine:
         return self._layout.unpack(self.flat if flat is None else flat)
 
     def get_state(self):
-        """What the optimizer has gathered, as `nnfit.cpu.engine.Engine` returns it."""
+        """State of the optimizer, as `nnfit.cpu.engine.Engine` returns it."""
         size = self._n_slots * self._layout.size
         moments = self._state.get(0, size).reshape(self._n_slots, -1)
         return {"moments": moments, "memory": self._memory.get().reshape(self._shape)}
 
     def set_state(self, state):
-        """Set what `get_state` returned, on whatever device; or ValueError."""
+        """Set what `get_state` of an engine of any device returned; or ValueError."""
         check_state(state, (self._n_slots, self._layout.size), self._shape)
         moments = np.ascontiguousarray(state["moments"], self.network.dtype)
         self._state.set(moments.ravel())
         memory = state["memory"]
-        if memory.shape != self._shape:  # layers had rates of their own, or have
+        if memory.shape != self._shape:  # layers have rates of their own, or had
             memory = np.broadcast_to(memory[:, :1], self._shape)
         self._memory.set(np.ascontiguousarray(memory).ravel())
 
     # ------------------------------------------------------------------ data
 
     def set_data(self, X, y, sample_weight=None, loss_weight=None, rows=None):
-        """Set the training data; they go to the device once it is known how to train.
+        """Set the training data; once settings are there, too, they go to the device.
 
-        All of them, where there is room, else those of a call at a time.
+        All rows go there if there is room, else the rows of one call at a time.
 
         Parameters
         ----------
@@ -222,14 +222,14 @@ class Engine:
     # -------------------------------------------------------------- training
 
     def train(self, max_epochs, seconds=math.inf):
-        """Train for about a tenth of a second, in a population with the others.
+        """Train for about a tenth of a second, together with others in a population.
 
         Parameters
         ----------
         max_epochs : int
             Ends at the latest when `progress.epoch` reaches it.
         seconds : float, default=inf
-            Most that it shall take; a batch may take longer.
+            Most that a call may take; a single batch may take longer.
 
         Returns
         -------
@@ -254,7 +254,7 @@ class Engine:
         table.prepare_call(max_epochs, max_batches, self._batches)
 
     def finish(self):
-        """Fetch what a call has come to; returns what `train` does."""
+        """Fetch the results of a call; returns what `train` does."""
         table = self._tables
         table.download()
         done = int(table.ints[at.BATCHES])
@@ -268,7 +268,7 @@ class Engine:
         return curves
 
     def _batches_in(self, seconds, n_blocks):
-        """Batches that so many blocks train in some time."""
+        """Number of batches that so many blocks train on in some time."""
         batch = self._slowness * self._estimate(n_blocks)
         return max(1, int(min(seconds / batch, self._tables.max_batches)))
 
@@ -276,10 +276,10 @@ class Engine:
         return seconds_of_batch(self._work, self._tile, n_blocks)
 
     def share(self, n_blocks):
-        """Train on so many blocks in the call that has begun, and no longer.
+        """Train on so many blocks in the call that has begun, in its time.
 
-        What a call may take has been counted in batches on all blocks the network could
-        use, or on those that it had in the call before.
+        `begin` counts the batches of a call for all blocks that the network could use;
+        on fewer blocks a call has fewer batches.
         """
         self._used, ints = n_blocks, self._tables.ints
         if self._most_seconds < math.inf:
@@ -290,7 +290,7 @@ class Engine:
 
     @property
     def group(self):
-        """Engines that are equal in this can train in one launch."""
+        """Engines with equal groups can train in one launch."""
         if self.launches:
             return id(self)
         return self._module, self._tile
@@ -312,7 +312,7 @@ class Engine:
         return [work_of(phase, self.network, batch, tile, lanes) for phase in phases]
 
     def _launch_batches(self):
-        """The batches of a call in launches, none of which waits for the host."""
+        """Launch the batches of a call; the device never waits for the host."""
         table = self._tables
         if table.ints[at.STOPPED] != RUNNING:
             return
@@ -335,7 +335,7 @@ class Engine:
         floats[at.LOSS_SCALE] = 1.0  # the loss whose gradient this is
         floats[at.TOTAL_WEIGHT], floats[at.EPOCH_LOSS] = total, 0.0
         ints[at.WHOLE], ints[at.MONITOR], ints[at.STOPPED] = 1, 0, RUNNING
-        ints[at.CURSOR] = 0  # not so after a loss that was not finite
+        ints[at.CURSOR] = 0  # a loss that was not finite leaves another number
         self._state.zero()
         self._begin(int(ints[at.EPOCH]) + 1, table.per_epoch)
         run_together([self])
@@ -352,8 +352,8 @@ class Engine:
     def evaluated(self):
         """Parameters that count, on the host: those in training, or their average.
 
-        With batch normalisation an average has statistics of its own, from a pass over
-        the training data that is made once a step.
+        With batch normalisation an average has statistics of its own. They come from a
+        pass over the training data, made at most once for each step of the optimizer.
         """
         return self._evaluated().get()
 
@@ -377,7 +377,7 @@ class Engine:
         return self._average
 
     def _average_of_solver(self):
-        """What the optimizer itself evaluates: a function of its state."""
+        """The weights that the optimizer itself evaluates, a function of its state."""
         flat, size = self.flat, self._layout.size
         slots = [
             self._state.get(i * size, (i + 1) * size) for i in range(self._n_slots)
@@ -410,7 +410,7 @@ class Engine:
         self._watch = Evaluation(self.stream, self.network, *data, score)
 
     def validate(self):
-        """Look at the validation data with the weights that count, in one pass.
+        """Pass the validation data once, with the weights that count.
 
         Returns
         -------
@@ -464,9 +464,9 @@ def _launch_networks(engines, addresses):
     """Train several networks in one launch, each on blocks of its own."""
     first, n_blocks = engines[0], _blocks_of_each(engines)
     for engine in engines:
-        # It counts from a multiple of the number of blocks, which may have changed.
+        # The counter must begin at a multiple of the number of blocks, which changes.
         engine._tables.space.set("barrier", [0])
-        engine.stream.synchronize()  # of what has been sent
+        engine.stream.synchronize()  # all that was sent is there
     block = first._tile.n_threads
     networks = first.stream.renewed(first._networks, len(addresses), np.int64)
     networks.set(np.array(addresses, np.int64))

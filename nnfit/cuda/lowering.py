@@ -1,9 +1,10 @@
 """From Python functions to the linker's intermediate language, through numba-cuda.
 
-numba-cuda compiles whatever anybody may write, and takes its time: for the seventy
-functions of a training 9.5 seconds, linking included. What is changed of it here, while
-it compiles kernels, and pointers in the place of arrays make 4.6 of them. The changes
-are the process's; the lock of `nnfit.compiling` keeps others from compiling meanwhile.
+numba-cuda compiles any Python, and takes 9.5 seconds for the seventy functions of a
+training, linking included. It takes 4.6 seconds with pointers in the place of arrays
+and with the changes of this module, which are in force while it compiles kernels. They
+apply to the whole process; the lock of `nnfit.compiling` keeps others from compiling
+meanwhile.
 """
 
 from contextlib import ExitStack, contextmanager
@@ -21,7 +22,7 @@ from numba.cuda.descriptor import cuda_target
 
 from nnfit.cuda.kernels import pointers
 
-#: Passes for what kernels have none of, as on the CPU (`nnfit.cpu.kernels.lowering`).
+#: Passes for Python that kernels do not use, see also `nnfit.cpu.kernels.lowering`.
 _SKIPPED_PASSES = {
     untyped.WithLifting,
     untyped.InlineClosureLikes,
@@ -72,8 +73,8 @@ def lower_kernel(cuda, function, signature, compute_capability):
 
 @contextmanager
 def _shorter_compilation(compute_capability):
-    # numba asks the driver for a device where one function calls another, and for
-    # nothing of that device but this.
+    # Where one function calls another, numba asks the driver for a device. It uses
+    # nothing of that device but its compute capability.
     device = SimpleNamespace(compute_capability=compute_capability)
     cuda_target.typing_context.refresh()
     cuda_target.target_context.refresh()
@@ -91,25 +92,26 @@ def _shorter_compilation(compute_capability):
 
 
 def _define_fewer_passes(compiler):
-    """numba-cuda's pipeline; a shorter one for functions of this package.
+    """Return numba-cuda's pipeline, or a shorter one for functions of this package.
 
-    Those of users, and of numba-cuda itself, may need any.
+    Functions of users, and of numba-cuda itself, may need any pass.
     """
     (pipeline,) = _define_pipelines(compiler)
     if compiler.state.func_id.modname.startswith("nnfit."):
         pipeline.passes = [
-            (step, name)
-            for step, name in pipeline.passes
-            if step not in _SKIPPED_PASSES
+            (each, name)
+            for each, name in pipeline.passes
+            if each not in _SKIPPED_PASSES
         ]
         pipeline.finalize()
     return [pipeline]
 
 
 def _initialize_only(compiler, typing_context, target_context, *rest, **named):
-    """`CompilerBase.__init__` without looking for new registrations: 0.5 seconds.
+    """`CompilerBase.__init__` without a search for new registrations.
 
-    numba-cuda would for each function, and does where it misses one.
+    numba-cuda searches for each function, which takes 0.5 seconds in all. It still
+    searches where it misses a registration.
     """
     with (
         mock.patch.object(type(typing_context), "refresh", _do_nothing),
@@ -130,9 +132,10 @@ def _template_for_any_value(called, arguments, keywords):
 
 
 def _remembering_call_types():
-    """numba's search for what an operator does with types, once for the same types.
+    """numba's search for what an operator does with types, made once for equal types.
 
-    It tries dozens of templates for every ``+`` and every index: 1 second.
+    numba tries dozens of templates for every ``+`` and every index, which takes 1
+    second.
     """
     known = {}
 
@@ -147,8 +150,8 @@ def _remembering_call_types():
     return get_call_type
 
 
-#: In the place of numba-cuda's, which lists a function once for every way in which the
-#: kernel comes to call it. The linker would drop the copies: 0.2 seconds.
+#: Code of all functions, each once. numba-cuda's own list has a function once for every
+#: chain of calls that leads to it; the linker takes 0.2 seconds to drop the copies.
 _DISTINCT_CODE = property(
     lambda library: list(dict.fromkeys(str(module) for module in library.modules))
 )

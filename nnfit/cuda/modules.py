@@ -2,10 +2,10 @@
 
 A *builder* is ``builder(cuda, *arguments) -> Kernels``, an importable function of
 `nnfit.cuda.kernels`. numba-cuda compiles its kernels, nvJitLink makes one native image
-of them, and `nnfit.compiling` keeps that on disk: a hit imports neither. Nothing of it
-needs a GPU or a driver. Not numba's launches, since those import numba and compile in
-every process; not PTX, since a driver refuses that of a newer toolkit, of the same
-major version, whose native images it runs.
+of them, and `nnfit.compiling` keeps the image on disk: loading it imports neither.
+Compiling needs no GPU and no driver. numba's own launches are not used, since they
+import numba and compile in every process. PTX is not kept: a driver runs native images
+of any toolkit of its major version, and refuses PTX of a newer one.
 
 Every kernel is ``kernel(memory, doubles, longs, ints, *integers)``. The first four are
 arrays over ALL of the device's memory, of the kernels' dtype, float64, int64 and int32:
@@ -79,7 +79,7 @@ def find_image(builder, arguments, fingerprint, compute_capability):
 
 
 def target_of(compute_capability):
-    """What decides, beside a builder with its arguments, on an image."""
+    """What an image depends on beside its builder and the arguments."""
     return "cuda", compute_capability, tuple(map(toolkit.version, toolkit.PACKAGES))
 
 
@@ -139,10 +139,10 @@ class Module:
                 call("cuLaunchKernel", function, *shape, 0)
 
     def _parameters(self, name, n_integers):
-        """Room for a kernel's integers, and the address of pointers to all parameters.
+        """Return room for a kernel's integers, and the address of all pointers.
 
-        Each thread uses its own again and again: the driver copies the values before a
-        launch returns.
+        The pointers are those to the parameters. Each thread has one such room for all
+        its launches: the driver copies the values before a launch returns.
         """
         known = self._of_thread.__dict__
         if name not in known:
@@ -185,7 +185,7 @@ def compile_module(builder, arguments, compute_capability):
         Of `load`.
     compute_capability : tuple of int
         Of the device. If the toolkit does not know it, the image is PTX for the newest
-        before it that the toolkit knows; a driver of such a device compiles that.
+        older one that the toolkit knows; the driver of the device compiles the PTX.
 
     Returns
     -------
@@ -251,13 +251,13 @@ def _compile_kernel(cuda, dtype, name, function, n_integers, compute_capability)
         for item in (dtype, "float64", "int64", "int32")
     ]
     signature = nb.void(*arrays, *[nb.int64] * n_integers)
-    # Its symbol holds this; kernels of one factory would all be called the same.
+    # The symbol contains this name; without it, kernels of one factory had one name.
     function.__qualname__ = f"nnfit_{name}"
     return lower_kernel(cuda, function, signature, compute_capability)
 
 
 def _symbols(ptx, functions):
-    """Find the kernels in PTX, and see that they take what `Module.launch` gives."""
+    """Find the kernels in PTX, and check that they take what `Module.launch` passes."""
     entries = re.findall(r"\.entry\s+(\w+)\s*\(([^)]*)\)", ptx)
     symbols = {}
     for name, (_, n_integers) in functions.items():

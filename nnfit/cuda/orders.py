@@ -1,4 +1,4 @@
-"""Orders of rows: which come next, with which weights."""
+"""Orders of rows in coming epochs, and sums of their weights."""
 
 import numpy as np
 
@@ -9,7 +9,8 @@ from nnfit.network.description import spread_of_weights
 class Orders:
     """Orders of the rows of some epochs, kept from call to call.
 
-    A call may be a small part of an epoch, and shuffling many rows takes as long.
+    They are kept because a call may be a small part of an epoch, and to shuffle many
+    rows takes as long as such a call.
 
     Parameters
     ----------
@@ -76,8 +77,7 @@ class Orders:
             self._weights = self._weights_of_batches()
         per_epoch = -(-self._data.n_rows // self._batch)
         numbers = (epoch - self.first) * per_epoch + begin + np.arange(count)
-        # Beyond what is known comes the batch after the last one, which is prepared
-        # and not trained on.
+        # The last number may lie beyond the known epochs: that batch is prepared only.
         return self._weights.take(numbers, axis=0, mode="wrap")
 
     def _weights_of_batches(self):

@@ -14,15 +14,16 @@ from nnfit.cuda.space import index_of
 from nnfit.cuda.tables import Table, functions_of, kind_of, tile_of
 
 BUILDER = "nnfit.cuda.kernels.prediction:prediction"
-#: Bytes of the buffers of one part of a prediction, if a quarter of the free memory is
-#: not less, and its most rows: enough for every multiprocessor to have several blocks.
+#: Limits of one part of a prediction: bytes of its buffers, which also take at most a
+#: quarter of the free memory, and rows. So many rows give several blocks to every
+#: multiprocessor.
 PART_BYTES, PART_ROWS = 2**28, 2**16
 
 
 def predict(
     network, weights, X, *, raw=False, n_threads=1, dropout=None, device_number=0
 ):
-    """Predict with a fitted network; thread-safe, since nothing is kept.
+    """Predict with a fitted network. It keeps nothing and is thread-safe.
 
     Parameters
     ----------
@@ -51,9 +52,9 @@ class _Forward(Table):
     stream : nnfit.cuda.driver.Stream
     network : nnfit.network.description.Network
     n_rows : int
-        Rows that there are.
+        Number of all rows.
     kind : dict
-        What is particular about the kernel.
+        Fields of the kernel's `Kind`.
     """
 
     def __init__(self, stream, network, n_rows, **kind):
@@ -88,7 +89,7 @@ class _Forward(Table):
         self._module.launch(self.stream, name, grid, block, integers)
 
     def outputs(self, n_rows):
-        """What the last layer has for so many rows."""
+        """Outputs of the last layer for so many rows."""
         n = self.network.n_outputs
         name = f"output {len(self.network.layers) - 1}"
         return self.space.get(name, n_rows * n).reshape(n_rows, n)
@@ -173,7 +174,7 @@ class Prediction(_Forward):
 
 
 class Evaluation(_Forward):
-    """Loss and score of some rows, again and again, as the weights change.
+    """Loss and score of the same rows for weights that change.
 
     Parameters
     ----------

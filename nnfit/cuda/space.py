@@ -9,12 +9,12 @@ ALIGNMENT = 64
 class Space:
     """Buffers of a network that are allocated together.
 
-    First everything is reserved, then it is allocated, then addresses are known.
+    All buffers are reserved first and then allocated; only then addresses are known.
 
     Parameters
     ----------
     dtype : {"float32", "float64"}
-        Of what is reserved without a type of its own.
+        Of buffers that are reserved without a type of their own.
     """
 
     def __init__(self, dtype):
@@ -32,11 +32,11 @@ class Space:
 
     @property
     def n_bytes(self):
-        """Of all that is reserved, an exact Python int."""
+        """Size of all that is reserved, an exact Python int."""
         return sum(dtype.itemsize * size for dtype, size in self._sizes.items())
 
     def allocate(self, stream):
-        """Allocate what is reserved, as zeros."""
+        """Allocate all that is reserved, filled with zeros."""
         for dtype, size in self._sizes.items():
             self._buffers[dtype] = stream.empty(size, dtype)
             self._buffers[dtype].zero()
@@ -45,7 +45,7 @@ class Space:
         return name in self._places
 
     def index(self, name):
-        """What kernels call the address of a buffer."""
+        """Index of a buffer, which is its address in kernels."""
         dtype, start, _ = self._places[name]
         return index_of(self._buffers[dtype]) + start
 

@@ -13,9 +13,9 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import fingerprint
 from nnfit.functions.losses import LOSSES
 
-#: Tiles of products in kernels that run whole batches, and of large products. Of small
-#: ones there shall be many, for each multiprocessor one; large ones reuse what they
-#: have read more often: 12 values for 32 products of a thread.
+#: Tiles of products in kernels that run whole batches, and of large products. Small
+#: tiles are many, so that each multiprocessor has one. Large tiles use each value more
+#: often once it is read: a thread reads 12 values for 32 products.
 SMALL = Tile(32, 32, 2, 2, 16)
 LARGE = Tile(128, 64, 8, 4, 8)
 #: Operations of a pass over a batch from which on products are large: one in ten
@@ -30,7 +30,7 @@ def tile_of(network, n_rows):
 
 
 def lanes_of(tile):
-    """Threads of a group, as `nnfit.cuda.kernels.threads` has them."""
+    """Number of threads of a group, see `nnfit.cuda.kernels.threads`."""
     return min(32, max(1, tile.n_threads // 2))
 
 
@@ -124,7 +124,7 @@ class Table:
     ints : ndarray of int64
     floats : ndarray of float64
     space : Space
-        What the table points to; with room for both tables.
+        The buffers that the table points to, and room for both tables.
     """
 
     def __init__(self, network, n_rows, tile, trains):
@@ -152,7 +152,7 @@ class Table:
         self._addresses[index] = name, 0
 
     def same(self, index, name, elements=0):
-        """Make number `index` the address in a buffer that is reserved already."""
+        """Let number `index` be an address in a buffer that is reserved already."""
         self._addresses[index] = name, elements
 
     def allocate(self, stream):
@@ -236,12 +236,12 @@ class Table:
             self.reserve(row + at.SPREAD, f"spread {index}", size)
 
     def _add_way_back(self, index, layer):
-        """Gradients of a layer; those of the layers after it are there."""
+        """Reserve the gradients of a layer; the layers after it have theirs already."""
         row, ints, rows = self.layer(index), self.ints, self.n_rows
         size = rows * layer.n_out
         self.reserve(row + at.GRADIENT_BY_Z, f"gradient {index}", size)
         after = self._after(index)
-        if after is None:  # its slope is 1, and read by nobody
+        if after is None:  # its slope is 1, and nothing reads it
             self.same(row + at.SLOPE, f"gradient {index}")
             return
         self.reserve(row + at.SLOPE, f"slope {index}", size)

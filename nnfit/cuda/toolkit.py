@@ -72,8 +72,8 @@ def compiler():
     Raises
     ------
     CudaUnavailable
-        If numba-cuda is not installed; what numba itself has under that name is
-        older, and deprecated.
+        If numba-cuda is not installed. numba itself has an older module of that name,
+        which is deprecated.
     """
     _require("numba-cuda")
     return _import("numba.cuda")
@@ -91,7 +91,7 @@ def linker():
 
 @contextmanager
 def libraries_needed():
-    """Say what to install where a library of the toolkit is not found."""
+    """If a library of the toolkit is not found, say what to install."""
     pathfinder = _import("cuda.pathfinder")
     try:
         yield
@@ -104,7 +104,7 @@ def libraries_needed():
 
 @contextmanager
 def names_of_numpy():
-    """Supply what numba-cuda looks up in NumPy and NumPy 2.5 lacks."""
+    """Supply a name that numba-cuda looks up in NumPy and that NumPy 2.5 lacks."""
     if hasattr(np, _FORMER_NAME):
         yield
         return
@@ -239,7 +239,7 @@ def _import(name):
 
 
 def _initialize(driver):
-    """Start the driver, and see that it can run what this toolkit compiles."""
+    """Start the driver, and check that it can run what this toolkit compiles."""
     try:
         error = int(driver.cuInit(0)[0])
     except RuntimeError as reason:  # the bindings found no library of the driver's
@@ -289,6 +289,6 @@ def _visible(count):
 
 
 def _restriction():
-    """What a user may have forgotten to have set."""
+    """Name the environment variable that hides devices, if it is set."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     return "" if chosen is None else f" (CUDA_VISIBLE_DEVICES={chosen!r})"

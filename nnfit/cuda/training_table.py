@@ -15,15 +15,15 @@ from nnfit.cuda.tables import Table
 from nnfit.functions.mixup import beta_quantiles
 from nnfit.functions.stopping import RUNNING, SCHEDULES
 
-#: Epochs of one call, and bytes of their orders of rows: a tenth of a second's, and
-#: little beside hundreds of networks. Longer trainings take several calls.
+#: Largest number of epochs of one call, and of bytes of their orders of rows. A call of
+#: a tenth of a second rarely needs more, and hundreds of networks have room for them.
 MAX_EPOCHS, MAX_ORDERS = 8192, 2**22
-#: What a change of data or settings leaves as it is.
+#: Fields that a change of data or settings leaves as they are.
 PROGRESS = (at.EPOCH, at.STEP, at.SAMPLES, at.NO_IMPROVEMENT)
 
 
 class TrainingTable(Table):
-    """Table that the training kernels work on.
+    """Table of the training kernels.
 
     Parameters
     ----------
@@ -40,7 +40,7 @@ class TrainingTable(Table):
     phases : list of Phase
         Of a batch.
     max_batches : int
-        Of a call, for which there is room.
+        Largest number of batches of a call: there is room for so many.
     per_epoch : int
         Batches of an epoch.
     """
@@ -60,7 +60,7 @@ class TrainingTable(Table):
         seed = settings.seed if settings.shuffle else None
         self._orders = Orders(data, batch, seed)
         self.max_batches = (epochs - 1) * per_epoch
-        self._has_orders = False  # on the device, those that are known here
+        self._has_orders = False  # whether the device has those of `_orders`
         self.per_epoch = per_epoch
         self._fill(solver, features)
         self._reserve_buffers(features)
@@ -148,11 +148,11 @@ class TrainingTable(Table):
             self.reserve(index, name, n)
 
     def _reserve_settings(self, solver):
-        """What settings are that are more than a number."""
+        """Reserve room for settings that are arrays."""
         settings, double = self.settings, np.float64
         self._given = {}
         n_layers = len(self.network.layers)
-        # As many as the kernels read, whatever the optimizer or the loss has.
+        # Kernels read as many, even if the optimizer or the loss has fewer.
         self._give(at.HYPER, "hyper", (*settings.hyper, *[0.0] * 8))
         parameters = (*self.network.loss_parameters, *[0.0] * self.network.n_outputs)
         dtype = self.network.dtype
@@ -190,7 +190,7 @@ class TrainingTable(Table):
         ----------
         stream : nnfit.cuda.driver.Stream
         state : dict of int
-            Number in the table and address of what the engine itself keeps.
+            Addresses of the buffers that the engine keeps, by number in the table.
 
         Raises
         ------
@@ -219,12 +219,12 @@ class TrainingTable(Table):
     # ----------------------------------------------------------------- calls
 
     def prepare_call(self, max_epochs, max_batches, first_batch):
-        """Send what the next call needs.
+        """Send all that the next call needs.
 
         Parameters
         ----------
         max_epochs : int
-            Number of the epoch before which it ends.
+            Number of the epoch at which the call ends.
         max_batches : int
             Of this call, at most `max_batches`.
         first_batch : int
@@ -242,8 +242,8 @@ class TrainingTable(Table):
         self.upload()
 
     def _send_orders(self, ints, epoch, batch, count):
-        """Send what so many batches from one on are, and point a table to it."""
-        # One more, which is prepared while the last one is trained on.
+        """Send the rows of so many batches from one on, and point a table to them."""
+        # One more: it is prepared in the training on the last one.
         n_epochs = -(-(batch + count + 1) // self.per_epoch)
         n_epochs = min(n_epochs, self._epochs_ahead)
         orders, n_rows = self._orders, self.data.n_rows
@@ -267,7 +267,7 @@ class TrainingTable(Table):
         if self._orders.is_shuffled:
             begin += (epoch - self._orders.first) * n_rows
             self.space.set("order", np.arange(count), begin)
-        else:  # one order for all epochs: a window is a part of one
+        else:  # all epochs have one order, and the window is a part of it
             places = (begin + np.arange(count)) % n_rows
             order = np.zeros(n_rows, np.int32)
             order[places] = np.arange(count)

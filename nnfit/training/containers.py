@@ -1,14 +1,14 @@
 """Limits that Linux puts on the memory of a group of processes, such as a container.
 
-A group lies in others, each of which may have a limit, and what counts is the least
-that any of them leaves. Version 1 of control groups has a tree of folders for memory
-alone, version 2 one for everything; a machine may have both.
+A group lies in other groups. Each of them may have a limit, and the least that one of
+them leaves counts. Version 1 of control groups has a tree of folders for memory alone,
+version 2 has one tree for everything; a machine may have both.
 """
 
 from pathlib import Path, PurePosixPath
 
-#: Files of a group by version: limit, use, and what can be reclaimed of that at once:
-#: pages of files, which the kernel drops where memory is asked for.
+#: Files of a group by version: limit, use, and the use that the kernel can reclaim at
+#: once: pages of files, which it drops when it needs memory.
 _FILES = {
     "cgroup2": ("memory.max", "memory.current", ("inactive_file", "active_file")),
     "cgroup": (
@@ -20,7 +20,7 @@ _FILES = {
 
 
 def memory_left(root="/"):
-    """Bytes that control groups leave to this process, or None without a limit.
+    """Return the bytes that control groups leave to this process; None for no limit.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ def memory_left(root="/"):
         return None
     left = []
     for kind, mounted, place in _trees(mounts):
-        # What is mounted may be a part of the tree, as in a container.
+        # Only a part of the tree may be mounted, as in a container.
         group = PurePosixPath(groups.get(kind, "/"))
         inside = group.relative_to(mounted) if group.is_relative_to(mounted) else ""
         folder = PurePosixPath(place, inside)

@@ -9,7 +9,7 @@ from nnfit import fork_lock
 from nnfit.training.threads import ALL_OPERATIONS, reserve_threads
 
 CPU = "cpu"
-#: Rows of a prediction for which weights go to a GPU. They go there at every call: a
+#: Rows of a prediction from which on it runs on a GPU. Every call sends the weights. A
 #: weight of 4 bytes crosses a bus of 16 GB/s in the time in which one processor core of
 #: 100 GFLOP/s passes some ten rows through it, and there are several cores.
 MIN_ROWS = 256
@@ -41,7 +41,7 @@ def resolve(device):
     ValueError
         If there is no such device by name.
     nnfit.cuda.toolkit.CudaUnavailable
-        A RuntimeError, if a GPU is asked for that cannot be used.
+        A RuntimeError, if the GPU that is asked for cannot be used.
     """
     number = number_of(device)
     if number is None:
@@ -61,9 +61,9 @@ def resolve(device):
 def resolve_prediction(device, n_rows, operations):
     """Decide where to predict.
 
-    A GPU that is missing is no error: models are fitted where there is one and used
-    where there is none. The CPU also takes what is not worth the way to a GPU: few
-    rows, and what would not be worth a second thread.
+    A missing GPU is no error: a model may be fitted where there is one and used where
+    there is none. Predictions that are not worth the way to a GPU also run on the CPU:
+    those of few rows, and those that are not worth a second thread.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def number_of(device):
 
 
 def threads_for(device, n_jobs, step, total):
-    """Threads for the time of a fit or a prediction; a GPU needs but one.
+    """Reserve threads for the time of a fit or a prediction; a GPU needs only one.
 
     Parameters
     ----------

@@ -42,17 +42,16 @@ class Settings:
     Attributes
     ----------
     engine : EngineSettings
-        What the engine is told. It monitors the loss where nobody else looks at every
-        epoch.
+        Settings of the engine. It monitors the loss unless Python looks at every epoch.
     max_iter : int
         Epochs of this call.
     batch_factors : BatchFactors
-        Schedules of the progress.
+        Factors of the schedules, for every batch.
     unit : float
-        What a loss of 1 of the engine is in the units of the user's targets, in which
-        losses are recorded.
+        An engine's loss of 1 in the units of the user's targets. Losses are recorded in
+        these units.
     averages : bool
-        Whether the weights that count are an average of those in training.
+        Whether the weights that count are an average of the weights in training.
     max_time : float
         Seconds, infinite without a limit.
     early_stopping : bool
@@ -84,8 +83,8 @@ class Validation:
         Computed by the engine, or a function of the engine that scores the weights
         that count.
     try_first : bool
-        Whether to score before the training, too, so that a score that cannot be
-        computed is refused at once and not after an epoch.
+        Whether to score before the training, too. Then a score that cannot be computed
+        is refused at once and not after an epoch.
     unit : float
         See `Settings`.
     """
@@ -130,8 +129,8 @@ def train(engine, settings, record, validation=None):
     Returns
     -------
     weights : ndarray
-        In the engine's layout: with early stopping of a fit the best ones, else the
-        last that count. None if `partial_fit` with early stopping diverged.
+        In the engine's layout: of a fit with early stopping the best weights, else the
+        last weights that count. None if `partial_fit` with early stopping diverged.
 
     Raises
     ------
@@ -174,7 +173,7 @@ class _Loop:
         self.settings = settings
         self.record = record
         self.validation = validation
-        # The estimator keeps what a call of `partial_fit` restores.
+        # In `partial_fit` the estimator itself keeps the best weights.
         restorable = settings.early_stopping and not settings.incremental
         self.best_weights = engine.flat.copy() if restorable else None
         now = time.perf_counter()
@@ -182,11 +181,11 @@ class _Loop:
         self.deadline = now + settings.max_time
         if validation is not None:
             validation.begin(engine)
-        # Only where somebody looks at every epoch does Python take part in it.
+        # Python takes part in every epoch only if it must look at it.
         self.stepwise = not settings.engine.monitor_loss
 
     def run(self):
-        """Call the engine until it or a rule of this class stops."""
+        """Call the engine until it stops, or a rule of this class."""
         progress = self.engine.progress
         last_epoch = progress.epoch + self.settings.max_iter
         clock = self.record.seconds
@@ -206,11 +205,11 @@ class _Loop:
             self._not_converged(progress.epoch < last_epoch)
 
     def weights(self):
-        """Those to keep, in the engine's layout."""
+        """Weights to keep, in the engine's layout."""
         if self.engine.progress.stopped == DIVERGED:
             return self.best_weights
         if self.settings.early_stopping and not self.settings.incremental:
-            # Where no epoch was scored, the best ones are none that were trained.
+            # If no epoch was scored, the best weights have not been trained.
             if self.record.best_validation_score > -math.inf:
                 return self.best_weights
         return self.engine.evaluated()
@@ -293,7 +292,7 @@ class _Loop:
         )
 
     def _diverged(self):
-        """Loss or weights are no longer finite: end with the best weights, or fail."""
+        """End with the best weights or fail: the loss or weights are not finite."""
         record, settings = self.record, self.settings
         can_restore = settings.early_stopping and (
             not settings.incremental or record.best_validation_score > -math.inf

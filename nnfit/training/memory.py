@@ -10,7 +10,7 @@ from nnfit.training.containers import memory_left
 def available_memory():
     """Bytes that can be allocated without swapping, or None where unknown.
 
-    The machine's, or what the limits of a container leave of it.
+    This is the free memory of the machine, or what the limits of a container leave.
     """
     known = [each for each in (_of_machine(), memory_left()) if each is not None]
     return min(known, default=None)

@@ -1,4 +1,4 @@
-"""Threads that work off a queue, where there may be fewer than are asked for."""
+"""A pool of threads that also works if the system starts fewer than asked for."""
 
 import threading
 import time
@@ -9,14 +9,14 @@ from nnfit.interruption import uninterrupted
 
 #: What a thread that cannot be started raises.
 NO_THREAD = (RuntimeError, MemoryError)
-#: Seconds between attempts to start the first thread of a pool: that of
-#: `can_start_threads` gives its stack back a little after it has ended, and under a
-#: limit of memory there may be no other (1 in 60 fits of ensembles with 1 to 60 MB).
+#: Seconds between attempts to start the first thread of a pool. The thread of
+#: `can_start_threads` gives its stack back a little after it has ended, and a limit of
+#: memory may leave room for no other (in 1 of 60 fits of ensembles with 1 to 60 MB).
 PAUSES = (0.001, 0.01, 0.1)
 
 
 class Pool(ThreadPoolExecutor):
-    """Its threads do the work of those that the system does not start."""
+    """A pool whose threads do the work of threads that the system does not start."""
 
     def _adjust_thread_count(self):
         if self._threads:
@@ -30,7 +30,7 @@ class Pool(ThreadPoolExecutor):
         self._start_one()
 
     def _start_one(self):
-        """Start a thread and note it, or nobody would wait for its end."""
+        """Start a thread and note it in one piece, or nobody would wait for its end."""
         with uninterrupted():
             super()._adjust_thread_count()
 

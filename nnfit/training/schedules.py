@@ -2,7 +2,8 @@ r"""Schedules: how rates change with the progress of training.
 
 A schedule is a function of the progress in [0, 1], an array, and gives the factors of
 a rate. The learning rate has one, and so have weight decay, momentum and dropout;
-:class:`BatchFactors` holds those of one fit and computes their factors batch by batch.
+:class:`BatchFactors` holds the schedules of one fit and computes the factors of its
+batches.
 
 To add one, write the function and add a row to :data:`SCHEDULES`.
 """
@@ -50,7 +51,7 @@ def cosine(t):
 
 
 def cosine_restarts(t, cycles):
-    # The end of training is that of the last cycle, no new one.
+    # At its end, training is at the end of the last cycle, not at the begin of another.
     return cosine(cycles * t - np.minimum(_cycle(t, cycles), cycles - 1))
 
 
@@ -158,7 +159,7 @@ SCHEDULES: dict[str, Schedule] = {
         ),
     )
 }
-#: Learning rates that the engine changes after an epoch: their batch factors are 1.
+#: Learning rates that the engine changes after an epoch; their batch factors are 1.
 BY_EPOCH = ("invscaling", "adaptive", "plateau")
 
 
@@ -169,15 +170,15 @@ class BatchFactors:
     Parameters
     ----------
     n_batches : int
-        Batches of a whole training, ``max_iter`` times those of an epoch. The
-        progress grows from batch to batch by one part of so many, to 1 at most.
+        Batches of a whole training, ``max_iter`` times those of an epoch. Each batch
+        adds ``1 / n_batches`` to the progress, up to 1.
     learning_rate, warmup, learning_rate_decay, learning_rate_cycles, \
     weight_decay_schedule, momentum_schedule, dropout_schedule, ema_decay, swa
         The estimators' parameters.
     begin : float, default=0.0
         Progress at which this fit begins, see `progress_after`.
     averaged : int, default=0
-        Steps that the average of the weights has had before, see `averaged_after`.
+        Steps of the average of the weights before this fit, see `averaged_after`.
     """
 
     n_batches: int
@@ -285,7 +286,7 @@ class BatchFactors:
 
     def _average_rates(self, batches):
         if self.ema_decay is not None:
-            # (1 - d) / (1 - d^t) makes the mean of t weights one of all of them.
+            # With (1 - d) / (1 - d^t) the factors of the first t weights add up to 1.
             steps = self.averaged + batches + 1.0
             log_decay = math.log(self.ema_decay)
             return math.expm1(log_decay) / np.expm1(steps * log_decay)
@@ -301,7 +302,7 @@ class BatchFactors:
         return batch
 
     def _swa_before(self):
-        """Steps of the average before this fit; before the last part it follows."""
+        """Steps of the average before this fit; 0 if it begins in this fit."""
         return self.averaged if self._swa_begin() == 0 else 0
 
 
@@ -310,7 +311,7 @@ def _changes(schedule):
 
 
 def _call(name, function, progress, largest):
-    """Factors from a function of the user's, one call for each progress."""
+    """Compute factors with a function of the user's, called for each progress."""
     with numpy_errors_of_caller():
         values = [function(t) for t in progress.tolist()]
     try:

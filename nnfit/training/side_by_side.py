@@ -20,14 +20,14 @@ from nnfit.training.threads import free_processors, threads_of
 def side_by_side(at_once=None):
     """Let the next ``joblib.Parallel`` of this thread work on threads.
 
-    Only the next: what it runs, and what comes after it, finds joblib as it was. Where
-    no thread can be started, it works on this one.
+    Only this one works so: the functions that it runs, and what comes after it, find
+    joblib as it was. If no thread can be started, it works on the calling thread.
 
     Parameters
     ----------
     at_once : int, default=None
         Number of threads if neither the ``Parallel`` nor a ``joblib.parallel_config``
-        around it says how many; None for the processors that are free.
+        around it has a number; None for the number of free processors.
     """
     if not can_start_threads():
         with joblib.parallel_config(backend="sequential"):
@@ -41,15 +41,16 @@ def side_by_side(at_once=None):
         with config:
             yield
     finally:
-        # Both hold the backend; and the `Parallel` holds functions with their data.
+        # The config and the `Parallel` hold the backend, and the `Parallel` holds
+        # functions with their data.
         backend.leave = backend.parallel = None
 
 
 class _Threads(ParallelBackendBase):
     """A backend for a single ``joblib.Parallel``.
 
-    An error or Ctrl-C ends the fits that are running at the end of their engine's
-    call, and waits for that.
+    After an error or Ctrl-C the running fits end when the calls of their engines end,
+    and the backend waits for that.
     """
 
     supports_retrieve_callback = True
@@ -57,9 +58,9 @@ class _Threads(ParallelBackendBase):
     uses_threads = True
 
     def effective_n_jobs(self, n_jobs):
-        """At least 2, for joblib runs the fits of one worker in the calling thread.
+        """Return at least 2: joblib would run fits of one worker in the calling thread.
 
-        There Ctrl-C would end a fit that keeps what it has learnt, and the search
+        There Ctrl-C would end one fit, which keeps what it has learnt, and the search
         would go on. The pool has as many threads as were asked for.
         """
         return max(2, threads_of(n_jobs))
@@ -68,8 +69,8 @@ class _Threads(ParallelBackendBase):
         """Start of the one ``Parallel``."""
         self.leave()
         self._interruption = Interruption(Abandoned)
-        # With what belongs to the search, such as np.errstate; a fit is submitted
-        # by the thread that has ended another one.
+        # Fits run in the context of the search, which has np.errstate and the like. A
+        # fit is submitted by the thread that has ended another one.
         self._context = contextvars.copy_context()
         self._pool = Pool(threads_of(n_jobs), "nnfit-search")
         return super().configure(n_jobs, parallel)
@@ -77,13 +78,14 @@ class _Threads(ParallelBackendBase):
     def submit(self, func, callback=None):
         """Run a function in a thread as soon as one is free.
 
-        Returns nothing: the future's callback holds what is returned, so that a future
-        would hold itself, and its error the data of the fit, until the collector comes.
+        Returns nothing, for the future's callback holds what is returned. A future
+        would hold itself, and its error the data of the fit, until Python's collector
+        comes.
         """
         try:
             future = self._pool.submit(self._context.copy().run, self._run, func)
         except RuntimeError:
-            # A fit that ends submits the next one, perhaps when all are being ended.
+            # A fit that ends submits the next one, even while all fits are being ended.
             if not self._interruption.is_set():
                 raise
             return

@@ -10,10 +10,9 @@ from sklearn.utils.extmath import _approximate_mode
 def validation_split(n_samples, validation_fraction, random_state, stratify=None):
     """Split row numbers as scikit-learn's MLP splits rows.
 
-    Only the numbers are split, so the data are not copied; the engine trains on the
-    rows it is told, in the order of the split. The rows are those of
-    ``train_test_split``, which holds lists of Python's numbers on the way: 0.4 times
-    the size of a table of 50 columns.
+    Only the numbers are split, so the data are not copied; the engine trains on these
+    rows, in the order of the split. ``train_test_split`` gives the same rows, but makes
+    lists of Python's numbers: 0.4 times the size of a table of 50 columns.
 
     Parameters
     ----------
@@ -30,8 +29,8 @@ def validation_split(n_samples, validation_fraction, random_state, stratify=None
     Raises
     ------
     ValueError
-        If fewer than two rows are left for validation, none for training, or fewer
-        than one of either label for each part.
+        If fewer than two rows are left for validation or none for training, or if a
+        label has no row in one of the parts.
     """
     n_validation = math.ceil(validation_fraction * n_samples)
     n_train = n_samples - n_validation
@@ -45,7 +44,7 @@ def validation_split(n_samples, validation_fraction, random_state, stratify=None
 def split_every_class(labels, validation_fraction, random_state):
     """Split row numbers so that both parts have rows of every class.
 
-    Their proportions are kept, but for classes that would have no row.
+    The proportions of classes are kept, except for classes that would have no row.
 
     Parameters
     ----------
@@ -56,7 +55,7 @@ def split_every_class(labels, validation_fraction, random_state):
     Returns
     -------
     train_rows, validation_rows : ndarray of int64
-        Or None, if a class has one row only, or a part fewer rows than classes.
+        Or None, if a class has only one row, or a part has fewer rows than classes.
     """
     n_validation = math.ceil(validation_fraction * len(labels))
     n_train = len(labels) - n_validation
@@ -98,7 +97,7 @@ def group_split(groups, validation_fraction, random_state):
         )
     of_what = f"{n_groups} groups"
     n_validation = math.ceil(validation_fraction * n_groups)
-    # A group has a row at least, so that this is not the last word on a single one.
+    # One group may have several rows, so the sizes are checked again after the split.
     _check_sizes(
         n_groups - n_validation, 2 * n_validation, validation_fraction, of_what
     )
@@ -122,7 +121,7 @@ def _check_sizes(n_train, n_validation, validation_fraction, of_what):
 
 
 def _stratified_split(labels, n_train, n_validation, random_state, every=False):
-    """The random numbers of ``StratifiedShuffleSplit``, in its order."""
+    """Split with the random numbers of ``StratifiedShuffleSplit``, in its order."""
     classes, counts = np.unique(labels, return_counts=True)
     if counts.min() < 2 or min(n_train, n_validation) < len(counts):
         raise ValueError(
@@ -148,7 +147,7 @@ def _stratified_split(labels, n_train, n_validation, random_state, every=False):
 
 
 def _move_to_empty(of_part, of_other):
-    """Give a part a row of every class, each for one of its largest class."""
+    """Give a part a row of every class, in exchange for rows of its largest class."""
     while not of_part.all():
         rare, common = of_part.argmin(), of_part.argmax()
         for part, change in ((of_part, 1), (of_other, -1)):

@@ -1,8 +1,8 @@
 """How many threads a fit may use.
 
-The fits of a process share its processors: a fit that may choose takes those that
-no other fit has taken. In a worker of joblib, multiprocessing or Dask it takes one,
-since the others have workers of their own.
+The fits of a process share its processors: a fit that may choose takes the processors
+that no other fit has taken. In a worker of joblib, multiprocessing or Dask it takes one
+processor, since other workers use the others.
 """
 
 import multiprocessing
@@ -18,17 +18,18 @@ from joblib.parallel import get_active_backend
 from nnfit.cpu.sparsity import operations_per_row
 from nnfit.interruption import held
 
-#: Multiplications and additions between two barriers for each thread: with fewer,
-#: some 20 microseconds, threads exchange weights and activations longer than they
+#: Multiplications and additions of each thread between two barriers, some 20
+#: microseconds. With fewer, threads exchange weights and activations longer than they
 #: compute.
 STEP_OPERATIONS = 1e6
-#: Of a whole fit or prediction for which starting threads pays, some 10 milliseconds.
+#: Multiplications and additions of a whole fit or prediction from which on it pays to
+#: start threads, some 10 milliseconds.
 ALL_OPERATIONS = 5e8
-#: Threads of a fit at most, if there are not more processors. To start 20,000 takes 46
-#: seconds, and each has a stack.
+#: Largest number of threads of a fit, unless there are more processors. To start 20,000
+#: threads takes 46 seconds, and each has a stack.
 MOST_THREADS = 256
-#: Environment variables that limit the threads of a process: what users and the
-#: workers of joblib set already for BLAS and for numba.
+#: Environment variables that limit the threads of a process. Users and workers of
+#: joblib set them already for BLAS and for numba.
 LIMITS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 _lock = threading.Lock()
@@ -49,7 +50,7 @@ if hasattr(os, "register_at_fork"):
 def training_operations(network, X):
     """Multiplications and additions that each row of X takes in an epoch.
 
-    It passes forward, backward and into the gradient.
+    Each weight multiplies forward, backward and in the gradient.
     """
     return 3 * operations_per_row(network, X)
 
@@ -66,8 +67,8 @@ def reserve_threads(n_jobs, step, total):
     Parameters
     ----------
     n_jobs : int or None
-        A number is obeyed; -1 stands for all processors, -2 for all but one and so
-        on. None stands for as many as are free and as the work is worth.
+        The number of threads; -1 stands for all processors, -2 for all but one and so
+        on. None stands for the free processors, or fewer if there is little work.
     step, total : float
         Operations between two barriers and altogether.
 

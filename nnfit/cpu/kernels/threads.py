@@ -1,11 +1,11 @@
 """The barrier between the phases of a batch, and when one thread is better.
 
-Every thread runs the same program; a barrier is a counter that all add to and
-wait for, spinning shortly and then giving the processor away. Beside other work
-a thread may wait for one that is not running: with more threads than processors
-an epoch of 'small' took 50 times as long as on one thread. So each thread
-measures how long it waits, and asks all to leave thread 0 alone once waiting has
-eaten what threads gain. Results do not depend on the number of threads.
+Every thread runs the same program. A barrier is a counter: each thread adds to it and
+waits for the others, first in a loop, then giving the processor away. Beside other
+work a thread may wait for one that has no processor: with more threads than processors
+an epoch of 'small' took 50 times as long as on one thread. So each thread measures how
+long it waits. If waiting takes more time than the threads save, one of them asks all
+but thread 0 to leave. Results do not depend on the number of threads.
 """
 
 from collections import namedtuple
@@ -19,8 +19,8 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.pointers import atomic_add, atomic_load, atomic_store, offset
 
-#: A barrier costs some 0.2 microseconds when all threads run; a thread that
-#: waits much longer waits for one that does not, and should let it.
+#: Turns of waiting before a thread gives its processor away. A barrier costs some 0.2
+#: microseconds when all threads run; after much longer, one of them has no processor.
 SPINS = 2000
 
 Barrier = namedtuple("Barrier", "begin_watch wait_for_all number_now watch")
@@ -50,7 +50,7 @@ def make_barrier(target):
 
     @helper
     def begin_watch(shared, thread):
-        """Start a thread's account of its waiting."""
+        """Begin to count how long a thread waits."""
         line = own_line(shared, thread)
         line[at.WAITED] = line[at.FROM] = 0
         line[at.SINCE] = clock()
@@ -59,7 +59,8 @@ def make_barrier(target):
     def wait_for_all(shared, thread, n_threads, passed, counts):
         """Wait until every thread is here; return how many barriers were passed.
 
-        The wait counts as one for others' sake, not for thread 0's own work.
+        With `counts` the wait is one for other threads. Without, it is for work that
+        thread 0 does for all, and `watch` leaves it out.
         """
         passed += 1
         if n_threads == 1:
@@ -80,19 +81,20 @@ def make_barrier(target):
     def number_now(shared, n_threads, batch):
         """Number of threads for a batch; the same on every thread.
 
-        A request was written at least one whole batch ago, so all have seen it.
+        A request to leave was written at least one whole batch ago, so all threads
+        have seen it.
         """
         alone_from = atomic_load(offset(shared, at.ALONE_FROM))
         return n_threads if alone_from == 0 or batch < alone_from else 1
 
     @helper
     def watch(shared, thread, n_threads, batch, patience):
-        """After a batch: ask all to leave thread 0 alone if threads do not pay.
+        """After a batch: ask all threads but thread 0 to leave if threads do not pay.
 
-        Of threads that wait a share w of their time, n do the work of n (1 - w);
-        they should do that of 1.3 at least. It takes `patience`, in ticks of the
-        clock, and the time of four batches of waiting to look: one interruption
-        shall not end the threads of a large network, whose batches it outlasts.
+        If n threads wait a share w of their time, they do the work of n (1 - w) threads
+        that never wait; that should be 1.3 at least. The decision needs `patience`, in
+        ticks of the clock, and the time of four batches of waiting. Otherwise one
+        interruption could end the threads of a large network.
         """
         line = own_line(shared, thread)
         waited = line[at.WAITED]

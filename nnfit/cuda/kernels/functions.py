@@ -71,7 +71,7 @@ def make_link(cuda, dtype, name):
 
 
 def make_optimizer(cuda, dtype, name):
-    """Build the update of one parameter, and the scalars of a step.
+    """Build the update of one parameter, and the scalars of an optimizer step.
 
     Parameters
     ----------

@@ -35,8 +35,9 @@ def make_muon(cuda, threads, kind):
     Returns
     -------
     muon : Muon
-        Phases ``phase(m, net, argument, now, block, n_blocks)``; the argument is the
-        layer's number, of `gram` and the like that times ITERATIONS plus the turn's.
+        Phases ``phase(m, net, argument, now, block, n_blocks)``. The argument is the
+        number of the layer; for `gram`, `square` and `multiply` it is that number times
+        ITERATIONS, plus the number of the iteration.
     """
     device, scalar = cuda.jit(device=True), np.dtype(kind.dtype).type
     n_threads, tile = threads.n_threads, kind.tile

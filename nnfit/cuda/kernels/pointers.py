@@ -1,8 +1,8 @@
 """The device's memory as pointers.
 
-Kernels are given arrays, seven fields each, that every function would hand on to every
-other. Of a pointer there is one, and it is indexed as in C: no index counts from its
-end. `nnfit.cuda.lowering` compiles these functions; to Python, arrays are pointers.
+Kernels get arrays. An array has seven fields, which each call would pass on; a pointer
+is one number. It is indexed as in C, where no index counts from the end.
+`nnfit.cuda.lowering` compiles these functions; in Python, arrays stand for pointers.
 """
 
 

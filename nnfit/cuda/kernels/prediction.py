@@ -1,7 +1,7 @@
 """Rows through a network that is not trained: each block takes rows of its own.
 
-Blocks wait for nobody, so there may be any number of them; weights come from the
-second-level cache, which all of them share.
+Blocks do not wait for each other, so there may be any number of them. They read weights
+from the second-level cache, which all blocks share.
 """
 
 from nnfit.cuda import fields as at

@@ -1,17 +1,17 @@
-"""Tiled matrix products in shared memory, with whatever is done to their elements.
+"""Tiled matrix products in shared memory, with an epilogue for each element.
 
 A block computes a tile of ``A @ B``, each thread a rectangle of it in registers. Slices
 of A and B along the sum go through shared memory; while one is multiplied, the next is
-on its way from global memory. An element that is complete goes to `store`, so that
-bias, activation, dropout or the optimizer's update cost no pass of their own.
+loaded from global memory. A finished element goes to `store`, so that bias, activation,
+dropout or the optimizer's update need no pass over memory of their own.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-#: Steps of a slice's sum that are written out one after the other; a loop over more
-#: would cost more in its counting than in its sums.
+#: Terms of a slice's sum that are written out one after the other. In a loop over
+#: single terms, the counting would cost more than the sums.
 RUN = 8
 
 
@@ -45,10 +45,10 @@ class Tile(NamedTuple):
 
 
 def lengths_in_slices(tile):
-    """From row to row of the two slices in shared memory, which have `depth` rows.
+    """Distances from row to row of the two slices in shared memory.
 
-    They lie 4 elements further than they must: threads that write a column of a slice
-    meet fewer banks twice, and four elements stay aligned.
+    They are 4 elements longer than a row: fewer threads that write a column of a slice
+    then use the same bank, and groups of four elements stay aligned.
     """
     return tile.rows + 4, tile.columns + 4
 
@@ -68,8 +68,8 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
         (rows, depth) then and else (depth, rows); B is (columns, depth) or (depth,
         columns). The strides are those of the other dimension.
     store : callable
-        ``store(m, c, r, j, value) -> float``: takes an element. The function returns
-        the sum over the thread's elements of what `store` does.
+        ``store(m, c, r, j, value) -> float`` takes a finished element. `product`
+        returns the sum of what it returns, over the elements of the thread.
     with_sums : bool, default=False
         Whether the sums of B's columns over the depth go to `store` as well, from
         the tiles of the first rows, as row -1.
@@ -77,10 +77,10 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
     Returns
     -------
     product : callable
-        For device code; called by all threads of a block. Addresses `a` and `b`, the
-        first `row` and `column` of the tile, and what `store` gets.
+        For device code; all threads of a block must call it. `a` and `b` are
+        addresses, `row` and `column` the first ones of the tile; `store` gets `c`.
     """
-    # Here, for whoever needs no more than the size of a tile.
+    # Imported here, since the size of a tile is also asked for without numba.
     from numba.core import types as nb
 
     tile, dtype = kind.tile, kind.dtype
@@ -180,8 +180,8 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
                         if e < tile_columns:
                             for k in range(slice_depth):
                                 of_columns[q] += slice_b[k * length_b + e]
-        # A long epilogue stays a loop, which needs addresses: the sums themselves are
-        # in registers only if nothing does.
+        # A long epilogue stays a loop, which needs the addresses of its values. The
+        # sums are copied for it: only values without an address stay in registers.
         done = cuda.local.array(n_done, number_type)
         for i in range(rows_each):
             for j in range(columns_each):

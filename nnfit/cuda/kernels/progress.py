@@ -1,7 +1,8 @@
 """From batch to batch: losses, epochs, stopping, and the scalars of the next step.
 
 `prepare` runs while the losses of the rows are computed, `account` while parameters are
-updated: by one block, mostly by one thread of it. Neither writes what its phase reads.
+updated. One block runs them, mostly one thread of it. Neither writes what others read
+at the same time.
 """
 
 import math
@@ -64,7 +65,7 @@ def make_progress(cuda, threads, kind, optimizer):
         if n_rows > 1:
             factor = doubles[longs[net + at.LAYER_RATES] + index]
         learning_rate = doubles[floats + at.RATE_NOW] * factor
-        # From the numbers after the last step to those after this one.
+        # The numbers of the last step become those of this one.
         memory = longs[net + at.MEMORY]
         before = memory + (now.step % 2 * n_rows + index) * at.N_MEMORY
         after = memory + ((now.step + 1) % 2 * n_rows + index) * at.N_MEMORY

@@ -1,11 +1,11 @@
-"""Steps that need more of the gradient than an element of it.
+"""Steps of the optimizer that need more of the gradient than one element.
 
     gradients of all units, and their squares            (`updates.find_gradient`)
     factor of clip_norm; update of all but whole matrices
     whole matrices, one after the other                  (`muon`)
     columns bounded by max_norm; penalties and averages
 
-Sums over units are added in one order by every block alike.
+Every block adds the sums over units by itself, in the same order.
 """
 
 import math
