@@ -110,11 +110,11 @@ def batch_pass(target, dtype):
             return
         stride = layer[at.STRIDE]
         for r in range(batch):
-            by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
+            gradient_by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
             normed = offset(as_floats(layer[at.NORMED]), r * stride)
             for j in range(begin, end):
-                sums[j] += by_u[j]
-                sums_normed[j] += by_u[j] * normed[j]
+                sums[j] += gradient_by_u[j]
+                sums_normed[j] += gradient_by_u[j] * normed[j]
 
     def pass_batch(
         table, position, batch, begin, end, weight_sum, spread, momentum, thread,

@@ -71,9 +71,9 @@ def normalization(target, name, dtype):
         """Gradient by z of rows whose gradient by u is known."""
         stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
         for r in range(row, row + rows):
-            by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
+            gradient_by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
             by_z = offset(as_floats(layer[at.GRADIENT_BY_Z]), r * stride)
-            back_row(table, layer, r, by_u, by_z, n_out)
+            back_row(table, layer, r, gradient_by_u, by_z, n_out)
             fill(by_z, n_out, layer[at.WIDTH])
             if layer[at.SKIPPED] != 0:
                 skipped = offset(
@@ -106,10 +106,10 @@ def normalization(target, name, dtype):
         stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
         fill(gradient, 0, layer[at.WIDTH])
         for r in range(batch):
-            by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
+            gradient_by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
             normed = offset(as_floats(layer[at.NORMED]), r * stride)
             for j in range(n_out):
-                gradient[j] += by_u[j] * normed[j]
+                gradient[j] += gradient_by_u[j] * normed[j]
 
     signature = nb.void(*NORMALISE)
     return {
@@ -137,9 +137,9 @@ def make_none(dtype):
             u[j] = z[j] + bias[j]
 
     @helper
-    def back_row(table, layer, r, by_u, by_z, n):
+    def back_row(table, layer, r, gradient_by_u, by_z, n):
         for j in range(n):
-            by_z[j] = by_u[j]
+            by_z[j] = gradient_by_u[j]
 
     return normalise_row, back_row, _no_preparation
 
@@ -185,12 +185,12 @@ def make_layer(dtype):
             u[j] = scale[j] * normed[j] + bias[j]
 
     @helper
-    def back_row(table, layer, r, by_u, by_z, n):
+    def back_row(table, layer, r, gradient_by_u, by_z, n):
         normed = offset(as_floats(layer[at.NORMED]), r * layer[at.STRIDE])
         scale = as_floats(layer[at.NORMS])
         inverse, count = as_floats(layer[at.SPREAD])[r], scalar(n)
         for j in range(n):
-            by_z[j] = by_u[j] * scale[j]
+            by_z[j] = gradient_by_u[j] * scale[j]
         mean = total(by_z, n) / count
         slope = product(by_z, normed, n) / count
         for j in range(n):
@@ -231,13 +231,13 @@ def make_batch(dtype):
             u[j] = scale[j] * normed[j] + bias[j]
 
     @helper
-    def back_row(table, layer, r, by_u, by_z, n):
+    def back_row(table, layer, r, gradient_by_u, by_z, n):
         normed = offset(as_floats(layer[at.NORMED]), r * layer[at.STRIDE])
         scale, inverse = as_floats(layer[at.NORMS]), statistic(layer, at.INVERSE)
         sums, sums_normed = statistic(layer, at.SUM), statistic(layer, at.SUM_NORMED)
         weight = as_floats(table[at.BATCH_WEIGHT])[r]
         for j in range(n):
             shared = weight * (sums[j] + normed[j] * sums_normed[j])
-            by_z[j] = scale[j] * inverse[j] * (by_u[j] - shared)
+            by_z[j] = scale[j] * inverse[j] * (gradient_by_u[j] - shared)
 
     return normalise_row, back_row, take_running
