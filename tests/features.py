@@ -57,7 +57,7 @@ SINGLE = {
     "average": AVERAGED,
     **{name: dict(solver=name) for name in OPTIMIZERS if name not in ("sgd", "adam")},
 }
-#: Several at a time, in particular those that meet in one kernel.
+#: Several at a time, in particular those that share a kernel.
 COMBINED = {
     "residual, layer normalisation": dict(LAYER, residual=True),
     "residual, batch normalisation": dict(BATCH, residual=True),

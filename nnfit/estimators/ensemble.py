@@ -86,7 +86,7 @@ def train_members(
     where = estimator.device_
     threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)
     with threads as n_threads:
-        # On a GPU they do not share the processor's threads, but meet for launches.
+        # On a GPU they do not share the threads of the processor, but share launches.
         at_once = min(n_threads, n_members) if where == device.CPU else n_members
         parameters = {
             **estimator.get_params(deep=False),

@@ -182,7 +182,7 @@ class _Loop:
         if validation is not None:
             validation.begin(engine)
         # Python takes part in every epoch only if it must look at it.
-        self.stepwise = not settings.engine.monitor_loss
+        self.by_epoch = not settings.engine.monitor_loss
 
     def run(self):
         """Call the engine until it stops, or a rule of this class."""
@@ -191,7 +191,7 @@ class _Loop:
         clock = self.record.seconds
         left = self.settings.max_time
         while progress.epoch < last_epoch and not progress.stopped and left > 0:
-            target = progress.epoch + 1 if self.stepwise else last_epoch
+            target = progress.epoch + 1 if self.by_epoch else last_epoch
             done = self.engine.train(target, left)
             if progress.stopped == DIVERGED:  # nothing is left to score
                 return self._diverged()
@@ -226,9 +226,9 @@ class _Loop:
             self.record.add_epoch(loss, rate, seconds, val_loss, val_score)
             if self.settings.verbose:
                 print(f"Iteration {self.record.n_iter}, loss = {loss:.8f}")
-            if self.stepwise:
+            if self.by_epoch:
                 self._apply_rules(loss, val_score)
-        if not self.stepwise:
+        if not self.by_epoch:
             best = self.engine.progress.best_loss
             self.record.best_loss = loss_in_units(best, unit)
             self.record.no_improvement = self.engine.progress.no_improvement
