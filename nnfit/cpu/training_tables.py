@@ -9,7 +9,7 @@ from nnfit.cpu.settings import fill
 from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import Tables
 from nnfit.cpu.training_plans import training_plan
-from nnfit.network.description import SMALLEST_SPREAD, spread_of_weights
+from nnfit.functions.normalization import SMALLEST_SPREAD, spread_of_weights
 
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192

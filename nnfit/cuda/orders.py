@@ -3,7 +3,7 @@
 import numpy as np
 
 from nnfit.cpu.orders import shuffled_orders
-from nnfit.network.description import spread_of_weights
+from nnfit.functions.normalization import spread_of_weights
 
 
 class Orders:

@@ -20,7 +20,7 @@ from nnfit.engine_settings import (
     PLAN_RATE,
 )
 from nnfit.functions import stopping
-from nnfit.network.description import SMALLEST_SPREAD
+from nnfit.functions.normalization import SMALLEST_SPREAD
 
 Progress = namedtuple("Progress", "goes_on prepare account collect")
 
