@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from nnfit.cpu.orders import shuffled_orders
 from nnfit.functions.normalization import spread_of_weights
 
 
@@ -18,6 +17,8 @@ class Orders:
         Rows of a batch.
     seed : int or None
         Of the shuffles; None if all epochs have the same order.
+    shuffled_orders : callable
+        That of `nnfit.cpu.orders`, not used if all epochs have the same order.
 
     Attributes
     ----------
@@ -26,8 +27,9 @@ class Orders:
     orders : ndarray of shape (n_epochs, n_rows)
     """
 
-    def __init__(self, data, batch, seed):
+    def __init__(self, data, batch, seed, shuffled_orders):
         self._data, self._batch, self._seed = data, batch, seed
+        self._shuffled_orders = shuffled_orders
         self.first, self.orders = 0, np.empty((0, data.n_rows), np.int32)
         self._weights = None
 
@@ -47,7 +49,7 @@ class Orders:
             )
             if is_new:
                 self.first = epoch
-                self.orders = shuffled_orders(
+                self.orders = self._shuffled_orders(
                     self._data.all_rows, self._seed, epoch, n_epochs
                 )
         if is_new:
