@@ -10,8 +10,8 @@ import math
 import numpy as np
 import scipy.sparse
 
-from nnfit import compiling
 from nnfit.addresses import address
+from nnfit.cpu import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import AUGMENTATION, DROPOUT, EVALUATION, PREDICTION, SPARSE

@@ -3,7 +3,8 @@
 numba-cuda compiles whatever anybody may write, and takes its time: for the seventy
 functions of a training 9.5 seconds, linking included. What is changed of it here, while
 it compiles kernels, and pointers in the place of arrays make 4.6 of them. The changes
-are the process's; the lock of `nnfit.compiling` keeps others from compiling meanwhile.
+are the process's; the lock of `nnfit.cache.compiled` keeps others from compiling
+meanwhile.
 """
 
 from contextlib import ExitStack, contextmanager

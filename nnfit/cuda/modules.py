@@ -2,10 +2,10 @@
 
 A *builder* is ``builder(cuda, *arguments) -> Kernels``, an importable function of
 `nnfit.cuda.kernels`. numba-cuda compiles its kernels, nvJitLink makes one native image
-of them, and `nnfit.compiling` keeps that on disk: a hit imports neither. Nothing of it
-needs a GPU or a driver. Not numba's launches, since those import numba and compile in
-every process; not PTX, since a driver refuses that of a newer toolkit, of the same
-major version, whose native images it runs.
+of them, and `nnfit.cache.compiled` keeps that on disk: a hit imports neither. Nothing
+of it needs a GPU or a driver. Not numba's launches, since those import numba and
+compile in every process; not PTX, since a driver refuses that of a newer toolkit, of
+the same major version, whose native images it runs.
 
 Every kernel is ``kernel(memory, doubles, longs, ints, *integers)``. The first four are
 arrays over ALL of the device's memory, of the kernels' dtype, float64, int64 and int32:
@@ -20,11 +20,12 @@ from collections import namedtuple
 
 import numpy as np
 
-from nnfit import compiling
 from nnfit.addresses import address as address_of
 from nnfit.cache import keys
+from nnfit.cache.compiled import cached
 from nnfit.cuda import toolkit
 from nnfit.cuda.driver import call
+from nnfit.running_numba import run_numba
 
 #: What a builder returns: a dtype's name, and ``{name: (function, n_integers)}``.
 Kernels = namedtuple("Kernels", "dtype functions")
@@ -48,7 +49,7 @@ def load(device, builder, *arguments, fingerprint=b""):
     builder : str
         ``"module:function"``.
     *arguments
-        What the builder needs besides ``cuda``; see `nnfit.compiling.load`.
+        What the builder needs besides ``cuda``; see `nnfit.cpu.compiling.load`.
     fingerprint : bytes or None, default=b""
         Describes the functions of a user among `arguments`.
 
@@ -70,7 +71,7 @@ def load(device, builder, *arguments, fingerprint=b""):
 def find_image(builder, arguments, fingerprint, compute_capability):
     """Return what `compile_module` returns, from disk if it is there."""
     kernel = (builder, arguments, fingerprint, target_of(compute_capability))
-    return compiling.cached(
+    return cached(
         kernel,
         lambda: compile_module(builder, arguments, compute_capability),
         device="the GPU",
@@ -84,7 +85,7 @@ def target_of(compute_capability):
 
 
 def compile_for(builder, arguments, target):
-    """`compile_module` as `nnfit.compiling.store` calls it."""
+    """`compile_module` as `nnfit.cache.compiled.store` calls it."""
     return compile_module(builder, arguments, target[1])
 
 
@@ -192,7 +193,7 @@ def compile_module(builder, arguments, compute_capability):
     image : bytes
         What `split_image` takes apart.
     """
-    return compiling.run_numba(
+    return run_numba(
         lambda: _compile_module(builder, arguments, compute_capability), arguments
     )
 
