@@ -12,9 +12,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 from llvmlite import binding as llvm
 
-from nnfit import compiling
+from nnfit.cpu import compiling, machine_code
 from nnfit.cpu import fields as at
-from nnfit.cpu import machine_code
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import Layout, aligned_zeros
 from nnfit.cpu.plans import ROW_BLOCK

@@ -6,10 +6,10 @@ from pathlib import Path
 sys.path[:0] = [str(Path(__file__).parent / "_ext"), str(Path(__file__).parent.parent)]
 
 import nnfit  # noqa: E402
-from nnfit import compiling  # noqa: E402
+from nnfit.cache import compiled  # noqa: E402
 
 # Pages of examples do not depend on what the cache holds.
-compiling._announced.add("this machine")
+compiled._announced.add("this machine")
 
 project = "nnfit"
 author = "The nnfit developers"

@@ -1,7 +1,6 @@
 """How to train, as the engine of any device takes it.
 
-It belongs to no floor: the training loop writes these settings, engines read them, and
-neither imports the other.
+The training loop writes these settings, and engines read them.
 """
 
 import math

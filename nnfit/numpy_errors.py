@@ -1,9 +1,8 @@
 """NumPy's floating-point warnings: silent in nnfit, as the user set them outside.
 
-It belongs to no floor. nnfit looks by itself for numbers that are not finite and says
-in a sentence what to do. NumPy's warnings, or its errors after
-``np.seterr(all="raise")``, would come first. A function of the user's runs with the
-user's settings.
+nnfit looks by itself for numbers that are not finite and says in a sentence what to do.
+NumPy's warnings, or its errors after ``np.seterr(all="raise")``, would come first. A
+function of the user's runs with the user's settings.
 """
 
 from contextvars import ContextVar

@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 from hypothesis import settings
 
-from nnfit import compiling
+from nnfit.cpu import compiling
 from nnfit.cpu import target as targets
 from nnfit.training import device
 from tests import numpy_engine
@@ -119,7 +119,7 @@ def cache(tmp_path, monkeypatch):
     """An empty cache in a process that has loaded nothing; returns its folder."""
     monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(compiling, "_loaded", {})
-    monkeypatch.setattr(compiling, "_announced", {"this machine", "the GPU"})
+    monkeypatch.setattr("nnfit.cache.compiled._announced", {"this machine", "the GPU"})
     return tmp_path / "nnfit"
 
 

@@ -4,12 +4,14 @@ They go by the fields of the registries' rows, so that a new row needs nothing h
 """
 
 import inspect
+from functools import partial
 
 import numpy as np
 import pytest
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
+from nnfit.cpu.orders import shuffled_orders
 from nnfit.engine_settings import EngineSettings
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
@@ -82,12 +84,19 @@ def make_weights(network, seed=1):
     return Weights(*([a.astype(network.dtype) for a in arrays] for arrays in parts))
 
 
+def engine_of(module):
+    """The module's `Engine`; that of a GPU gets what `training.device` gives it."""
+    if module.__name__ == "nnfit.cuda.engine":
+        return partial(module.Engine, shuffled_orders=shuffled_orders)
+    return module.Engine
+
+
 def make_engine(
     module, network, data, solver="adam", n_threads=1, rows=None, **changes
 ):
     """An engine of one of the two modules, ready to train."""
     row = None if solver is None else OPTIMIZERS[solver]
-    engine = module.Engine(network, row, n_threads=n_threads)
+    engine = engine_of(module)(network, row, n_threads=n_threads)
     engine.set_weights(make_weights(network))
     engine.set_data(*data, rows=rows)
     options = dict(

@@ -4,7 +4,7 @@ import ctypes
 
 import numpy as np
 
-from nnfit import compiling
+from nnfit.cpu import compiling
 
 BUILDER = "nnfit.cpu.kernels.elementwise:activation"
 RELU = (BUILDER, "relu", "float32")

@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from nnfit import compiling
 from nnfit.cache import folder as folders
 from nnfit.cache.folder import cache_folder, find_cache
+from nnfit.cpu import compiling
 from tests.small_kernels import (
     BUILDER,
     RELU,

@@ -1,6 +1,5 @@
 """Names of cached kernels: what they cover, and from where it is read."""
 
-import ast
 import compileall
 import pkgutil
 import shutil
@@ -11,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-import nnfit
-from nnfit import compiling
 from nnfit.cache import keys
+from nnfit.cpu import compiling
 from nnfit.cpu import target as targets
 from tests.small_kernels import BUILDER, RELU
+from tests.test_floors import MODULES, imports_of, part_of
 
 
 def key(builder=BUILDER, arguments=("relu", "float32"), own=b"", target=None):
@@ -223,7 +222,7 @@ def test_without_any_source_nothing_is_kept(
     sources, fingerprint_of, cache, compiled, monkeypatch, capsys
 ):
     assert frozen_fingerprint(sources, fingerprint_of, monkeypatch) is None
-    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
     compiling.load(*RELU)
     err = capsys.readouterr().err
     assert "in every process: nnfit's own modules can be read neither as source" in err
@@ -232,31 +231,11 @@ def test_without_any_source_nothing_is_kept(
         compiling.missing([RELU])
 
 
-def imports_of(path, root):
-    """Files below `root` that a file imports, also inside of functions."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = []
-        if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            names = [f"{node.module}.{alias.name}" for alias in node.names]
-            names.append(node.module)
-        for name in names:
-            module = root.joinpath(*name.split("."))
-            for file in (module.with_suffix(".py"), module / "__init__.py"):
-                if file.exists():
-                    yield file
-
-
-def test_kernels_import_only_what_their_keys_cover():
-    package = Path(nnfit.__file__).parent
-    begin = [package / "compiling.py", package / "cuda" / "lowering.py"]
-    for device in ("cpu", "cuda"):
-        begin += (package / device / "kernels").glob("*.py")
-    known, found = set(), set(begin)
+def test_keys_cover_what_kernels_import_and_nothing_else():
+    known, found = set(), {"nnfit.cpu.compiling", "nnfit.cuda.lowering"}
+    found |= {module for module in MODULES if ".kernels." in module}
     while found > known:
         known = set(found)
-        found |= {file for one in known for file in imports_of(one, package.parent)}
-    parts = {file.relative_to(package).parts[0].removesuffix(".py") for file in found}
-    assert parts - {"__init__"} <= set(keys._PARTS_OF_KERNELS)
-    assert {"cpu", "cuda", "functions"} <= parts
+        found |= {one.module for name in known for one in imports_of(MODULES[name])}
+    parts = set(map(part_of, found)) - {"__init__"}
+    assert parts == set(keys._PARTS_OF_KERNELS)

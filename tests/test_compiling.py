@@ -22,11 +22,14 @@ from llvmlite import binding as llvm
 from llvmlite.binding import ffi
 from numba.core import types as nb
 
-from nnfit import compiling, fork_lock
-from nnfit.cpu import machine_code
+from nnfit import fork_lock
+from nnfit.cache import compiled
+from nnfit.cache.folder import Folder
+from nnfit.cpu import compiling, machine_code
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
 from nnfit.functions.custom import fingerprint
+from nnfit.running_numba import run_numba
 from nnfit.training import device
 from tests.small_kernels import (
     BUILDER,
@@ -141,14 +144,14 @@ def test_the_notice_needs_no_working_stderr(stream, monkeypatch, tmp_path):
             file.close()
             file = types.SimpleNamespace(write=write, flush=lambda: None)
         stream = file
-    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
     monkeypatch.setattr(sys, "stderr", stream)
-    compiling.announce()
-    assert compiling._announced == {"this machine"}
+    compiled.announce()
+    assert compiled._announced == {"this machine"}
 
 
 def test_the_notice_is_printed_once(cache, capsys, monkeypatch):
-    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
     compiling.load(*RELU)
     out, err = capsys.readouterr()
     assert out == ""
@@ -163,7 +166,7 @@ def test_the_notice_is_printed_once(cache, capsys, monkeypatch):
 def test_the_notice_says_why_the_next_process_compiles_again(
     cache, compiled, capsys, monkeypatch
 ):
-    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
     cache.write_text("a file in its place")
     compiling.load(*RELU)
     err = capsys.readouterr().err
@@ -182,8 +185,8 @@ def test_the_notice_of_a_folder_that_cannot_be_written(
     def refuse(folder, name, flags):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(compiling, "_announced", set())
-    monkeypatch.setattr(compiling.Folder, "open", refuse)
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
+    monkeypatch.setattr(Folder, "open", refuse)
     compiling.load(*RELU)
     err = capsys.readouterr().err
     assert "in every process: " in err
@@ -193,7 +196,7 @@ def test_the_notice_of_a_folder_that_cannot_be_written(
 def test_the_notice_of_a_function_that_has_no_name(
     cache, compiled, capsys, monkeypatch
 ):
-    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
     load_own(scaled(2.0), None)
     err = capsys.readouterr().err
     assert "in every process: a function of your own refers to something whose" in err
@@ -202,7 +205,7 @@ def test_the_notice_of_a_function_that_has_no_name(
 def test_a_hit_prints_nothing(cache, compiled, capsys, monkeypatch):
     compiling.load(*RELU)
     forget()
-    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
     compiling.load(*RELU)
     assert capsys.readouterr() == ("", "")
 
@@ -407,7 +410,7 @@ def test_an_error_that_is_not_the_users_function_is_not_changed():
         raise KeyError("ours")
 
     with pytest.raises(KeyError, match="ours"):
-        compiling.run_numba(fail, ("float32",))
+        run_numba(fail, ("float32",))
 
 
 def test_numba_that_may_not_compile(cache, monkeypatch):

@@ -46,7 +46,7 @@ def stand_in(n_gpus):
     calls = []
 
     class Engine(numpy_engine.Engine):
-        def __init__(self, *arguments, device_number, **keywords):
+        def __init__(self, *arguments, device_number, shuffled_orders, **keywords):
             super().__init__(*arguments, **keywords)
             assert keywords["n_threads"] == 1
             self._number = device_number

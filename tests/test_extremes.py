@@ -11,7 +11,7 @@ from sklearn.datasets import load_iris
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.estimators.overflow import Overflow
 from nnfit.functions.mixup import beta_quantiles
-from nnfit.network.description import spread_of_weights
+from nnfit.functions.normalization import spread_of_weights
 from tests.random_calls import cube
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")

@@ -17,14 +17,10 @@ from nnfit.cpu import kernels
 def load_hook(monkeypatch):
     """Run the hook with PyInstaller's functions in simple words."""
     hooks = types.ModuleType("PyInstaller.utils.hooks")
-    root = Path(nnfit.__file__).parent
 
     def collect_submodules(package, filter):
-        names = [
-            ".".join(["nnfit", *path.relative_to(root).with_suffix("").parts])
-            for path in root.rglob("*.py")
-        ]
-        return [name for name in names if filter(name)]
+        modules = pkgutil.walk_packages(nnfit.__path__, "nnfit.")
+        return [module.name for module in modules if filter(module.name)]
 
     hooks.collect_submodules = collect_submodules
     hooks.copy_metadata = lambda name: [(importlib.metadata.version(name), name)]

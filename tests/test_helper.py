@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 import nnfit
-from nnfit import compiling, helper, warming
-from nnfit.cpu import kernels
+from nnfit import warming
+from nnfit.cpu import compiling, helper, kernels
 
 RELU = (kernels.ACTIVATION, "relu", "float32")
 TANH = (kernels.ACTIVATION, "tanh", "float32")
@@ -114,7 +114,7 @@ def test_a_killed_parent_leaves_no_process(tmp_path):
     """The second process reads the end of its input and ends."""
     code = """
 import os, subprocess
-from nnfit import helper
+from nnfit.cpu import helper
 popen = subprocess.Popen
 def record(*arguments, **options):
     process = popen(*arguments, **options)

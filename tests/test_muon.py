@@ -8,8 +8,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from nnfit import compiling
 from nnfit.addresses import address
+from nnfit.cpu import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import MUON

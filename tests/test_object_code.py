@@ -15,8 +15,7 @@ import pytest
 from llvmlite import binding as llvm
 from numba.core import types as nb
 
-from nnfit import compiling
-from nnfit.cpu import kernels, machine_code, object_files
+from nnfit.cpu import compiling, kernels, machine_code, object_files
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
 from nnfit.cpu.kernels.pointers import pointer_type

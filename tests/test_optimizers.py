@@ -9,8 +9,7 @@ import ctypes
 import numpy as np
 import pytest
 
-from nnfit import compiling
-from nnfit.cpu import kernels
+from nnfit.cpu import compiling, kernels
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.training.schedules import BatchFactors
 from tests.engines import (

@@ -369,7 +369,7 @@ def a_device(monkeypatch):
     module = ModuleType("nnfit.cuda")
     module.toolkit = SimpleNamespace(problem=lambda number: None)
 
-    def engine(*arguments, device_number, **options):
+    def engine(*arguments, device_number, shuffled_orders, **options):
         return DeviceEngine(*arguments, **options)
 
     def predict(*arguments, device_number, **options):

@@ -17,7 +17,8 @@ import numpy as np
 import pytest
 
 import nnfit
-from nnfit import MLPClassifier, compiling
+from nnfit import MLPClassifier
+from nnfit.cpu import compiling
 
 NOTICE = "nnfit: compiling kernels for this machine, once (a few seconds)\n"
 
@@ -240,7 +241,7 @@ def test_eight_processes_compile_small_kernels_at_once(tmp_path):
     """Small kernels, compiled within a tenth of a second: they do collide."""
     code = """
 import hashlib, json
-from nnfit import compiling
+from nnfit.cpu import compiling
 names = ("relu", "tanh", "silu", "elu", "logistic", "identity")
 builder = "nnfit.cpu.kernels.elementwise:activation"
 kernels = [compiling.load(builder, name, "float32") for name in names]

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 import nnfit
-from nnfit import compiling
 from nnfit.cache import folder as folders
 from nnfit.cache import turns
 from nnfit.cache.folder import open_cache
+from nnfit.cpu import compiling
 from tests.small_kernels import RELU, check_relu, forget, kernel_files
 
 pytestmark = [
@@ -24,13 +24,14 @@ pytestmark = [
 #: Compiles the ReLU slowly; says so before.
 SLOW = """
 import sys, time
-from nnfit import compiling
+from nnfit.cache import compiled
+from nnfit.cpu import compiling
 def compile_slowly(builder, arguments, target):
     print("compiling", flush=True)
     time.sleep(float(sys.argv[1]))
     return compile_object(builder, arguments, target)
 compile_object, compiling.compile_object = compiling.compile_object, compile_slowly
-compiling._announced.add("this machine")
+compiled._announced.add("this machine")
 compiling.load("nnfit.cpu.kernels.elementwise:activation", "relu", "float32")
 """
 

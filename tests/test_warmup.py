@@ -14,9 +14,10 @@ import pytest
 import scipy.sparse
 
 import nnfit
-from nnfit import MLPClassifier, MLPRegressor, compiling, information, warming
+from nnfit import MLPClassifier, MLPRegressor, information, warming
 from nnfit.__main__ import main
 from nnfit.cache.folder import Folder, cache_folder
+from nnfit.cpu import compiling
 from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS

@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_info
 
 from nnfit import MLPClassifier
 from nnfit.blas import one_blas_thread
-from nnfit.cpu.sparsity import operations_per_row
+from nnfit.sparsity import operations_per_row
 from nnfit.training import threads
 from tests.engines import make_network
 from tests.test_threads import LABELS, X, assert_no_threads_left

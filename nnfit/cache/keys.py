@@ -16,22 +16,20 @@ import nnfit
 _PARTS_OF_KERNELS = (
     "addresses",
     "cache",
-    "compiling",
     "cpu",
     "cuda",
     "engine_settings",
     "fork_lock",
     "functions",
-    "helper",
     "interruption",
-    "network",
+    "running_numba",
 )
 
 
 def key(builder, arguments, fingerprint, target):
     """Return the name of a kernel, or None if nothing is to be kept.
 
-    Parameters are those of `nnfit.compiling.load`.
+    Parameters are those of `nnfit.cache.compiled.cached`.
     """
     environment = environment_fingerprint()
     if fingerprint is None or environment is None:

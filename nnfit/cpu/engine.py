@@ -18,7 +18,6 @@ from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import ACTIVATION, PREDICTION_OF_FEW
 from nnfit.cpu.layout import aligned_zeros, layout_of
 from nnfit.cpu.plans import row_kernel
-from nnfit.cpu.sparsity import is_sparse, operations_per_row
 from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
 from nnfit.cpu.thread_choice import ThreadChoice
 from nnfit.cpu.thread_group import ThreadGroup
@@ -28,6 +27,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.network.description import check_state
 from nnfit.progress import progress_of
+from nnfit.sparsity import is_sparse, operations_per_row
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
 #: another process takes 3 ms; a wait that is no such thing lasts microseconds.

@@ -12,8 +12,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from nnfit import compiling
 from nnfit.addresses import address, plain
+from nnfit.cpu import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import WEIGHTS
 from nnfit.network.description import Weights, check_arrays

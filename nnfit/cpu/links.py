@@ -4,8 +4,8 @@ from functools import cache
 
 import numpy as np
 
-from nnfit import compiling
 from nnfit.addresses import address
+from nnfit.cpu import compiling
 from nnfit.cpu.kernels import LINK
 from nnfit.cpu.tables import INT64, POINTER
 

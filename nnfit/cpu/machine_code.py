@@ -12,6 +12,7 @@ from nnfit import fork_lock
 from nnfit.cpu import object_files
 from nnfit.cpu import target as targets
 from nnfit.interruption import uninterrupted
+from nnfit.running_numba import NeedsPython
 
 #: What a kernel may need from the process that loads it; every C library has it. LLVM
 #: does not report what is missing: the process ends when it is called.
@@ -30,10 +31,6 @@ C_LIBRARY = {
 #: Python itself, and numba's helpers that use it or its memory: kernels run without
 #: Python's lock.
 _OF_PYTHON = re.compile(r"_?Py|NRT_|numba_(gil_|unpickle|do_raise|fatal_error|list_)")
-
-
-class NeedsPython(Exception):
-    """A kernel needs what it must not use, or what nothing here has."""
 
 
 def check(code):

@@ -4,8 +4,8 @@ import ctypes
 
 import numpy as np
 
-from nnfit import compiling
 from nnfit.addresses import address
+from nnfit.cpu import compiling
 from nnfit.cpu.kernels import ORDERS
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64

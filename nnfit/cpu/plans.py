@@ -8,10 +8,9 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from nnfit import compiling
 from nnfit.addresses import address
+from nnfit.cpu import compiling, kernels
 from nnfit.cpu import fields as at
-from nnfit.cpu import kernels
 from nnfit.cpu.layout import ALIGNMENT, layout_of
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import fingerprint

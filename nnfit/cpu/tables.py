@@ -10,15 +10,15 @@ import math
 import numpy as np
 import scipy.sparse
 
-from nnfit import compiling
 from nnfit.addresses import address
+from nnfit.cpu import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import AUGMENTATION, DROPOUT, EVALUATION, PREDICTION, SPARSE
 from nnfit.cpu.layout import aligned_zeros
 from nnfit.cpu.plans import forward_plan, row_block, row_kernel
-from nnfit.cpu.sparsity import is_sparse
 from nnfit.functions.scores import r2, squares_about_mean
+from nnfit.sparsity import is_sparse
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 

@@ -3,9 +3,8 @@
 import ctypes
 from functools import lru_cache
 
-from nnfit import compiling
+from nnfit.cpu import compiling, kernels
 from nnfit.cpu import fields as at
-from nnfit.cpu import kernels
 from nnfit.cpu.layout import muon_work
 from nnfit.cpu.plans import Plan
 from nnfit.functions.activations import ACTIVATIONS

@@ -6,10 +6,10 @@ from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu.layout import aligned_zeros
 from nnfit.cpu.settings import fill
-from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.cpu.tables import Tables
 from nnfit.cpu.training_plans import training_plan
-from nnfit.network.description import SMALLEST_SPREAD, spread_of_weights
+from nnfit.functions.normalization import SMALLEST_SPREAD, spread_of_weights
+from nnfit.sparsity import entries_of_batch, is_sparse
 
 #: Epochs of one call; longer curves are returned in several calls.
 MAX_CURVE = 8192

@@ -6,10 +6,10 @@ import numpy as np
 import scipy.sparse
 
 from nnfit.addresses import address
-from nnfit.cpu.sparsity import entries_of_batch
 from nnfit.cuda import fields as at
 from nnfit.cuda.space import index_of
 from nnfit.population import shared_upload
+from nnfit.sparsity import entries_of_batch
 
 #: Part of the free memory that data may take: the driver allocates whole pages, and
 #: validation data and others need some.

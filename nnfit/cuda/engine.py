@@ -47,6 +47,8 @@ class Engine:
     n_threads, choose
         Not used: threads are the GPU's.
     device_number : int, default=0
+    shuffled_orders : callable, default=None
+        That of `nnfit.cpu.orders`, for settings that shuffle: a GPU cannot do it well.
 
     Attributes
     ----------
@@ -59,11 +61,21 @@ class Engine:
 
     threads_used = 1
 
-    def __init__(self, network, solver, *, n_threads=1, choose=False, device_number=0):
+    def __init__(
+        self,
+        network,
+        solver,
+        *,
+        n_threads=1,
+        choose=False,
+        device_number=0,
+        shuffled_orders=None,
+    ):
         self._member = population.join()  # before it takes memory of the device
         self.network, self.solver = network, solver
         self.stream = open_device(device_number).stream()
         self.keep_batch_losses = False
+        self._shuffled_orders = shuffled_orders
         self._functions = functions_of(network)
         self._layout = layout_of(network)
         n_slots = 1 if solver is None else solver.slots
@@ -179,7 +191,13 @@ class Engine:
         self.launches = launches_pay(self.network, batch)
         tile = tile_of(self.network, batch)
         table = TrainingTable(
-            self.network, self.solver, tile, settings, self._data, self.launches
+            self.network,
+            self.solver,
+            tile,
+            settings,
+            self._data,
+            self.launches,
+            self._shuffled_orders,
         )
         check_memory(self.network, table.space.n_bytes, self.stream.device)
         table.begin(

@@ -3,8 +3,8 @@
 numba-cuda compiles any Python, and takes 9.5 seconds for the seventy functions of a
 training, linking included. It takes 4.6 seconds with pointers in the place of arrays
 and with the changes of this module, which are in force while it compiles kernels. They
-apply to the whole process; the lock of `nnfit.compiling` keeps others from compiling
-meanwhile.
+apply to the whole process; the lock of `nnfit.cache.compiled` keeps others from
+compiling meanwhile.
 """
 
 from contextlib import ExitStack, contextmanager

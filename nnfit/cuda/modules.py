@@ -2,7 +2,7 @@
 
 A *builder* is ``builder(cuda, *arguments) -> Kernels``, an importable function of
 `nnfit.cuda.kernels`. numba-cuda compiles its kernels, nvJitLink makes one native image
-of them, and `nnfit.compiling` keeps the image on disk: loading it imports neither.
+of them, and `nnfit.cache.compiled` keeps the image on disk: loading it imports neither.
 Compiling needs no GPU and no driver. numba's own launches are not used, since they
 import numba and compile in every process. PTX is not kept: a driver runs native images
 of any toolkit of its major version, and refuses PTX of a newer one.
@@ -20,11 +20,12 @@ from collections import namedtuple
 
 import numpy as np
 
-from nnfit import compiling
 from nnfit.addresses import address as address_of
 from nnfit.cache import keys
+from nnfit.cache.compiled import cached
 from nnfit.cuda import toolkit
 from nnfit.cuda.driver import call
+from nnfit.running_numba import run_numba
 
 #: What a builder returns: a dtype's name, and ``{name: (function, n_integers)}``.
 Kernels = namedtuple("Kernels", "dtype functions")
@@ -48,7 +49,7 @@ def load(device, builder, *arguments, fingerprint=b""):
     builder : str
         ``"module:function"``.
     *arguments
-        What the builder needs besides ``cuda``; see `nnfit.compiling.load`.
+        What the builder needs besides ``cuda``; see `nnfit.cpu.compiling.load`.
     fingerprint : bytes or None, default=b""
         Describes the functions of a user among `arguments`.
 
@@ -70,7 +71,7 @@ def load(device, builder, *arguments, fingerprint=b""):
 def find_image(builder, arguments, fingerprint, compute_capability):
     """Return what `compile_module` returns, from disk if it is there."""
     kernel = (builder, arguments, fingerprint, target_of(compute_capability))
-    return compiling.cached(
+    return cached(
         kernel,
         lambda: compile_module(builder, arguments, compute_capability),
         device="the GPU",
@@ -84,7 +85,7 @@ def target_of(compute_capability):
 
 
 def compile_for(builder, arguments, target):
-    """`compile_module` as `nnfit.compiling.store` calls it."""
+    """`compile_module` as `nnfit.cache.compiled.store` calls it."""
     return compile_module(builder, arguments, target[1])
 
 
@@ -192,7 +193,7 @@ def compile_module(builder, arguments, compute_capability):
     image : bytes
         What `split_image` takes apart.
     """
-    return compiling.run_numba(
+    return run_numba(
         lambda: _compile_module(builder, arguments, compute_capability), arguments
     )
 

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from nnfit.cpu.orders import shuffled_orders
-from nnfit.network.description import spread_of_weights
+from nnfit.functions.normalization import spread_of_weights
 
 
 class Orders:
@@ -19,6 +18,8 @@ class Orders:
         Rows of a batch.
     seed : int or None
         Of the shuffles; None if all epochs have the same order.
+    shuffled_orders : callable
+        That of `nnfit.cpu.orders`, not used if all epochs have the same order.
 
     Attributes
     ----------
@@ -27,8 +28,9 @@ class Orders:
     orders : ndarray of shape (n_epochs, n_rows)
     """
 
-    def __init__(self, data, batch, seed):
+    def __init__(self, data, batch, seed, shuffled_orders):
         self._data, self._batch, self._seed = data, batch, seed
+        self._shuffled_orders = shuffled_orders
         self.first, self.orders = 0, np.empty((0, data.n_rows), np.int32)
         self._weights = None
 
@@ -48,7 +50,7 @@ class Orders:
             )
             if is_new:
                 self.first = epoch
-                self.orders = shuffled_orders(
+                self.orders = self._shuffled_orders(
                     self._data.all_rows, self._seed, epoch, n_epochs
                 )
         if is_new:

@@ -34,6 +34,8 @@ class TrainingTable(Table):
     data : nnfit.cuda.data.Data
     launches : bool
         Whether each phase of a batch has a launch of its own.
+    shuffled_orders : callable
+        See `Orders`.
 
     Attributes
     ----------
@@ -45,7 +47,9 @@ class TrainingTable(Table):
         Batches of an epoch.
     """
 
-    def __init__(self, network, solver, tile, settings, data, launches):
+    def __init__(
+        self, network, solver, tile, settings, data, launches, shuffled_orders
+    ):
         self.settings, self.data = settings, data
         features = settings.features(solver)
         self.batch = batch = min(settings.batch_size, data.n_rows)
@@ -58,7 +62,7 @@ class TrainingTable(Table):
         epochs = max(2, min(MAX_EPOCHS, MAX_ORDERS // (4 * data.n_rows)))
         self._epochs_ahead = epochs
         seed = settings.seed if settings.shuffle else None
-        self._orders = Orders(data, batch, seed)
+        self._orders = Orders(data, batch, seed, shuffled_orders)
         self.max_batches = (epochs - 1) * per_epoch
         self._has_orders = False  # whether the device has those of `_orders`
         self.per_epoch = per_epoch
@@ -322,7 +326,8 @@ class TrainingTable(Table):
         ints[at.N_PHASES] = len(self._collecting)
         ints[at.FLOATS] = self.space.index("other floats")
         self.space.set("other floats", floats)
-        training, self._orders = self._orders, Orders(self.data, self.batch, None)
+        training = self._orders
+        self._orders = Orders(self.data, self.batch, None, None)
         self._has_orders = False
         part = min(self.per_epoch, self.max_batches)
         try:

@@ -6,7 +6,7 @@ import numba
 import numpy as np
 
 
-def specialise(function, dtype, maths, compiled):
+def specialise(function, dtype, maths, compiled, copies=None):
     """Compile-ready copy of a scalar function for one precision.
 
     Scalar functions are written once, with Python's numbers. A Python float
@@ -23,8 +23,12 @@ def specialise(function, dtype, maths, compiled):
         What takes the place of functions of `nnfit.functions.maths`, by name.
     compiled : callable
         Decorator of the copy.
+    copies : dict, default=None
+        Copies made before with the same arguments, by function; new ones are added.
+        Functions that call the same others then share them.
     """
-    return _specialise(function, dtype, maths, compiled, {})
+    copies = {} if copies is None else copies
+    return _specialise(function, dtype, maths, compiled, copies)
 
 
 def _specialise(function, dtype, maths, compiled, done):

@@ -13,16 +13,6 @@ from nnfit.functions.losses import Loss
 ITEM_SIZE = {"float32": 4, "float64": 8}
 
 
-#: Added to a variance before its root is taken, as PyTorch does.
-EPSILON = 1e-5
-#: A batch whose rows but one have no weight, up to rounding, has no variance.
-SMALLEST_SPREAD = 1e-7
-
-#: Part of the way from the running statistics of batch normalisation to those of a
-#: batch, as in PyTorch; less for a last batch of fewer rows.
-STATISTICS_MOMENTUM = 0.1
-
-
 class Weights(NamedTuple):
     """The arrays of a network, as estimators keep them.
 
@@ -84,24 +74,6 @@ class Layer:
     def n_norms(self):
         """Rows of the layer's array in `Weights.norms`."""
         return {None: 0, "layer": 1, "batch": 3}[self.normalization]
-
-
-def spread_of_weights(total, squares):
-    """1 - the sum of the squared parts of a batch's weights.
-
-    Parameters
-    ----------
-    total, squares : float or ndarray
-        Sums of the weights and of their squares.
-
-    Returns
-    -------
-    float or ndarray
-        0 where there is no weight, or too little to be squared.
-    """
-    square = np.square(total)
-    known = square > 0.0
-    return np.where(known, 1.0 - squares / np.where(known, square, 1.0), 0.0)
 
 
 def check_arrays(layers, weights):

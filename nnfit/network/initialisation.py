@@ -17,7 +17,8 @@ import numpy as np
 from nnfit.blas import one_blas_thread
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import LOSSES
-from nnfit.network.description import EPSILON, Layer, Network, Weights
+from nnfit.functions.normalization import EPSILON
+from nnfit.network.description import Layer, Network, Weights
 
 
 class Place(NamedTuple):

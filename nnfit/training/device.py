@@ -145,11 +145,12 @@ def load_engine(device=CPU):
 
         if device == CPU:
             return engine
+        from nnfit.cpu.orders import shuffled_orders
         from nnfit.cuda import engine as gpu
 
     number = number_of(device)
     return DeviceEngine(
-        partial(gpu.Engine, device_number=number),
+        partial(gpu.Engine, device_number=number, shuffled_orders=shuffled_orders),
         partial(gpu.predict, device_number=number),
         engine.activate,  # of arrays of the processor's
     )

@@ -2,8 +2,8 @@
 
 import os
 
-from nnfit.cpu.sparsity import entries_of_batch, is_sparse
 from nnfit.network.description import ITEM_SIZE
+from nnfit.sparsity import entries_of_batch, is_sparse
 from nnfit.training.containers import memory_left
 
 

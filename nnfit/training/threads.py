@@ -15,8 +15,8 @@ from contextlib import contextmanager
 import joblib
 from joblib.parallel import get_active_backend
 
-from nnfit.cpu.sparsity import operations_per_row
 from nnfit.interruption import held
+from nnfit.sparsity import operations_per_row
 
 #: Multiplications and additions of each thread between two barriers, some 20
 #: microseconds. With fewer, threads exchange weights and activations longer than they

@@ -5,6 +5,7 @@ import pytest
 import scipy.sparse
 
 from nnfit import MLPClassifier
+from nnfit.cpu.orders import shuffled_orders
 from nnfit.cuda import driver, training_table
 from nnfit.cuda import engine as cuda
 from nnfit.cuda.data import Data
@@ -93,7 +94,7 @@ def test_an_estimator_whose_data_do_not_fit(monkeypatch):
 def test_orders_are_found_once():
     network = make_network((3, 2, 1))
     data = Data(*make_data(network, 20))
-    orders = Orders(data, 6, seed=3)
+    orders = Orders(data, 6, seed=3, shuffled_orders=shuffled_orders)
     assert orders.know(4, 2)
     assert not orders.know(4, 1) and not orders.know(5, 1)
     assert orders.know(5, 2) and orders.first == 5

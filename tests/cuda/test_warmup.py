@@ -7,11 +7,13 @@ import numpy as np
 import pytest
 
 import nnfit
-from nnfit import MLPClassifier, MLPRegressor, compiling, warming, warming_gpu
+from nnfit import MLPClassifier, MLPRegressor, warming
 from nnfit.__main__ import main
+from nnfit.cpu import compiling
 from nnfit.cuda import modules, toolkit
 from nnfit.functions.losses import LINKS
 from nnfit.training import device as devices
+from nnfit.warming import gpu
 
 
 @pytest.fixture
@@ -57,7 +59,7 @@ def test_the_capability_is_that_of_the_gpu(compiled, emulated_gpu):
 
 def test_an_image_is_found_again(compiled, cache):
     nnfit.warmup(device="cuda", compute_capability="9.0", estimator=MLPRegressor())
-    for fingerprint, (builder, *arguments) in warming_gpu.kernels_of(MLPRegressor()):
+    for fingerprint, (builder, *arguments) in gpu.kernels_of(MLPRegressor()):
         image = modules.find_image(builder, tuple(arguments), fingerprint, (9, 0))
         assert image == b"no code"
 
@@ -100,7 +102,7 @@ def test_it_has_what_fits_and_predictions_load(estimator, small_gpu, monkeypatch
             model.fit(X, np.arange(20) % classes).predict(X)
             if hasattr(model, "predict_proba"):
                 model.predict_proba(X)
-    found = {without_tile(kernel) for _, kernel in warming_gpu.kernels_of(estimator)}
+    found = {without_tile(kernel) for _, kernel in gpu.kernels_of(estimator)}
     assert loaded <= found
     # The rest is for large networks, and what this one did not predict.
     rest = found - loaded
@@ -121,10 +123,10 @@ def own_with_a_list(z):
 
 
 def test_functions_of_a_user():
-    kernels = warming_gpu.kernels_of(MLPRegressor(activation=own))
+    kernels = gpu.kernels_of(MLPRegressor(activation=own))
     assert all(own in kernel for _, kernel in kernels)
     assert len({fingerprint for fingerprint, _ in kernels} - {b""}) == 1
-    assert warming_gpu.kernels_of(MLPRegressor(activation=own_with_a_list)) == []
+    assert gpu.kernels_of(MLPRegressor(activation=own_with_a_list)) == []
 
 
 @pytest.mark.parametrize(
@@ -153,7 +155,7 @@ def test_a_gpu_that_cannot_be_used(monkeypatch, compiled, capsys):
 
 
 def test_the_notice_names_the_gpu(cache, monkeypatch, capsys):
-    monkeypatch.setattr(compiling, "_announced", set())
+    monkeypatch.setattr("nnfit.cache.compiled._announced", set())
     monkeypatch.setattr(modules, "compile_module", lambda *arguments: b"no code")
     modules.find_image("a:b", (), b"", (9, 0))
     assert "compiling kernels for the GPU" in capsys.readouterr().err

@@ -9,9 +9,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from nnfit import compiling
 from nnfit.cache.folder import find_cache
-from nnfit.cpu import kernels
+from nnfit.cpu import compiling, kernels
 from tests.trials.fits import FITS, fit
 from tests.trials.workers import Worker
 

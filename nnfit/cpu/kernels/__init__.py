@@ -1,8 +1,8 @@
 """Kernels of the CPU engine; its modules are the only ones that import numba.
 
-Builders of kernels, as `nnfit.compiling.load` takes them: ``build(target, ..., dtype)``
-gives the functions of one kernel. Each is compiled and cached by itself when something
-first needs it.
+Builders of kernels, as `nnfit.cpu.compiling.load` takes them: ``build(target, ...,
+dtype)`` gives the functions of one kernel. Each is compiled and cached by itself when
+something first needs it.
 """
 
 #: Forward pass, losses and backward pass of blocks of rows; the others call it.

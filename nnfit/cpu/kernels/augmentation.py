@@ -14,42 +14,8 @@ from nnfit.cpu.kernels.lowering import helper, scalar_type, specialise
 from nnfit.cpu.kernels.pointers import caller, layer_at, offset, pointer_from_address
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
-from nnfit.functions.maths import log, sqrt
 from nnfit.functions.mixup import N_QUANTILES
-
-
-def inverse_normal(p):
-    """Quantile of the normal distribution, p in (0, 1).
-
-    By Acklam's rational functions (2003), relative error 1.2e-9.
-    """
-    q = p - 0.5
-    r = q * q
-    centre = (
-        (
-            ((((-39.69683028665376 * r + 220.9460984245205) * r - 275.9285104469687)
-              * r + 138.3577518672690) * r - 30.66479806614716) * r
-            + 2.506628277459239
-        )
-        * q
-        / (
-            ((((-54.47609879822406 * r + 161.5858368580409) * r - 155.6989798598866)
-              * r + 66.80131188771972) * r - 13.28068155288572) * r
-            + 1.0
-        )
-    )  # fmt: skip
-    t = sqrt(-2.0 * log(0.5 - abs(q)))
-    tail = (
-        ((((-0.007784894002430293 * t - 0.3223964580411365) * t - 2.400758277161838)
-          * t - 2.549732539343734) * t + 4.374664141464968) * t
-        + 2.938163982698783
-    ) / (
-        (((0.007784695709041462 * t + 0.3224671290700398) * t + 2.445134137142996)
-         * t + 3.754408661907416) * t
-        + 1.0
-    )  # fmt: skip
-    tail = tail if q < 0.0 else -tail
-    return centre if abs(q) <= 0.47575 else tail
+from nnfit.functions.random import INPUT_DROPOUT, INPUT_NOISE, MIXUP, inverse_normal
 
 
 def augmentation(target, dtype):
@@ -78,7 +44,7 @@ def augmentation(target, dtype):
         batch = batch_at(table, position)
         if table[at.BETA_QUANTILES] == 0 or batch < 2:
             return 1.0, 0
-        stream = random.stream_of(table[at.SEED], table[at.STEP], random.MIXUP)
+        stream = random.stream_of(table[at.SEED], table[at.STEP], MIXUP)
         shift = 1 + random.below(stream, 0, batch - 1)
         place = random.below(stream, 1, N_QUANTILES)
         return as_doubles(table[at.BETA_QUANTILES])[place], shift
@@ -106,7 +72,7 @@ def augmentation(target, dtype):
     @helper
     def add_noise(table, position, row, rows, deviation):
         first = layer_at(table, 0)
-        stream = random.stream_of(table[at.SEED], table[at.STEP], random.INPUT_NOISE)
+        stream = random.stream_of(table[at.SEED], table[at.STEP], INPUT_NOISE)
         for r in range(row, row + rows):
             key = random.stream(nb.int64(stream), position + r)
             low, high = random.low_word(key), random.high_word(key)
@@ -118,7 +84,7 @@ def augmentation(target, dtype):
     @helper
     def drop_inputs(table, position, row, rows, rate):
         first = layer_at(table, 0)
-        stream = random.stream_of(table[at.SEED], table[at.STEP], random.INPUT_DROPOUT)
+        stream = random.stream_of(table[at.SEED], table[at.STEP], INPUT_DROPOUT)
         limit = np.uint32(np.uint64(rate * 4294967296.0))
         kept = scalar(1.0 / (1.0 - rate))
         for r in range(row, row + rows):

@@ -17,7 +17,7 @@ from nnfit.cpu.kernels.layers import make_layers
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.pointers import layer_at, offset, pointer_from_address
 from nnfit.cpu.kernels.threads import make_barrier
-from nnfit.network.description import EPSILON, SMALLEST_SPREAD
+from nnfit.functions.normalization import EPSILON, SMALLEST_SPREAD
 
 
 def batch_pass(target, dtype):

@@ -10,6 +10,7 @@ from numba.core import types as nb
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import scalar_type
 from nnfit.cpu.kernels.pointers import offset, pointer_type
+from nnfit.functions.random import HIDDEN_DROPOUT
 
 #: ``drop(value, slope, stride, rows, units, seed, step, index, row, rate)``
 DROP = {
@@ -35,7 +36,7 @@ def dropout(target, dtype):
     def drop(value, slope, stride, rows, units, seed, step, index, row, rate):
         limit = np.uint32(np.uint64(rate * 4294967296.0))
         kept = scalar(1.0 / (1.0 - rate))
-        stream = random.stream_of(seed, step, random.HIDDEN_DROPOUT + index)
+        stream = random.stream_of(seed, step, HIDDEN_DROPOUT + index)
         for r in range(rows):
             key = random.stream(nb.int64(stream), row + r)
             low, high = random.low_word(key), random.high_word(key)

@@ -35,8 +35,8 @@ from nnfit.cpu.kernels.pointers import (
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.strips import make_strips
 from nnfit.cpu.kernels.threads import make_barrier
+from nnfit.functions.normalization import STATISTICS_MOMENTUM
 from nnfit.functions.stopping import RUNNING
-from nnfit.network.description import STATISTICS_MOMENTUM
 
 #: ``forward_rows(table, position, row, rows)``
 FORWARD_ROWS = (INT64_POINTER, nb.int64, nb.int64, nb.int64)

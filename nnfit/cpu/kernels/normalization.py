@@ -27,7 +27,7 @@ from nnfit.cpu.kernels.pointers import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.network.description import EPSILON
+from nnfit.functions.normalization import EPSILON
 
 #: ``normalise(table, layer, row, rows)`` and the like
 NORMALISE = (INT64_POINTER, INT64_POINTER, nb.int64, nb.int64)

@@ -8,11 +8,10 @@ from collections import namedtuple
 
 import numpy as np
 
-from nnfit.cpu.kernels import random
-from nnfit.cpu.kernels.augmentation import inverse_normal
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.functions import make_scalar
 from nnfit.engine_settings import AVERAGE_FACTOR, DROPOUT_FACTOR
+from nnfit.functions import random
 from nnfit.functions.mixup import N_QUANTILES
 
 #: Number of a lane that has no element of any row.
@@ -24,10 +23,11 @@ Random = namedtuple("Random", "stream stream_of low_word high_word bits below")
 
 
 def make_random(cuda):
-    """The random numbers of `nnfit.cpu.kernels.random` on the device."""
+    """The random numbers of `nnfit.functions.random` on the device."""
+    copies = {}
     return Random(
         *(
-            make_scalar(cuda, getattr(random, name), "float64")
+            make_scalar(cuda, getattr(random, name), "float64", copies)
             for name in Random._fields
         )
     )
@@ -227,7 +227,7 @@ def make_batches(cuda, threads, kind):
 def _make_change(cuda, threads, dtype, random_of, factor_of):
     """Build what adds noise to a gathered row and drops features of it."""
     scalar = np.dtype(dtype).type
-    quantile = make_scalar(cuda, inverse_normal, "float64")
+    quantile = make_scalar(cuda, random.inverse_normal, "float64")
     keep = make_keep(cuda, dtype, random_of)
     lanes = threads.lanes
     stream, stream_of = random_of.stream, random_of.stream_of

@@ -13,9 +13,9 @@ from nnfit.functions.specialising import specialise
 Optimizer = namedtuple("Optimizer", "row update prepare")
 
 
-def make_scalar(cuda, function, dtype):
-    """A scalar function for the device in one precision."""
-    return specialise(function, dtype, {}, cuda.jit(device=True))
+def make_scalar(cuda, function, dtype, copies=None):
+    """A scalar function for the device in one precision, see `specialise`."""
+    return specialise(function, dtype, {}, cuda.jit(device=True), copies)
 
 
 def _row(registry, entry):

@@ -9,13 +9,13 @@ from collections import namedtuple
 
 import numpy as np
 
-from nnfit.cpu.kernels import random
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.batches import make_factor_of, make_keep
 from nnfit.cuda.kernels.functions import make_activate, make_loss
 from nnfit.cuda.kernels.pointers import offset
 from nnfit.cuda.kernels.products import make_product
 from nnfit.engine_settings import DROPOUT_FACTOR
+from nnfit.functions.random import HIDDEN_DROPOUT
 
 Layers = namedtuple("Layers", "forward backward")
 #: What finishing a unit's output takes.
@@ -58,7 +58,7 @@ def make_finish(cuda, threads, kind, random_of):
         if drops and index < longs[net + at.N_LAYERS] - 1:
             rate = m.doubles[longs[net + at.DROPOUT_RATES] + index]
             rate *= factor_of(m, net, now.number, DROPOUT_FACTOR)
-            purpose = random.HIDDEN_DROPOUT + index
+            purpose = HIDDEN_DROPOUT + index
             start = np.int64(stream_of(longs[net + at.SEED], now.step, purpose))
         return Finish(
             longs[layer + at.OUTPUT], longs[layer + at.OUTPUT_STRIDE],

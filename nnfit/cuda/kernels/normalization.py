@@ -11,7 +11,7 @@ from collections import namedtuple
 import numpy as np
 
 from nnfit.cuda import fields as at
-from nnfit.network.description import EPSILON, SMALLEST_SPREAD
+from nnfit.functions.normalization import EPSILON, SMALLEST_SPREAD
 
 Normalization = namedtuple(
     "Normalization", "find_statistics activate find_sums back_to_z"

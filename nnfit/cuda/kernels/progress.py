@@ -21,7 +21,7 @@ from nnfit.engine_settings import (
     RATE_FACTOR,
 )
 from nnfit.functions import stopping
-from nnfit.network.description import SMALLEST_SPREAD
+from nnfit.functions.normalization import SMALLEST_SPREAD
 
 Progress = namedtuple("Progress", "goes_on prepare account collect")
 

@@ -25,8 +25,8 @@ from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.kernels.updates import make_parameters, make_updates
 from nnfit.cuda.kernels.whole_update import make_whole_update
 from nnfit.cuda.modules import Kernels
+from nnfit.functions.normalization import STATISTICS_MOMENTUM
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network.description import STATISTICS_MOMENTUM
 
 
 def training(cuda, entry, text, *functions):

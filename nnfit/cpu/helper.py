@@ -27,8 +27,8 @@ _PROGRAM = (
     "import json, sys\n"
     "path, work = json.loads(sys.stdin.readline())\n"
     "sys.path[:] = path\n"
-    "from nnfit import helper\n"
-    "helper.serve(work)\n"
+    "from nnfit.cpu import compiling\n"
+    "compiling.serve(work)\n"
 )
 
 
@@ -132,15 +132,11 @@ def _bytecode_options():
         yield from ("-X", f"pycache_prefix={sys.pycache_prefix}")
 
 
-def serve(work):
-    """Compile kernels into the cache; the whole life of the second process."""
-    from nnfit import compiling
-
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    for item in compiling.missing(work):
-        compiling.store(*item)
+def end_with_parent():
+    """Let the second process, in which this is called, end when the first one does."""
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def _end_with_parent():
+def _wait_for_parent():
     sys.stdin.read()
     os._exit(0)

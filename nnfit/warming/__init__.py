@@ -5,9 +5,9 @@ import time
 
 import joblib
 
-from nnfit import compiling
+from nnfit.cache import compiled
 from nnfit.cache.folder import cache_folder
-from nnfit.cpu import kernels
+from nnfit.cpu import compiling, kernels
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -112,11 +112,11 @@ def _capability(device, estimator, given):
 
 
 def _work_for_gpu(estimator, dtype, capability):
-    """Number of kernels, and what `compiling.store` needs for those to be compiled."""
+    """Number of kernels, and what `compiled.store` needs for those to be compiled."""
     import nnfit
     from nnfit.cuda import modules
     from nnfit.estimators.mlp import BaseMLP
-    from nnfit.warming_gpu import kernels_of
+    from nnfit.warming.gpu import kernels_of
 
     if estimator is None:
         estimators = nnfit.MLPClassifier(), nnfit.MLPRegressor()
@@ -133,8 +133,7 @@ def _work_for_gpu(estimator, dtype, capability):
     work, target = compiling.missing(own), modules.target_of(capability)
     found = dict.fromkeys(k for e in estimators for k in kernels_of(e, dtype))
     for fingerprint, kernel in found:
-        images = compiling.missing([kernel], fingerprint, target)
-        work += [(*image, modules.compile_for) for image in images]
+        work += compiled.missing([kernel], target, modules.compile_for, fingerprint)
     return len(own) + len(found), work
 
 
@@ -161,5 +160,5 @@ def builtin_kernels(dtypes):
 def _compile_all(work):
     n_jobs = min(MAX_PROCESSES, joblib.cpu_count(), max(1, len(work)))
     joblib.Parallel(n_jobs, batch_size=1)(
-        joblib.delayed(compiling.store)(*item) for item in work
+        joblib.delayed(compiled.store)(*item) for item in work
     )
