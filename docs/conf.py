@@ -30,6 +30,8 @@ templates_path = ["_templates"]
 default_role = "literal"
 
 autosummary_generate = True
+# The entries of the docstrings tell the types, with shapes and units.
+autodoc_typehints = "none"
 html_math_renderer = "mathml"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False

@@ -1,13 +1,19 @@
 """Searches that train their networks side by side."""
 
+from __future__ import annotations
+
 import numbers
 import warnings
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
+from nnfit.estimators.annotations import RandomState, Rows, Scoring
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.resuming import unchanged_on_error
@@ -15,6 +21,9 @@ from nnfit.estimators.sparse import check_structure
 from nnfit.population import MOST_AT_ONCE, population
 from nnfit.training import device
 from nnfit.training.side_by_side import side_by_side
+
+#: Values, or a distribution, by name of the parameter; or several such.
+Space: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 class PopulationSearchCV(BaseSearchCV):
@@ -115,28 +124,39 @@ class PopulationSearchCV(BaseSearchCV):
         "n_iter": [Interval(numbers.Integral, 1, None, closed="left")],
         "random_state": ["random_state"],
     }
+    cv_results_: dict[str, Any]
+    best_estimator_: Any
+    best_score_: float
+    best_params_: dict[str, Any]
+    best_index_: int
+    scorer_: Any
+    n_splits_: int
+    refit_time_: float
+    multimetric_: bool
+    feature_names_in_: npt.NDArray[np.object_]
+
     # What the base class reads and no user of threads needs to set.
     pre_dispatch = "2*n_jobs"
 
     def __init__(
         self,
-        estimator,
-        param_grid=None,
+        estimator: Any,
+        param_grid: Space | None = None,
         *,
-        param_distributions=None,
-        n_iter=10,
-        random_state=None,
-        scoring=None,
-        n_jobs=None,
-        refit=True,
-        cv=None,
-        verbose=0,
-        error_score=np.nan,
-        return_train_score=False,
-    ):
+        param_distributions: Space | None = None,
+        n_iter: int = 10,
+        random_state: RandomState | None = None,
+        scoring: Scoring | Sequence[str] | Mapping[str, Scoring] | None = None,
+        n_jobs: int | None = None,
+        refit: bool | str | Callable[[dict[str, Any]], int] = True,
+        cv: Any = None,
+        verbose: int = 0,
+        error_score: float | Literal["raise"] = np.nan,
+        return_train_score: bool = False,
+    ) -> None:
         store_arguments(self, locals())
 
-    def fit(self, X, y=None, **params):
+    def fit(self, X: Rows, y: Rows | None = None, **params: Any) -> Self:
         """Train and score all candidates in all folds, then fit the best one.
 
         Parameters
@@ -183,6 +203,10 @@ class PopulationSearchCV(BaseSearchCV):
             side_by_side(at_once),
         ):
             return super().fit(X, y, **params)
+
+    if TYPE_CHECKING:  # scikit-learn's method, which has no annotations
+
+        def score(self, X: Rows, y: Rows | None = None, **params: Any) -> float: ...
 
     def _uses_gpu(self):
         """Whether a network of the search would train on a GPU.

@@ -5,15 +5,21 @@ NumPy's warnings, or its errors after ``np.seterr(all="raise")``, would come fir
 function of the user's runs with the user's settings.
 """
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import wraps
+from typing import Any, TypeVar, cast
 
 import numpy as np
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 _of_caller = ContextVar("settings of NumPy's errors outside of nnfit", default=None)
 
 
-def without_numpy_errors(function):
+def without_numpy_errors(function: F) -> F:
     """Decorate what computes, so that NumPy neither warns nor raises in it."""
 
     @wraps(function)
@@ -25,7 +31,7 @@ def without_numpy_errors(function):
         finally:
             _of_caller.reset(token)
 
-    return quiet
+    return cast(F, quiet)
 
 
 def numpy_errors_of_caller():

@@ -1,15 +1,35 @@
 """Classification."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, Self
+
 import numpy as np
-from scipy.sparse import csr_matrix, issparse
+import numpy.typing as npt
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin, _fit_context
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target
 
 from nnfit.estimators import by_hand
+from nnfit.estimators.annotations import (
+    Activation,
+    ClassWeight,
+    Dtype,
+    FloatArray,
+    Loss,
+    Numbers,
+    RandomState,
+    Rows,
+    Schedule,
+    Scoring,
+    Sizes,
+    typed,
+)
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
-from nnfit.estimators.losses import check_probabilities, find_loss, takes_index
+from nnfit.estimators.losses import find_loss, takes_index
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.parameters import NOT_NEGATIVE, PART, among
 from nnfit.estimators.predicting_classes import FittedClassifier
@@ -21,17 +41,14 @@ from nnfit.estimators.targets import (
     check_known_classes,
     class_weights,
     count_classes,
-    decode,
     dense_target,
     encode_index,
     encode_labels,
     find_classes,
     missing_classes,
 )
-from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import check_objects, check_sum_of_weights
 from nnfit.functions.losses import loss_options
-from nnfit.numpy_errors import without_numpy_errors
 
 
 @documented
@@ -133,67 +150,67 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
 
     def __init__(
         self,
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: Activation | Sequence[Activation] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        loss="log_loss",
-        label_smoothing=0.0,
-        focal_gamma=2.0,
-        class_weight=None,
-        weight_decay=0.01,
-        l1=0.0,
-        max_norm=None,
-        dropout=0.0,
-        input_dropout=0.0,
-        mixup=0.0,
-        input_noise=0.0,
-        ema_decay=None,
-        swa=None,
-        initialization="glorot",
-        normalization=None,
-        residual=False,
-        n_layers=None,
-        layer_width=100,
-        taper=1.0,
-        rho=0.9,
-        clip_norm=None,
-        clip_value=None,
-        learning_rate_factors=None,
-        warmup=0.0,
-        learning_rate_decay=0.1,
-        learning_rate_cycles=3,
-        weight_decay_schedule=None,
-        dropout_schedule=None,
-        momentum_schedule=None,
-        scoring=None,
-        max_time=None,
-        temperature_scaling=False,
-        n_members=1,
-        dtype=None,
-        n_jobs=None,
-        device="cpu",
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        loss: Loss = "log_loss",
+        label_smoothing: float = 0.0,
+        focal_gamma: float = 2.0,
+        class_weight: ClassWeight | None = None,
+        weight_decay: float = 0.01,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        dropout: Numbers = 0.0,
+        input_dropout: float = 0.0,
+        mixup: float = 0.0,
+        input_noise: float = 0.0,
+        ema_decay: float | None = None,
+        swa: float | None = None,
+        initialization: str = "glorot",
+        normalization: str | None = None,
+        residual: bool = False,
+        n_layers: int | None = None,
+        layer_width: int = 100,
+        taper: float = 1.0,
+        rho: float = 0.9,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        learning_rate_factors: Sequence[float] | FloatArray | None = None,
+        warmup: float = 0.0,
+        learning_rate_decay: float = 0.1,
+        learning_rate_cycles: int = 3,
+        weight_decay_schedule: Schedule | None = None,
+        dropout_schedule: Schedule | None = None,
+        momentum_schedule: Schedule | None = None,
+        scoring: Scoring | None = None,
+        max_time: float | None = None,
+        temperature_scaling: bool = False,
+        n_members: int = 1,
+        dtype: Dtype | None = None,
+        n_jobs: int | None = None,
+        device: str = "cpu",
+    ) -> None:
         store_arguments(self, locals())
 
     # Targets -----------------------------------------------------------------
@@ -272,19 +289,19 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
 
     # Fitting -----------------------------------------------------------------
 
-    @available_if(lambda estimator: estimator._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
+    @typed(available_if(lambda estimator: estimator._check_solver()))
+    @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(
         self,
-        X,
-        y,
-        sample_weight=None,
-        classes=None,
+        X: Rows,
+        y: Rows,
+        sample_weight: npt.ArrayLike | None = None,
+        classes: npt.ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: Rows | None = None,
+        y_val: Rows | None = None,
+        sample_weight_val: npt.ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on the given data, going on from earlier calls.
 
         Parameters
@@ -328,8 +345,15 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
 
     @classmethod
     def from_arrays(
-        cls, coefs, intercepts, classes, *, multilabel=False, norms=(), **parameters
-    ):
+        cls,
+        coefs: Sequence[npt.ArrayLike],
+        intercepts: Sequence[npt.ArrayLike],
+        classes: npt.ArrayLike,
+        *,
+        multilabel: bool = False,
+        norms: Sequence[npt.ArrayLike] = (),
+        **parameters: Any,
+    ) -> Self:
         """Make a fitted classifier of weights from elsewhere.
 
         It predicts, and goes on training with ``partial_fit`` or ``warm_start=True``.
@@ -370,126 +394,13 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
             model._target_kind = MULTILABEL
         return model._take(coefs, intercepts, norms)
 
-    # Predicting --------------------------------------------------------------
+    # Scoring -----------------------------------------------------------------
 
-    @without_numpy_errors
-    def decision_function(self, X):
-        """Raw predictions of the network, the scores that decide on the class.
+    if TYPE_CHECKING:  # scikit-learn's method, which has no annotations
 
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            For two classes one number per row, above 0 for ``classes_[1]``; else one
-            column per class or label. Where the loss has probabilities, one number is
-            the logarithm of the odds. Of an ensemble the logarithms of the mean
-            probabilities (odds for labels), or the mean scores. Finite; float64, or
-            float32 if network and `X` are.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If `X` is invalid, or if float64 does not hold the outputs of a row, which
-            the message names.
-        """
-        raw = self._raw(*self._check_rows(X))
-        return raw[:, 0] if self._target_kind == BINARY else raw
-
-    @without_numpy_errors
-    def predict(self, X):
-        """Predict classes.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
-            Class labels. For multilabel targets 0 and 1 per label, sparse if the
-            training targets were.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If `X` is invalid, or if float64 does not hold the outputs of a row, which
-            the message names.
-        """
-        raw = self._raw(*self._check_rows(X))
-        labels = decode(raw, self.classes_, self._target_kind)
-        was_sparse = getattr(self, "_sparse_target", False)
-        sparse = was_sparse and self._target_kind == MULTILABEL
-        return csr_matrix(labels) if sparse else labels
-
-    @available_if(check_probabilities)
-    @without_numpy_errors
-    def predict_log_proba(self, X):
-        """Predict logarithms of probabilities; always finite.
-
-        Only where the loss has probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to predict.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`; of the type of `predict_proba`.
-        """
-        return np.log(self.predict_proba(X))
-
-    @available_if(check_probabilities)
-    @without_numpy_errors
-    def predict_proba(self, X, n_passes=None, return_std=False):
-        """Predict probabilities.
-
-        Only where the loss has probabilities.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows to predict.
-        n_passes : int or None, default=None
-            Number of predictions with dropout switched on as in training, whose mean
-            is returned (Monte Carlo dropout). None stands for one without dropout.
-        return_std : bool, default=False
-            Whether to return the standard deviation too, over the passes and over the
-            members of an ensemble.
-
-        Returns
-        -------
-        mean : ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`, between 0 and 1 exclusively. Rows sum to 1,
-            except for multilabel targets, where each column is the probability of
-            a label. float64, or float32 if network and `X` are.
-        std : ndarray of shape (n_samples, n_classes)
-            Only with `return_std`.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If `X` is invalid, or if float64 does not hold the outputs of a row, which
-            the message names.
-        """
-        X, given = self._check_rows(X)
-
-        def predict(network, dropout):
-            return network._probabilities(self, X, dropout, given)
-
-        return average(self, n_passes, return_std, predict)
+        def score(
+            self, X: Rows, y: Rows, sample_weight: npt.ArrayLike | None = None
+        ) -> float: ...
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

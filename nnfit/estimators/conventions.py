@@ -1,8 +1,11 @@
 """scikit-learn's conventions: parameters, tags and pickles of an estimator."""
 
+from __future__ import annotations
+
 import warnings
 from functools import cache
 from inspect import signature
+from typing import TYPE_CHECKING, Any, Self
 
 from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
@@ -25,6 +28,12 @@ def store_arguments(estimator, arguments):
 
 class Conventions(BaseEstimator):
     """Part of `BaseMLP` that scikit-learn asks for, whatever is fitted."""
+
+    if TYPE_CHECKING:  # methods of scikit-learn's, which has no annotations
+
+        def get_params(self, deep: bool = True) -> dict[str, Any]: ...
+
+        def set_params(self, **params: Any) -> Self: ...
 
     @classmethod
     @cache

@@ -5,17 +5,22 @@ both have come from `nnfit.estimators.parameters`. What `help`, Sphinx and the c
 scikit-learn read is the whole.
 """
 
+from __future__ import annotations
+
 import inspect
 import re
 import textwrap
+from typing import TypeVar
 
 from nnfit.estimators.parameters import ATTRIBUTES, GROUPS, NAMES
+
+C = TypeVar("C", bound=type)
 
 #: Stands for the shared attributes in the docstring of a class.
 PLACE_OF_ATTRIBUTES = "{attributes}"
 
 
-def documented(cls):
+def documented(cls: C) -> C:
     """Class decorator: add the shared entries to the docstring of an estimator.
 
     Parameters come in the order of the signature. An entry of the class goes before a
@@ -25,7 +30,7 @@ def documented(cls):
         return cls
     text = inspect.cleandoc(cls.__doc__)
     own = section_of(text, "Parameters")
-    described = {}
+    described: dict[str, str] = {}
     for part in (*(group.text for group in GROUPS), own):
         described |= entries(part)
     # Names that share an entry, such as beta_1 and beta_2, stand under the first.

@@ -1,17 +1,27 @@
 """The learning-rate range test: which rates a network learns with."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import replace
 from numbers import Integral, Real
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 from sklearn.utils._param_validation import Interval, validate_params
 
+from nnfit.estimators.annotations import FloatArray, Rows, typed
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.training.schedules import BatchFactors
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure, SubFigure
+    from matplotlib.lines import Line2D
 
 #: What a clone is trained without: the test is of the steps alone.
 OFF = {
@@ -47,13 +57,24 @@ class LearningRateDisplay:
         The smoothed losses.
     """
 
-    def __init__(self, *, learning_rates, losses, smoothed_losses, suggestion):
+    ax_: Axes
+    figure_: Figure | SubFigure
+    line_: Line2D
+
+    def __init__(
+        self,
+        *,
+        learning_rates: FloatArray,
+        losses: FloatArray,
+        smoothed_losses: FloatArray,
+        suggestion: float,
+    ) -> None:
         self.learning_rates = learning_rates
         self.losses = losses
         self.smoothed_losses = smoothed_losses
         self.suggestion = suggestion
 
-    def plot(self, ax=None, **kwargs):
+    def plot(self, ax: Axes | None = None, **kwargs: Any) -> Self:
         """Draw the losses by learning rate, and the suggestion.
 
         Parameters
@@ -102,26 +123,29 @@ class LearningRateDisplay:
         return self
 
 
-@validate_params(
-    {
-        "min_rate": [Interval(Real, 0, None, closed="neither")],
-        "max_rate": [Interval(Real, 0, None, closed="neither")],
-        "n_steps": [Interval(Integral, 2, None, closed="left")],
-        "smoothing": [Interval(Real, 0, 1, closed="left")],
-    },
-    prefer_skip_nested_validation=False,  # the estimator's parameters are the user's
+@typed(
+    validate_params(
+        {
+            "min_rate": [Interval(Real, 0, None, closed="neither")],
+            "max_rate": [Interval(Real, 0, None, closed="neither")],
+            "n_steps": [Interval(Integral, 2, None, closed="left")],
+            "smoothing": [Interval(Real, 0, 1, closed="left")],
+        },
+        # The estimator's parameters are the user's.
+        prefer_skip_nested_validation=False,
+    )
 )
 def find_learning_rate(
-    estimator,
-    X,
-    y,
+    estimator: BaseMLP | Pipeline,
+    X: Rows,
+    y: Rows,
     *,
-    sample_weight=None,
-    min_rate=1e-7,
-    max_rate=10.0,
-    n_steps=100,
-    smoothing=0.8,
-):
+    sample_weight: npt.ArrayLike | None = None,
+    min_rate: float = 1e-7,
+    max_rate: float = 10.0,
+    n_steps: int = 100,
+    smoothing: float = 0.8,
+) -> LearningRateDisplay:
     """Learning-rate range test: train with a growing rate and watch the loss.
 
     A clone of the estimator makes `n_steps` steps from its initial weights, each with a

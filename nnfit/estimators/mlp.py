@@ -1,13 +1,18 @@
 """What the classifier and the regressor share: fitting."""
 
+from __future__ import annotations
+
 from abc import ABC, abstractmethod
 from contextlib import closing
+from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
 from nnfit.estimators import by_hand, resuming
+from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
@@ -45,7 +50,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
 
     _task: str
     _y_numeric = False
-    _needed_to_predict = ("coefs_", "intercepts_")
+    _needed_to_predict: tuple[str, ...] = ("coefs_", "intercepts_")
 
     @abstractmethod
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
@@ -92,18 +97,18 @@ class BaseMLP(FittedMLP, Conventions, ABC):
 
     # Fitting -----------------------------------------------------------------
 
-    @_fit_context(prefer_skip_nested_validation=True)
+    @typed(_fit_context(prefer_skip_nested_validation=True))
     def fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: Rows,
+        y: Rows,
+        sample_weight: npt.ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-        groups=None,
-    ):
+        X_val: Rows | None = None,
+        y_val: Rows | None = None,
+        sample_weight_val: npt.ArrayLike | None = None,
+        groups: npt.ArrayLike | None = None,
+    ) -> Self:
         """Fit the network to training data.
 
         Parameters

@@ -1,8 +1,14 @@
 """What a fitted estimator is made of, and the outputs of its network."""
 
+from __future__ import annotations
+
+from typing import Self
+
 import numpy as np
+import numpy.typing as npt
 
 from nnfit.estimators import by_hand
+from nnfit.estimators.annotations import FloatArray
 from nnfit.estimators.overflow import finite_outputs
 from nnfit.estimators.standardising import of_all_features, standardised
 from nnfit.estimators.uncertainty import networks
@@ -19,6 +25,28 @@ class FittedMLP:
     Weights and out_activation_ are attributes that users may set; the rest is the
     description in ``_fitted``, see `nnfit.network.fitted`.
     """
+
+    # In the order of `nnfit.estimators.parameters.ATTRIBUTES`.
+    members_: list[Self]
+    loss_: float
+    best_loss_: float | None
+    loss_curve_: list[float]
+    validation_scores_: list[float] | None
+    best_validation_score_: float | None
+    history_: dict[str, list[float]]
+    t_: int
+    coefs_: list[FloatArray]
+    intercepts_: list[FloatArray]
+    norms_: list[FloatArray]
+    n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
+    n_iter_: int
+    n_layers_: int
+    n_threads_: int
+    device_: str
+    n_outputs_: int
+    stopped_: bool
+    out_activation_: str
 
     def _description(self):
         """What was fitted; of weights that were set by hand the parameters tell."""
@@ -53,12 +81,12 @@ class FittedMLP:
         self.coefs_, self.intercepts_, self.norms_ = weights
 
     @property
-    def feature_shifts_(self):
+    def feature_shifts_(self) -> FloatArray:
         """What is subtracted from every feature."""
         return of_all_features(self, "shift", 0.0)
 
     @property
-    def feature_scales_(self):
+    def feature_scales_(self) -> FloatArray:
         """What every feature is divided by after that."""
         return of_all_features(self, "scale", 1.0)
 

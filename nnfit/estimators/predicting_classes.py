@@ -1,12 +1,27 @@
 """Classes and probabilities: what a fitted classifier makes of a network's outputs."""
 
+from __future__ import annotations
+
+from typing import Any, Literal, TypeAlias, overload
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+from sklearn.utils.metaestimators import available_if
+
 from nnfit.estimators import by_hand
+from nnfit.estimators.annotations import FloatArray, Rows, typed
 from nnfit.estimators.calibration import find_temperature
+from nnfit.estimators.losses import check_probabilities
 from nnfit.estimators.overflow import saturated
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.probabilities import inside, pooled, probabilities
-from nnfit.estimators.targets import MULTICLASS, MULTILABEL
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.targets import BINARY, MULTICLASS, MULTILABEL, decode
+from nnfit.estimators.uncertainty import average, networks
+from nnfit.numpy_errors import without_numpy_errors
+
+#: Any: a sparse matrix of labels where those of the training were.
+Labels: TypeAlias = npt.NDArray[Any] | Any
 
 
 class FittedClassifier(FittedMLP):
@@ -14,6 +29,9 @@ class FittedClassifier(FittedMLP):
 
     ``classes_`` is an attribute that users may set, as the weights are.
     """
+
+    classes_: npt.NDArray[Any]
+    temperature_: float
 
     @property
     def _target_kind(self):
@@ -36,6 +54,142 @@ class FittedClassifier(FittedMLP):
     @_label_binarizer.setter
     def _label_binarizer(self, binarizer):
         self.classes_, self._target_kind = binarizer.classes_, binarizer.y_type_
+
+    @without_numpy_errors
+    def decision_function(self, X: Rows) -> FloatArray:
+        """Raw predictions of the network, the scores that decide on the class.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+            For two classes one number per row, above 0 for ``classes_[1]``; else one
+            column per class or label. Where the loss has probabilities, one number is
+            the logarithm of the odds. Of an ensemble the logarithms of the mean
+            probabilities (odds for labels), or the mean scores. Finite; float64, or
+            float32 if network and `X` are.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
+        """
+        raw = self._raw(*self._check_rows(X))
+        return raw[:, 0] if self._target_kind == BINARY else raw
+
+    @without_numpy_errors
+    def predict(self, X: Rows) -> Labels:
+        """Predict classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray or sparse matrix of shape (n_samples,) or (n_samples, n_labels)
+            Class labels. For multilabel targets 0 and 1 per label, sparse if the
+            training targets were.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
+        """
+        raw = self._raw(*self._check_rows(X))
+        labels = decode(raw, self.classes_, self._target_kind)
+        was_sparse = getattr(self, "_sparse_target", False)
+        sparse = was_sparse and self._target_kind == MULTILABEL
+        return csr_matrix(labels) if sparse else labels
+
+    @typed(available_if(check_probabilities))
+    @without_numpy_errors
+    def predict_log_proba(self, X: Rows) -> FloatArray:
+        """Predict logarithms of probabilities; always finite.
+
+        Only where the loss has probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`; of the type of `predict_proba`.
+        """
+        return np.log(self.predict_proba(X))
+
+    @overload
+    def predict_proba(
+        self, X: Rows, n_passes: int | None = None, return_std: Literal[False] = False
+    ) -> FloatArray: ...
+
+    @overload
+    def predict_proba(
+        self, X: Rows, n_passes: int | None = None, *, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    @overload
+    def predict_proba(
+        self, X: Rows, n_passes: int | None = None, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...
+
+    @typed(available_if(check_probabilities))
+    @without_numpy_errors
+    def predict_proba(
+        self, X: Rows, n_passes: int | None = None, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
+        """Predict probabilities.
+
+        Only where the loss has probabilities.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows to predict.
+        n_passes : int or None, default=None
+            Number of predictions with dropout switched on as in training, whose mean
+            is returned (Monte Carlo dropout). None stands for one without dropout.
+        return_std : bool, default=False
+            Whether to return the standard deviation too, over the passes and over the
+            members of an ensemble.
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples, n_classes)
+            In the order of `classes_`, between 0 and 1 exclusively. Rows sum to 1,
+            except for multilabel targets, where each column is the probability of
+            a label. float64, or float32 if network and `X` are.
+        std : ndarray of shape (n_samples, n_classes)
+            Only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, or if float64 does not hold the outputs of a row, which
+            the message names.
+        """
+        X, given = self._check_rows(X)
+
+        def predict(network, dropout):
+            return network._probabilities(self, X, dropout, given)
+
+        return average(self, n_passes, return_std, predict)
 
     def _check_outputs(self, n_outputs):
         by_hand.check_classes(self, n_outputs)

@@ -1,13 +1,31 @@
 """Regression."""
 
+from __future__ import annotations
+
+from collections.abc import Sequence
 from numbers import Integral
+from typing import Any, Literal, Self, overload
 
 import numpy as np
+import numpy.typing as npt
 from sklearn.base import RegressorMixin, _fit_context
 from sklearn.metrics import d2_pinball_score
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
+from nnfit.estimators.annotations import (
+    Activation,
+    Dtype,
+    FloatArray,
+    Loss,
+    Numbers,
+    RandomState,
+    Rows,
+    Schedule,
+    Scoring,
+    Sizes,
+    typed,
+)
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
@@ -96,65 +114,65 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     def __init__(
         self,
-        loss="squared_error",
-        hidden_layer_sizes=(100,),
-        activation="relu",
+        loss: Loss = "squared_error",
+        hidden_layer_sizes: Sizes = (100,),
+        activation: Activation | Sequence[Activation] = "relu",
         *,
-        solver="adam",
-        alpha=0.0001,
-        batch_size="auto",
-        learning_rate="constant",
-        learning_rate_init=0.001,
-        power_t=0.5,
-        max_iter=200,
-        shuffle=True,
-        random_state=None,
-        tol=1e-4,
-        verbose=False,
-        warm_start=False,
-        momentum=0.9,
-        nesterovs_momentum=True,
-        early_stopping=False,
-        validation_fraction=0.1,
-        beta_1=0.9,
-        beta_2=0.999,
-        epsilon=1e-8,
-        n_iter_no_change=10,
-        max_fun=15000,
-        huber_delta=1.0,
-        quantile=0.5,
-        weight_decay=0.01,
-        l1=0.0,
-        max_norm=None,
-        dropout=0.0,
-        input_dropout=0.0,
-        mixup=0.0,
-        input_noise=0.0,
-        ema_decay=None,
-        swa=None,
-        initialization="glorot",
-        normalization=None,
-        residual=False,
-        n_layers=None,
-        layer_width=100,
-        taper=1.0,
-        rho=0.9,
-        clip_norm=None,
-        clip_value=None,
-        learning_rate_factors=None,
-        warmup=0.0,
-        learning_rate_decay=0.1,
-        learning_rate_cycles=3,
-        weight_decay_schedule=None,
-        dropout_schedule=None,
-        momentum_schedule=None,
-        scoring=None,
-        max_time=None,
-        n_members=1,
-        dtype=None,
-        n_jobs=None,
-        device="cpu",
-    ):
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | Literal["auto"] = "auto",
+        learning_rate: Schedule = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        huber_delta: float = 1.0,
+        quantile: Numbers = 0.5,
+        weight_decay: float = 0.01,
+        l1: float = 0.0,
+        max_norm: float | None = None,
+        dropout: Numbers = 0.0,
+        input_dropout: float = 0.0,
+        mixup: float = 0.0,
+        input_noise: float = 0.0,
+        ema_decay: float | None = None,
+        swa: float | None = None,
+        initialization: str = "glorot",
+        normalization: str | None = None,
+        residual: bool = False,
+        n_layers: int | None = None,
+        layer_width: int = 100,
+        taper: float = 1.0,
+        rho: float = 0.9,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+        learning_rate_factors: Sequence[float] | FloatArray | None = None,
+        warmup: float = 0.0,
+        learning_rate_decay: float = 0.1,
+        learning_rate_cycles: int = 3,
+        weight_decay_schedule: Schedule | None = None,
+        dropout_schedule: Schedule | None = None,
+        momentum_schedule: Schedule | None = None,
+        scoring: Scoring | None = None,
+        max_time: float | None = None,
+        n_members: int = 1,
+        dtype: Dtype | None = None,
+        n_jobs: int | None = None,
+        device: str = "cpu",
+    ) -> None:
         store_arguments(self, locals())
 
     def _validate_params(self):
@@ -230,18 +248,18 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # Fitting -----------------------------------------------------------------
 
-    @available_if(lambda estimator: estimator._check_solver())
-    @_fit_context(prefer_skip_nested_validation=True)
+    @typed(available_if(lambda estimator: estimator._check_solver()))
+    @typed(_fit_context(prefer_skip_nested_validation=True))
     def partial_fit(
         self,
-        X,
-        y,
-        sample_weight=None,
+        X: Rows,
+        y: Rows,
+        sample_weight: npt.ArrayLike | None = None,
         *,
-        X_val=None,
-        y_val=None,
-        sample_weight_val=None,
-    ):
+        X_val: Rows | None = None,
+        y_val: Rows | None = None,
+        sample_weight_val: npt.ArrayLike | None = None,
+    ) -> Self:
         """Train for one epoch on the given data, going on from earlier calls.
 
         Parameters
@@ -280,7 +298,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         return self._fit(X, y, sample_weight, given, incremental=True)
 
     @classmethod
-    def from_arrays(cls, coefs, intercepts, *, norms=(), **parameters):
+    def from_arrays(
+        cls,
+        coefs: Sequence[npt.ArrayLike],
+        intercepts: Sequence[npt.ArrayLike],
+        *,
+        norms: Sequence[npt.ArrayLike] = (),
+        **parameters: Any,
+    ) -> Self:
         """Make a fitted regressor of weights from elsewhere.
 
         It predicts, and goes on training with ``partial_fit`` or ``warm_start=True``.
@@ -314,8 +339,25 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
     # Predicting --------------------------------------------------------------
 
+    @overload
+    def predict(
+        self, X: Rows, n_passes: int | None = None, return_std: Literal[False] = False
+    ) -> FloatArray: ...
+
+    @overload
+    def predict(
+        self, X: Rows, n_passes: int | None = None, *, return_std: Literal[True]
+    ) -> tuple[FloatArray, FloatArray]: ...
+
+    @overload
+    def predict(
+        self, X: Rows, n_passes: int | None = None, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]: ...
+
     @without_numpy_errors
-    def predict(self, X, n_passes=None, return_std=False):
+    def predict(
+        self, X: Rows, n_passes: int | None = None, return_std: bool = False
+    ) -> FloatArray | tuple[FloatArray, FloatArray]:
         """Predict targets.
 
         Parameters
@@ -353,7 +395,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
 
         return average(self, n_passes, return_std, outputs)
 
-    def score(self, X, y, sample_weight=None):
+    def score(
+        self, X: Rows, y: Rows, sample_weight: npt.ArrayLike | None = None
+    ) -> float:
         """Coefficient of determination, or its likeness for quantiles.
 
         Parameters

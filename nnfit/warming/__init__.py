@@ -1,7 +1,10 @@
 """Filling the cache of compiled kernels beforehand: `nnfit.warmup`."""
 
+from __future__ import annotations
+
 import re
 import time
+from typing import TYPE_CHECKING
 
 import joblib
 
@@ -12,13 +15,23 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 
+if TYPE_CHECKING:
+    from nnfit.estimators.annotations import Dtype
+    from nnfit.estimators.mlp import BaseMLP
+
 DTYPES = ("float32", "float64")
 #: Two engines take as long as all other kernels together, so that four processes have
 #: done when the engines are.
 MAX_PROCESSES = 4
 
 
-def warmup(dtype=None, device="cpu", *, estimator=None, compute_capability=None):
+def warmup(
+    dtype: Dtype | None = None,
+    device: str = "cpu",
+    *,
+    estimator: BaseMLP | None = None,
+    compute_capability: str | None = None,
+) -> None:
     """Compile and cache what fits and predictions need.
 
     On the CPU that is every part of the engine, solver, activation, loss and inverse
