@@ -1,6 +1,6 @@
-"""What a user's type checker makes of nnfit's interface; checked by `mypy --strict`.
+"""What a user's type checker makes of nnfit's interface; nothing runs this.
 
-.ci/run does so against the installed package, and nothing runs it. The comments that
+.ci/run checks it by `mypy --strict`, against the installed package. Comments that
 ignore an error are checks, too: mypy reports one that ignores nothing.
 """
 
