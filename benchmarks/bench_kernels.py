@@ -15,8 +15,10 @@ from llvmlite import binding as llvm
 from nnfit.cpu import compiling, machine_code
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
+from nnfit.cpu.kernels import BATCH, PREDICTION
 from nnfit.cpu.layout import Layout, aligned_zeros
-from nnfit.cpu.plans import ROW_BLOCK
+from nnfit.cpu.plans import ROW_BLOCK, forward_plan
+from nnfit.cpu.tables import Tables
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -32,21 +34,20 @@ PRODUCTS += ["32x10x32", "200x64x100", "256x54x256", "256x784x512"]
 
 
 def products(target, dtype):
-    """Kernel ``forward(layer, inputs, stride, rows, repeats)``, products alone."""
+    """Kernel ``forward(table, layer, rows, repeats)``, products alone."""
     from numba.core import types as nb
 
-    from nnfit.cpu.kernels.dense import make_dense
-    from nnfit.cpu.kernels.pointers import INT64_POINTER, offset, pointer_type
+    from nnfit.cpu.kernels.dense import make_product
+    from nnfit.cpu.kernels.pointers import INT64_POINTER, offset
 
-    product = make_dense(target, dtype).product
+    product = make_product(target, dtype)
 
-    def forward(layer, inputs, stride, rows, repeats):
+    def forward(table, layer, rows, repeats):
         for _ in range(repeats):
             for row in range(0, rows, ROW_BLOCK):
-                count = min(ROW_BLOCK, rows - row)
-                product(layer, offset(inputs, row * stride), stride, row, count)
+                product(table, offset(table, layer), row, min(ROW_BLOCK, rows - row))
 
-    arguments = (INT64_POINTER, pointer_type(dtype), nb.int64, nb.int64, nb.int64)
+    arguments = (INT64_POINTER, nb.int64, nb.int64, nb.int64)
     return {"forward": (forward, nb.void(*arguments))}
 
 
@@ -126,25 +127,24 @@ def product_gflops(shape, dtype):
     flat = aligned_zeros(layout.size, dtype)
     random = np.random.default_rng(0).standard_normal
     layout.pack(Weights([random((n_in, n_out))], [random(n_out)]), flat)
-    (lines,) = layout.layers
-    inputs = aligned_zeros(rows * layout.input_stride, dtype)
-    inputs[:] = random(len(inputs))
-    output = aligned_zeros(rows * lines.stride, dtype)
-
-    layer = np.zeros(at.LAYER, np.int64)
-    layer[at.N_IN], layer[at.N_OUT] = n_in, n_out
-    layer[at.WIDTH], layer[at.STRIDE] = lines.width, lines.stride
-    layer[at.WEIGHTS] = flat.ctypes.data + lines.weights * flat.itemsize
-    layer[at.BIAS] = flat.ctypes.data + lines.bias * flat.itemsize
-    layer[at.OUTPUT] = output.ctypes.data
+    plan = forward_plan(network, target, rows, PREDICTION, 0)
+    tables, (features, layer) = Tables(plan, flat), plan.graph.rows
+    X = random((rows, n_in)).astype(dtype)
+    kept = tables.set_X(X)
+    gather = compiling.load(BATCH, dtype).function(
+        "gather", None, POINTER, POINTER, POINTER, INT64, INT64
+    )
+    now = np.array([0, rows, *[0] * (at.NOW_FIELDS - 2)])
+    ints = tables.address
+    gather(ints, ints + 8 * features, now.ctypes.data, 0, rows)
 
     code = compiling.compile_object(f"{__name__}:products", (dtype,), target)
     kernel = machine_code.Kernel(code, target)
-    forward = kernel.function("forward", None, POINTER, POINTER, INT64, INT64, INT64)
+    forward = kernel.function("forward", None, POINTER, INT64, INT64, INT64)
     operations = 2 * rows * n_in * n_out
     repeats = max(1, int(2e9 / operations))
-    arguments = (layer.ctypes.data, inputs.ctypes.data, layout.input_stride, rows)
-    seconds = best_seconds(lambda: forward(*arguments, repeats), repeats)
+    seconds = best_seconds(lambda: forward(ints, layer, rows, repeats), repeats)
+    del kept
     return operations / seconds / 1e9
 
 

@@ -17,12 +17,25 @@ class Features(NamedTuple):
     """What a training needs beside the plainest one: each has kernels or buffers."""
 
     drops: bool = False  # units
-    augments: bool = False  # inputs
     mixes: bool = False
+    adds_noise: bool = False
+    drops_inputs: bool = False
     penalises: bool = False  # beyond the penalty that optimizers have
     updates_whole: bool = False
     averages: bool = False
     has_rates: bool = False  # of layers
+
+    @property
+    def changes(self):
+        """What changes the features of a batch, in order: names of functions."""
+        names = "mix", "add_noise", "drop_inputs"
+        wanted = self.mixes, self.adds_noise, self.drops_inputs
+        return tuple(name for name, has in zip(names, wanted, strict=True) if has)
+
+    @property
+    def augments(self):
+        """Whether the features of a batch are changed."""
+        return bool(self.changes)
 
 
 @dataclass(frozen=True)
@@ -95,8 +108,9 @@ class EngineSettings:
         )
         return Features(
             drops=any(self.dropout),
-            augments=bool(self.input_dropout or self.input_noise or self.mixup),
             mixes=self.mixup > 0.0,
+            adds_noise=self.input_noise > 0.0,
+            drops_inputs=self.input_dropout > 0.0,
             penalises=whole or self.l1 > 0.0 or not math.isinf(self.clip_value),
             updates_whole=whole,
             averages=self.average,

@@ -17,11 +17,12 @@ def is_sparse(X):
 
 def operations_per_row(network, X):
     """Multiplications and additions that a row of X takes in one product of a layer."""
-    dense = sum(layer.n_in * layer.n_out for layer in network.layers)
+    dense = network.n_products
     if not is_sparse(X):
         return 2 * dense
     entries = X.nnz / X.shape[0]
-    return 2 * (dense - (network.n_features - entries) * network.layers[0].n_out)
+    share = (network.n_features - entries) / network.n_features  # that is zero
+    return 2 * (dense - share * network.n_products_of_features)
 
 
 def entries_of_batch(X, batch_size):

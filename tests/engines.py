@@ -67,21 +67,19 @@ def make_data(network, n_rows, seed=0):
 
 
 def make_weights(network, seed=1):
-    """Weights, intercepts and norms of a sensible size."""
+    """Arrays of a sensible size: list by list, so that those of a list keep theirs."""
     rng = np.random.default_rng(seed)
-    coefs = [
-        rng.normal(size=(layer.n_in, layer.n_out)) / np.sqrt(layer.n_in)
-        for layer in network.layers
-    ]
-    intercepts = [0.1 * rng.normal(size=layer.n_out) for layer in network.layers]
-    norms = []
-    for layer in network.layers:
-        if layer.n_norms:  # scale and running variance positive, but not all alike
-            norm = rng.normal(size=(layer.n_norms, layer.n_out))
-            norm[0::2] = np.exp(0.3 * norm[0::2])
-            norms.append(norm)
-    parts = coefs, intercepts, norms
-    return Weights(*([a.astype(network.dtype) for a in arrays] for arrays in parts))
+    parts = {place: [] for place in Weights._fields}
+    for tensor in network.tensors:
+        values = rng.normal(size=tensor.shape)
+        if tensor.in_panels:
+            values /= np.sqrt(tensor.rows)
+        elif tensor.place == "intercepts":
+            values *= 0.1
+        else:  # scale and running variance positive, but not all alike
+            values[0::2] = np.exp(0.3 * values[0::2])
+        parts[tensor.place].append(values.astype(network.dtype))
+    return Weights(**parts)
 
 
 def engine_of(module):

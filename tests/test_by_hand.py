@@ -151,8 +151,16 @@ INTERCEPTS = [np.ones(5), np.ones(3)]
 @pytest.mark.parametrize(
     ("arguments", "keywords", "message"),
     [
-        ((COEFS[1:], INTERCEPTS, [0, 1, 2]), {}, "intercepts_ must hold .* 1 layers"),
-        (([COEFS[0]] * 2, INTERCEPTS, [0, 1, 2]), {}, r"needs weights of shape \(5, 5"),
+        (
+            (COEFS[1:], INTERCEPTS, [0, 1, 2]),
+            {},
+            "intercepts_ must hold 1 arr",
+        ),
+        (
+            ([COEFS[0]] * 2, INTERCEPTS, [0, 1, 2]),
+            {},
+            r"coefs_\[1\] must .* \(5, 5",
+        ),
         (([], [], [0, 1]), {}, "coefs_ must be a list of matrices"),
         ((INTERCEPTS, INTERCEPTS, [0, 1]), {}, "coefs_ must be a list of matrices"),
         ((COEFS, INTERCEPTS, [0, 1]), {}, r"coefs_\[-1\] must have 2 columns"),
@@ -171,12 +179,12 @@ INTERCEPTS = [np.ones(5), np.ones(3)]
         (
             (COEFS, INTERCEPTS, [0, 1, 2]),
             {"normalization": "layer"},
-            "norms_ must hold an array for each of 1 normalised layers, got 0",
+            "norms_ must hold 1 arrays, one for each layer that has such, got 0",
         ),
         (
             (COEFS, INTERCEPTS, [0, 1, 2]),
             {"norms": [np.ones((1, 5))]},
-            "norms_ must hold an array for each of 0 normalised layers, got 1",
+            "norms_ must hold 0 arrays, one for each layer that has such, got 1",
         ),
     ],
 )
@@ -191,13 +199,13 @@ def test_arrays_that_do_not_fit_are_refused(arguments, keywords, message):
     [
         ({"n_layers_": 2}, "n_layers_ must be 3"),
         ({"coefs_": COEFS + COEFS}, "n_layers_ must be 5"),
-        ({"intercepts_": INTERCEPTS[:1]}, "intercepts_ must hold .* 2 layers, got 1"),
-        ({"coefs_": [COEFS[0], COEFS[1][1:]]}, "needs weights of shape"),
+        ({"intercepts_": INTERCEPTS[:1]}, "intercepts_ must hold 2 arrays.* got 1"),
+        ({"coefs_": [COEFS[0], COEFS[1][1:]]}, r"coefs_\[1\] must have the shape"),
         ({"coefs_": [COEFS[0], COEFS[1][:, 1:]]}, "must have 3 columns"),
         ({"classes_": np.arange(4)}, "must have 4 columns"),
         ({"coefs_": INTERCEPTS}, "coefs_ must be a list of matrices"),
         ({"out_activation_": "tanh"}, "out_activation_ must be one of identity, log"),
-        ({"norms_": [np.ones((1, 5))]}, "norms_ must hold .* 0 normalised layers"),
+        ({"norms_": [np.ones((1, 5))]}, "norms_ must hold 0 arrays.* got 1"),
         ({"members_": []}, "members_ and coefs_ are both there"),
     ],
 )

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import plans, training_plans
+from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
@@ -328,7 +329,7 @@ def test_predictions_do_not_depend_on_the_other_rows(
     X, _ = make_data(network, 250)
     weights = make_weights(network)
     together = cpu.predict(network, weights, X)
-    for n_rows in (1, 3, cpu.FEW_ROWS, cpu.FEW_ROWS + 1, 97):
+    for n_rows in (1, 3, FEW_ROWS, FEW_ROWS + 1, 97):
         parts = [X[i : i + n_rows].copy() for i in range(0, len(X), n_rows)]
         alone = [cpu.predict(network, weights, part) for part in parts]
         assert np.array_equal(together, np.concatenate(alone))
@@ -340,7 +341,7 @@ def test_predictions_do_not_depend_on_the_other_rows(
 def test_weights_survive_the_engine_in_any_memory_order():
     network = make_network((30, 70, 17, 1), dtype="float32")
     weights = make_weights(network)
-    coefs, intercepts, _ = weights
+    coefs, intercepts, *_ = weights
     engine = cpu.Engine(network, None)
     engine.flat[...] = np.nan  # padding too becomes zero
     given = [np.asfortranarray(coef, np.float64) for coef in coefs]
@@ -357,11 +358,11 @@ def test_weights_survive_the_engine_in_any_memory_order():
 @pytest.mark.parametrize("n_rows", [1, 100])
 def test_weights_of_another_shape_are_refused(n_rows):
     network = make_network((30, 70, 3))
-    coefs, intercepts, _ = make_weights(network)
+    coefs, intercepts, *_ = make_weights(network)
     X, _ = make_data(network, n_rows)
-    with pytest.raises(ValueError, match=r"needs weights of shape \(70, 3\)"):
+    with pytest.raises(ValueError, match=r"coefs_\[1\] must have the shape \(70, 3\)"):
         cpu.predict(network, Weights([coefs[0], coefs[1][1:]], intercepts), X)
-    with pytest.raises(ValueError, match=r"intercepts of \(70,\)"):
+    with pytest.raises(ValueError, match=r"intercepts_\[0\] must .* shape \(70,\)"):
         cpu.predict(network, Weights(coefs, [intercepts[0][1:], intercepts[1]]), X)
 
 

@@ -74,7 +74,7 @@ def weighted_inputs(network, weights, X):
 )
 def test_uniform_variances(n_in, n_out, activation, initialization, seed):
     network = describe([n_in, n_out, 1], activation)
-    coefs, intercepts, norms = draw(network, initialization, seed)
+    coefs, intercepts, norms, _ = draw(network, initialization, seed)
     factor = 2 / 3 if activation == "logistic" else 2
     variance = {
         "glorot": factor / (n_in + n_out),
@@ -99,7 +99,7 @@ def test_uniform_variances(n_in, n_out, activation, initialization, seed):
 )
 def test_orthogonal(n_in, n_out, activation):
     network = describe([n_in, n_in, n_out], activation)
-    coefs, intercepts, _ = draw(network, "orthogonal")
+    coefs, intercepts, *_ = draw(network, "orthogonal")
     factors = {"identity": 1.0, "relu": math.sqrt(2), "tanh": 1.5924}
     # The first layer sees the features, which no activation has made smaller.
     for coef, factor in zip(coefs, (1.0, factors[activation]), strict=True):

@@ -7,6 +7,14 @@ import pytest
 import scipy.sparse
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.cpu import target as targets
+from nnfit.cpu import training_plans
+from nnfit.engine_settings import Features
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.network import Network
+from nnfit.network.kinds import Node
 from nnfit.training import memory
 from nnfit.training.containers import memory_left
 
@@ -202,3 +210,25 @@ def test_a_container_too_small_for_a_fit(tmp_path, monkeypatch):
 
 def test_where_there_is_no_proc(tmp_path):
     assert memory_left(tmp_path) is None
+
+
+@pytest.mark.parametrize("kind", [None, "layer", "batch"])
+def test_what_layers_keep_is_counted(kind):
+    """Of a batch so large that the other buffers are few."""
+    activation = ACTIVATIONS["tanh"]
+    nodes = (
+        Node("scale", (0,)),
+        Node("dense", (1,), 128, options=(False,)),
+        Node("normalization", (2,), activation=activation, options=(kind,)),
+        Node("dense", (3,), 128, activation, options=(True,)),
+        Node("concatenation", (3, 4)),
+        Node("parametric_activation", (5,), activation=activation),
+        Node("dense", (6,), 16, options=(True,)),
+    )
+    network = Network(128, nodes, LOSSES["squared_error"], (), "float32")
+    rows, adam = 50_000, OPTIMIZERS["adam"]
+    plan = training_plans.training_plan(
+        network, adam, targets.host(), rows, 16, 1, False, Features()
+    )
+    counted = memory.training_memory(network, 2, rows, np.zeros((rows, 128), "f4"))
+    assert 0.5 * counted < plan.size < 1.05 * counted

@@ -9,70 +9,79 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nnfit.addresses import address
-from nnfit.cpu import compiling
+from nnfit.cpu import compiling, matrices
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import MUON
-from nnfit.cpu.layout import aligned_zeros, muon_work
+from nnfit.cpu.kernels import PREDICTION
+from nnfit.cpu.layout import aligned_zeros
+from nnfit.cpu.plans import Plan
+from nnfit.cpu.tables import Tables
+from nnfit.functions.losses import LOSSES
+from nnfit.network import Network, Weights
+from nnfit.network.kinds import Node
+from tests.interpreter import BUILDER
 
 MU, RATE, DECAY = 0.95, 0.02, 0.999
-POINTER, INT64, DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
+POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 #: Of an update, relative to the largest that an element of it can be.
 TOLERANCE = {"float32": 2e-5, "float64": 1e-13}
 
 
 class Matrix:
-    """One layer's weights, gradient and momentum in panels, and a work area."""
+    """One layer's weights, gradient and momentum, and the program of an update."""
 
     def __init__(self, weights, gradient, momentum):
         self.dtype = weights.dtype.name
-        self.n_in, self.n_out = weights.shape
-        target = targets.host()
-        self.panel, lanes = target.panel(self.dtype), target.lanes(self.dtype)
-        self.width = -(-self.n_out // lanes) * lanes
+        n_in, n_out = weights.shape
+        node = Node("dense", (0,), n_out, options=(False,), is_hidden=True)
+        loss = LOSSES["squared_error"]
+        network = Network(n_in, (node,), loss, (), self.dtype)
+        plan = Plan(network, targets.host(), 1, PREDICTION)
+        self.layout = plan.layout
+        matrices.add_steps(plan, int(self.layout.rows[0]))
+        beyond = plan.reserve(1)
+        plan.buffer(beyond, 64)
         arrays = (weights, gradient, momentum)
         self.weights, self.gradient, self.momentum = map(self.pack, arrays)
-        self.n_work = muon_work(target, self.dtype, self.n_in, self.n_out)
+        self.tables = tables = Tables(plan.finish(), self.weights)
+        work, _ = tables._kept
         # What is left there by another matrix must not matter.
-        self.work = np.full(self.n_work + 64, np.nan, self.dtype)
+        work.view(self.dtype)[:] = np.nan
+        begin = int(plan.ints[beyond])
+        self.beyond = work[begin:].view(self.dtype)
+        tables.ints[at.PARAMETERS] = address(self.weights, self.dtype)
+        tables.ints[at.GRADIENT] = address(self.gradient, self.dtype)
+        tables.ints[at.STATE_0] = address(self.momentum, self.dtype)
+        self.rates = np.full(2 * at.N_RATES, np.nan, self.dtype)
+        tables.ints[at.RATES] = address(self.rates, self.dtype)
+        tables.ints[at.N_RATE_ROWS] = 1
 
     def pack(self, values):
-        flat = aligned_zeros(self.n_in * self.width, self.dtype)
-        wide = np.zeros((self.n_in, self.width), self.dtype)
-        wide[:, : self.n_out] = values
-        for column in range(0, self.width, self.panel):
-            part = wide[:, column : column + self.panel].ravel()
-            flat[column * self.n_in :][: part.size] = part
+        flat = aligned_zeros(self.layout.size, self.dtype)
+        self.layout.pack(Weights([values], []), flat)
         return flat
 
     def unpack(self, flat):
-        columns = [
-            flat[column * self.n_in :][: self.n_in * width].reshape(self.n_in, width)
-            for column in range(0, self.width, self.panel)
-            for width in [min(self.panel, self.width - column)]
-        ]
-        wide = np.hstack(columns)
-        assert not wide[:, self.n_out :].any(), "the padding is no longer zero"
-        return wide[:, : self.n_out]
+        (values,) = self.layout.unpack(flat).coefs
+        assert np.array_equal(self.pack(values), flat), "the padding is no longer zero"
+        return values
 
     def update(self, n_threads=1, abort=None, mu=MU, rate=RATE, decay=DECAY):
-        """Call the kernel on Python threads, but not on one numbered `abort`."""
-        kernel = compiling.load(MUON, self.dtype)
-        function = kernel.function(
-            "muon", INT64, *[POINTER] * 4, *[INT64] * 3, *[DOUBLE] * 3,
-            POINTER, *[INT64] * 3,
-        )  # fmt: skip
+        """Run the program on Python threads, but not on one numbered `abort`."""
+        kernel = compiling.load(BUILDER, self.dtype)
+        run = kernel.function("run", INT64, *[POINTER] * 3, *[INT64] * 2)
         shared = aligned_zeros((n_threads + 1) * at.SHARED_LINE, np.int64)
-        arrays = (self.weights, self.gradient, self.momentum, self.work)
-        places = [address(array, self.dtype) for array in arrays]
+        self.tables.ints[at.SHARED] = address(shared, np.int64)
+        now = np.zeros(at.NOW_FIELDS, np.int64)
+        now[at.NOW_STEP] = 1  # the second of two sets of rates
+        now.view(np.float64)[at.NOW_WEIGHT_SUM] = 1.0
+        rates = self.rates[at.N_RATES :]
+        rates[[at.MATRIX_MOMENTUM, at.MATRIX_RATE, at.DECAY]] = mu, rate, decay
+        places = [address(array, np.int64) for array in (now, shared)]
         passed = set()
 
         def work(number):
-            result = function(
-                *places, self.n_in, self.n_out, self.width,
-                mu, rate, decay, address(shared, np.int64), number, n_threads, 0,
-            )  # fmt: skip
-            passed.add(result)
+            passed.add(run(self.tables.address, *places, number, n_threads))
 
         numbers = [k for k in range(n_threads) if k != abort]
         threads = [threading.Thread(target=work, args=(k,)) for k in numbers]
@@ -82,7 +91,7 @@ class Matrix:
             shared[at.ABORTED] = 1
         for thread in threads:
             thread.join()
-        assert np.isnan(self.work[self.n_work :]).all(), "beyond the work area"
+        assert np.isnan(self.beyond).all(), "beyond the work area"
         assert len(passed) == 1  # the barriers passed, on every thread
         return passed.pop()
 

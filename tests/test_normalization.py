@@ -6,6 +6,7 @@ import scipy.sparse
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
+from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.network import Weights
 from tests import numpy_engine
@@ -111,7 +112,7 @@ def test_predictions_of_few_rows_and_of_many(
     together = cpu.predict(network, weights, X, n_threads=2)
     expected = numpy_engine.predict(network, weights, X)
     np.testing.assert_allclose(together, expected, **tolerance_of(dtype))
-    for n_rows in (1, cpu.FEW_ROWS, cpu.FEW_ROWS + 1, 97):
+    for n_rows in (1, FEW_ROWS, FEW_ROWS + 1, 97):
         parts = [X[i : i + n_rows].copy() for i in range(0, len(X), n_rows)]
         alone = [cpu.predict(network, weights, part) for part in parts]
         assert np.array_equal(together, np.concatenate(alone))
@@ -182,7 +183,7 @@ def test_one_row_of_partial_fit_is_as_a_last_batch_of_fit(any_engine, Model):
 @pytest.mark.parametrize("normalization", ["layer", "batch"])
 def test_norms_of_another_shape_are_refused(n_rows, normalization):
     network = make_network((30, 70, 3), normalization=normalization)
-    coefs, intercepts, norms = make_weights(network)
+    coefs, intercepts, norms, _ = make_weights(network)
     X, _ = make_data(network, n_rows)
-    with pytest.raises(ValueError, match=r"needs norms of shape \([13], 70\), got"):
+    with pytest.raises(ValueError, match=r"norms_\[0\] must .* \([13], 70\), got"):
         cpu.predict(network, Weights(coefs, intercepts, [norms[0][:, 1:]]), X)

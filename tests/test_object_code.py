@@ -17,6 +17,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import compiling, kernels, machine_code, object_files
 from nnfit.cpu import target as targets
+from nnfit.cpu.graph import kernels_of_kinds
 from nnfit.cpu.kernels import lowering
 from nnfit.cpu.kernels.pointers import pointer_type
 from nnfit.cpu.kernels.tile import make_tile
@@ -96,6 +97,10 @@ def check_symbols(code, entries):
     return defined | undefined
 
 
+#: Kernels of the engine, and of all kinds of layers.
+ENGINE = [*((name,) for name in kernels.OF_DTYPE), *kernels_of_kinds()]
+
+
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("row", ROWS, ids="-".join)
 def test_a_kernel_needs_the_c_library_only(row, dtype):
@@ -107,13 +112,15 @@ def test_a_kernel_needs_the_c_library_only(row, dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("name", kernels.OF_DTYPE)
+@pytest.mark.parametrize("name", ENGINE, ids=" ".join)
 @pytest.mark.slow
 def test_the_engine_needs_the_c_library_only(name, dtype):
     """Quick where the cache has the kernels; else it takes their compilation."""
-    kernel = compiling.load(name, dtype)
-    symbols = check_symbols(kernel.code, exports_of(name, targets.host(), dtype))
-    assert ("pow" in symbols) == (name == kernels.TRAINING), "symbols are read"
+    builder, *names = name
+    kernel = compiling.load(builder, *names, dtype)
+    entries = exports_of(builder, targets.host(), *names, dtype)
+    symbols = check_symbols(kernel.code, entries)
+    assert ("pow" in symbols) == (builder == kernels.TRAINING), "symbols are read"
     assert [s for s in symbols if RUNTIME.search(s)] == []
 
 
@@ -320,13 +327,21 @@ WIDER = {
 }
 
 
-#: Those with loops over vectors for every processor, the others for two in turn.
+#: Kernels that call and copy.
+CALLERS = (
+    kernels.BATCH,
+    kernels.PREDICTION,
+    kernels.EVALUATION,
+    kernels.WEIGHTS,
+)
+#: Kernels of products by tiles.
+WITH_TILES = (kernels.DENSE, kernels.MUON)
+#: Those for every processor, the others for two in turn.
 ELSEWHERE = [
     (kernel, target)
-    for i, kernel in enumerate(kernels.OF_DTYPE)
+    for i, kernel in enumerate(ENGINE)
     for j, target in enumerate(TARGETS)
-    if kernel in (kernels.ROWS, kernels.TRAINING, kernels.MUON)
-    or (i - j) % (len(TARGETS) // 2) == 0
+    if kernel[0] in WITH_TILES or (i - j) % (len(TARGETS) // 2) == 0
 ]
 
 
@@ -390,22 +405,20 @@ def test_the_engine_for_another_processor(kernel, other):
     The symbols show that no frame on Windows needs a stack probe (``__chkstk``).
     """
     name, target, expected = other
-    _, code, assembly = optimised(kernel, "float32", target=target)
-    if kernel in (kernels.ROWS, kernels.TRAINING, kernels.MUON):
+    kernel, *names = kernel
+    _, code, assembly = optimised(kernel, *names, "float32", target=target)
+    if kernel in WITH_TILES:
         check_hot_loop(assembly, target, "float32")
-    elif kernel in (kernels.PREDICTION, kernels.EVALUATION, kernels.WEIGHTS):
-        expected = (*expected[:2], "")  # they call and copy
+    elif kernel in CALLERS:
+        expected = (*expected[:2], "")
     elif name == "linux-avx512":
         # Skylake's AVX-512 slows its clock; LLVM takes half of it for loops.
         expected = (*expected[:2], r"%[yz]mm\d")
-    entries = exports_of(kernel, target, "float32")
+    entries = exports_of(kernel, target, *names, "float32")
     check_object((name, target, expected), code, assembly, entries)
     _, _, _, undefined = describe_object(code)
     system = {"sched_yield", "clock_gettime"}
     windows = {"SwitchToThread", "QueryPerformanceCounter"}
     used = {name.lstrip("_") for name in undefined} & (system | windows)
     needed = windows if "windows" in target.triple else system
-    waits = {
-        kernels.TRAINING, kernels.BATCH_PASS, kernels.WHOLE_UPDATE, kernels.MUON
-    }  # fmt: skip
-    assert used == (needed if kernel in waits else set())
+    assert used == (needed if kernel == kernels.TRAINING else set())

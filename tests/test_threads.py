@@ -13,7 +13,7 @@ from sklearn.base import clone
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import thread_choice, thread_group
+from nnfit.cpu import prediction, thread_choice, thread_group
 from nnfit.training import threads
 from tests.engines import make_data, make_engine, make_network, train
 from tests.pairs import in_turn
@@ -154,7 +154,8 @@ def test_a_prediction_starts_no_thread_without_rows(monkeypatch, n_rows, sizes):
         started.append(size)
         return thread_group.ThreadGroup(size)
 
-    monkeypatch.setattr(cpu, "ThreadGroup", start)
+    for module in (cpu, prediction):
+        monkeypatch.setattr(module, "ThreadGroup", start)
     model = fitted(CASES["adam"], 1)
     model.set_params(n_jobs=64).predict_proba(X[:n_rows])
     assert started == [1, *sizes]  # the fit and the prediction
@@ -189,7 +190,7 @@ def test_threads_that_wait_leave_one_alone(impatient, sparse):
     assert engines[1]._tables.shared[cpu.at.ALONE_FROM] or (
         engines[1]._choice._rates[True] == np.inf
     )
-    assert engines[1]._tables.ints[cpu.at.SPARSE] == sparse
+    assert (engines[1]._tables.ints[cpu.at.COLUMN_STARTS] != 0) == sparse
     np.testing.assert_array_equal(*losses)
     np.testing.assert_array_equal(engines[0].flat, engines[1].flat)
     engines[1].close()

@@ -18,12 +18,15 @@ from nnfit import MLPClassifier, MLPRegressor, information, warming
 from nnfit.__main__ import main
 from nnfit.cache.folder import Folder, cache_folder
 from nnfit.cpu import compiling
+from nnfit.cpu import engine as cpu
 from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import BINARY, LINKS, LOSSES, MULTICLASS, MULTILABEL
 from nnfit.functions.optimizers import OPTIMIZERS
 from tests.cuda import emulator
+from tests.engines import make_data, make_engine
+from tests.graphs import EXAMPLES, between
 
 posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX owners")
 
@@ -108,7 +111,7 @@ TRAINING = (
     {"solver": "muon", "hidden_layer_sizes": (4, 4)},
     {"normalization": "batch"},
     {"normalization": "layer"},
-    {"residual": True},
+    {"residual": True, "hidden_layer_sizes": (4, 5)},
 )
 
 
@@ -154,6 +157,9 @@ def test_warmup_has_what_estimators_load(monkeypatch):
             MLPRegressor(early_stopping=True, **settings).fit(X, y).predict(X[:1])
             for changes in TRAINING:
                 MLPRegressor(**{**settings, **changes}).fit(X, y).predict(X)
+            for example in EXAMPLES:  # also of kinds that no estimator has
+                network = between(example, dtype=dtype)
+                make_engine(cpu, network, make_data(network, 9))
     assert loaded == set(warming.builtin_kernels(warming.DTYPES))
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.engine import Engine, run_together
+from nnfit.cuda.operations import kinds_of, operations_of
 from nnfit.cuda.phases import Phase
 from nnfit.cuda.space import index_of
 from nnfit.engine_settings import EngineSettings
@@ -29,12 +30,9 @@ MORE = 8
 #: Batches of an epoch.
 BATCHES = 4
 NAMES = {
-    at.GATHER: "gather", at.FORWARD: "forward", at.FIND_ROW_LOSSES: "loss",
-    at.BACKWARD: "backward", at.UPDATE: "gradient and update",
+    at.GATHER: "gather", at.FIND_ROW_LOSSES: "loss", at.UPDATE: "gradient and update",
     at.FIND_GRADIENT: "gradient", at.UPDATE_CLIPPED: "elementwise update",
 }  # fmt: skip
-#: No operation: what is left are the barrier and reading the list.
-NOTHING = at.N_OPERATIONS
 
 
 def make_engine(sizes, batch, engine=Engine, **changes):
@@ -75,14 +73,30 @@ def make_engine(sizes, batch, engine=Engine, **changes):
     return engine
 
 
-def cost(phase, sizes, batch):
+def product_of(engine, phase):
+    """Name of a product and its layer; None and 0 of another phase."""
+    numbers = operations_of(kinds_of(engine.network))
+    names = {number: name for (_, name), number in numbers.items()}
+    if phase.operation not in names:
+        return None, 0
+    rows = engine._tables.graph.rows  # the first is that of the features
+    return names[phase.operation], rows.index(phase.argument) - 1
+
+
+def nothing(engine):
+    """A phase without an operation: barrier and reading of the list are left."""
+    return Phase(at.N_STAGES + len(operations_of(kinds_of(engine.network))))
+
+
+def cost(engine, phase, sizes, batch):
     """Operations of a phase, and bytes that it reads and writes at least."""
     pairs = list(pairwise(sizes))
     weights = sum(a * b for a, b in pairs)
-    if phase.operation in (at.FORWARD, at.BACKWARD):
-        n_in, n_out = pairs[phase.argument]
+    product, layer = product_of(engine, phase)
+    if product is not None:
+        n_in, n_out = pairs[layer]
         # Outputs have slopes; gradients are multiplied by them.
-        wide = n_out if phase.operation == at.FORWARD else n_in
+        wide = n_out if product == "forward" else n_in
         moved = batch * (n_in + n_out) + n_in * n_out + batch * wide
         return 2 * batch * n_in * n_out, 4 * moved
     rows = batch * sum(a + b for a, b in pairs)
@@ -124,7 +138,9 @@ class Timer:
     def _once(self, phases):
         """Seconds of a launch of several batches, with these phases."""
         engine, table = self.engine, self.engine._tables
-        fields = np.array([tuple(phase) for phase in phases], np.int64)
+        fields = np.array(
+            [tuple(phase)[: at.PHASE_FIELDS] for phase in phases], np.int64
+        )
         self._list = engine.stream.upload(fields.ravel())
         table.ints[at.PHASES] = index_of(self._list)
         table.ints[at.N_PHASES] = len(phases)
@@ -187,18 +203,21 @@ def table_of(name, sizes, batch, peak, bandwidth):
         if changes:
             phases = [phase for phase in phases if phase.operation == at.UPDATE_CLIPPED]
         else:
-            total = sum(cost(phase, sizes, batch)[0] for phase in phases)
+            total = sum(cost(engine, phase, sizes, batch)[0] for phase in phases)
             add("batch", timer.seconds_of_batch(), total)
             name_of_nothing = "launch" if engine.launches else "barrier"
-            add(name_of_nothing, timer.seconds(Phase(NOTHING)))
+            add(name_of_nothing, timer.seconds(nothing(engine)))
             if not engine.launches:
-                add("phase", timer.seconds(Phase(NOTHING, waits=False)))
+                alone = nothing(engine)._replace(waits=False)
+                add("phase", timer.seconds(alone))
         for phase in phases:
-            if phase.operation in NAMES:
-                label = NAMES[phase.operation]
-                if phase.operation in (at.FORWARD, at.BACKWARD):
-                    label += " {} -> {}".format(*list(pairwise(sizes))[phase.argument])
-                add(label, timer.seconds(phase), *cost(phase, sizes, batch))
+            label, layer = product_of(engine, phase)
+            if label is not None:
+                label += " {} -> {}".format(*list(pairwise(sizes))[layer])
+            label = label or NAMES.get(phase.operation)
+            if label is not None:
+                spent = cost(engine, phase, sizes, batch)
+                add(label, timer.seconds(phase), *spent)
         engine.close()
     return rows
 

@@ -3,6 +3,7 @@
 import hashlib
 import importlib
 import importlib.metadata
+import importlib.util
 import pkgutil
 import platform
 import sys
@@ -22,6 +23,7 @@ _PARTS_OF_KERNELS = (
     "fork_lock",
     "functions",
     "interruption",
+    "network",
     "running_numba",
 )
 
@@ -41,6 +43,26 @@ def key(builder, arguments, fingerprint, target):
 def plain(arguments):
     """Return those arguments that are part of a key by value."""
     return tuple(a for a in arguments if isinstance(a, (int, float, str)))
+
+
+def fingerprint_of_builder(builder):
+    """What a kernel's key needs of a builder outside of this package: its source.
+
+    Parameters
+    ----------
+    builder : str
+        ``"module:function"``.
+
+    Returns
+    -------
+    fingerprint : bytes or None
+        Empty for a module of this package, which `environment_fingerprint` covers.
+        None where the source cannot be read.
+    """
+    module, _, _ = builder.partition(":")
+    if module.split(".")[0] == nnfit.__name__:
+        return b""
+    return _content(importlib.util.find_spec(module))
 
 
 def version(distribution):

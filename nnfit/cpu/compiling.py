@@ -15,7 +15,7 @@ from nnfit.cache import compiled, keys, turns
 from nnfit.cache.folder import open_cache
 from nnfit.cpu import helper, machine_code
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import COSTS
+from nnfit.cpu.kernels import COST_OF_A_KIND, COSTS
 from nnfit.running_numba import run_numba
 
 _loaded = {}
@@ -112,7 +112,7 @@ def load_all(kernels):
         with folder, turns.turn(folder, "engine", names) as is_alone:
             absent = [(builder, *rest) for _, builder, rest, *_ in missing(kernels)]
             own, others = helper.divide(
-                absent, lambda kernel: COSTS[kernel[0]], is_alone
+                absent, lambda kernel: COSTS.get(kernel[0], COST_OF_A_KIND), is_alone
             )
             with helper.helped_with(others):
                 for kernel in own:

@@ -1,4 +1,4 @@
-"""Training and prediction on the CPU: what Python does around the compiled engine.
+"""Training on the CPU: what Python does around the compiled engine.
 
 It fills the tables (`nnfit.cpu.tables`) and calls compiled code for about a tenth
 of a second at a time, so that Ctrl-C and time limits are seen.
@@ -7,27 +7,23 @@ of a second at a time, so that Ctrl-C and time limits are seen.
 import math
 import sys
 import time
-from collections import deque
-from contextlib import closing
 
 import numpy as np
 
 from nnfit.addresses import address
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import ACTIVATION, PREDICTION_OF_FEW
 from nnfit.cpu.layout import aligned_zeros, layout_of
-from nnfit.cpu.plans import row_kernel
-from nnfit.cpu.tables import INT64, POINTER, Evaluation, Forward
+from nnfit.cpu.prediction import activate, predict  # noqa: F401  a device's engine
+from nnfit.cpu.tables import INT64, POINTER, Evaluation
 from nnfit.cpu.thread_choice import ThreadChoice
 from nnfit.cpu.thread_group import ThreadGroup
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
-from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.network.description import check_state
+from nnfit.network.rates import rate_rows
 from nnfit.progress import progress_of
-from nnfit.sparsity import is_sparse, operations_per_row
 
 #: Seconds that threads may wait before they ask whether they pay. A time slice of
 #: another process takes 3 ms; a wait that is no such thing lasts microseconds.
@@ -36,109 +32,6 @@ PATIENCE = 0.002
 CLOCK_TICK = (
     time.get_clock_info("perf_counter").resolution if sys.platform == "win32" else 1e-9
 )
-#: Rows that are predicted without copying the weights into panels first; more if they
-#: are sparse and together as much work.
-FEW_ROWS = 16
-#: Parts of a prediction for each thread, and the rows of one at least; there are no
-#: more threads than such parts.
-PARTS, MIN_PART = 8, 96
-
-
-def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
-    """Predict with a fitted network; thread-safe, since nothing is kept.
-
-    Parameters
-    ----------
-    network : nnfit.network.description.Network
-    weights : nnfit.network.Weights
-    X : ndarray or CSR matrix of shape (n_samples, n_features)
-        Of the network's dtype; an ndarray C-contiguous.
-    raw : bool, default=False
-        Return raw predictions, before the inverse link.
-    n_threads : int, default=1
-    dropout : tuple, default=None
-        Rates of the hidden layers, rate of the input, seed and number of a pass: drop
-        units at random, as a batch of training would.
-
-    Returns
-    -------
-    prediction : ndarray of shape (n_samples, n_outputs)
-    """
-    n_rows, is_dense = X.shape[0], not is_sparse(X)
-    if dropout is None and _are_few(network, X):
-        tables = Forward(
-            network, None, n_rows, reads_rows=is_dense, builder=PREDICTION_OF_FEW
-        )
-        return tables.predict_few(weights, X, raw)
-    layout = layout_of(network, targets.host())
-    flat = aligned_zeros(layout.size, network.dtype)
-    layout.pack(weights, flat)
-    n_threads = max(1, min(n_threads, -(-n_rows // MIN_PART)))
-    tables = [Forward(network, flat, n_rows, is_dense) for _ in range(n_threads)]
-    if dropout is not None:
-        for forward in tables:
-            forward.drop(*dropout)
-    if n_threads == 1:
-        return tables[0].predict(X, raw)
-    return _predict_together(tables, X, raw)
-
-
-def _are_few(network, X):
-    """Whether rows take less time than to copy the weights for them."""
-    n_rows = X.shape[0]
-    if n_rows <= FEW_ROWS or not is_sparse(X):
-        return n_rows <= FEW_ROWS
-    dense = 2 * sum(layer.n_in * layer.n_out for layer in network.layers)
-    # Work on rows takes twice as long without panels.
-    return 2 * n_rows * operations_per_row(network, X) <= FEW_ROWS * dense
-
-
-def _predict_together(tables, X, raw):
-    """Predict on a thread for each of the tables.
-
-    Threads take parts as they come to them, so that none waits for one that other
-    work keeps from running.
-    """
-    n_rows = X.shape[0]
-    out = tables[0].empty_output(n_rows)
-    kept = [forward.point_to_input(X, raw) for forward in tables]
-    size = max(MIN_PART, -(-n_rows // (PARTS * len(tables))))
-    parts = iter(range(0, n_rows, size))
-
-    def work(number, keep_alive=kept):
-        for begin in parts:
-            tables[number].predict_rows(out, begin, min(begin + size, n_rows))
-
-    with closing(ThreadGroup(len(tables))) as threads:
-        threads.start()
-        threads.run(work, abort=lambda: deque(parts, maxlen=0))
-    return out
-
-
-def activate(activation, z):
-    """Activate every element of an array.
-
-    Parameters
-    ----------
-    activation : nnfit.functions.activations.Activation
-    z : ndarray, C-contiguous
-        Of a compute dtype; afterwards it holds the slopes.
-
-    Returns
-    -------
-    value : ndarray, like `z`
-    """
-    kernel = row_kernel(ACTIVATION, ACTIVATIONS, activation, z.dtype.name)
-    function = kernel.function("activate", None, POINTER, POINTER, INT64, INT64, INT64)
-    value = np.empty_like(z)
-    places = address(z, z.dtype), address(value, z.dtype)
-    function(*places, 1, z.size, z.size)
-    return value
-
-
-# ------------------------------------------------------------------ training
-
-
 Progress = progress_of(at)
 
 
@@ -283,7 +176,8 @@ class Engine:
             return
         settings, before = self._settings, self._tables
         self._statistics_at = None
-        n_rows = len(settings.learning_rate_factors) or 1
+        has_rates = settings.features(self.solver).has_rates
+        n_rows = len(rate_rows(self.network, has_rates))
         if self._memory is None or self._memory.shape[1] != n_rows:
             self._memory = np.zeros((2, n_rows, at.N_MEMORY))
         if settings.average and self._average is None:
@@ -424,11 +318,13 @@ class Engine:
         self._state[0][...] = 0.0
         # No limit, not even its share for one thread that the others leave.
         self._run(max_batches=int(ints[at.N_ROWS]) * self._threads.size)
-        weights = self.flat[: self._layout.n_weights]
-        gradient = self._state[0].copy()
-        gradient[: len(weights)] += weights * (alpha / total)
+        gradient, penalty = self._state[0].copy(), 0.0
+        for part, factor in self._layout.penalised():
+            weights = self.flat[part]
+            gradient[part] += weights * (factor * alpha / total)
+            penalty += 0.5 * factor * alpha * float(weights @ weights)
         loss = float(tables.curves[0, 0]) if ints[at.FINISHED] else np.inf
-        return loss + 0.5 * alpha * float(weights @ weights) / total, gradient
+        return loss + penalty / total, gradient
 
     # ------------------------------------------------------------ evaluation
 
@@ -455,7 +351,7 @@ class Engine:
                 self._average[part] = self.flat[part]
         elif self._settings is None or not self._settings.average:
             return self.flat
-        if self.network.normalization == "batch":
+        if any(True for _ in self._layout.statistics()):
             self._find_statistics(self._average)
             self._statistics_at = self.progress.step
         return self._average

@@ -9,12 +9,27 @@ from itertools import count
 
 # ------------------------------------------------ integers: what is trained
 _number = count()
-N_LAYERS = next(_number)
 N_THREADS = next(_number)
 N_OUTPUTS = next(_number)  # columns of the raw prediction
 N_TARGETS = next(_number)  # columns of y
 ROW_BLOCK = next(_number)  # rows that pass the network together
 ONE = next(_number)  # address of the number 1 in the compute dtype
+FLOATS_AT = next(_number)  # address of the table of floats
+NOW = next(_number)  # address of what each thread knows of its batch, see below
+RAW = next(_number)  # address of the raw predictions of a batch
+RAW_STRIDE = next(_number)
+RAW_GRADIENT = next(_number)  # of the loss by them, in rows of the same distance
+
+# ------------------------------------- what is done: rows further on in the table
+SEGMENTS = next(_number)  # where the first one is; numbers of a segment below
+N_SEGMENTS = next(_number)
+STATISTICS_END = next(_number)  # segment after those that find statistics
+TENSORS = next(_number)
+N_TENSORS = next(_number)
+UNITS = next(_number)
+N_UNITS = next(_number)
+GROUPS = next(_number)
+N_GROUPS = next(_number)
 
 # ---------------------------------------------------------------- its data
 N_ROWS = next(_number)
@@ -23,10 +38,6 @@ X_STRIDE = next(_number)  # elements between rows of a dense X
 X_KIND = next(_number)  # one of the three below
 INDPTR = next(_number)
 INDICES = next(_number)
-SPARSE = next(_number)  # 1: the first layer works on the entries, by three kernels
-SPARSE_FORWARD = next(_number)
-SPARSE_SORT_BATCH = next(_number)
-SPARSE_STRIP_GRADIENT = next(_number)
 Y = next(_number)
 SAMPLE_WEIGHT = next(_number)  # address of float64, or 0: they divide the loss
 LOSS_WEIGHT = next(_number)  # the same, or the address of those that multiply it
@@ -36,7 +47,7 @@ ORDER = next(_number)  # int64 (n_rows,), the epoch's order, or 0 for 0, 1, ...
 DENSE, CSR_INT32, CSR_INT64 = range(3)
 
 # ------------------------------------------------------------- its buffers
-PARAMETERS = next(_number)  # flat weights, panels first, then biases
+PARAMETERS = next(_number)  # flat parameters
 STATE_0 = next(_number)  # optimizer slots, laid out like the parameters
 STATE_1 = next(_number)
 BATCH_Y = next(_number)  # (batch, n_targets)
@@ -50,16 +61,15 @@ SCRATCH = next(_number)  # one block a thread
 SCRATCH_STRIDE = next(_number)
 
 # ------------------------------------------------------------- its updates
-N_UNITS = next(_number)  # strips of weights, and vectors of layers
+TENSOR_FACTORS = next(_number)  # float64 (n_tensors,): of their penalties
 PENALTY = next(_number)  # float64 (2, n_units): penalty of the weights, by step parity
 RATES = next(_number)  # (2, n_rate_rows, N_RATES): scalars of a step, by its parity
-N_RATE_ROWS = next(_number)  # 1, or one for each layer
-LAYER_RATES = next(_number)  # float64 (n_rate_rows,): factors of the learning rate
+N_RATE_ROWS = next(_number)
+RATE_FACTORS = next(_number)  # float64 (n_rate_rows, 2): of learning rate and decay
 MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY): an optimizer's, likewise
 MOMENTUM = next(_number)  # which of HYPER a schedule multiplies, or -1
 GRADIENT = next(_number)  # flat, where a step needs all gradients before it updates
 GRADIENT_SQUARES = next(_number)  # float64 (n_units,): its sums of squares
-MATRIX_WORK = next(_number)  # of an optimizer of whole matrices
 AVERAGE = next(_number)  # flat: running average of the parameters
 
 N_MEMORY = 4  # numbers that an optimizer carries from step to step
@@ -68,7 +78,8 @@ N_MEMORY = 4  # numbers that an optimizer carries from step to step
 DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 16
 
 # ---------------------------------------------------------- what is random
-DROPOUT_RATES = next(_number)  # float64 (2, n_layers): given and now, the input's last
+N_DROPOUT = next(_number)  # rates of dropout, the last that of the input
+DROPOUT_RATES = next(_number)  # float64 (2, n_dropout): given, and of this batch
 AUGMENTATION = next(_number)  # float64 (N_AUGMENTATION,), see below
 BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of mixup
 PARTNER_Y = next(_number)  # (batch, n_targets), of the rows that are mixed in
@@ -77,31 +88,22 @@ OWN_WEIGHT = next(_number)  # (batch,): BATCH_LOSS_WEIGHT times the row's own sh
 PARTNER_GRADIENT = next(_number)  # (batch, stride of the output)
 PARTNER_LOSS = next(_number)  # float64 (batch,)
 
-#: Standard deviation of the inputs' noise, and the sum of the batch's weights.
-NOISE, BATCH_WEIGHT_SUM, N_AUGMENTATION = range(3)
+#: Standard deviation of the inputs' noise.
+NOISE, N_AUGMENTATION = range(2)
 
 # ------------------------------------------------------------ its functions
 SCORE = next(_number)  # of an evaluation; one of the four below
 PREDICTIONS = next(_number)  # (block, n_outputs), for R2
-FORWARD_ROWS = next(_number)  # the engine's for blocks of rows
-EVALUATE_ROWS = next(_number)
-PASS_ROWS = next(_number)
 LOSS_KERNEL = next(_number)
 LOSS_PARAMETERS = next(_number)
 LINK_KERNEL = next(_number)
 UPDATE_KERNEL = next(_number)
 PREPARE_KERNEL = next(_number)
 HYPER = next(_number)  # float64, parameters of the optimizer, as they are now
-PASS_BATCH = next(_number)  # in place of PASS_ROWS where layers need the whole batch
-UPDATE_WHOLE = next(_number)  # in place of the fused update, or 0
-MATRIX_KERNEL = next(_number)  # of an optimizer that updates matrices as a whole
 PENALISE_KERNEL = next(_number)  # of a gradient before the update, or 0
 CLIP_KERNEL = next(_number)
 SIZE_KERNEL = next(_number)
 AVERAGE_KERNEL = next(_number)  # or 0
-AUGMENT_KERNEL = next(_number)  # of the inputs, or 0
-MIXED_LOSS_KERNEL = next(_number)  # loss of mixed rows, or 0
-DROPOUT_KERNEL = next(_number)
 
 NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 
@@ -115,8 +117,6 @@ N_ITER_NO_CHANGE = next(_number)
 MAX_EPOCHS = next(_number)
 MAX_BATCHES = next(_number)  # of one call
 WHOLE = next(_number)  # 1: batches are parts of one sum (L-BFGS)
-RUNNING_STATISTICS = next(_number)  # 1: batch normalisation uses the running ones
-COLLECTING = next(_number)  # 1: a pass for the running statistics alone
 
 # ------------------------------------------------------------- its progress
 EPOCH = next(_number)
@@ -147,50 +147,76 @@ WAITED = 0  # in a thread's line: ticks of the clock
 SINCE = 1  # when that began
 FROM = 2  # with which batch of this call
 
+# ------------------------------------- int64 and float64: what a thread knows of now
+# One record a thread: what thread 0 changes for the next batch, while others still
+# work on this one.
+POSITION = 0  # of the batch in the epoch's order
+BATCH = 1  # its rows
+NOW_STEP = 2
+NOW_THREAD = 3
+NOW_WEIGHT_SUM = 4  # float64, like the next two
+NOW_SPREAD = 5
+NOW_MOMENTUM = 6  # part of the way from running statistics to those of the batch
+NOW_FIELDS = 16
+
+# ------------------------------------------------------ integers: a step of the program
+#: A segment: instructions that threads carry out on their shares of rows, columns or
+#: units, and whether all wait for each other after. An instruction is a function and
+#: the row of the layer that it works on.
+BEGIN, END, SHARES, EXTENT, GRAIN, BLOCK, WAITS, ALWAYS, SEGMENT = range(9)
+#: How an extent is shared out: in grains, evenly; units by their cost; all to thread 0.
+EVENLY, BY_COST, FIRST_THREAD = range(3)
+FUNCTION, ROW, INSTRUCTION = range(3)
+
 # ---------------------------------------------------- integers: a layer's row
 _number = count()
-N_IN = next(_number)
 N_OUT = next(_number)
 WIDTH = next(_number)  # n_out padded to vectors
-STRIDE = next(_number)  # of the output buffers below
-WEIGHTS = next(_number)  # address in the flat parameters
-BIAS = next(_number)
-TRANSPOSED = next(_number)  # address of W transposed in panels; 0 in layer 0
-INPUT = next(_number)  # (batch, n_in): the previous layer's OUTPUT
-INPUT_STRIDE = next(_number)
-OUTPUT = next(_number)  # (batch, stride): the activation
-SLOPE = next(_number)  # (batch, stride): z, its slope, then the gradient by z
-ACTIVATION = next(_number)  # address of its kernel, 0 for the identity
-INPUT_TILES = next(_number)  # the batch's inputs by tiles, (tiles, batch, slot), or 0
-GRADIENT_PANELS = next(_number)  # gradient by z, (panels, batch, columns), or 0
-COEF = next(_number)  # (n_in, n_out), C-contiguous: weights outside of the engine
-INTERCEPT = next(_number)  # (n_out,)
-OUTER_NORMS = next(_number)  # (n_norms, n_out)
-NORMS = next(_number)  # (n_norms, norm stride): scale, running mean and variance
-NORM_STRIDE = next(_number)
-N_NORMS = next(_number)  # 0 for a layer without normalisation, 1 or 3
-# of a normalised or residual layer, whose z is kept:
-NORMALISE = next(_number)  # address of its kernel, from z to what is activated; else 0
-NORMALISE_BACK = next(_number)  # address: gradient by z from that by what is activated
-SCALE_SLOPES = next(_number)  # address: slope times gradient by the outputs
-SCALE_GRADIENT = next(_number)  # address
-PASS_Z = next(_number)  # address: z follows the activation, for a projection; else 0
-Z = next(_number)  # (batch, stride)
-NORMED = next(_number)  # (batch, stride): z normalised, before the scale
-SPREAD = next(_number)  # (batch,) or (N_STATISTICS, width), see the kernels
-START = next(_number)  # (batch, start stride), what z starts from; 0 for zeros
-START_STRIDE = next(_number)
-RESULT = next(_number)  # (batch, result stride): gradient by the outputs
-RESULT_STRIDE = next(_number)
-RESULT_WIDTH = next(_number)
-GRADIENT_BY_Z = next(_number)  # (batch, stride): SLOPE of a plain layer
-SKIPPED = next(_number)  # gradient by z that comes past the next layer, or 0
-SKIPPED_STRIDE = next(_number)
-MATRIX = next(_number)  # 1: its weights are updated as a whole
-LAYER = next(_number)
+OUTPUT = next(_number)  # (batch, stride): the layer's value
+STRIDE = next(_number)
+SLOPE = next(_number)  # (batch, stride): what its gradient is multiplied by, or 0
+GRADIENT_BY_OUTPUT = next(_number)  # (batch, gradient stride), times the slope if any
+GRADIENT_STRIDE = next(_number)
+OWN_TENSORS = next(_number)  # where the row of its first tensor is
+EDGES = next(_number)  # two edges, then numbers of the layer's kind
 
-#: Statistics of a batch: mean, 1 / root of the variance, and two sums of gradients.
-MEAN, INVERSE, SUM, SUM_NORMED, N_STATISTICS = range(5)
+# ---------------------------------------- integers: an edge, an input of a layer
+_number = count()
+INPUT = next(_number)  # (batch, input stride)
+INPUT_STRIDE = next(_number)
+N_IN = next(_number)
+GOAL = next(_number)  # where the gradient by the input goes, or 0
+GOAL_STRIDE = next(_number)
+GOAL_WIDTH = next(_number)  # n_in padded to vectors
+ADDED = next(_number)  # gradient by the same value of later layers, or 0
+ADDED_STRIDE = next(_number)
+SCALE = next(_number)  # slopes that multiply the sum, or 0
+SCALE_STRIDE = next(_number)
+EDGE = next(_number)
+
+PRIVATE = EDGES + 2 * EDGE
+
+# ---------------------------------------------------------- integers: a tensor's row
+_number = count()
+ADDRESS = next(_number)  # in the flat parameters
+OUTSIDE = next(_number)  # as estimators keep it, C-contiguous
+N_LINES = next(_number)
+N_COLUMNS = next(_number)
+LINE = next(_number)  # elements between lines at ADDRESS
+IN_PANELS = next(_number)
+PENALISED = next(_number)
+MATRIX = next(_number)  # 1: it is updated as a whole
+RATE = next(_number)  # row of its rates
+TENSOR = next(_number)
+
+# ------------------------------------------------------------ integers: a unit's row
+#: Some parameters that one thread finds the gradient of and updates: the layer, its
+#: function, what follows from new parameters (or 0), tensor and its number, address,
+#: elements; where they lie in the tensor; and what the units before cost.
+U_ROW, U_GRADIENT, U_AFTER, U_TENSOR, U_NUMBER, U_ADDRESS, U_SIZE = range(7)
+U_COLUMN, U_FIRST, U_ROWS, U_PER_ROW_BEFORE, U_FIXED_BEFORE, UNIT = range(7, 13)
+#: Units whose columns are bounded together.
+G_FIRST, G_END, GROUP = range(3)
 
 # ------------------------------------------------------------------- floats
 _number = count()
@@ -209,7 +235,7 @@ LEARNING_RATE = next(_number)  # before its factor
 RATE_NOW = next(_number)  # of the batch that comes next
 BEST_LOSS = next(_number)
 EPOCH_LOSS = next(_number)  # sum so far
-WEIGHT_SUM = next(_number)  # of this batch; of all rows if WHOLE
+WEIGHT_SUM = next(_number)  # of the next batch; of all rows if WHOLE
 WEIGHT_SPREAD = next(_number)  # 1 - sum of squares of BATCH_WEIGHT
 LOSS_SCALE = next(_number)  # reported loss is this times the sum over outputs
 FLOATS = next(_number)

@@ -1,7 +1,8 @@
-"""Tables of a network without addresses: where everything will lie.
+"""Tables of a network without addresses: where everything will lie, and what is done.
 
-A plan depends on sizes and functions alone. It is computed once, 0.1 to 0.3 ms for two
-hidden layers, and every fit and every prediction copies it.
+A plan depends on sizes and functions alone. It is computed once, 0.2 to 0.4 ms for two
+hidden layers, and every fit and every prediction copies it. Kinds of layers
+(`nnfit.cpu.kinds`) write their rows and instructions into it.
 """
 
 from functools import cached_property, lru_cache
@@ -9,9 +10,12 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from nnfit.addresses import address
+from nnfit.cache.keys import fingerprint_of_builder
 from nnfit.cpu import compiling, kernels
 from nnfit.cpu import fields as at
+from nnfit.cpu.graph import Graph, kernel_of_kind
 from nnfit.cpu.layout import ALIGNMENT, layout_of
+from nnfit.cpu.programs import Program, Units
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import fingerprint
 from nnfit.functions.losses import LOSSES
@@ -26,12 +30,13 @@ LARGE_ROW_BLOCK, LARGE_WEIGHTS = 256, 1 << 20
 #: What a number in a plan is: itself, or an offset in the work space or in the
 #: parameters.
 NUMBER, WORK, PARAMETERS = range(3)
+IDENTITY = ACTIVATIONS["identity"]
 
 
 def row_block(network):
     """How many rows pass the network together."""
-    largest = max(layer.n_in * layer.n_out for layer in network.layers)
-    return LARGE_ROW_BLOCK if largest > LARGE_WEIGHTS else ROW_BLOCK
+    is_large = network.largest_matrix > LARGE_WEIGHTS
+    return LARGE_ROW_BLOCK if is_large else ROW_BLOCK
 
 
 def row_kernel(builder, registry, row, dtype):
@@ -46,8 +51,6 @@ def row_kernel(builder, registry, row, dtype):
 class Plan:
     """The table of integers of a network for some rows, without any address.
 
-    Not changed once it is built.
-
     Parameters
     ----------
     network : nnfit.network.description.Network
@@ -56,15 +59,22 @@ class Plan:
         Rows of the buffers.
     builder : str
         Of the kernel that works on the table, see `nnfit.cpu.kernels`.
+    on_entries : bool, default=False
+        Whether the features are the entries of a sparse matrix.
+    in_place : bool, default=False
+        Whether weights are read where estimators keep them.
+    trains : bool, default=False
+        Whether there is a way back.
+    drops : bool, default=False
+        Whether units are dropped.
 
     Attributes
     ----------
     layout : Layout
-    kernel : nnfit.cpu.machine_code.Kernel
-    ints : ndarray of int64
-        The table; in place of addresses, offsets in bytes.
-    kinds : ndarray of int64
-        Of each number, one of the three above.
+    words : list of int
+        The table while it grows; in place of addresses, offsets in bytes.
+    ints, kinds : ndarray of int64
+        The table when it is finished, and of each number one of the three kinds above.
     size : int
         Bytes of the work space.
     custom : list of tuple
@@ -72,131 +82,116 @@ class Plan:
         change, so their kernels are looked up in every use of the plan.
     """
 
-    def __init__(self, network, target, n_rows, builder):
-        self.network, self.n_rows, self.builder = network, n_rows, builder
+    def __init__(
+        self, network, target, n_rows, builder, *, on_entries=False, in_place=False,
+        trains=False, drops=False,
+    ):  # fmt: skip
+        self.network, self.n_rows, self.target = network, n_rows, target
+        self.dtype, self.on_entries = network.dtype, on_entries
+        self.in_place, self.trains, self.drops = in_place, trains, drops
         self.layout = layout = layout_of(network, target)
-        self.kernel = compiling.load(builder, network.dtype, target=target)
-        self.ints = layout.table.copy()
-        self.kinds = np.zeros_like(self.ints)
-        self.size = 0
+        self.main_kernel = compiling.load(builder, network.dtype, target=target)
+        self.words = layout.table.tolist()
+        self._kinds = [NUMBER] * len(self.words)
+        for row in layout.rows.tolist():
+            self._kinds[row + at.ADDRESS] = PARAMETERS
+            if in_place:  # without padding
+                self.words[row + at.LINE] = self.words[row + at.N_COLUMNS]
+        self.size = ALIGNMENT  # an address of 0 stands for none
         self.custom = []
         self._kept = []  # whatever an address points to
-        ints = self.ints
-        ints[at.N_THREADS] = 1
-        ints[at.N_OUTPUTS] = network.n_outputs
-        ints[at.N_UNITS] = layout.n_units
-        ints[at.ROW_BLOCK] = min(row_block(network), n_rows)
-        self.kinds[at.PARAMETERS] = PARAMETERS
-        if builder != kernels.PREDICTION_OF_FEW:  # which has its own
-            rows = compiling.load(kernels.ROWS, network.dtype, target=target)
-            self.function(at.FORWARD_ROWS, rows, "forward_rows")
-            self.function(at.EVALUATE_ROWS, rows, "evaluate_rows")
-            self.function(at.PASS_ROWS, rows, "pass_rows")
-        self._lay_out_layers()
+        self.program = Program(target.tile_rows, min(row_block(network), n_rows))
+        self.graph = Graph(self)
+        self.units = Units()
+        words = self.words
+        words[at.N_THREADS] = 1
+        words[at.N_OUTPUTS] = network.n_outputs
+        words[at.N_DROPOUT] = network.n_dropout + 1
+        words[at.ROW_BLOCK] = min(row_block(network), n_rows)
+        self._kinds[at.PARAMETERS] = PARAMETERS
 
-    def _lay_out_layers(self):
-        layout, ints = self.layout, self.ints
-        before, input_stride = None, layout.input_stride
-        layers = zip(layout.rows, layout.layers, self.network.layers, strict=True)
-        for row, layer, description in layers:
-            for index in (at.WEIGHTS, at.BIAS, at.NORMS):
-                self.kinds[row + index] = PARAMETERS
-            if before is not None:
-                self.same(row + at.INPUT, before + at.OUTPUT)
-            ints[row + at.INPUT_STRIDE] = input_stride
-            self.buffer(row + at.OUTPUT, self.n_rows * layer.stride)
-            self.buffer(row + at.SLOPE, self.n_rows * layer.stride)
-            if description.is_staged:
-                self._keep_z(row, layer, description, before)
-            # An identity stores no slope, which the way back of a kept z multiplies.
-            if description.activation is not ACTIVATIONS["identity"] or (
-                description.is_staged
-            ):
-                self._activate(row, description.activation)
-            before, input_stride = row, layer.stride
+    def finish(self):
+        """Write program and units into the table, and make it an array."""
+        self.program.write(self)
+        self.units.write(self)
+        self.ints = np.array(self.words, np.int64)
+        self.kinds = np.array(self._kinds, np.int64)
+        return self
 
-    def activate_all(self):
-        """Call the activation of every hidden layer, an identity's too."""
-        identity = ACTIVATIONS["identity"]
-        for row, layer in zip(self.layout.rows, self.network.layers[:-1], strict=False):
-            if layer.activation is identity:
-                self._activate(row, identity)
+    # ----------------------------------------------------- numbers of the table
 
-    def _activate(self, row, activation):
-        index = row + at.ACTIVATION
-        self.row_function(
-            index, kernels.ACTIVATION, ACTIVATIONS, activation, "activate"
-        )
+    def padded(self, n):
+        """The next multiple of a vector's elements."""
+        return self.layout.padded(n)
 
-    def _keep_z(self, row, layer, description, before):
-        """Reserve what a normalised or residual layer keeps on the way forward."""
-        kind, size = description.normalization or "none", self.n_rows * layer.stride
-        kernel = compiling.load(kernels.NORMALIZATION, kind, self.network.dtype)
-        self.function(row + at.NORMALISE, kernel, "normalise")
-        self.function(row + at.NORMALISE_BACK, kernel, "back")
-        self.function(row + at.SCALE_SLOPES, kernel, "scale_slopes")
-        self.function(row + at.SCALE_GRADIENT, kernel, "scale_gradient")
-        self.buffer(row + at.Z, size)
-        if kind != "none":
-            self.buffer(row + at.NORMED, size)
-            statistics = (
-                self.n_rows if kind == "layer" else at.N_STATISTICS * layer.width
-            )
-            self.buffer(row + at.SPREAD, statistics)
-        in_place = self.builder == kernels.PREDICTION_OF_FEW
-        self.ints[row + at.NORM_STRIDE] = layer.n_out if in_place else layer.width
-        if description.skip == "identity":
-            self.same(row + at.START, before + at.Z)
-            self.ints[row + at.START_STRIDE] = self.ints[before + at.STRIDE]
-        if description.skip == "projection":
-            self.function(before + at.PASS_Z, kernel, "pass_z")
+    def reserve(self, n_words):
+        """Begin of so many new numbers, which are zero."""
+        begin = len(self.words)
+        self.words += [0] * n_words
+        self._kinds += [NUMBER] * n_words
+        return begin
+
+    def set_parameter(self, index):
+        """Say that number `index` is an address in the parameters."""
+        self._kinds[index] = PARAMETERS
 
     def same(self, index, other, elements=0):
         """Make number `index` the address that `other` is, or some elements on."""
         item = self.layout.dtype.itemsize
-        self.ints[index] = self.ints[other] + elements * item
-        self.kinds[index] = self.kinds[other]
+        self.words[index] = self.words[other] + elements * item
+        self._kinds[index] = self._kinds[other]
 
     def buffer(self, index, size, dtype=None):
         """Reserve `size` elements; their address will be number `index`."""
-        self.ints[index], self.kinds[index] = self.size, WORK
+        self.words[index], self._kinds[index] = self.size, WORK
         n_bytes = int(size) * np.dtype(dtype or self.layout.dtype).itemsize
         self.size += -(-n_bytes // ALIGNMENT) * ALIGNMENT
 
-    def constants(self, index, values):
+    def constants(self, index, values, dtype=None):
         """Make number `index` the address of numbers of the compute dtype."""
-        values = np.array(values, self.layout.dtype)
+        values = np.array(values, dtype or self.layout.dtype)
         self._kept.append(values)
-        self.ints[index] = address(values, self.layout.dtype)
+        self.words[index] = address(values, values.dtype)
+
+    # ---------------------------------------------------------------- functions
+
+    def kernel(self, builder, *names):
+        """A compiled kernel for this processor and dtype, kept with the plan."""
+        kernel = compiling.load(builder, *names, self.dtype, target=self.target)
+        self._kept.append(kernel)
+        return kernel
+
+    def kernel_of(self, node):
+        """That of a layer's kind, which may be another package's."""
+        builder, *names = kernel_of_kind(node)
+        print_of_source = fingerprint_of_builder(builder)
+        kernel = compiling.load(
+            builder, *names, self.dtype, fingerprint=print_of_source, target=self.target
+        )
+        self._kept.append(kernel)
+        return kernel
 
     def function(self, index, kernel, name):
         """Make number `index` the address of a compiled function."""
         self._kept.append(kernel)
-        self.ints[index] = kernel.address(name)
+        self.words[index] = kernel.address(name)
 
     def row_function(self, index, builder, registry, row, name):
         """`function`, of a registry row or of the user's own."""
         if registry.get(row.name) is row:
-            kernel = row_kernel(builder, registry, row, self.network.dtype)
+            kernel = row_kernel(builder, registry, row, self.dtype)
             self.function(index, kernel, name)
         else:
             self.custom.append((index, builder, registry, row, name))
 
-    def read_rows(self):
-        """Reserve what the first layer reads rows from, if not their entries."""
-        size = self.n_rows * self.layout.input_stride
-        self.buffer(self.layout.rows[0] + at.INPUT, size)
+    def is_activated(self, node):
+        """Whether a layer calls its activation."""
+        return self.graph.is_activated(node)
 
-    def add_loss(self, n_targets):
-        """Reserve what the loss of the rows takes."""
-        ints, loss = self.ints, self.network.loss
-        self.row_function(at.LOSS_KERNEL, kernels.LOSS, LOSSES, loss, "loss")
-        ints[at.N_TARGETS] = n_targets
-        self.constants(at.LOSS_PARAMETERS, (*self.network.loss_parameters, 0.0))
-        self.buffer(at.BATCH_Y, self.n_rows * n_targets)
-        self.buffer(at.BATCH_WEIGHT, self.n_rows)
-        self.buffer(at.BATCH_LOSS_WEIGHT, self.n_rows)
-        self.buffer(at.ROW_LOSS, self.n_rows, np.float64)
+    def activation(self, index, node):
+        """Make number `index` the address of a layer's activation."""
+        row = node.activation or IDENTITY
+        self.row_function(index, kernels.ACTIVATION, ACTIVATIONS, row, "activate")
 
     @cached_property
     def link(self):
@@ -204,18 +199,71 @@ class Plan:
         name = self.network.loss.link
         if name == "identity":
             return 0
-        kernel = compiling.load(kernels.LINK, name, self.network.dtype)
+        kernel = compiling.load(kernels.LINK, name, self.dtype)
         self._kept.append(kernel)
         return kernel.address("link")
 
+    def add_loss(self, n_targets):
+        """Reserve what the loss of the rows takes."""
+        loss, words = self.network.loss, self.words
+        self.row_function(at.LOSS_KERNEL, kernels.LOSS, LOSSES, loss, "loss")
+        words[at.N_TARGETS] = n_targets
+        self.constants(at.LOSS_PARAMETERS, (*self.network.loss_parameters, 0.0))
+        self.buffer(at.BATCH_Y, self.n_rows * n_targets)
+        self.buffer(at.BATCH_WEIGHT, self.n_rows)
+        self.buffer(at.BATCH_LOSS_WEIGHT, self.n_rows)
+        self.buffer(at.ROW_LOSS, self.n_rows, np.float64)
+
+    def point_to_raw(self):
+        """Write down where the raw predictions are, and their gradient."""
+        row = self.graph.rows[-1]
+        self.same(at.RAW, row + at.OUTPUT)
+        self.words[at.RAW_STRIDE] = self.words[row + at.STRIDE]
+        if self.words[row + at.GRADIENT_BY_OUTPUT]:
+            self.same(at.RAW_GRADIENT, row + at.GRADIENT_BY_OUTPUT)
+        elif self.words[at.N_TARGETS]:  # an evaluation, which does not read it
+            size = self.n_rows * self.words[row + at.STRIDE]
+            self.buffer(at.RAW_GRADIENT, size)
+
+
+def begin_forward(plan, change_features=()):
+    """Instructions up to the raw predictions.
+
+    Parameters
+    ----------
+    plan : Plan
+    change_features : tuple of str
+        Functions of the kernel of augmentations, in their order.
+    """
+    program, features = plan.program, plan.graph.rows[0]
+    if not plan.on_entries:
+        kernel = plan.kernel(kernels.BATCH)
+        program.rows(kernel.address("gather"), features)
+    if change_features:
+        kernel = plan.kernel(kernels.AUGMENTATION)
+        for name in change_features:
+            program.rows(kernel.address(name), features, is_random=True)
+    plan.graph.lay_out()
+    plan.point_to_raw()
+
 
 @lru_cache(maxsize=64)
-def forward_plan(network, target, n_rows, builder, reads_rows, n_targets):
-    """Plan of predictions and, with targets, of evaluations."""
-    plan = Plan(network, target, n_rows, builder)
-    if reads_rows:
-        plan.read_rows()
+def forward_plan(
+    network, target, n_rows, builder, n_targets, *, on_entries=False, in_place=False,
+    drops=False, drops_inputs=False,
+):  # fmt: skip
+    """Plan of predictions and, with targets, of evaluations; see `Plan`."""
+    plan = Plan(
+        network, target, n_rows, builder, on_entries=on_entries, in_place=in_place,
+        drops=drops,
+    )  # fmt: skip
     if n_targets:
         plan.add_loss(n_targets)
         plan.buffer(at.PREDICTIONS, n_rows * network.n_outputs)
-    return plan
+        address_of = plan.kernel(kernels.BATCH).address
+        plan.program.rows(address_of("gather_targets"), plan.graph.rows[0])
+    begin_forward(plan, ("drop_inputs",) * drops_inputs)
+    if n_targets:
+        plan.program.rows(address_of("row_losses"), plan.graph.rows[0])
+    plan.buffer(at.NOW, at.NOW_FIELDS, np.int64)
+    return plan.finish()

@@ -5,6 +5,7 @@ import numpy as np
 from nnfit.cpu import fields as at
 from nnfit.functions.mixup import beta_quantiles
 from nnfit.functions.stopping import SCHEDULES
+from nnfit.network.rates import rate_factors
 
 
 def fill(tables, settings, solver):
@@ -35,9 +36,8 @@ def fill(tables, settings, solver):
     if solver is not None and solver.momentum is not None:
         ints[at.MOMENTUM] = number = solver.parameters.index(solver.momentum)
         floats[at.MOMENTUM_GIVEN] = settings.hyper[number]
-    if settings.learning_rate_factors:
-        rates = np.array(settings.learning_rate_factors)
-        ints[at.LAYER_RATES] = tables.keep(rates, np.float64, len(tables.layout.layers))
+    factors = rate_factors(tables.network, settings.learning_rate_factors)
+    ints[at.RATE_FACTORS] = tables.keep(np.array(factors), np.float64)
     _fill_random(tables, settings)
 
 
@@ -46,8 +46,7 @@ def _fill_random(tables, settings):
     if features.drops or features.augments:
         tables.set_dropout(settings.dropout, settings.input_dropout)
     if features.augments:
-        # The second is the weight of a batch, for the engine itself.
-        noise = np.array([settings.input_noise, 0.0])
+        noise = np.array([settings.input_noise])
         ints[at.AUGMENTATION] = tables.keep(noise, np.float64)
     if features.mixes:
         quantiles = beta_quantiles(settings.mixup)

@@ -11,10 +11,10 @@ import numpy as np
 import scipy.sparse
 
 from nnfit.addresses import address
-from nnfit.cpu import compiling
 from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
-from nnfit.cpu.kernels import AUGMENTATION, DROPOUT, EVALUATION, PREDICTION, SPARSE
+from nnfit.cpu.graph import takes_entries
+from nnfit.cpu.kernels import EVALUATION, PREDICTION
 from nnfit.cpu.layout import aligned_zeros
 from nnfit.cpu.plans import forward_plan, row_block, row_kernel
 from nnfit.functions.scores import r2, squares_about_mean
@@ -34,7 +34,8 @@ class Tables:
     """
 
     def __init__(self, plan, flat):
-        self.network, self.layout, self.kernel = plan.network, plan.layout, plan.kernel
+        self.network, self.layout = plan.network, plan.layout
+        self.kernel = plan.main_kernel
         self._plan, self.flat = plan, flat
         work = aligned_zeros(plan.size, np.uint8)
         self._kept = [work, flat]  # whatever an address in the tables points to
@@ -42,15 +43,11 @@ class Tables:
         bases = np.array([0, address(work, np.uint8), flat_at])
         self.ints = plan.ints + bases[plan.kinds]
         self.floats = np.zeros(at.FLOATS)
+        self.ints[at.FLOATS_AT] = address(self.floats, np.float64)
         for index, builder, registry, row, name in plan.custom:
             kernel = row_kernel(builder, registry, row, self.network.dtype)
             self._kept.append(kernel)
             self.ints[index] = kernel.address(name)
-
-    def layer(self, index):
-        """View of a layer's row in the table of integers."""
-        start = at.HEADER + index * at.LAYER
-        return self.ints[start : start + at.LAYER]
 
     @property
     def address(self):
@@ -69,27 +66,14 @@ class Tables:
 
     def set_dropout(self, rates, input_rate):
         """Set the rates of hidden layers, or of none, and of the input."""
-        network = self.network
-        given = np.zeros((2, len(network.layers)))
+        given = np.zeros((2, self.network.n_dropout + 1))
         given[:, : len(rates)] = rates
         given[:, -1] = input_rate
         self.ints[at.DROPOUT_RATES] = self.keep(given, np.float64)
-        if any(rates):
-            kernel = compiling.load(DROPOUT, network.dtype)
-            self.ints[at.DROPOUT_KERNEL] = kernel.address("drop")
 
-    def set_X(self, X, on_entries=None):
+    def set_X(self, X):
         """Point the tables to a matrix; returns what must be kept alive."""
         ints, dtype = self.ints, self.layout.dtype
-        ints[at.SPARSE] = is_sparse(X) if on_entries is None else on_entries
-        if ints[at.SPARSE]:
-            kernel = compiling.load(SPARSE, self.network.dtype)
-            ints[at.SPARSE_FORWARD] = kernel.address("forward")
-            ints[at.SPARSE_SORT_BATCH] = kernel.address("sort_batch")
-            ints[at.SPARSE_STRIP_GRADIENT] = kernel.address("strip_gradient")
-        elif not self.layer(0)[at.INPUT]:
-            size = self._plan.n_rows * self.layout.input_stride
-            self.layer(0)[at.INPUT] = self.buffer(size)
         if not scipy.sparse.issparse(X):
             size = X.shape[0] * self.network.n_features
             ints[at.X], ints[at.X_KIND] = address(X, dtype, size), at.DENSE
@@ -125,27 +109,26 @@ class Forward(Tables):
     flat : ndarray or None
     n_rows : int
         Rows that will be given, or more.
-    reads_rows : bool, default=False
-        Whether the first layer will read them from a buffer.
-    n_targets : int, default=0
-        Columns of y in evaluations; 0 where there will be none.
     builder : str, default=PREDICTION
         Of the kernel.
+    n_targets : int, default=0
+        Columns of y in evaluations; 0 where there will be none.
+    **structure
+        What else a plan depends on, see `nnfit.cpu.plans.forward_plan`.
     """
 
     def __init__(
-        self, network, flat, n_rows, reads_rows=False, n_targets=0, builder=PREDICTION
+        self, network, flat, n_rows, builder=PREDICTION, n_targets=0, **structure
     ):
         # Powers of two, so that few plans serve all.
         n_rows = min(row_block(network), 1 << max(0, n_rows - 1).bit_length())
         plan = forward_plan(
-            network, targets.host(), n_rows, builder, reads_rows, n_targets
+            network, targets.host(), n_rows, builder, n_targets, **structure
         )
         super().__init__(plan, flat)
-        self.ints[at.RUNNING_STATISTICS] = 1
 
     def predict(self, X, raw=False):
-        """See `nnfit.cpu.engine.predict`; with the parameters in `flat`."""
+        """See `nnfit.cpu.prediction.predict`; with the parameters in `flat`."""
         out = self.empty_output(X.shape[0])
         kept = self.point_to_input(X, raw)
         self.predict_rows(out, 0, X.shape[0])
@@ -159,15 +142,11 @@ class Forward(Tables):
         places = self.address, address(out, self.layout.dtype, size)
         function(*places, begin, end)
 
-    def predict_few(self, weights, X, raw=False):
+    def predict_in_place(self, weights, X, raw=False):
         """`predict`, with the weights where they are."""
-        out, ints = self.empty_output(X.shape[0]), self.ints
-        kept = self.point_to_input(X, raw)
-        weights = self.layout.point_to(ints, weights)
-        self.layout.use_in_place(ints)
-        function = self.kernel.function("predict_few", None, POINTER, POINTER, INT64)
-        function(self.address, address(out, self.layout.dtype), X.shape[0])
-        del kept, weights
+        kept = self.layout.point_to(self.ints, weights, in_place=True)
+        out = self.predict(X, raw)
+        del kept
         return out
 
     def empty_output(self, n_rows):
@@ -177,7 +156,7 @@ class Forward(Tables):
     def point_to_input(self, X, raw):
         """Point the tables to X; returns what must be kept alive."""
         self.ints[at.LINK_KERNEL] = 0 if raw else self._plan.link
-        return self.set_X(X, False if self.ints[at.AUGMENT_KERNEL] else None)
+        return self.set_X(X)
 
     def drop(self, rates, input_rate, seed, step):
         """Predict with units dropped at random, as a batch of training would.
@@ -193,10 +172,6 @@ class Forward(Tables):
         ints = self.ints
         ints[at.SEED], ints[at.STEP] = np.uint64(seed).astype(np.int64), step
         self.set_dropout(rates, input_rate)
-        if input_rate:
-            kernel = compiling.load(AUGMENTATION, self.network.dtype)
-            ints[at.AUGMENT_KERNEL] = kernel.address("augment")
-            ints[at.AUGMENTATION] = self.keep(np.zeros(at.N_AUGMENTATION), np.float64)
 
 
 #: Default validation scores that are computed with the loss.
@@ -224,10 +199,10 @@ class Evaluation(Forward):
     """
 
     def __init__(self, network, flat, X, y, sample_weight, rows, score):
-        n_rows = row_block(network)
         super().__init__(
-            network, flat, n_rows, not is_sparse(X), y.shape[1], EVALUATION
-        )
+            network, flat, row_block(network), EVALUATION, y.shape[1],
+            on_entries=is_sparse(X) and takes_entries(network),
+        )  # fmt: skip
         n_rows = X.shape[0] if rows is None else len(rows)
         ints = self.ints
         ints[at.N_ROWS], ints[at.SCORE] = n_rows, SCORES[score]

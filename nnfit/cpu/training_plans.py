@@ -1,24 +1,17 @@
 """Plans of training: what a network needs on the way back and for its updates."""
 
-import ctypes
 from functools import lru_cache
 
-from nnfit.cpu import compiling, kernels
+import numpy as np
+
+from nnfit.cache.keys import fingerprint_of_builder
+from nnfit.cpu import compiling, kernels, matrices
 from nnfit.cpu import fields as at
-from nnfit.cpu.layout import muon_work
-from nnfit.cpu.plans import Plan
+from nnfit.cpu.graph import kernel_of_kind
+from nnfit.cpu.plans import Plan, begin_forward
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
-
-#: Inputs and units of a layer from which the weight gradient reads copies made for
-#: it: each is read once a panel or tile, so that with fewer the copying costs more
-#: (5 % of an epoch with 64 and 100) than it saves (17 % of that product with 784
-#: and 512).
-PACK_FROM = 128
-
-POINTER, INT64, DOUBLE = ctypes.c_void_p, ctypes.c_int64, ctypes.c_double
-#: Result and arguments of the pass over a whole batch.
-PASS_BATCH = (INT64, POINTER, *4 * [INT64], *3 * [DOUBLE], *3 * [INT64])
+from nnfit.network.rates import rate_rows, rates_of_tensors
 
 
 @lru_cache(maxsize=64)
@@ -33,22 +26,22 @@ def load_training(network, solver):
     network : nnfit.network.description.Network
     solver : nnfit.functions.optimizers.Optimizer or None
     """
-    wanted = [(kernels.TRAINING,), (kernels.ROWS,), (kernels.WEIGHTS,)]
+    wanted = [(kernels.TRAINING,), (kernels.BATCH,), (kernels.WEIGHTS,)]
+    of_kinds = dict.fromkeys(kernel_of_kind(node) for node in network.nodes)
+    wanted += [
+        kernel for kernel in of_kinds if fingerprint_of_builder(kernel[0]) == b""
+    ]
     wanted.append(
         (kernels.GRADIENT_SUM,) if solver is None else (kernels.OPTIMIZER, solver.name)
     )
     if LOSSES.get(network.loss.name) is network.loss:  # not one of the user's
         wanted.append((kernels.LOSS, network.loss.name))
-    rows = {layer.activation for layer in network.layers}
+    rows = {node.activation for node in network.nodes}
     wanted += [
         (kernels.ACTIVATION, name)
         for name, row in ACTIVATIONS.items()
         if row in rows and name != "identity"
     ]
-    if network.layers[0].is_staged:
-        wanted.append((kernels.NORMALIZATION, network.normalization or "none"))
-    if network.normalization == "batch":
-        wanted.append((kernels.BATCH_PASS,))
     if solver is not None and solver.matrices:
         wanted += [(kernels.WHOLE_UPDATE,), (kernels.PENALTY,), (kernels.MUON,)]
     compiling.load_all([(*kernel, network.dtype) for kernel in wanted])
@@ -68,25 +61,37 @@ def training_plan(
     target : nnfit.cpu.target.Target
     batch, n_targets, n_threads : int
     on_entries : bool
-        Whether the first layer works on the entries of a sparse matrix.
+        Whether the features are the entries of a sparse matrix.
     features : nnfit.engine_settings.Features
     """
-    plan = Plan(network, target, batch, kernels.TRAINING)
-    if not on_entries:
-        plan.read_rows()
+    plan = Plan(
+        network, target, batch, kernels.TRAINING, on_entries=on_entries, trains=True,
+        drops=features.drops,
+    )  # fmt: skip
+    plan.buffer(at.NOW, n_threads * at.NOW_FIELDS, np.int64)
+    _load_features(plan, features)
     plan.add_loss(n_targets)
-    _add_features(plan, target, n_targets, features)
+    of_batch = plan.kernel(kernels.BATCH)
+    plan.program.rows(of_batch.address("gather_targets"), plan.graph.rows[0])
+    begin_forward(plan, features.changes)
+    _add_losses(plan, of_batch, n_targets, features)
+    plan.graph.way_back()
+    plan.program.end_rows()
+    _add_work_space(plan, n_threads)
+    _set_rates(plan, features.has_rates)
     _add_solver(plan, solver)
-    _add_way_back(plan, target, on_entries)
-    _add_work_space(plan, target, n_threads, features.has_rates)
+    account = plan.main_kernel.address("account")
+    plan.program.share(account, 0, 1, shares=at.FIRST_THREAD, waits=False, always=True)
     if features.updates_whole:
-        _add_whole_update(plan, solver, target)
-    return plan
+        _add_whole_update(plan, solver)
+    else:
+        update = plan.main_kernel.address("update_units")
+        plan.program.share(update, 0, shares=at.BY_COST)
+    return plan.finish()
 
 
-def _add_features(plan, target, n_targets, features):
+def _load_features(plan, features):
     """Kernels that training as asked for needs, compiled side by side."""
-    dtype, last = plan.network.dtype, plan.layout.layers[-1]
     needed = {
         kernels.AUGMENTATION: features.augments,
         kernels.PENALTY: features.penalises,
@@ -94,113 +99,69 @@ def _add_features(plan, target, n_targets, features):
         kernels.DROPOUT: features.drops,
         kernels.AVERAGE: features.averages,
     }
-    compiling.load_all([(name, dtype) for name, wanted in needed.items() if wanted])
-    if features.augments:
-        kernel = compiling.load(kernels.AUGMENTATION, dtype)
-        plan.function(at.AUGMENT_KERNEL, kernel, "augment")
-    if features.mixes:
-        plan.function(at.MIXED_LOSS_KERNEL, kernel, "mixed_loss")
-        plan.buffer(at.PARTNER_Y, plan.n_rows * n_targets)
-        plan.buffer(at.PARTNER_WEIGHT, plan.n_rows)
-        plan.buffer(at.OWN_WEIGHT, plan.n_rows)
-        plan.buffer(at.PARTNER_GRADIENT, plan.n_rows * last.stride)
-        plan.buffer(at.PARTNER_LOSS, plan.n_rows, "float64")
+    wanted = [(name, plan.dtype) for name, is_needed in needed.items() if is_needed]
+    compiling.load_all(wanted)
     if features.penalises:
-        kernel = compiling.load(kernels.PENALTY, dtype)
+        kernel = plan.kernel(kernels.PENALTY)
         plan.function(at.PENALISE_KERNEL, kernel, "penalise")
         plan.function(at.CLIP_KERNEL, kernel, "clip")
         plan.function(at.SIZE_KERNEL, kernel, "size")
     if features.averages:
-        kernel = compiling.load(kernels.AVERAGE, dtype)
-        plan.function(at.AVERAGE_KERNEL, kernel, "average")
-    if features.drops:
-        # What is dropped has no slope either, which an identity does not store.
-        plan.activate_all()
+        plan.function(at.AVERAGE_KERNEL, plan.kernel(kernels.AVERAGE), "average")
+
+
+def _add_losses(plan, of_batch, n_targets, features):
+    """Losses of rows, or those of mixed ones."""
+    function = of_batch.address("row_losses")
+    if features.mixes:
+        function = plan.kernel(kernels.AUGMENTATION).address("mixed_losses")
+        plan.buffer(at.PARTNER_Y, plan.n_rows * n_targets)
+        plan.buffer(at.PARTNER_WEIGHT, plan.n_rows)
+        plan.buffer(at.OWN_WEIGHT, plan.n_rows)
+        plan.buffer(at.PARTNER_GRADIENT, plan.n_rows * plan.words[at.RAW_STRIDE])
+        plan.buffer(at.PARTNER_LOSS, plan.n_rows, "float64")
+    plan.program.rows(function, plan.graph.rows[0])
 
 
 def _add_solver(plan, solver):
-    dtype = plan.network.dtype
     if solver is None:
-        kernel = compiling.load(kernels.GRADIENT_SUM, dtype)
+        kernel = plan.kernel(kernels.GRADIENT_SUM)
     else:
-        kernel = compiling.load(kernels.OPTIMIZER, solver.name, dtype)
+        kernel = plan.kernel(kernels.OPTIMIZER, solver.name)
     plan.function(at.UPDATE_KERNEL, kernel, "update")
     plan.function(at.PREPARE_KERNEL, kernel, "prepare")
 
 
-def _add_way_back(plan, target, on_entries):
-    """Gradients by outputs and by z, from the last layer to the first."""
-    layout, ints, batch = plan.layout, plan.ints, plan.n_rows
-    network = plan.network
-    if network.normalization == "batch":
-        kernel = compiling.load(kernels.BATCH_PASS, network.dtype, target=target)
-        plan.function(at.PASS_BATCH, kernel, "pass_batch")
-        plan.pass_batch = kernel.function("pass_batch", *PASS_BATCH)
-    lanes, slot = target.lanes(network.dtype), target.tile_slot(network.dtype)
-    after = None
-    layers = zip(layout.rows, layout.layers, network.layers, strict=True)
-    for index, (row, layer, description) in reversed(list(enumerate(layers))):
-        ints[row + at.RESULT_WIDTH] = layer.width
-        if after is not None:
-            height = -(-layout.layers[index + 1].n_in // lanes) * lanes
-            ints[row + at.RESULT_WIDTH] = height
-        if description.is_staged:
-            _add_kept(plan, row, layer, after, network.layers[index + 1].skip)
-        else:
-            plan.same(row + at.GRADIENT_BY_Z, row + at.SLOPE)
-            plan.same(row + at.RESULT, row + at.SLOPE)
-            ints[row + at.RESULT_STRIDE] = layer.stride
-        packed = layer.n_in >= PACK_FROM and layer.n_out >= PACK_FROM
-        if packed and not (index == 0 and on_entries):
-            tiles = -(-layer.n_in // target.tile_rows)
-            plan.buffer(row + at.INPUT_TILES, tiles * batch * slot)
-            plan.buffer(row + at.GRADIENT_PANELS, layer.width * batch)
-        if index > 0:
-            height = -(-layer.n_in // lanes) * lanes
-            plan.buffer(row + at.TRANSPOSED, height * layer.n_out)
-        after = row
+def _set_rates(plan, has_rates):
+    rows, words = rate_rows(plan.network, has_rates), plan.words
+    keys = rates_of_tensors(plan.network, has_rates)
+    for row, key in zip(plan.layout.rows, keys, strict=True):
+        words[row + at.RATE] = rows.index(key)
+    words[at.N_RATE_ROWS] = len(rows)
+    plan.buffer(at.RATES, 2 * len(rows) * at.N_RATES)
+    penalties = [tensor.penalty for tensor in plan.network.tensors]
+    plan.constants(at.TENSOR_FACTORS, penalties, "float64")
 
 
-def _add_kept(plan, row, layer, after, skip_after):
-    """The gradients of a normalised or residual layer."""
-    ints, batch = plan.ints, plan.n_rows
-    stride = ints[row + at.RESULT_STRIDE] = ints[row + at.RESULT_WIDTH]
-    plan.buffer(row + at.RESULT, batch * stride)
-    plan.buffer(row + at.GRADIENT_BY_Z, batch * layer.stride)
-    if skip_after == "identity":
-        plan.same(row + at.SKIPPED, after + at.GRADIENT_BY_Z)
-        ints[row + at.SKIPPED_STRIDE] = ints[after + at.STRIDE]
-    if skip_after == "projection":
-        plan.same(row + at.SKIPPED, row + at.RESULT, layer.n_out)
-        ints[row + at.SKIPPED_STRIDE] = stride
-
-
-def _add_work_space(plan, target, n_threads, has_rates):
-    ints, layout = plan.ints, plan.layout
-    dtype = plan.network.dtype
-    widest = max(layer.width for layer in layout.layers)
-    stride = max(target.strip(dtype) * target.panel(dtype), widest)
-    ints[at.SCRATCH_STRIDE] = stride = -(-stride // 16) * 16
+def _add_work_space(plan, n_threads):
+    words, units = plan.words, plan.units
+    words[at.SCRATCH_STRIDE] = stride = -(-units.largest // 16) * 16
     plan.buffer(at.SCRATCH, n_threads * stride)
-    plan.buffer(at.PENALTY, 2 * layout.n_units, "float64")
-    ints[at.N_RATE_ROWS] = len(layout.layers) if has_rates else 1
-    plan.buffer(at.RATES, 2 * ints[at.N_RATE_ROWS] * at.N_RATES)
+    plan.buffer(at.PENALTY, 2 * len(units), "float64")
     plan.constants(at.ONE, (1.0,))
 
 
-def _add_whole_update(plan, solver, target):
-    """All gradients at once, and the work space of whole matrices."""
-    layout, dtype = plan.layout, plan.network.dtype
-    kernel = compiling.load(kernels.WHOLE_UPDATE, dtype, target=target)
-    plan.function(at.UPDATE_WHOLE, kernel, "update_whole")
-    plan.buffer(at.GRADIENT, layout.size)
-    plan.buffer(at.GRADIENT_SQUARES, layout.n_units, "float64")
-    if not solver.matrices:
-        return
-    kernel = compiling.load(kernels.MUON, dtype, target=target)
-    plan.function(at.MATRIX_KERNEL, kernel, "muon")
-    hidden = list(zip(layout.rows, layout.layers, strict=True))[1:-1]
-    for row, _ in hidden:
-        plan.ints[row + at.MATRIX] = 1
-    sizes = [muon_work(target, dtype, layer.n_in, layer.n_out) for _, layer in hidden]
-    plan.buffer(at.MATRIX_WORK, max(sizes, default=0))
+def _add_whole_update(plan, solver):
+    """All gradients at once, then the steps."""
+    kernel, program = plan.kernel(kernels.WHOLE_UPDATE), plan.program
+    plan.buffer(at.GRADIENT, plan.layout.size)
+    plan.buffer(at.GRADIENT_SQUARES, len(plan.units), "float64")
+    program.share(kernel.address("find_units"), 0, shares=at.BY_COST)
+    program.share(kernel.address("update_units"), 0, shares=at.BY_COST)
+    if solver.matrices:
+        for row, tensor in zip(plan.layout.rows, plan.network.tensors, strict=True):
+            if tensor.is_matrix:
+                plan.words[row + at.MATRIX] = 1
+                matrices.add_steps(plan, int(row))
+    finish = kernel.address("finish_groups")
+    program.share(finish, 0, plan.units.n_groups)

@@ -4,9 +4,10 @@ import numpy as np
 
 from nnfit.addresses import address
 from nnfit.cpu import fields as at
+from nnfit.cpu.graph import takes_entries
 from nnfit.cpu.layout import aligned_zeros
 from nnfit.cpu.settings import fill
-from nnfit.cpu.tables import Tables
+from nnfit.cpu.tables import POINTER, Tables
 from nnfit.cpu.training_plans import training_plan
 from nnfit.functions.normalization import SMALLEST_SPREAD, spread_of_weights
 from nnfit.sparsity import entries_of_batch, is_sparse
@@ -53,7 +54,7 @@ class TrainingTables(Tables):
         X, y, sample_weight, loss_weight, rows = data
         self._weights = sample_weight, rows
         features = settings.features(solver)
-        on_entries = is_sparse(X) and not features.augments
+        on_entries = is_sparse(X) and not features.augments and takes_entries(network)
         n_rows = X.shape[0] if rows is None else len(rows)
         batch = min(settings.batch_size, n_rows)
         plan = training_plan(
@@ -65,7 +66,7 @@ class TrainingTables(Tables):
         floats[at.BEST_LOSS] = np.inf
         floats[at.LOSS_SCALE] = network.loss_scale
         ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
-        self._kept.append(self.set_X(X, on_entries))
+        self._kept.append(self.set_X(X))
         if on_entries:
             self._add_columns(X, batch)
         self.set_targets(X.shape[0], y, sample_weight, loss_weight)
@@ -126,10 +127,11 @@ class TrainingTables(Tables):
         Nothing is dropped or changed at random, as in predictions.
         """
         ints = self.ints.copy()
-        ints[at.COLLECTING] = ints[at.N_THREADS] = 1
-        ints[at.DROPOUT_KERNEL] = ints[at.AUGMENT_KERNEL] = 0
-        ints[at.ORDER] = ints[at.ROWS]
-        function = self._plan.pass_batch
+        ints[at.N_THREADS], ints[at.ORDER] = 1, ints[at.ROWS]
+        now = np.zeros(at.NOW_FIELDS, np.int64)
+        numbers = now.view(np.float64)
+        ints[at.NOW] = address(now, np.int64)
+        function = self.kernel.function("collect", None, POINTER)
         n_rows, size = int(ints[at.N_ROWS]), int(ints[at.BATCH_SIZE])
         seen = 0
         for position in range(0, n_rows, size):
@@ -139,10 +141,10 @@ class TrainingTables(Tables):
                 continue
             if spread > SMALLEST_SPREAD:
                 seen += batch
-            function(
-                address(ints, np.int64), position, batch, 0, batch, total, spread,
-                batch / max(seen, 1), 0, 1, 0,
-            )  # fmt: skip
+            now[at.POSITION], now[at.BATCH] = position, batch
+            numbers[at.NOW_WEIGHT_SUM], numbers[at.NOW_SPREAD] = total, spread
+            numbers[at.NOW_MOMENTUM] = batch / max(seen, 1)
+            function(address(ints, np.int64))
 
     def _weigh(self, position, batch):
         """Sum of the weights of some rows, and 1 - the sum of their squared parts."""

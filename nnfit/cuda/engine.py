@@ -18,13 +18,14 @@ from nnfit.cuda.data import Data
 from nnfit.cuda.device_memory import check_memory
 from nnfit.cuda.driver import open_device
 from nnfit.cuda.layout import layout_of
-from nnfit.cuda.phases import Phase, work_of
+from nnfit.cuda.phases import Phase, Work
 from nnfit.cuda.prediction import Evaluation, predict
 from nnfit.cuda.space import index_of
-from nnfit.cuda.tables import functions_of, lanes_of, tile_of, training_kind
+from nnfit.cuda.tables import functions_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.network.description import check_state
+from nnfit.network.rates import rate_rows
 from nnfit.progress import progress_of
 
 __all__ = ["Engine", "predict", "run_together"]
@@ -182,7 +183,8 @@ class Engine:
             return
         settings, before = self._settings, self._tables
         self._statistics_at = None
-        self._shape = (2, len(settings.learning_rate_factors) or 1, at.N_MEMORY)
+        has_rates = settings.features(self.solver).has_rates
+        self._shape = (2, len(rate_rows(self.network, has_rates)), at.N_MEMORY)
         if self._memory is None or self._memory.size != math.prod(self._shape):
             self._memory = self._zeros(math.prod(self._shape), np.float64)
         if settings.average and self._average is None:
@@ -231,7 +233,7 @@ class Engine:
             fingerprint=functions.fingerprint,
         )
         self._tile = tile
-        self._work = self._work_of(self._tables.phases)
+        self._work = [phase.work for phase in self._tables.phases]
         self._n_blocks = 1
         if not self.launches and self.stream.device.is_cooperative:
             resident = self._module.blocks_at_once("train", tile.n_threads)
@@ -317,24 +319,20 @@ class Engine:
         """A launch for each phase of some batches, one after the other."""
         block, launch = self._tile.n_threads, self._module.launch
         launches = [
-            (work.blocks, (address, phase.operation, phase.argument))
-            for phase, work in zip(phases, self._work_of(phases), strict=True)
+            (phase.work.blocks, (address, phase.operation, phase.argument))
+            for phase in phases
         ]
         for _ in range(n_batches):
             for n_blocks, integers in launches:
                 launch(self.stream, "run_operation", n_blocks, block, integers)
-
-    def _work_of(self, phases):
-        tile, lanes = self._tile, lanes_of(self._tile)
-        batch = self._tables.batch
-        return [work_of(phase, self.network, batch, tile, lanes) for phase in phases]
 
     def _launch_batches(self):
         """Launch the batches of a call; the device never waits for the host."""
         table = self._tables
         if table.ints[at.STOPPED] != RUNNING:
             return
-        self._launch_phases(table.address, [Phase(at.DERIVE, 0)])
+        derive = Phase(at.DERIVE, 0, work=Work(table.graph.n_tiles))
+        self._launch_phases(table.address, [derive])
         left = int(table.ints[at.MAX_EPOCHS] - table.ints[at.EPOCH])
         count = min(int(table.ints[at.MAX_BATCHES]), left * table.per_epoch)
         self._launch_phases(table.address, table.phases, count)
@@ -358,12 +356,15 @@ class Engine:
         self._begin(int(ints[at.EPOCH]) + 1, table.per_epoch)
         run_together([self])
         table.download()
-        weights = flat[: self._layout.n_weights].astype(np.float64)
-        gradient = self._state.get(0, self._layout.size)
-        gradient[: len(weights)] += (weights * (alpha / total)).astype(gradient.dtype)
+        gradient, penalty = self._state.get(0, self._layout.size), 0.0
+        for part, factor in self._layout.penalised():
+            weights = flat[part].astype(np.float64)
+            change = weights * (factor * alpha / total)
+            gradient[part] += change.astype(gradient.dtype)
+            penalty += 0.5 * factor * alpha * float(weights @ weights)
         losses = table.curves()["loss"]
         loss = float(losses[0]) if len(losses) else np.inf
-        return loss + 0.5 * alpha * float(weights @ weights) / total, gradient
+        return loss + penalty / total, gradient
 
     # ------------------------------------------------------------ evaluation
 
@@ -389,7 +390,7 @@ class Engine:
             self._average.set(average)
         elif self._settings is None or not self._settings.average:
             return self._parameters
-        if self.network.normalization == "batch":
+        if any(True for _ in self._layout.statistics()):
             self._find_statistics(self._average)
             self._statistics_at = self.progress.step
         return self._average

@@ -2,8 +2,9 @@
 
 As on the CPU (`nnfit.cpu.fields`), sizes, depths and hyperparameters are run-time data.
 Memory on the device is one array to a kernel: what is called an address here is an
-index into it, the number of elements of the type that lies there. Rows of the layers
-follow the header, and the phases of a batch follow them.
+index into it, the number of elements of the type that lies there. Rows of tensors,
+layers and groups of units follow the header; a *place* is where such a row begins in
+the table. Kinds of layers have numbers of their own behind those of a row.
 """
 
 from itertools import count
@@ -13,12 +14,19 @@ from nnfit.engine_settings import N_FACTORS
 # ------------------------------------------------ integers: what is trained
 _number = count()
 FLOATS = next(_number)  # address of the table of floats
-N_LAYERS = next(_number)
+N_FEATURES = next(_number)
 N_OUTPUTS = next(_number)  # columns of the raw prediction
 N_TARGETS = next(_number)  # columns of y
 PHASES = next(_number)  # address of int64 (n_phases, PHASE_FIELDS): of a batch
 N_PHASES = next(_number)
 BARRIER = next(_number)  # address of an int64 that counts arrivals of blocks
+RAW = next(_number)  # (batch, raw stride): the raw predictions of a batch
+RAW_STRIDE = next(_number)
+RAW_GRADIENT = next(_number)  # of the loss by them, in rows of the same distance
+TENSORS = next(_number)  # place of the first one
+N_TENSORS = next(_number)
+GROUPS = next(_number)  # place of the first group of units
+N_GROUPS = next(_number)
 
 # ---------------------------------------------------------------- its data
 N_ROWS = next(_number)
@@ -33,24 +41,25 @@ ORDER_STRIDE = next(_number)  # between epochs; 0 if all have the same order
 FIRST_EPOCH = next(_number)  # number of the epoch that ORDER begins with
 
 # ------------------------------------------------------------- its buffers
-SIZE = next(_number)  # parameters: all weights, all biases, all norms
+SIZE = next(_number)  # number of parameters
 PARAMETERS = next(_number)
 STATE = next(_number)  # (slots, size)
 AVERAGE = next(_number)
 GRADIENT = next(_number)  # where a step needs all gradients before it updates
-INPUT = next(_number)  # (2, batch, n_features): this batch, and the next one
+FEATURES = next(_number)  # (2, batch, n_features): this batch, and the next one
 BATCH_WEIGHT = next(_number)  # (2, batch): sample weights over the batch's sum
 BUFFER_ROWS = next(_number)  # rows of those buffers
 ROW_LOSS = next(_number)  # float64 (batch,)
 PARTNER_GRADIENT = next(_number)  # (batch, n_outputs), of the rows that are mixed in
 
 # ------------------------------------------------------------- its updates
-N_UNITS = next(_number)  # tiles of weights, and chunks of layers' vectors
+N_UNITS = next(_number)  # parts of tensors that a block updates at a time
 PENALTY = next(_number)  # float64 (2, n_units), by the parity of the step
 SQUARES = next(_number)  # float64 (n_units,): of the gradient
 RATES = next(_number)  # (n_rate_rows, N_RATES): scalars of the step
-N_RATE_ROWS = next(_number)  # 1, or one for each layer
-LAYER_RATES = next(_number)  # float64 (n_rate_rows,): factors of the learning rate
+N_RATE_ROWS = next(_number)  # of tensors with different rates
+RATE_FACTORS = next(_number)  # float64 (n_rate_rows, 2): of learning rate and decay
+TENSOR_FACTORS = next(_number)  # float64 (n_tensors,): of their penalties
 MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY): numbers of the optimizer
 HYPER = next(_number)  # float64: its parameters, as they are now
 MOMENTUM = next(_number)  # which of them a schedule multiplies, or -1
@@ -60,7 +69,8 @@ N_MEMORY = 4
 DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 12
 
 # ---------------------------------------------------------- what is random
-DROPOUT_RATES = next(_number)  # float64 (n_layers,): of the hidden layers, of the input
+N_DROPOUT = next(_number)  # rates of dropout, the last that of the input
+DROPOUT_RATES = next(_number)  # float64 (n_dropout,)
 BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of mixup
 
 # ------------------------------------------------------------- its settings
@@ -97,39 +107,49 @@ HEADER = next(_number)
 
 # ---------------------------------------------------- integers: a layer's row
 _number = count()
-N_IN = next(_number)
 N_OUT = next(_number)
-WEIGHTS = next(_number)  # where its weights begin in the parameters
-BIAS = next(_number)
-NORMS = next(_number)  # (n_norms, n_out): scale, running mean and variance
-N_NORMS = next(_number)  # 0, 1 or 3
+OUTPUT = next(_number)  # (batch, stride): the layer's value
+STRIDE = next(_number)
+SLOPE = next(_number)  # (batch, stride): what its gradient is multiplied by, or 0
+GRADIENT_BY_OUTPUT = next(_number)  # (batch, gradient stride), times the slope if any
+GRADIENT_STRIDE = next(_number)
+OWN_TENSORS = next(_number)  # place of its first tensor
 ACTIVATION = next(_number)  # number of its function in the kernel; -1 for none
-INPUTS = next(_number)  # address of the previous layer's OUTPUT, or of INPUT
-INPUT_STRIDE = next(_number)
-OUTPUT = next(_number)  # (batch, output stride); z follows, where a projection reads it
-OUTPUT_STRIDE = next(_number)
-SLOPE = next(_number)  # (batch, n_out): of the activation
-U = SLOPE  # the same buffer before: what is activated, without its bias
-GRADIENT_BY_U = SLOPE  # the same buffer after: the gradient by what is activated
-GRADIENT_BY_Z = next(_number)  # (batch, n_out)
-TILES = next(_number)  # of its weights
-FIRST_UNIT = next(_number)  # the units of the layers before
-MATRIX = next(_number)  # 1: the optimizer takes its weights as a whole
-# of a normalised or residual layer, whose z is kept:
-STAGED = next(_number)
-Z = next(_number)  # (batch, n_out)
-NORMED = next(_number)  # (batch, n_out): z normalised, before the scale
-SPREAD = next(_number)  # (batch,) or (N_STATISTICS, n_out)
-START = next(_number)  # (batch, n_out), what z starts from; 0 for zeros
-RESULT = next(_number)  # (batch, result stride): gradient by the outputs
-RESULT_STRIDE = next(_number)
-SKIPPED = next(_number)  # gradient by z that comes past the next layer, or 0
-SKIPPED_STRIDE = next(_number)
-LAYER = next(_number)
+DROPOUT = next(_number)  # which of DROPOUT_RATES; -1 for none
+EDGES = next(_number)  # two edges, then numbers of the layer's kind
 
-#: Rows of SPREAD in batch normalisation: mean, 1 / root of the variance, and sums over
-#: the batch of the gradient by what is activated, and of that times NORMED.
-MEAN, INVERSE, SUM, SUM_NORMED, N_STATISTICS = range(5)
+# ---------------------------------------- integers: an edge, an input of a layer
+_number = count()
+INPUT = next(_number)  # (batch, input stride)
+INPUT_STRIDE = next(_number)
+TURN = next(_number)  # elements between this batch's and the next one's, or 0
+N_IN = next(_number)
+GOAL = next(_number)  # (batch, goal stride): where the gradient by the input goes, or 0
+GOAL_STRIDE = next(_number)
+ADDED = next(_number)  # gradient by the same value of later layers, or 0
+ADDED_STRIDE = next(_number)
+SCALE = next(_number)  # (batch, goal stride): slopes that multiply the sum, or 0
+EDGE = next(_number)
+
+PRIVATE = EDGES + 2 * EDGE
+
+# ---------------------------------------------------------- integers: a tensor's row
+_number = count()
+ADDRESS = next(_number)  # where it begins in the parameters
+N_LINES = next(_number)
+N_COLUMNS = next(_number)
+N_TRAINED = next(_number)  # elements that training changes, the first ones
+IN_PANELS = next(_number)  # 1: it is multiplied by as a matrix, max_norm bounds it
+PENALISED = next(_number)
+MATRIX = next(_number)  # 1: it is updated as a whole
+RATE = next(_number)  # row of its rates
+NUMBER = next(_number)  # of its factor
+TENSOR = next(_number)
+
+# ---------------------------------------------------- integers: a group of units
+#: Units of a tensor: number of the function that finds their gradient, places of layer
+#: and tensor, number of the first unit and how many there are.
+G_FUNCTION, G_ROW, G_TENSOR, G_FIRST, G_UNITS, GROUP = range(6)
 
 # ---------------------------------------------------------------- floats
 _number = count()
@@ -158,10 +178,10 @@ N_FLOATS = next(_number)
 #: Operation, its argument, and whether all blocks wait for each other after it.
 OPERATION, ARGUMENT, WAITS, PHASE_FIELDS = range(4)
 (
-    GATHER, FORWARD, FIND_STATISTICS, ACTIVATE, FIND_ROW_LOSSES, BACKWARD, FIND_SUMS,
-    BACK_TO_Z, PREPARE, UPDATE, FIND_GRADIENT, UPDATE_CLIPPED, LOOK_AHEAD, ORIENT,
-    GRAM, SQUARE, MULTIPLY, UPDATE_MATRIX, BOUND, DERIVE, ACCOUNT, COLLECT,
-    N_OPERATIONS,
-) = range(23)  # fmt: skip
+    GATHER, DROP, FIND_ROW_LOSSES, ADD_GRADIENT, PREPARE, UPDATE, FIND_GRADIENT,
+    UPDATE_CLIPPED, LOOK_AHEAD, ORIENT, GRAM, SQUARE, MULTIPLY, UPDATE_MATRIX, BOUND,
+    DERIVE, ACCOUNT, COLLECT,
+    N_STAGES,  # numbers of kinds' operations begin here, see `nnfit.cuda.operations`
+) = range(19)  # fmt: skip
 #: Arguments of GATHER.
 CURRENT, NEXT = range(2)

@@ -1,76 +1,62 @@
 """Where the parameters of a network lie in a flat array on the device.
 
-All weights, then all biases, then all norms, each in C order and without padding: the
-order in which `Engine.get_state` returns the optimizer's, on any device.
+One tensor after the other in the order of ``network.tensors``, each in C order and
+without padding: the order in which `Engine.get_state` returns the optimizer's numbers,
+on any device.
 """
 
 from functools import lru_cache
 
 import numpy as np
 
-from nnfit.network.description import Weights, check_arrays
+from nnfit.network.description import check_arrays
+from nnfit.network.rates import penalised_parts
 
 
 class Layout:
-    """Offsets of a network's arrays.
+    """Offsets of a network's tensors.
 
     Attributes
     ----------
-    weights, biases, norms : list of int
-        By layer.
-    n_weights, size : int
-        Of weights, and of all parameters.
+    offsets : tuple of int
+        Where each of ``network.tensors`` begins.
+    size : int
+        Number of parameters.
     """
 
     def __init__(self, network):
-        self._network = network
-        layers = network.layers
-        self.weights = _offsets([layer.n_in * layer.n_out for layer in layers], 0)
-        self.n_weights = self.weights.pop()
-        self.biases = _offsets([layer.n_out for layer in layers], self.n_weights)
-        sizes = [layer.n_norms * layer.n_out for layer in layers]
-        self.norms = _offsets(sizes, self.biases.pop())
-        self.size = self.norms.pop()
+        self._tensors, self._dtype = network.tensors, network.dtype
+        self._weights_of = network.weights_of
+        ends = np.cumsum([tensor.size for tensor in self._tensors]).tolist()
+        self.offsets, self.size = (0, *ends[:-1]), ends[-1]
+
+    def stride(self, width):
+        """Distance of rows of a buffer: they lie without gaps."""
+        return width
 
     def pack(self, weights):
         """Flat copy of `nnfit.network.Weights`; ValueError if they do not fit."""
-        check_arrays(self._network.layers, weights)
+        check_arrays(self._tensors, weights)
         arrays = [array for part in weights for array in part]
-        dtype = self._network.dtype
-        return np.concatenate([np.asarray(a, dtype).ravel() for a in arrays])
+        return np.concatenate([np.asarray(a, self._dtype).ravel() for a in arrays])
 
     def unpack(self, flat):
         """`nnfit.network.Weights` of new arrays, the inverse of `pack`."""
-        layers = self._network.layers
-        coefs = [
-            flat[start : start + layer.n_in * layer.n_out]
-            .reshape(layer.n_in, layer.n_out)
-            .copy()
-            for layer, start in zip(layers, self.weights, strict=True)
-        ]
-        intercepts = [
-            flat[start : start + layer.n_out].copy()
-            for layer, start in zip(layers, self.biases, strict=True)
-        ]
-        norms = [
-            flat[start : start + layer.n_norms * layer.n_out]
-            .reshape(layer.n_norms, layer.n_out)
-            .copy()
-            for layer, start in zip(layers, self.norms, strict=True)
-            if layer.n_norms
-        ]
-        return Weights(coefs, intercepts, norms)
+        pairs = zip(self._tensors, self.offsets, strict=True)
+        return self._weights_of(
+            flat[begin : begin + tensor.size].reshape(tensor.shape).copy()
+            for tensor, begin in pairs
+        )
+
+    def penalised(self):
+        """Slices of the flat parameters with penalties, and their factors."""
+        return penalised_parts(self._tensors, self.offsets, self.size)
 
     def statistics(self):
         """Slices of the flat parameters that no optimizer changes."""
-        for layer, start in zip(self._network.layers, self.norms, strict=True):
-            if layer.n_norms > 1:
-                yield slice(start + layer.n_out, start + layer.n_norms * layer.n_out)
-
-
-def _offsets(sizes, start):
-    """Offsets of consecutive blocks, and the end of the last."""
-    return [start, *(start + np.cumsum(sizes)).tolist()]
+        for tensor, begin in zip(self._tensors, self.offsets, strict=True):
+            if tensor.size_trained < tensor.size:
+                yield slice(begin + tensor.size_trained, begin + tensor.size)
 
 
 @lru_cache(maxsize=64)

@@ -28,7 +28,7 @@ def predict(
     Parameters
     ----------
     network, weights, X, raw, dropout
-        See `nnfit.cpu.engine.predict`.
+        See `nnfit.cpu.prediction.predict`.
     n_threads : int
         Not used.
     device_number : int, default=0
@@ -59,27 +59,36 @@ class _Forward(Table):
 
     def __init__(self, stream, network, n_rows, **kind):
         item = np.dtype(network.dtype).itemsize
-        units = sum(layer.n_out for layer in network.layers)
+        units = sum(network.widths[1:])
         room = min(PART_BYTES, stream.device.memory()[0] // 4)
         row = item * (4 * units + 2 * network.n_features)
         part = max(1, min(PART_ROWS, room // row, n_rows))
         tile = tile_of(network, part)
-        super().__init__(network, part, tile, trains=False)
-        self.stream, self.part = stream, part
         functions = functions_of(network)
         if "loss" in kind:
             kind["loss"] = functions.loss
         self.kind = kind_of(network, tile, functions, trains=False, **kind)
+        super().__init__(
+            network, part, tile, trains=False, drops=self.kind.drops,
+            n_inputs=int(self.kind.gathers),
+        )  # fmt: skip
+        self.stream, self.part = stream, part
         text, own = self.kind.encoded()
         self._module = modules.load(
             stream.device, BUILDER, text, *own, fingerprint=functions.fingerprint
         )
         self.floats[at.TOTAL_WEIGHT] = 1.0
         self.ints[at.WHOLE] = 1
+        self._phases = [phase[: at.PHASE_FIELDS] for phase in self.graph.forward]
+        self.buffer(at.PHASES, len(self._phases) * at.PHASE_FIELDS, np.int64, "phases")
+        self.ints[at.N_PHASES] = len(self._phases)
         if self.kind.gathers:
-            self.reserve(at.INPUT, "input", part * network.n_features)
-            self.same(self.layer(0) + at.INPUTS, "input")
-            self.reserve(at.BATCH_WEIGHT, "batch weight", part)
+            self.buffer(at.BATCH_WEIGHT, part)
+
+    def allocate(self, stream):
+        """Allocate all buffers and write down where they are."""
+        super().allocate(stream)
+        self.space.set("phases", self._phases)
 
     def launch(self, name, n_rows, position):
         """Run the kernel on rows that the tables point to."""
@@ -89,10 +98,9 @@ class _Forward(Table):
         self._module.launch(self.stream, name, grid, block, integers)
 
     def outputs(self, n_rows):
-        """Outputs of the last layer for so many rows."""
+        """Outputs of the network for so many rows."""
         n = self.network.n_outputs
-        name = f"output {len(self.network.layers) - 1}"
-        return self.space.get(name, n_rows * n).reshape(n_rows, n)
+        return self.read(at.RAW, n_rows * n).reshape(n_rows, n)
 
 
 class Prediction(_Forward):
@@ -106,7 +114,7 @@ class Prediction(_Forward):
     raw : bool
         Return raw predictions, before the inverse link.
     dropout : tuple or None
-        See `nnfit.cpu.engine.predict`.
+        See `nnfit.cpu.prediction.predict`.
     """
 
     def __init__(self, stream, network, X, raw, dropout):
@@ -118,18 +126,16 @@ class Prediction(_Forward):
             X.shape[0],
             is_sparse=is_sparse,
             drops=any(rates),
-            augments=input_rate > 0.0,
+            drops_inputs=input_rate > 0.0,
             gathers=is_sparse or input_rate > 0.0,
             link="identity" if raw else network.loss.link,
         )
         self._X, self._buffers = X, {}  # of a part
-        n_layers = len(network.layers)
-        self.space.reserve("parameters", self.layout.size)
-        self.same(at.PARAMETERS, "parameters")
-        self.reserve(at.DROPOUT_RATES, "dropout", n_layers, np.float64)
+        self._rates = np.zeros(network.n_dropout + 1)
+        self.buffer(at.PARAMETERS, self.layout.size, name="parameters")
+        self.buffer(at.DROPOUT_RATES, len(self._rates), np.float64, "dropout")
         self.ints[at.SEED] = np.uint64(seed).astype(np.int64)
         self.ints[at.STEP] = number
-        self._rates = np.zeros(n_layers)
         self._rates[: len(rates)] = rates
         self._rates[-1] = input_rate
 
@@ -162,7 +168,8 @@ class Prediction(_Forward):
         if self.kind.gathers:
             ints[at.X] = rows - begin * self.network.n_features
         else:
-            ints[self.layer(0) + at.INPUTS] = rows
+            for edge in self.graph.readers:
+                ints[edge + at.INPUT] = rows
 
     def _send(self, index, array):
         """Copy an array to the buffer of a part; returns its address in elements."""
@@ -196,14 +203,12 @@ class Evaluation(_Forward):
             sample_weight = None if sample_weight is None else sample_weight[rows]
         self._y, self._weight = y, sample_weight
         self.ints[at.N_TARGETS] = data.n_targets
-        last = self.layer(len(network.layers) - 1)
-        size = self.part * network.n_outputs
-        self.reserve(last + at.GRADIENT_BY_Z, "gradient", size)
-        self.reserve(at.ROW_LOSS, "row loss", self.part, np.float64)
+        self.buffer(at.RAW_GRADIENT, self.part * network.n_outputs)
+        self.buffer(at.ROW_LOSS, self.part, np.float64, "row loss")
         parameters = (*network.loss_parameters, *[0.0] * network.n_outputs)
-        self.reserve(at.LOSS_PARAMETERS, "loss parameters", len(parameters))
+        self.buffer(at.LOSS_PARAMETERS, len(parameters), name="loss parameters")
         if rows is not None:
-            self.reserve(at.ORDER, "order", data.n_rows, np.int32)
+            self.buffer(at.ORDER, data.n_rows, np.int32, "order")
         self.allocate(stream)
         self.space.set("loss parameters", parameters)
         data.place(stream, int(stream.device.memory()[0] * USABLE), 1)

@@ -24,11 +24,19 @@ class Space:
         self._buffers = {}
 
     def reserve(self, name, size, dtype=None):
-        """Reserve `size` elements under a name."""
+        """Reserve `size` elements under a name.
+
+        Returns
+        -------
+        dtype : numpy.dtype
+        start : int
+            Where they begin among those of this type, more than 0.
+        """
         dtype = np.dtype(dtype or self._dtype)
-        start = self._sizes.get(dtype, 0)
+        start = self._sizes.get(dtype, ALIGNMENT)
         self._places[name] = dtype, start, int(size)
         self._sizes[dtype] = start + -(-int(size) // ALIGNMENT) * ALIGNMENT
+        return dtype, start
 
     @property
     def n_bytes(self):
@@ -46,8 +54,19 @@ class Space:
 
     def index(self, name):
         """Index of a buffer, which is its address in kernels."""
-        dtype, start, _ = self._places[name]
+        return self.address(*self.place_of(name))
+
+    def place_of(self, name):
+        """What `reserve` returned."""
+        return self._places[name][:2]
+
+    def address(self, dtype, start):
+        """Index of an element of a type."""
         return index_of(self._buffers[dtype]) + start
+
+    def read(self, dtype, start, size):
+        """Copy of so many elements of a type."""
+        return self._buffers[dtype].get(start, start + size)
 
     def set(self, name, values, start=0):
         """Copy an array to a buffer."""

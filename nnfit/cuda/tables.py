@@ -1,13 +1,18 @@
-"""Tables of a network on the device: its layers, its buffers, its functions."""
+"""Tables of a network on the device: its tensors, layers, buffers, functions."""
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 
+from nnfit.cache.keys import fingerprint_of_builder
 from nnfit.cuda import fields as at
+from nnfit.cuda.graph import Graph
 from nnfit.cuda.kernels import Kind
 from nnfit.cuda.kernels.products import Tile
 from nnfit.cuda.layout import layout_of
+from nnfit.cuda.operations import drops_apart, kinds_of
+from nnfit.cuda.phases import Work
 from nnfit.cuda.space import Space
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import fingerprint
@@ -25,7 +30,7 @@ LARGE_OPERATIONS = 7e8
 
 def tile_of(network, n_rows):
     """Tile of the products of so many rows with a network's weights."""
-    operations = 2 * n_rows * sum(layer.n_in * layer.n_out for layer in network.layers)
+    operations = 2 * n_rows * network.n_products
     return LARGE if operations >= LARGE_OPERATIONS else SMALL
 
 
@@ -43,7 +48,8 @@ class Functions(NamedTuple):
         Without the identity, each once.
     loss : str or callable
     fingerprint : bytes or None
-        Of the user's own among them; None if one has none.
+        Of the user's own among them, and of kinds of layers of other packages; None if
+        one has none.
     """
 
     activations: tuple
@@ -51,13 +57,20 @@ class Functions(NamedTuple):
     fingerprint: bytes | None
 
 
+def activations_of(network):
+    """Numbers of a network's activations but for the identity, by row."""
+    rows = {node.activation: None for node in network.nodes}  # an ordered set
+    for identity in (None, ACTIVATIONS["identity"]):
+        rows.pop(identity, None)
+    return {row: number for number, row in enumerate(rows)}
+
+
 def functions_of(network):
     """The `Functions` of a network."""
-    rows = {layer.activation: None for layer in network.layers}  # an ordered set
-    rows.pop(ACTIVATIONS["identity"], None)
-    activations = tuple(_entry(ACTIVATIONS, row) for row in rows)
+    activations = tuple(_entry(ACTIVATIONS, row) for row in activations_of(network))
     loss = _entry(LOSSES, network.loss)
     prints = [fingerprint(f) for f in (*activations, loss) if callable(f)]
+    prints += [fingerprint_of_builder(module) for module, _ in kinds_of(network)]
     known = None if None in prints else b"".join(prints)
     return Functions(activations, loss, known)
 
@@ -68,12 +81,14 @@ def _entry(registry, row):
 
 def kind_of(network, tile, functions, **others):
     """The `Kind` of kernels for a network."""
+    trains, drops = others.get("trains", True), others.get("drops", False)
     return Kind(
         dtype=network.dtype,
         tile=tile,
         activations=functions.activations,
-        normalization=network.normalization,
-        is_staged=any(layer.is_staged for layer in network.layers),
+        layers=kinds_of(network),
+        adds=trains and adds_gradients(network, drops),
+        drops_apart=any(map(drops_apart, network.nodes)),
         **others,
     )
 
@@ -97,14 +112,22 @@ def training_kind(network, solver, tile, functions, features, is_sparse):
         functions,
         is_sparse=is_sparse,
         drops=features.drops,
-        augments=features.augments,
         mixes=features.mixes,
+        adds_noise=features.adds_noise,
+        drops_inputs=features.drops_inputs,
         penalises=features.penalises,
         updates_whole=features.updates_whole,
         averages=features.averages,
         loss=functions.loss,
         solver=None if solver is None else solver.name,
     )
+
+
+@lru_cache(maxsize=64)
+def adds_gradients(network, drops):
+    """Whether gradients by one value are added up, or copied, on the way back."""
+    table = Table(network, 1, SMALL, trains=True, drops=drops, n_inputs=1)
+    return table.graph.adds
 
 
 class Table:
@@ -118,48 +141,116 @@ class Table:
     tile : Tile
     trains : bool
         Whether there is a way back.
+    drops : bool
+        Whether units are dropped.
+    n_inputs : int
+        Batches that the buffer of the features has room for; 0 if there is none.
 
     Attributes
     ----------
+    words : list of int
+        The table while kinds of layers write into it; in place of addresses, numbers of
+        the elements in the buffers.
     ints : ndarray of int64
+        The table when it is finished.
     floats : ndarray of float64
+    graph : Graph
     space : Space
         The buffers that the table points to, and room for both tables.
     """
 
-    def __init__(self, network, n_rows, tile, trains):
-        self.network, self.n_rows, self.trains = network, n_rows, trains
-        self.layout = layout_of(network)
-        n_layers = len(network.layers)
-        self.ints = np.zeros(at.HEADER + n_layers * at.LAYER, np.int64)
+    def __init__(self, network, n_rows, tile, *, trains, drops, n_inputs):
+        self.network, self.n_rows, self.tile = network, n_rows, tile
+        self.trains, self.drops, self.n_inputs = trains, drops, n_inputs
+        self.lanes, self.layout = lanes_of(tile), layout_of(network)
+        self.activations = activations_of(network)
+        self.by_rows = Work(-(-n_rows // (tile.n_threads // self.lanes)))
+        self.space, self._places = Space(network.dtype), {}
+        self.words = [0] * at.HEADER
+        self._add_tensors()
+        self.graph = Graph(self)
+        self.graph.lay_out()
+        if trains:
+            self.graph.way_back()
         self.floats = np.zeros(at.N_FLOATS)
-        self.space = Space(network.dtype)
-        self.space.reserve("ints", len(self.ints), np.int64)
+        self._finish()
+
+    def _add_tensors(self):
+        """Rows of tensors, node by node so that those of a node lie together."""
+        network, words = self.network, self.words
+        words[at.TENSORS], words[at.N_TENSORS] = at.HEADER, len(network.tensors)
+        self.reserve(len(network.tensors) * at.TENSOR)
+        self._tensor_rows = [at.HEADER + i * at.TENSOR for i in network.tensor_order]
+        rows = zip(self._tensor_rows, network.tensors, self.layout.offsets, strict=True)
+        for number, (row, tensor, begin) in enumerate(rows):
+            words[row + at.ADDRESS], words[row + at.NUMBER] = begin, number
+            words[row + at.N_LINES], words[row + at.N_COLUMNS] = (
+                tensor.rows,
+                tensor.columns,
+            )
+            words[row + at.N_TRAINED] = tensor.size_trained
+            words[row + at.IN_PANELS] = tensor.in_panels
+            words[row + at.PENALISED] = tensor.is_penalised
+
+    def _finish(self):
+        """Make the table an array, and write down what its header says of it."""
+        self.ints = self.words = ints = np.array(self.words, np.int64)
+        network, raw = self.network, self.graph.rows[-1]
+        ints[at.N_FEATURES], ints[at.N_OUTPUTS] = network.n_features, network.n_outputs
+        ints[at.SIZE], ints[at.BUFFER_ROWS] = self.layout.size, self.n_rows
+        ints[at.N_DROPOUT] = network.n_dropout + 1
+        self.same(at.RAW, raw + at.OUTPUT)
+        ints[at.RAW_STRIDE] = ints[raw + at.STRIDE]
+        if self.trains:
+            self.same(at.RAW_GRADIENT, raw + at.GRADIENT_BY_OUTPUT)
+        if self.n_inputs:
+            self.same(at.FEATURES, self.graph.rows[0] + at.OUTPUT)
+        self.space.reserve("ints", len(ints), np.int64)
         self.space.reserve("floats", len(self.floats), np.float64)
-        self._addresses = {at.FLOATS: ("floats", 0)}
-        ints = self.ints
-        ints[at.N_LAYERS], ints[at.N_OUTPUTS] = n_layers, network.n_outputs
-        ints[at.SIZE], ints[at.BUFFER_ROWS] = self.layout.size, n_rows
-        self._lay_out_layers(tile)
+        self.point(at.FLOATS, "floats")
 
-    def layer(self, index):
-        """Begin of a layer's row."""
-        return at.HEADER + index * at.LAYER
+    @property
+    def matrices(self):
+        """Places and tensors of what an optimizer of whole matrices updates."""
+        rows = zip(self._tensor_rows, self.network.tensors, strict=True)
+        return [(row, tensor) for row, tensor in rows if tensor.is_matrix]
 
-    def reserve(self, index, name, size, dtype=None):
+    # ----------------------------------------------------- numbers of the table
+
+    def padded(self, n):
+        """Elements of a row: there is no padding."""
+        return n
+
+    def reserve(self, n_words):
+        """Begin of so many new numbers, which are zero."""
+        begin = len(self.words)
+        self.words += [0] * n_words
+        return begin
+
+    def buffer(self, index, size, dtype=None, name=None):
         """Reserve a buffer whose address will be number `index`."""
-        self.space.reserve(name, size, dtype)
-        self._addresses[index] = name, 0
+        self._places[index] = self.space.reserve(name or index, size, dtype)
+        self.words[index] = self._places[index][1]
 
-    def same(self, index, name, elements=0):
-        """Let number `index` be an address in a buffer that is reserved already."""
-        self._addresses[index] = name, elements
+    def same(self, index, other, elements=0):
+        """Make number `index` the address that `other` is, or some elements on."""
+        dtype, start = self._places[other]
+        self._places[index] = dtype, start + elements
+        self.words[index] = start + elements
+
+    def point(self, index, name):
+        """Make number `index` the address of what is reserved under a name."""
+        self._places[index] = self.space.place_of(name)
 
     def allocate(self, stream):
         """Allocate all buffers and write down where they are."""
         self.space.allocate(stream)
-        for index, (name, elements) in self._addresses.items():
-            self.ints[index] = self.space.index(name) + elements
+        for index, place in self._places.items():
+            self.ints[index] = self.space.address(*place)
+
+    def read(self, index, size):
+        """Copy of the first elements of the buffer that number `index` points to."""
+        return self.space.read(*self._places[index], size)
 
     def upload(self):
         """Send both tables."""
@@ -175,83 +266,3 @@ class Table:
     def address(self):
         """Of the table on the device."""
         return self.space.index("ints")
-
-    # ---------------------------------------------------------------- layers
-
-    def _lay_out_layers(self, tile):
-        network, layout, ints = self.network, self.layout, self.ints
-        numbers = {}
-        for layer in network.layers:
-            if layer.activation is not ACTIVATIONS["identity"]:
-                numbers.setdefault(layer.activation, len(numbers))
-        lanes, n_units = lanes_of(tile), 0
-        for index, layer in enumerate(network.layers):
-            row = self.layer(index)
-            ints[row + at.N_IN], ints[row + at.N_OUT] = layer.n_in, layer.n_out
-            ints[row + at.WEIGHTS] = layout.weights[index]
-            ints[row + at.BIAS] = layout.biases[index]
-            ints[row + at.NORMS] = layout.norms[index]
-            ints[row + at.N_NORMS] = layer.n_norms
-            ints[row + at.ACTIVATION] = numbers.get(layer.activation, -1)
-            ints[row + at.STAGED] = layer.is_staged
-            ints[row + at.TILES] = tile.count(layer.n_in, layer.n_out)
-            ints[row + at.FIRST_UNIT] = n_units
-            n_units += ints[row + at.TILES]
-            if layer.is_staged:
-                n_units += -(-layer.n_out // lanes) * (2 if layer.n_norms else 1)
-            self._add_forward(index, layer)
-        if self.trains:
-            for index in reversed(range(len(network.layers))):
-                self._add_way_back(index, network.layers[index])
-        ints[at.N_UNITS] = n_units
-
-    def _after(self, index):
-        layers = self.network.layers
-        return layers[index + 1] if index + 1 < len(layers) else None
-
-    def _add_forward(self, index, layer):
-        row, ints, rows = self.layer(index), self.ints, self.n_rows
-        after = self._after(index)
-        if index > 0:
-            self.same(row + at.INPUTS, f"output {index - 1}")
-            before = self.layer(index - 1)
-            ints[row + at.INPUT_STRIDE] = ints[before + at.OUTPUT_STRIDE]
-        else:
-            ints[row + at.INPUT_STRIDE] = layer.n_in
-        width = layer.n_out
-        if after is not None and after.skip == "projection":
-            width *= 2
-        ints[row + at.OUTPUT_STRIDE] = width
-        self.reserve(row + at.OUTPUT, f"output {index}", rows * width)
-        if not layer.is_staged:
-            return
-        self.reserve(row + at.Z, f"z {index}", rows * layer.n_out)
-        if layer.skip == "identity":
-            self.same(row + at.START, f"z {index - 1}")
-        if layer.normalization is not None:
-            self.reserve(row + at.NORMED, f"normed {index}", rows * layer.n_out)
-            size = rows
-            if layer.normalization == "batch":
-                size = at.N_STATISTICS * layer.n_out
-            self.reserve(row + at.SPREAD, f"spread {index}", size)
-
-    def _add_way_back(self, index, layer):
-        """Reserve the gradients of a layer; the layers after it have theirs already."""
-        row, ints, rows = self.layer(index), self.ints, self.n_rows
-        size = rows * layer.n_out
-        self.reserve(row + at.GRADIENT_BY_Z, f"gradient {index}", size)
-        after = self._after(index)
-        if after is None:  # its slope is 1, and nothing reads it
-            self.same(row + at.SLOPE, f"gradient {index}")
-            return
-        self.reserve(row + at.SLOPE, f"slope {index}", size)
-        if not layer.is_staged:
-            return
-        ints[row + at.RESULT_STRIDE] = after.n_in
-        self.reserve(row + at.RESULT, f"result {index}", rows * after.n_in)
-        if after.skip == "identity":
-            self.same(row + at.SKIPPED, f"gradient {index + 1}")
-            ints[row + at.SKIPPED_STRIDE] = after.n_out
-        if after.skip == "projection":
-            self.same(row + at.SKIPPED, f"result {index}", layer.n_out)
-            ints[row + at.SKIPPED_STRIDE] = after.n_in

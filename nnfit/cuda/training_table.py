@@ -8,12 +8,12 @@ from nnfit.cuda.orders import Orders
 from nnfit.cuda.phases import (
     collecting_phases,
     in_launches,
-    is_matrix,
     phases_of_batch,
 )
 from nnfit.cuda.tables import Table
 from nnfit.functions.mixup import beta_quantiles
 from nnfit.functions.stopping import RUNNING, SCHEDULES
+from nnfit.network.rates import rate_factors, rate_rows, rates_of_tensors
 
 #: Largest number of epochs of one call, and of bytes of their orders of rows. A call of
 #: a tenth of a second rarely needs more, and hundreds of networks have room for them.
@@ -53,11 +53,13 @@ class TrainingTable(Table):
         self.settings, self.data = settings, data
         features = settings.features(solver)
         self.batch = batch = min(settings.batch_size, data.n_rows)
-        super().__init__(network, batch, tile, trains=True)
-        self.phases = phases_of_batch(network, solver, features, self._bounds())
+        super().__init__(
+            network, batch, tile, trains=True, drops=features.drops, n_inputs=2
+        )
+        self.phases = phases_of_batch(self, solver, features, self._bounds())
         if launches:
-            self.phases = in_launches(self.phases)
-        self._collecting = collecting_phases(network)
+            self.phases = in_launches(self.phases, self)
+        self._collecting = collecting_phases(self)
         per_epoch = -(-data.n_rows // batch)
         epochs = max(2, min(MAX_EPOCHS, MAX_ORDERS // (4 * data.n_rows)))
         self._epochs_ahead = epochs
@@ -66,8 +68,9 @@ class TrainingTable(Table):
         self.max_batches = (epochs - 1) * per_epoch
         self._has_orders = False  # whether the device has those of `_orders`
         self.per_epoch = per_epoch
-        self._fill(solver, features)
-        self._reserve_buffers(features)
+        self._fill(solver)
+        self._set_rates(solver, features)
+        self._reserve_buffers(solver, features)
         self._reserve_settings(solver)
 
     def _bounds(self):
@@ -80,7 +83,7 @@ class TrainingTable(Table):
         has_factors = self.settings.batch_factors is not None
         return has_factors or self.data.sample_weight is not None
 
-    def _fill(self, solver, features):
+    def _fill(self, solver):
         ints, floats, settings = self.ints, self.floats, self.settings
         ints[at.N_ROWS], ints[at.N_TARGETS] = self.data.n_rows, self.data.n_targets
         ints[at.BATCH_SIZE] = self.batch
@@ -103,76 +106,74 @@ class TrainingTable(Table):
         if solver is not None and solver.momentum is not None:
             ints[at.MOMENTUM] = number = solver.parameters.index(solver.momentum)
             floats[at.MOMENTUM_GIVEN] = settings.hyper[number]
-        for index in range(len(self.network.layers)):
-            self.ints[self.layer(index) + at.MATRIX] = is_matrix(
-                self.network, solver, index
-            )
-        has_rates = features.has_rates
-        ints[at.N_RATE_ROWS] = len(self.network.layers) if has_rates else 1
 
-    def _reserve_buffers(self, features):
-        network, batch, size = self.network, self.batch, self.layout.size
+    def _set_rates(self, solver, features):
+        """Say which rates each tensor has, and which are updated as a whole."""
+        ints, network, has_rates = self.ints, self.network, features.has_rates
+        rows = rate_rows(network, has_rates)
+        ints[at.N_RATE_ROWS] = len(rows)
+        keys = rates_of_tensors(network, has_rates)
+        for place, key in zip(self._tensor_rows, keys, strict=True):
+            ints[place + at.RATE] = rows.index(key)
+        if solver is not None and solver.matrices:
+            for place, _ in self.matrices:
+                ints[place + at.MATRIX] = 1
+
+    def _reserve_buffers(self, solver, features):
+        network, batch, buffer = self.network, self.batch, self.buffer
         double, n_units = np.float64, int(self.ints[at.N_UNITS])
-        self.reserve(at.INPUT, "input", 2 * batch * network.n_features)
-        self.same(self.layer(0) + at.INPUTS, "input")
-        self.reserve(at.BATCH_WEIGHT, "batch weight", 2 * batch)
-        self.reserve(at.ROW_LOSS, "row loss", batch, double)
-        self.reserve(at.PENALTY, "penalty", 2 * n_units, double)
-        self.reserve(at.SQUARES, "squares", n_units, double)
-        rates = int(self.ints[at.N_RATE_ROWS]) * at.N_RATES
-        self.reserve(at.RATES, "rates", rates)
-        self.reserve(at.BARRIER, "barrier", 1, np.int64)
+        buffer(at.BATCH_WEIGHT, 2 * batch)
+        buffer(at.ROW_LOSS, batch, double)
+        buffer(at.PENALTY, 2 * n_units, double)
+        buffer(at.SQUARES, n_units, double)
+        buffer(at.RATES, int(self.ints[at.N_RATE_ROWS]) * at.N_RATES)
+        buffer(at.BARRIER, 1, np.int64, "barrier")
         if features.mixes:
-            shape = batch * network.n_outputs
-            self.reserve(at.PARTNER_GRADIENT, "partner gradient", shape)
+            buffer(at.PARTNER_GRADIENT, batch * network.n_outputs)
         if features.updates_whole:
-            self.reserve(at.GRADIENT, "gradient of all", size)
-            self._reserve_matrices()
+            buffer(at.GRADIENT, self.layout.size)
+            self._reserve_matrices(solver)
         # Of one call:
-        self.reserve(at.LOSS_CURVE, "loss curve", self._epochs_ahead, double)
-        self.reserve(at.RATE_CURVE, "rate curve", self._epochs_ahead, double)
+        buffer(at.LOSS_CURVE, self._epochs_ahead, double, "loss curve")
+        buffer(at.RATE_CURVE, self._epochs_ahead, double, "rate curve")
         epochs = self._epochs_ahead if self._orders.is_shuffled else 1
-        self.reserve(at.ORDER, "order", epochs * self.data.n_rows, np.int32)
+        buffer(at.ORDER, epochs * self.data.n_rows, np.int32, "order")
         if self.has_batch_numbers:
             size = (self.max_batches + 1) * at.N_BATCH_NUMBERS
-            self.reserve(at.BATCH_NUMBERS, "batch numbers", size, double)
+            buffer(at.BATCH_NUMBERS, size, double, "batch numbers")
 
-    def _reserve_matrices(self):
-        layers = self.network.layers[1:-1]
-        rows = [max(layer.n_in, layer.n_out) for layer in layers]
-        columns = [min(layer.n_in, layer.n_out) for layer in layers]
-        sizes = [a * b for a, b in zip(rows, columns, strict=True)]
-        size, square = max(sizes, default=0), max((n * n for n in columns), default=0)
-        for index, name, n in (
-            (at.MATRIX_X, "matrix x", size),
-            (at.MATRIX_Y, "matrix y", size),
-            (at.MATRIX_S, "matrix s", square),
-            (at.MATRIX_D, "matrix d", square),
-        ):
-            self.reserve(index, name, n)
+    def _reserve_matrices(self, solver):
+        shapes = [tensor.shape for _, tensor in self.matrices] * solver.matrices
+        size = max((rows * columns for rows, columns in shapes), default=0)
+        square = max((min(shape) ** 2 for shape in shapes), default=0)
+        self.buffer(at.MATRIX_X, size)
+        self.buffer(at.MATRIX_Y, size)
+        self.buffer(at.MATRIX_S, square)
+        self.buffer(at.MATRIX_D, square)
 
     def _reserve_settings(self, solver):
         """Reserve room for settings that are arrays."""
         settings, double = self.settings, np.float64
         self._given = {}
-        n_layers = len(self.network.layers)
         # Kernels read as many, even if the optimizer or the loss has fewer.
         self._give(at.HYPER, "hyper", (*settings.hyper, *[0.0] * 8))
         parameters = (*self.network.loss_parameters, *[0.0] * self.network.n_outputs)
         dtype = self.network.dtype
         self._give(at.LOSS_PARAMETERS, "loss parameters", parameters, dtype)
-        rates = np.zeros(n_layers)
+        rates = np.zeros(self.network.n_dropout + 1)
         rates[: len(settings.dropout)] = settings.dropout
         rates[-1] = settings.input_dropout
         self._give(at.DROPOUT_RATES, "dropout", rates)
-        self.space.reserve("no dropout", n_layers, double)
-        if settings.learning_rate_factors:
-            self._give(at.LAYER_RATES, "factors", settings.learning_rate_factors)
+        self.space.reserve("no dropout", len(rates), double)
+        factors = rate_factors(self.network, settings.learning_rate_factors)
+        self._give(at.RATE_FACTORS, "rate factors", factors)
+        penalties = [tensor.penalty for tensor in self.network.tensors]
+        self._give(at.TENSOR_FACTORS, "tensor factors", penalties)
         if settings.mixup > 0.0:
             self._give(at.BETA_QUANTILES, "quantiles", beta_quantiles(settings.mixup))
         self._give_phases(at.PHASES, "phases", self.phases)
         self.ints[at.N_PHASES] = len(self.phases)
-        if self.network.normalization == "batch":
+        if any(True for _ in self.layout.statistics()):
             self._give_phases(None, "collecting", self._collecting)
             self.space.reserve("other ints", len(self.ints), np.int64)
             self.space.reserve("other floats", len(self.floats), double)
@@ -181,11 +182,12 @@ class TrainingTable(Table):
         values = np.asarray(values, dtype)
         self.space.reserve(name, values.size, dtype)
         if index is not None:
-            self.same(index, name)
+            self.point(index, name)
         self._given[name] = values
 
     def _give_phases(self, index, name, phases):
-        self._give(index, name, [tuple(phase) for phase in phases], np.int64)
+        rows = [phase[: at.PHASE_FIELDS] for phase in phases]
+        self._give(index, name, rows, np.int64)
 
     def begin(self, stream, state):
         """Allocate, and point to parameters and data.
@@ -316,7 +318,7 @@ class TrainingTable(Table):
         n_batches : int
         """
         ints, floats = self.ints.copy(), self.floats.copy()
-        self.space.set("no dropout", np.zeros(len(self.network.layers)))
+        self.space.set("no dropout", np.zeros(self.network.n_dropout + 1))
         ints[at.PARAMETERS], ints[at.COLLECTING] = parameters, 1
         ints[at.DROPOUT_RATES] = self.space.index("no dropout")
         ints[at.BETA_QUANTILES] = floats[at.NOISE] = floats[at.COLLECTED] = 0

@@ -317,7 +317,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         self._fitted = {**kept, **described, "dtype": network.dtype}
         self.n_features_in_ = network.n_features
         self.n_outputs_ = network.n_outputs
-        self.n_layers_ = len(network.layers) + 1
+        self.n_layers_ = network.n_layers + 1
         self.out_activation_ = by_hand.name_of_link(network.loss.link)
 
     def _calibrate(self, validation):
@@ -347,12 +347,10 @@ class BaseMLP(FittedMLP, Conventions, ABC):
 
     def _check_continuation(self, network):
         """Refuse to go on training as another network than the fitted one."""
-        shapes = [(layer.n_in, layer.n_out) for layer in network.layers]
-        shapes += [
-            (layer.n_norms, layer.n_out) for layer in network.layers if layer.n_norms
-        ]
         weights = self._weights()
         given = [np.shape(array) for array in (*weights.coefs, *weights.norms)]
+        places = "coefs", "norms"
+        shapes = [each.shape for each in network.tensors if each.place in places]
         new = "Start a new one with warm_start=False"
         if shapes != given:
             raise ValueError(
@@ -362,7 +360,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             )
         before = self._description()
         now = fitted.describe(self, network.loss, network.loss_parameters)
-        changed = fitted.differences(before, now, len(network.layers) - 1)
+        changed = fitted.differences(before, now, network.n_layers - 1)
         if changed:
             was, asked = (
                 " and ".join(f"{name}={each[name]!r}" for name in changed)
@@ -391,7 +389,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         sizes = fitted.sizes_of(self.coefs_)
         self.hidden_layer_sizes, self.n_layers = sizes[1:-1], None
         network = self._network(sizes, self._compute_dtype())
-        check_arrays(network.layers, self._weights())
+        check_arrays(network.tensors, self._weights())
         self._set_structure(network)
         self._check_outputs(network.n_outputs)
         return self

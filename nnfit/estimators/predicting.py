@@ -78,7 +78,7 @@ class FittedMLP:
     def _set_weights(self, weights):
         """Set the attributes that `_weights` reads."""
         weights = fitted.in_units(weights, self._standard("targets"))
-        self.coefs_, self.intercepts_, self.norms_ = weights
+        self.coefs_, self.intercepts_, self.norms_ = weights[:3]
 
     @property
     def feature_shifts_(self) -> FloatArray:

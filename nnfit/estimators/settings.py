@@ -89,7 +89,7 @@ def training_settings(
         )
     names = () if optimizer is None else optimizer.parameters
     decays = optimizer is not None and optimizer.decoupled
-    n_layers = len(network.layers)
+    n_layers = network.n_layers
     factors = _batch_factors(estimator, n_rows, incremental)
     engine = EngineSettings(
         batch_size=batch_rows(estimator, n_rows),

@@ -1,7 +1,8 @@
 """The frozen description of a network that estimators hand to an engine."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import cached_property
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import Loss
+from nnfit.network.kinds import Factors, Node, kind_of
 
 ITEM_SIZE = {"float32": 4, "float64": 8}
 
@@ -23,11 +25,14 @@ class Weights(NamedTuple):
     norms : list of ndarray
         One for each normalised layer: its scale, (1, n_out), and for batch
         normalisation also the running mean and variance, (3, n_out).
+    others : list of ndarray
+        Of layers of other kinds, in the order of the layers.
     """
 
     coefs: list
     intercepts: list
     norms: list = ()
+    others: list = ()
 
 
 @dataclass(frozen=True)
@@ -76,13 +81,12 @@ class Layer:
         return {None: 0, "layer": 1, "batch": 3}[self.normalization]
 
 
-def check_arrays(layers, weights):
-    """See that arrays are those of the layers of a network.
+def check_arrays(tensors, weights):
+    """See that arrays are those of a network.
 
     Parameters
     ----------
-    layers : sequence of object
-        With `n_in`, `n_out` and `n_norms`.
+    tensors : sequence of nnfit.network.kinds.Tensor
     weights : Weights
 
     Raises
@@ -90,34 +94,19 @@ def check_arrays(layers, weights):
     ValueError
         If there are more arrays, or fewer, or one has another shape.
     """
-    coefs, intercepts, norms = weights
-    normalised = [layer for layer in layers if layer.n_norms]
-    _check_number("coefs_", coefs, layers)
-    _check_number("intercepts_", intercepts, layers)
-    _check_number("norms_", norms, normalised, "normalised ")
-    for layer, coef, intercept in zip(layers, coefs, intercepts, strict=True):
-        expected = (layer.n_in, layer.n_out)
-        if coef.shape != expected or intercept.shape != expected[1:]:
+    for place, arrays in zip(Weights._fields, weights, strict=True):
+        expected = [each.shape for each in tensors if each.place == place]
+        if len(arrays) != len(expected):
             raise ValueError(
-                f"A layer of {layer.n_in} inputs and {layer.n_out} units needs weights "
-                f"of shape {expected} and intercepts of {expected[1:]}, got "
-                f"{coef.shape} and {intercept.shape}."
+                f"{place}_ must hold {len(expected)} arrays, one for each layer that "
+                f"has such, got {len(arrays)}."
             )
-    for layer, norm in zip(normalised, norms, strict=True):
-        expected = (layer.n_norms, layer.n_out)
-        if norm.shape != expected:
-            raise ValueError(
-                f"A normalised layer of {layer.n_out} units needs norms of shape "
-                f"{expected}, got {norm.shape}."
-            )
-
-
-def _check_number(name, arrays, layers, kind=""):
-    if len(arrays) != len(layers):
-        raise ValueError(
-            f"{name} must hold an array for each of {len(layers)} {kind}layers, got "
-            f"{len(arrays)}."
-        )
+        for number, (array, shape) in enumerate(zip(arrays, expected, strict=True)):
+            if array.shape != shape:
+                raise ValueError(
+                    f"{place}_[{number}] must have the shape {shape}, got "
+                    f"{array.shape}."
+                )
 
 
 def check_state(state, moments, memory):
@@ -151,50 +140,202 @@ def check_state(state, moments, memory):
 class Network:
     """Layers, loss and compute dtype: all an engine needs to know of a model.
 
+    Layers are the nodes of a graph. Engines know no more of one than the rows that its
+    kind writes into their tables.
+
     Attributes
     ----------
-    layers : tuple of Layer
-        From the input to the output.
+    n_features : int
+    nodes : tuple of nnfit.network.kinds.Node
+        Each reads outputs of nodes before it. The output of the last one is the raw
+        prediction.
     loss : Loss
         Row of the loss registry, or a user's own function wrapped as one.
     loss_parameters : tuple of float
         Values of ``loss.parameters``, in that order.
     dtype : {"float32", "float64"}
         Type of weights, activations and predictions.
+    layers : tuple of Layer
+        What an estimator's parameters say of a chain of dense layers, see
+        `Network.dense`; empty for other networks.
+
+    Raises
+    ------
+    ValueError
+        If a node reads what is not before it, does not fit its inputs, or is read by
+        none, or if the last one has an activation. The message names the node.
     """
 
-    layers: tuple[Layer, ...]
+    n_features: int
+    nodes: tuple[Node, ...]
     loss: Loss
     loss_parameters: tuple[float, ...]
     dtype: str
+    layers: tuple[Layer, ...] = field(default=(), compare=False)
 
-    @property
-    def n_features(self):
-        """Number of inputs of the first layer."""
-        return self.layers[0].n_in
+    def __post_init__(self):
+        self.widths  # noqa: B018  raises where nodes do not fit
+        self._check_end()
+        if not any(tensor.size_trained for tensor in self.tensors):
+            raise ValueError("A network needs parameters to train, got none.")
+
+    def _check_end(self):
+        """See that all nodes lead to the last one, whose link is the loss's."""
+        *nodes, last = self.nodes
+        for number, node in enumerate(nodes):
+            if self.n_consumers[number + 1] == 0:
+                raise ValueError(
+                    f"Node {number} ({node.kind!r}) is read by no other node. Leave it "
+                    "out, or let a node after it read it."
+                )
+        has_activation = last.activation not in (None, ACTIVATIONS["identity"])
+        if has_activation or last.dropout is not None:
+            raise ValueError(
+                f"Node {len(nodes)} ({last.kind!r}), the last one, must have neither "
+                "activation nor dropout: its output is the raw prediction, and the "
+                "loss has the link."
+            )
+
+    def __hash__(self):
+        return self._hash
+
+    @cached_property
+    def _hash(self):
+        """Plans are looked up in every prediction, and nodes take 10 us to hash."""
+        return hash((self.n_features, self.nodes, self.loss, self.dtype))
+
+    @cached_property
+    def widths(self):
+        """Units of every value: the features, then the outputs of the nodes."""
+        widths = [self.n_features]
+        if not self.nodes:
+            raise ValueError("A network needs at least one node, got none.")
+        for number, node in enumerate(self.nodes):
+            of_inputs = []
+            for value in node.inputs:
+                if not 0 <= value <= number:
+                    raise ValueError(
+                        f"Node {number} ({node.kind!r}) reads value {value}, but only "
+                        f"values 0 to {number} come before it: a graph must not have "
+                        "a circle. List each node after those that it reads."
+                    )
+                of_inputs.append(widths[value])
+            try:
+                widths.append(int(kind_of(node).width(node, of_inputs)))
+            except ValueError as error:
+                raise ValueError(
+                    f"Node {number} ({node.kind!r}) does not fit its inputs of "
+                    f"{of_inputs} units: {error}."
+                ) from None
+        return tuple(widths)
+
+    @cached_property
+    def tensors_of_nodes(self):
+        """For each node a tuple of its `Tensor`, whose numbers are the node's."""
+        found = []
+        for number, node in enumerate(self.nodes):
+            own = kind_of(node).tensors(node, [self.widths[v] for v in node.inputs])
+            factors = node.factors or (Factors(),) * len(own)
+            if len(factors) != len(own):
+                raise ValueError(
+                    f"Node {number} ({node.kind!r}) must have factors for each of its "
+                    f"{len(own)} arrays or none, got {len(factors)}."
+                )
+            found.append(
+                tuple(
+                    replace(tensor, layer=node.layer, **vars(each))
+                    for tensor, each in zip(own, factors, strict=True)
+                )
+            )
+        return tuple(found)
+
+    @cached_property
+    def tensors(self):
+        """All `Tensor`, list by list of `Weights`, in the order of the nodes."""
+        found = [tensor for own in self.tensors_of_nodes for tensor in own]
+        return tuple(found[number] for number in self.tensor_order)
+
+    @cached_property
+    def tensor_order(self):
+        """For each of `tensors` its number when they are counted node by node."""
+        found = [tensor for own in self.tensors_of_nodes for tensor in own]
+        places = [Weights._fields.index(tensor.place) for tensor in found]
+        return tuple(sorted(range(len(found)), key=places.__getitem__))
+
+    def weights_of(self, arrays):
+        """`Weights` of arrays in the order of `tensors`."""
+        lists = {place: [] for place in Weights._fields}
+        for tensor, array in zip(self.tensors, arrays, strict=True):
+            lists[tensor.place].append(array)
+        return Weights(**lists)
+
+    @cached_property
+    def n_consumers(self):
+        """For each value how many inputs read it."""
+        counts = [0] * len(self.widths)
+        for node in self.nodes:
+            for value in node.inputs:
+                counts[value] += 1
+        return tuple(counts)
+
+    @cached_property
+    def learns(self):
+        """For each value whether a parameter that is trained lies before it."""
+        found = [False]
+        for node, own in zip(self.nodes, self.tensors_of_nodes, strict=True):
+            found.append(
+                any(tensor.size_trained for tensor in own)
+                or any(found[value] for value in node.inputs)
+            )
+        return tuple(found)
 
     @property
     def n_outputs(self):
-        """Number of units of the last layer."""
-        return self.layers[-1].n_out
+        """Units of the last node."""
+        return self.widths[-1]
 
-    @property
+    @cached_property
     def n_parameters(self):
         """Number of trained parameters, a Python int that cannot overflow."""
+        return sum(tensor.size_trained for tensor in self.tensors)
+
+    @cached_property
+    def n_products(self):
+        """Multiplications with matrices of a row of features, an int."""
+        return sum(tensor.size for tensor in self.tensors if tensor.in_panels)
+
+    @cached_property
+    def largest_matrix(self):
+        """Elements of the largest matrix, an int."""
+        sizes = [tensor.size for tensor in self.tensors if tensor.in_panels]
+        return max(sizes, default=0)
+
+    @cached_property
+    def n_products_of_features(self):
+        """Those of them that are multiplications of features, an int."""
+        nodes = zip(self.nodes, self.tensors_of_nodes, strict=True)
         return sum(
-            (layer.n_in + 1 + (layer.n_norms > 0)) * layer.n_out
-            for layer in self.layers
+            tensor.size
+            for node, own in nodes
+            for tensor in own
+            if tensor.in_panels and 0 in node.inputs
         )
+
+    @property
+    def n_layers(self):
+        """Learning rates of layers: one more than the largest number of a node."""
+        return 1 + max(node.layer for node in self.nodes)
+
+    @property
+    def n_dropout(self):
+        """Rates of dropout of layers: one more than the largest number of a node."""
+        numbers = [node.dropout for node in self.nodes if node.dropout is not None]
+        return 1 + max(numbers, default=-1)
 
     @property
     def loss_scale(self):
         """Factor from the loss summed over outputs to the loss that is reported."""
         return 1.0 / self.n_outputs if self.loss.average_outputs else 1.0
-
-    @property
-    def normalization(self):
-        """That of the hidden layers."""
-        return self.layers[0].normalization
 
     def memory_error(self, needed, available, memory, *cures):
         """Make the error that tells of memory that there is not.
@@ -212,7 +353,9 @@ class Network:
         -------
         MemoryError
         """
-        sizes = [self.n_features, *(layer.n_out for layer in self.layers)]
+        sizes = list(self.widths)
+        if self.layers:
+            sizes = [self.n_features, *(layer.n_out for layer in self.layers)]
         *first, last = (
             *("smaller hidden_layer_sizes", "a smaller batch_size"),
             *("dtype='float32'",) * (self.dtype == "float64"),
@@ -268,4 +411,51 @@ class Network:
             n_in = 2 * n_in if skip == "projection" else n_in
             layers.append(Layer(n_in, n_out, activation, normalization, skip))
         layers.append(Layer(*last, ACTIVATIONS["identity"]))
-        return cls(tuple(layers), loss, tuple(map(float, loss_parameters)), dtype)
+        parameters = tuple(map(float, loss_parameters))
+        nodes = nodes_of(layers)
+        return cls(int(sizes[0]), nodes, loss, parameters, dtype, tuple(layers))
+
+
+def nodes_of(layers):
+    """Nodes of a chain of `Layer`, a tuple."""
+    nodes = []
+    output, z = 0, None  # values
+    for index, layer in enumerate(layers):
+        of_layer = dict(layer=index)
+        if index < len(layers) - 1:
+            of_layer.update(activation=layer.activation, dropout=index)
+        is_hidden = 0 < index < len(layers) - 1
+        if not layer.is_staged:
+            nodes.append(
+                Node(
+                    "dense",
+                    (output,),
+                    layer.n_out,
+                    options=(True,),
+                    is_hidden=is_hidden,
+                    **of_layer,
+                )
+            )
+            output = len(nodes)
+            continue
+        inputs = (output,)
+        if layer.skip == "projection":
+            nodes.append(Node("concatenation", (output, z)))
+            inputs = (len(nodes),)
+        elif layer.skip == "identity":
+            inputs = (output, z)
+        nodes.append(
+            Node(
+                "dense",
+                inputs,
+                layer.n_out,
+                options=(False,),
+                layer=index,
+                is_hidden=is_hidden,
+            )
+        )
+        z = len(nodes)
+        options = (layer.normalization,)
+        nodes.append(Node("normalization", (z,), options=options, **of_layer))
+        output = len(nodes)
+    return tuple(nodes)

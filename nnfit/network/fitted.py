@@ -13,7 +13,7 @@ import numpy as np
 
 from nnfit.functions.custom import find_activation, is_same
 from nnfit.functions.losses import LOSSES
-from nnfit.network.description import Network, Weights
+from nnfit.network.description import Network
 
 #: Parameters that say which function of its weights a network is.
 ARCHITECTURE = ("activation", "normalization", "residual")
@@ -200,7 +200,7 @@ def in_units(weights, targets):
     coef, intercept = (array.astype(np.float64) for array in (coef, intercept))
     intercept = intercept * targets["scale"] + targets["shift"]
     coefs.append(coef * targets["scale"])
-    return Weights(coefs, [*intercepts, intercept], weights.norms)
+    return weights._replace(coefs=coefs, intercepts=[*intercepts, intercept])
 
 
 def without_units(weights, targets, dtype):
@@ -211,7 +211,8 @@ def without_units(weights, targets, dtype):
     *intercepts, intercept = weights.intercepts
     intercept = (np.asarray(intercept) - targets["shift"]) / targets["scale"]
     coefs.append((np.asarray(coef) / targets["scale"]).astype(dtype))
-    return Weights(coefs, [*intercepts, intercept.astype(dtype)], weights.norms)
+    intercepts.append(intercept.astype(dtype))
+    return weights._replace(coefs=coefs, intercepts=intercepts)
 
 
 def outputs_in_units(outputs, targets):

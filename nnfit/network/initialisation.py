@@ -18,7 +18,9 @@ from nnfit.blas import one_blas_thread
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.normalization import EPSILON
-from nnfit.network.description import Layer, Network, Weights
+from nnfit.network.description import Network, Weights
+from nnfit.network.kinds import kind_of
+from nnfit.network.kinds.normalization import start_of_norms
 
 
 class Place(NamedTuple):
@@ -160,6 +162,8 @@ def initial_weights(
     weights : Weights
         Of the network's dtype; drawn in float64 and rounded.
     """
+    if not network.layers:
+        return _of_graph(network, random_state, initialization)
     if initialization == "data_driven":
         return _data_driven(
             network, random_state, _sample(X, rows, random_state), engine
@@ -180,11 +184,35 @@ def initial_weights(
         coefs.append(coef.astype(network.dtype, order="C", copy=False))
         intercepts.append(intercept.astype(network.dtype, copy=False))
     norms = [
-        _start_of_norm(layer, network.dtype)
+        start_of_norms(layer.normalization, layer.n_out).astype(network.dtype)
         for layer in network.layers
         if layer.normalization is not None
     ]
     return Weights(coefs, intercepts, norms)
+
+
+def _of_graph(network, random_state, initialization):
+    """`initial_weights` of a network that is no chain, as its kinds of layers say."""
+    draw_at = INITIALIZATIONS[initialization]
+    if draw_at is None:
+        raise ValueError(
+            f"initialization={initialization!r} needs a chain of dense layers, got a "
+            'graph. Use another, such as "he".'
+        )
+
+    def draw(node, n_in):
+        activation = node.activation or ACTIVATIONS["identity"]
+        before = None if 0 in node.inputs else activation
+        return draw_at(Place(n_in, node.n_out, activation, before), random_state)
+
+    arrays = []
+    for node in network.nodes:
+        widths = [network.widths[value] for value in node.inputs]
+        arrays += kind_of(node).initial(node, widths, draw)
+    return network.weights_of(
+        np.ascontiguousarray(arrays[number], network.dtype)
+        for number in network.tensor_order
+    )
 
 
 # Residual and normalised layers ----------------------------------------------
@@ -208,12 +236,6 @@ def _draw_projection(layer, random_state):
     n_in = _n_before(layer)
     bound = np.sqrt(3.0 / n_in)
     return random_state.uniform(-bound, bound, (n_in, layer.n_out))
-
-
-def _start_of_norm(layer, dtype):
-    """Scale 1, running mean 0 and running variance 1, or as many as there are."""
-    start = np.array([[1.0], [0.0], [1.0]], dtype)[: layer.n_norms]
-    return np.repeat(start, layer.n_out, axis=1)
 
 
 # Data-driven weights ---------------------------------------------------------
@@ -261,7 +283,8 @@ def _data_driven(network, random_state, X, engine):
             intercepts.append(-_mean_of_some_rows(weighted, random_state))
         else:
             intercepts.append(np.zeros(layer.n_out, dtype))
-            norms.append(_start_of_norm(layer, dtype))
+            norm = start_of_norms(layer.normalization, layer.n_out)
+            norms.append(norm.astype(dtype))
         if layer.normalization == "batch":
             norms[-1][1] = weighted.mean(axis=0, dtype=np.float64)
             norms[-1][2] = weighted.var(axis=0, dtype=np.float64)
@@ -304,9 +327,9 @@ def _mean_of_some_rows(weighted, random_state):
 
 def _multiply(engine, inputs, coef):
     """Their product by the engine, whose bits do not depend on a number of threads."""
-    layer = Layer(*coef.shape, ACTIVATIONS["identity"])
-    weights = Weights([coef], [np.zeros(layer.n_out, coef.dtype)], [])
-    network = Network((layer,), LOSSES["squared_error"], (), coef.dtype.name)
+    weights = Weights([coef], [np.zeros(coef.shape[1], coef.dtype)])
+    loss = LOSSES["squared_error"]
+    network = Network.dense(coef.shape, (), loss, (), coef.dtype.name)
     return engine.predict(network, weights, inputs, raw=True)
 
 

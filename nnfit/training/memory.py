@@ -52,10 +52,11 @@ def training_memory(network, n_slots, batch_size, X):
     int
     """
     # Weights, their transpose and their copy in the estimator, beside the state. Of
-    # a batch value and gradient per unit, and a copy of both; of layers that keep what
-    # comes before the activation also that, normalised, and its gradient.
+    # a batch for each unit of a node value, slope and gradient, and what its kind keeps
+    # or copies: four numbers at most, and another gradient for each further reader.
     item = ITEM_SIZE[network.dtype]
-    units = sum(layer.n_out * (8 if layer.is_staged else 4) for layer in network.layers)
+    readers = zip(network.widths[1:], network.n_consumers[1:], strict=True)
+    units = sum(width * (4 + max(0, count - 1)) for width, count in readers)
     numbers = network.n_parameters * (3 + n_slots) + batch_size * units
     if is_sparse(X):  # its entries by column, each with its row
         entries = entries_of_batch(X, batch_size)

@@ -11,6 +11,7 @@ import joblib
 from nnfit.cache import compiled
 from nnfit.cache.folder import cache_folder
 from nnfit.cpu import compiling, kernels
+from nnfit.cpu.graph import kernels_of_kinds
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -160,9 +161,8 @@ def builtin_kernels(dtypes):
         kernels.LOSS: LOSSES,
         kernels.LINK: [name for name in LINKS if name != "identity"],
         kernels.ACTIVATION: ACTIVATIONS,
-        kernels.NORMALIZATION: kernels.NORMALIZATIONS,
     }
-    builders = [(builder,) for builder in kernels.OF_DTYPE]
+    builders = [(builder,) for builder in kernels.OF_DTYPE] + kernels_of_kinds()
     builders += [(builder, name) for builder in by_name for name in by_name[builder]]
     found = [(*builder, dtype) for builder in builders for dtype in dtypes]
     # A network of float32 predicts float64 too, for X of that type.

@@ -22,10 +22,13 @@ from nnfit.cuda.kernels.functions import (
 from nnfit.cuda.kernels.pointers import offset
 from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.modules import Kernels
+from nnfit.cuda.operations import kinds_of
 from nnfit.engine_settings import Features
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
+from tests.engines import make_network
+from tests.graphs import GRAPHS, graph
 from tests.pairs import pairs
 
 pytest.importorskip("numba_cuda")
@@ -42,11 +45,17 @@ REPORT = re.compile(
 )
 
 
+def layers_of(normalization=None, residual=False):
+    """Kinds of layers in a kernel for a multilayer perceptron."""
+    structure = dict(normalization=normalization, residual=residual)
+    return kinds_of(make_network((3, 4, 4, 5, 2), **structure))
+
+
 def arguments_of(entry=None, **options):
     """Arguments of a builder for a kind of kernel, a plain one unless told."""
     plain = dict(
-        dtype="float32", tile=tables.SMALL, activations=("relu",), normalization=None,
-        is_staged=False, is_sparse=False,
+        dtype="float32", tile=tables.SMALL, activations=("relu",),
+        layers=layers_of(), adds=False, drops_apart=False, is_sparse=False,
     )  # fmt: skip
     text, _ = Kind(**{**plain, **options}).encoded()
     return (text,) if entry is None else (entry, text)
@@ -136,7 +145,7 @@ def registries(cuda, dtype):
     zero, one = scalar(0.0), scalar(1.0)
     activate = make_activate(cuda, dtype, tuple(ACTIVATIONS))
     n_activations = len(ACTIVATIONS)
-    memory = make_memory(cuda, Kind(dtype, tables.SMALL, (), None, False, False))
+    memory = make_memory(cuda, Kind(dtype, tables.SMALL, (), (), False, False, False))
 
     @device
     def nothing(m, place, n):
@@ -254,12 +263,12 @@ FLAGS = [name for name in Features._fields if name in Kind._fields]
 KINDS = pairs(
     solver=["adam", "muon"],
     normalization=[None, "layer", "batch"],
-    is_staged=[False, True],
+    residual=[False, True],
     is_sparse=[False, True],
     entry=["train", "run_operation"],
     dtype=["float32", "float64"],
     **{name: [False, True] for name in FLAGS},
-) + [dict(entry="train", solver=None)]
+) + [dict(entry="train", solver=None, normalization=None, residual=False)]
 
 
 @pytest.mark.slow
@@ -268,8 +277,8 @@ def test_training_kernels(number):
     capability = CAPABILITIES[number % len(CAPABILITIES)]
     options = dict(KINDS[number])
     entry = options.pop("entry")
-    if options.get("normalization") is not None:
-        options["is_staged"] = True
+    options["adds"] = options["residual"]
+    options["layers"] = layers_of(options.pop("normalization"), options.pop("residual"))
     if options["solver"] == "muon":
         options["updates_whole"] = True
     tile = tables.SMALL if entry == "train" else tables.LARGE
@@ -283,9 +292,21 @@ def test_training_kernels(number):
 )
 def test_special_predictions(normalization, tile):
     options = dict(
-        normalization=normalization, is_staged=True, is_sparse=True, drops=True,
-        augments=True, trains=False, tile=tile,
+        layers=layers_of(normalization), is_sparse=True, drops=True, drops_inputs=True,
+        trains=False, tile=tile,
     )  # fmt: skip
     check_native(PREDICTION, arguments_of(link="softmax", **options), (9, 0))
     options["dtype"] = "float64"
     check_native(PREDICTION, arguments_of(loss="softmax", **options), (9, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["readers that do not multiply", "factors"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_kernels_of_every_kind_of_layer(name, dtype):
+    layers = kinds_of(graph(5, *GRAPHS[name]))
+    options = dict(layers=layers, adds=True, drops_apart=True, drops=True, dtype=dtype)
+    train = arguments_of("train", loss="squared_error", solver="adam", **options)
+    check_native(TRAINING, train, (8, 0))
+    options |= dict(trains=False, link="identity")
+    check_native(PREDICTION, arguments_of(**options), (9, 0))

@@ -481,16 +481,16 @@ def test_weights_survive_the_engine_in_any_memory_order():
 
 def test_weights_of_another_shape_are_refused():
     network = make_network((30, 70, 3))
-    coefs, intercepts, norms = make_weights(network)
+    coefs, intercepts, *_ = make_weights(network)
     X, _ = make_data(network, 10)
-    for wrong in (
-        Weights([coefs[0], coefs[1][1:]], intercepts, norms),
-        Weights(coefs, [intercepts[0][1:], intercepts[1]], norms),
-        Weights([coefs[0].T, coefs[1]], intercepts, norms),
+    for name, wrong in (
+        ("coefs_", Weights([coefs[0], coefs[1][1:]], intercepts)),
+        ("intercepts_", Weights(coefs, [intercepts[0][1:], intercepts[1]])),
+        ("coefs_", Weights([coefs[0].T, coefs[1]], intercepts)),
     ):
-        with pytest.raises(ValueError, match=r"needs weights of shape .*intercepts of"):
+        with pytest.raises(ValueError, match=name + r"\[\d\] must have the shape"):
             cuda.predict(network, wrong, X)
-        with pytest.raises(ValueError, match=r"needs weights of shape .*intercepts of"):
+        with pytest.raises(ValueError, match=name + r"\[\d\] must have the shape"):
             cuda.Engine(network, None).set_weights(wrong)
 
 

@@ -98,8 +98,8 @@ def test_there_is_memory_for_one_row(monkeypatch):
 def test_dropout_masks_are_those_of_the_cpu(rate):
     """Outputs are the units of the hidden layer, which are all larger than 0."""
     network = make_network((3, 20, 20), "softplus", "squared_error", "float32")
-    coefs, intercepts, norms = make_weights(network)
-    weights = Weights([coefs[0], np.eye(20)], [intercepts[0], np.zeros(20)], norms)
+    coefs, intercepts, *_ = make_weights(network)
+    weights = Weights([coefs[0], np.eye(20)], [intercepts[0], np.zeros(20)])
     X, _ = make_data(network, 30)
     masks = [
         module.predict(network, weights, X, dropout=((rate,), 0.0, 5, number)) == 0.0
@@ -144,8 +144,9 @@ def test_scores_are_those_of_the_cpu(scored, dtype, weighted):
     copied = [None if a is None else a[rows] for a in (X, y, weight)]
     engine = make_engine(cuda, network, (X, y))
     assert evaluate(engine, *copied, score=score) == looks[1]
-    coefs, intercepts, norms = engine.get_weights()
-    engine.set_weights(Weights([c * np.inf for c in coefs], intercepts, norms))
+    weights = engine.get_weights()
+    infinite = [coef * np.inf for coef in weights.coefs]
+    engine.set_weights(weights._replace(coefs=infinite))
     assert np.isnan(evaluate(engine, X, y, score=score)[1])
 
 

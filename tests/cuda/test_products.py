@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from nnfit.cuda import modules
 from nnfit.cuda.driver import open_device
 from nnfit.cuda.kernels import Kind
+from nnfit.cuda.kernels.building import make_build
 from nnfit.cuda.kernels.products import Tile, make_product
-from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.modules import Kernels
 from tests.cuda import emulator
 from tests.cuda.tiles import TILES
@@ -21,19 +21,22 @@ def multiply(cuda, dtype, tile, a_along, b_along, with_sums):
     The sum of what it has written goes to `doubles`, by block.
     """
     tile = Tile(*map(int, tile.split()))
-    kind = Kind(dtype, tile, (), None, False, False)
-    threads = make_threads(cuda, tile.n_threads)
-    memory = make_memory(cuda, kind)
+    build = make_build(cuda, Kind(dtype, tile, (), (), False, False, False))
+    threads, memory = build.threads, build.memory
 
     @cuda.jit(device=True)
     def store(m, c, r, j, value):
-        goal, rows, columns = c
-        row = rows if r < 0 else r
-        m.floats[goal + row * columns + j] = value
+        goal, _, columns = c
+        m.floats[goal + r * columns + j] = value
         return np.float64(value)
 
+    @cuda.jit(device=True)
+    def store_sum(m, c, j, value):
+        _, rows, _ = c
+        return store(m, c, rows, j, value)
+
     along = (a_along, b_along)
-    product = make_product(cuda, threads, kind, along, store, with_sums=with_sums)
+    product = make_product(build, along, store, store_sum if with_sums else None)
 
     def run(
         floats, doubles, longs, ints, a, b, goal, totals, rows, columns, depth,

@@ -6,19 +6,22 @@ import numpy as np
 from sklearn.metrics import accuracy_score, r2_score
 
 from nnfit.network.description import check_state
+from nnfit.network.kinds import kind_of
 from tests.numpy_engine import optimizers
 from tests.numpy_engine.functions import link, reported, row_losses
 from tests.numpy_engine.network import (
     backward,
     drop_inputs,
     forward,
-    has_variance,
     hidden_dropout,
+    in_order,
     size_of,
     split,
 )
 from tests.numpy_engine.randomness import Draws, shuffled
 
+#: Batches of fewer rows have no variance: 1 - the sum of the squared shares.
+ONE_ROW = 1e-7
 #: Share of the way to the batch's statistics that the running ones go.
 RUNNING = 0.1
 
@@ -77,7 +80,7 @@ class Engine:
         largest, step = self._largest_rate, self.progress.step
         row = [largest, self._squared_rates - largest**2, largest, step]
         factors = np.array(
-            [[factor, factor**2, factor, 1] for factor in self._factors()]
+            [[factor, factor**2, factor, 1] for factor in self._rate_rows()]
         )
         return {"moments": self._slots.copy(), "memory": np.array([factors * row] * 2)}
 
@@ -86,8 +89,8 @@ class Engine:
         self._slots[...] = state["moments"]
         # The other row may be that of the step that was to come next.
         number = state["memory"][:, 0, 3].argmin()
-        first = np.argmax(self._factors())
-        factor = self._factors()[first]
+        first = np.argmax(self._rate_rows())
+        factor = self._rate_rows()[first]
         _, squares, largest, _ = state["memory"][
             number, first % len(state["memory"][0])
         ]
@@ -116,31 +119,40 @@ class Engine:
         elif solver is not None and solver.average is not None:
             flat = self.flat.copy()
             flats = flat, self.flat, *self._slots
-            parts = [trained(split(self.network, each)) for each in flats]
-            for (_, _, x), (_, _, w), *others in zip(*parts, strict=True):
-                slots = [slot for _, _, slot in others]
+            parts = [trained(self.network, each) for each in flats]
+            for x, w, *slots in zip(*parts, strict=True):
                 x[...] = optimizers.average_of(solver, w, slots, self._hyper(1.0))
         else:
             return self.flat
-        if self.network.normalization == "batch":
-            self._recompute_statistics(flat)
+        self._recompute_statistics(flat)
         return flat
+
+    def _statistics(self, traces):
+        """What a batch's statistics are, by the number of their tensor."""
+        found, numbers = {}, iter(np.argsort(self.network.tensor_order))
+        nodes = zip(self.network.nodes, self.network.tensors_of_nodes, strict=True)
+        for (node, own), trace in zip(nodes, traces, strict=False):
+            for tensor, number in zip(own, numbers, strict=False):
+                if tensor.size_trained < tensor.size:
+                    found[number] = kind_of(node).statistics(trace.kept)
+        return found
 
     def _recompute_statistics(self, flat):
         """Mean of the statistics of the training data's batches."""
-        weights = split(self.network, flat)
-        sums, total = [0.0] * len(weights.norms), 0
+        tensors, weights = self.network.tensors, split(self.network, flat)
+        if all(tensor.size_trained == tensor.size for tensor in tensors):
+            return
+        sums, total = {}, 0
         for batch in self._batches_of(self._rows):
             share = self._share(batch)
-            if share is None or not has_variance(share):
+            if share is None or 1 - np.sum(share**2) <= ONE_ROW:
                 continue
             traces = forward(self.network, weights, self._X[batch], share)
-            for i in range(len(sums)):
-                sums[i] = sums[i] + len(batch) * traces[i].statistics
+            for number, value in self._statistics(traces).items():
+                sums[number] = sums.get(number, 0.0) + len(batch) * value
             total += len(batch)
-        if total:
-            for norm, value in zip(weights.norms, sums, strict=True):
-                norm[1:] = value / total
+        for number, value in sums.items():
+            in_order(weights)[number][tensors[number].n_trained :] = value / total
 
     def watch(self, X, y, sample_weight=None, rows=None, score=None):
         if rows is not None:
@@ -152,7 +164,7 @@ class Engine:
         X, y, sample_weight, score = self._watched
         weights = split(self.network, self.evaluated())
         with np.errstate(all="ignore"):
-            raw = forward(self.network, weights, X)[-1].outputs
+            raw = forward(self.network, weights, X)[-1].output
             values = row_losses(self.network, raw, y)[0]
             mean = np.average(values, weights=sample_weight)
         loss = float(mean) * reported(self.network)
@@ -207,12 +219,12 @@ class Engine:
         traces = forward(network, weights, X, share, factors)
         loss, of_raw = 0.0, 0.0
         for target, of_rows in targets:
-            losses, slope = row_losses(network, traces[-1].outputs, target)
+            losses, slope = row_losses(network, traces[-1].output, target)
             loss += losses @ of_rows
             of_raw = of_raw + slope * of_rows[:, None].astype(dtype)
         gradients = backward(network, weights, traces, of_raw, share)
         penalty = self._add_penalty(weights, gradients)
-        gradient = np.concatenate([a.ravel() for part in gradients for a in part])
+        gradient = np.concatenate([a.ravel() for a in in_order(gradients)])
         total = weights_of(self._weight, rows).sum()
         return (
             float(scale * loss + penalty) / total,
@@ -247,12 +259,15 @@ class Engine:
 
     def _add_penalty(self, weights, gradients):
         """Penalty of the weights; its gradient is added to `gradients`."""
-        alpha, l1, penalty = self._settings.alpha, self._settings.l1, 0.0
-        for coef, gradient in zip(weights.coefs, gradients.coefs, strict=True):
-            gradient += alpha * coef + l1 * np.sign(coef)
-            exact = coef.astype(np.float64)
-            penalty += 0.5 * alpha * np.sum(exact**2) + l1 * np.sum(np.abs(exact))
-        return penalty
+        settings, total = self._settings, 0.0
+        arrays = in_order(weights), in_order(gradients)
+        for tensor, w, gradient in zip(self.network.tensors, *arrays, strict=True):
+            if tensor.is_penalised:
+                alpha, l1 = (tensor.penalty * x for x in (settings.alpha, settings.l1))
+                gradient += alpha * w + l1 * np.sign(w)
+                exact = w.astype(np.float64)
+                total += 0.5 * alpha * np.sum(exact**2) + l1 * np.sum(np.abs(exact))
+        return total
 
     def loss_and_gradient(self, flat):
         flat = np.asarray(flat, dtype=self.network.dtype)
@@ -290,34 +305,48 @@ class Engine:
         decay = settings.weight_decay * decay
         hyper["share"] = self._share_of_step(rate)
         flats = self.flat, self._clip(gradient), *self._slots
-        parts = [trained(split(self.network, flat)) for flat in flats]
-        for (name, i, w), (_, _, g), *others in zip(*parts, strict=True):
-            slots = [slot for _, _, slot in others]
-            of_layer = rate * self._factors()[i % len(self._factors())]
-            hyper["shrink"] = of_layer * decay if name == "coef" else 0.0
-            is_hidden = 0 < i < len(self.network.layers) - 1
-            hyper["memory"] = self._memory.setdefault((name, i), [0.0] * 4)
+        parts = [trained(self.network, flat) for flat in flats]
+        tensors = enumerate(self.network.tensors)
+        for (number, tensor), w, g, *slots in zip(tensors, *parts, strict=True):
+            own = rate * self._factor_of(tensor)
+            hyper["shrink"] = own * decay * tensor.decay * tensor.is_penalised
+            hyper["memory"] = self._memory.setdefault(number, [0.0] * 4)
             update = optimizers.update_of(solver)
-            if solver.name == "muon" and name == "coef" and is_hidden:
+            if solver.matrices and tensor.is_matrix:
                 update = optimizers.muon
-            w[...], new_slots = update(w, g, slots, progress.step, of_layer, hyper)
+            w[...], new_slots = update(w, g, slots, progress.step, own, hyper)
             for slot, value in zip(slots, new_slots, strict=True):
                 slot[...] = value
-            if name == "coef" and np.isfinite(settings.max_norm):
+            if tensor.in_panels and np.isfinite(settings.max_norm):
                 norm = np.linalg.norm(w.astype(np.float64), axis=0)
                 w *= settings.max_norm / np.maximum(norm, settings.max_norm)
 
-    def _factors(self):
-        """Factors of the learning rate: one for each layer, or one."""
-        return self._settings.learning_rate_factors or (1.0,)
+    def _factor_of(self, tensor):
+        """Factor of a tensor's learning rate."""
+        of_layers = self._settings.learning_rate_factors
+        return tensor.learning_rate * (of_layers[tensor.layer] if of_layers else 1.0)
+
+    def _rate_rows(self):
+        """Factors of the learning rate, one for each of the engines' rows of rates."""
+        has_rates = len(self._settings.learning_rate_factors) > 0
+        rows = {
+            (
+                tensor.layer if has_rates else 0,
+                tensor.learning_rate,
+                tensor.decay,
+            ): self._factor_of(tensor)
+            for tensor in self.network.tensors
+        }
+        return list(rows.values())
 
     def _move_statistics(self, traces, n_rows):
         """Running statistics go towards those of a batch."""
         share = RUNNING * n_rows / min(self._settings.batch_size, len(self._rows))
-        norms = split(self.network, self.flat).norms
-        for trace, norm in zip(traces, norms, strict=False):
-            if trace.statistics is not None:
-                norm[1:] += share * (trace.statistics - norm[1:])
+        tensors, arrays = self.network.tensors, in_order(split(self.network, self.flat))
+        for number, value in self._statistics(traces).items():
+            if value is not None:
+                running = arrays[number][tensors[number].n_trained :]
+                running += share * (value - running)
 
     def _learn(self, rows, position):
         """A training step with some rows; returns their loss."""
@@ -409,8 +438,10 @@ def weights_of(weights, rows):
     return np.ones(len(rows)) if weights is None else weights[rows]
 
 
-def trained(weights):
-    """The trained arrays, each after what it is and the number of its layer."""
-    parts = [("coef", weights.coefs), ("intercept", weights.intercepts)]
-    parts.append(("scale", [norm[:1] for norm in weights.norms]))
-    return [(name, i, array) for name, part in parts for i, array in enumerate(part)]
+def trained(network, flat):
+    """Of each tensor the rows that training changes, as views of parameters."""
+    arrays = zip(network.tensors, in_order(split(network, flat)), strict=True)
+    return [
+        array if tensor.n_trained is None else array[: tensor.n_trained]
+        for tensor, array in arrays
+    ]

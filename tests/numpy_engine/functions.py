@@ -40,7 +40,9 @@ ACTIVATIONS = {
 
 
 def activate(activation, z):
-    """Value and slope of an activation at every element of ``z``."""
+    """Value and slope of an activation at every element of ``z``; None for identity."""
+    if activation is None:
+        return _identity(z)
     if activation.name in ACTIVATIONS:
         return ACTIVATIONS[activation.name](z)
     pairs = [activation.function(float(item)) for item in z.ravel()]

@@ -159,8 +159,8 @@ class Buffers:
         n_bytes = int(size) * np.dtype(dtype or plan.layout.dtype).itemsize
         n_bytes = -(-n_bytes // ALIGNMENT) * ALIGNMENT
         end = _in_pages(plan.size + n_bytes + SLACK)
-        plan.ints[index] = end - SLACK - n_bytes
-        plan.kinds[index] = plans.WORK
+        plan.words[index] = end - SLACK - n_bytes
+        plan._kinds[index] = plans.WORK
         plan.size = end + PAGE
         self._ends.setdefault(id(plan), (plan, []))[1].append(end)
 

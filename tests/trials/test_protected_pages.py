@@ -14,6 +14,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from tests.engines import evaluate, make_data, make_engine, results_of, train
 from tests.features import FEATURES, structured
+from tests.graphs import GRAPHS, graph
 from tests.trials.pages import SLACK, protected
 from tests.trials.workers import Worker
 
@@ -41,6 +42,7 @@ def draw(rng, number):
         shuffle=bool(rng.integers(2)),
         n_threads=int(rng.choice([1, 1, 2, 3])),
         processor=str(rng.choice(["host", "plain"], p=[0.9, 0.1])),
+        nodes=None if rng.integers(3) else str(rng.choice(list(GRAPHS))),
     )
 
 
@@ -55,16 +57,18 @@ def score_of(loss):
 
 def work(
     name, dtype, loss, activation, sizes, n_rows, batch_size, density, weighted,
-    on_some, shuffle, n_threads, processor,
+    on_some, shuffle, n_threads, processor, nodes,
 ):  # fmt: skip
     """All numbers that training, validation and prediction compute."""
     os.environ[CPU_VARIABLE] = processor
     rng = np.random.default_rng(0)
     network, options = structured(name, dtype, sizes, loss=loss, activation=activation)
+    if nodes is not None:  # of sizes of its own
+        network = graph(5, *GRAPHS[nodes], dtype=dtype)
     if "learning_rate_factors" in options:
-        options["learning_rate_factors"] = (0.5,) * len(network.layers)
+        options["learning_rate_factors"] = (0.5,) * network.n_layers
     if "dropout" in options:
-        options["dropout"] = (0.3,) * (len(network.layers) - 1)
+        options["dropout"] = (0.3,) * network.n_dropout
     X, y = make_data(network, n_rows)
     if density is not None:
         X = scipy.sparse.csr_array(np.where(rng.uniform(size=X.shape) < density, X, 0))
@@ -86,8 +90,8 @@ def work(
             results.append(
                 cpu.predict(network, weights, few, raw=raw, n_threads=n_threads)
             )
-    if len(network.layers) > 1:
-        dropout = ((0.5,) * (len(network.layers) - 1), 0.5, 3, 1)
+    if network.n_dropout > 0:
+        dropout = ((0.5,) * network.n_dropout, 0.5, 3, 1)
         results.append(cpu.predict(network, weights, X, dropout=dropout))
     results += results_of(engine)
     engine.close()

@@ -9,163 +9,178 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import random
-from nnfit.cpu.kernels.layers import AUGMENT, loss_arguments
 from nnfit.cpu.kernels.lowering import helper, scalar_type, specialise
-from nnfit.cpu.kernels.pointers import caller, layer_at, offset, pointer_from_address
-from nnfit.cpu.kernels.rows import make_rows
+from nnfit.cpu.kernels.operations import (
+    batch_of,
+    exports,
+    make_line,
+    position_of,
+    step_of,
+    weight_sum_of,
+)
+from nnfit.cpu.kernels.pointers import as_doubles, caller, offset, pointer_from_address
+from nnfit.cpu.kernels.rows import loss_arguments, make_rows
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.mixup import N_QUANTILES
 from nnfit.functions.random import INPUT_DROPOUT, INPUT_NOISE, MIXUP, inverse_normal
 
 
 def augmentation(target, dtype):
-    """Kernels ``augment(table, position, row, rows)`` and ``mixed_loss``, likewise.
+    """Kernel of `mix`, `add_noise` and `drop_inputs`, and of `mixed_losses`.
+
+    Their layer is the features, whose rows are gathered.
 
     Parameters
     ----------
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
     """
-    scalar = scalar_type(dtype)
-    zero = scalar(0.0)
-    as_floats = pointer_from_address(dtype)
-    as_doubles = pointer_from_address("float64")
+    mixing = make_mixing(dtype)
+    operations = (make_mix(dtype, mixing), *make_changes(dtype))
+    return exports(dtype, operations=(*operations, make_mixed_losses(dtype, mixing)))
+
+
+def make_mixing(dtype):
+    """Make ``mixing(table, now)``, and ``partner(table, now, r, shift)``."""
     rows_of = make_rows(dtype)
-    quantile = specialise(inverse_normal, "float64", IMPLEMENTATIONS["float64"])
-    call_loss = caller(nb.void, *loss_arguments(dtype))
 
     @helper
-    def batch_at(table, position):
-        return min(table[at.BATCH_SIZE], table[at.N_ROWS] - position)
-
-    @helper
-    def mixing(table, position):
+    def mixing(table, now):
         """Share of a row itself, and how far away in the batch its partner is."""
-        batch = batch_at(table, position)
-        if table[at.BETA_QUANTILES] == 0 or batch < 2:
+        batch = batch_of(now)
+        if batch < 2:
             return 1.0, 0
-        stream = random.stream_of(table[at.SEED], table[at.STEP], MIXUP)
+        stream = random.stream_of(table[at.SEED], step_of(now), MIXUP)
         shift = 1 + random.below(stream, 0, batch - 1)
         place = random.below(stream, 1, N_QUANTILES)
         return as_doubles(table[at.BETA_QUANTILES])[place], shift
 
     @helper
-    def partner(table, position, r, shift):
+    def partner(table, now, r, shift):
         """Row of the data that is mixed into row r of the batch."""
-        batch = batch_at(table, position)
-        return rows_of.row_number(table, position + (r + shift) % batch)
+        place = position_of(now) + (r + shift) % batch_of(now)
+        return rows_of.row_number(table, place)
 
-    @helper
-    def mix(table, position, row, rows):
-        share, shift = mixing(table, position)
+    return mixing, partner
+
+
+def make_mix(dtype, mixing):
+    """Make ``mix``: rows become their shares of themselves and of their partners."""
+    scalar, line, rows_of = scalar_type(dtype), make_line(dtype), make_rows(dtype)
+    mixing_of, partner = mixing
+
+    def mix(table, row, now, begin, count):
+        share, shift = mixing_of(table, now)
         if shift == 0:
             return
-        first = layer_at(table, 0)
-        n = first[at.N_IN]
+        n = row[at.N_OUT]
         own, other = scalar(share), scalar(1.0 - share)
-        for r in range(row, row + rows):
-            goal = offset(as_floats(first[at.INPUT]), r * first[at.INPUT_STRIDE])
+        for r in range(begin, begin + count):
+            goal = line(row[at.OUTPUT], row[at.STRIDE], r)
             for j in range(n):
                 goal[j] *= own
-            rows_of.add_row(table, partner(table, position, r, shift), other, goal, n)
+            rows_of.add_row(table, partner(table, now, r, shift), other, goal, n)
 
-    @helper
-    def add_noise(table, position, row, rows, deviation):
-        first = layer_at(table, 0)
-        stream = random.stream_of(table[at.SEED], table[at.STEP], INPUT_NOISE)
-        for r in range(row, row + rows):
-            key = random.stream(nb.int64(stream), position + r)
+    return mix
+
+
+def make_changes(dtype):
+    """Make ``add_noise`` and ``drop_inputs``."""
+    scalar, line = scalar_type(dtype), make_line(dtype)
+    zero = scalar(0.0)
+    quantile = specialise(inverse_normal, "float64", IMPLEMENTATIONS["float64"])
+
+    def add_noise(table, row, now, begin, count):
+        deviation = as_doubles(table[at.AUGMENTATION])[at.NOISE]
+        stream = random.stream_of(table[at.SEED], step_of(now), INPUT_NOISE)
+        for r in range(begin, begin + count):
+            key = random.stream(nb.int64(stream), position_of(now) + r)
             low, high = random.low_word(key), random.high_word(key)
-            goal = offset(as_floats(first[at.INPUT]), r * first[at.INPUT_STRIDE])
-            for j in range(first[at.N_IN]):
+            goal = line(row[at.OUTPUT], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT]):
                 uniform = (nb.float64(random.bits(low, high, j)) + 0.5) / 4294967296.0
                 goal[j] += scalar(deviation * quantile(uniform))
 
-    @helper
-    def drop_inputs(table, position, row, rows, rate):
-        first = layer_at(table, 0)
-        stream = random.stream_of(table[at.SEED], table[at.STEP], INPUT_DROPOUT)
+    def drop_inputs(table, row, now, begin, count):
+        rate = as_doubles(table[at.DROPOUT_RATES])[2 * table[at.N_DROPOUT] - 1]
+        if rate <= 0.0:
+            return
+        stream = random.stream_of(table[at.SEED], step_of(now), INPUT_DROPOUT)
         limit = np.uint32(np.uint64(rate * 4294967296.0))
         kept = scalar(1.0 / (1.0 - rate))
-        for r in range(row, row + rows):
-            key = random.stream(nb.int64(stream), position + r)
+        for r in range(begin, begin + count):
+            key = random.stream(nb.int64(stream), position_of(now) + r)
             low, high = random.low_word(key), random.high_word(key)
-            goal = offset(as_floats(first[at.INPUT]), r * first[at.INPUT_STRIDE])
-            for j in range(first[at.N_IN]):
+            goal = line(row[at.OUTPUT], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT]):
                 dropped = random.bits(low, high, j) < limit
                 value = goal[j] * kept
                 goal[j] = zero if dropped else value
 
-    def augment(table, position, row, rows):
-        """Change the gathered rows of a batch."""
-        mix(table, position, row, rows)
-        deviation = as_doubles(table[at.AUGMENTATION])[at.NOISE]
-        if deviation > 0.0:
-            add_noise(table, position, row, rows, deviation)
-        rate = as_doubles(table[at.DROPOUT_RATES])[2 * table[at.N_LAYERS] - 1]
-        if rate > 0.0:
-            drop_inputs(table, position, row, rows, rate)
+    return add_noise, drop_inputs
+
+
+def make_mixed_losses(dtype, mixing):
+    """Make ``mixed_losses``: for both targets of each row, by their shares."""
+    scalar, line, rows_of = scalar_type(dtype), make_line(dtype), make_rows(dtype)
+    as_floats = pointer_from_address(dtype)
+    call_loss = caller(nb.void, *loss_arguments(dtype))
+    mixing_of, partner = mixing
 
     @helper
-    def weigh(table, position, row, rows, share, shift):
+    def weigh(table, now, begin, count, share, shift):
         """Targets of the partners, and both shares of the weights."""
         n_targets = table[at.N_TARGETS]
         goal, y = as_floats(table[at.PARTNER_Y]), as_floats(table[at.Y])
-        for r in range(row, row + rows):
-            number = partner(table, position, r, shift)
+        for r in range(begin, begin + count):
+            number = partner(table, now, r, shift)
             for j in range(n_targets):
                 goal[r * n_targets + j] = y[number * n_targets + j]
             weight = rows_of.weight(table[at.LOSS_WEIGHT], number)
-            total = as_doubles(table[at.AUGMENTATION])[at.BATCH_WEIGHT_SUM]
-            as_floats(table[at.PARTNER_WEIGHT])[r] = scalar(
-                (1.0 - share) * weight / total
-            )
+            other = (1.0 - share) * weight / weight_sum_of(now)
+            as_floats(table[at.PARTNER_WEIGHT])[r] = scalar(other)
             own = as_floats(table[at.BATCH_LOSS_WEIGHT])[r]
             as_floats(table[at.OWN_WEIGHT])[r] = scalar(share) * own
 
     @helper
-    def find_row_losses(table, last, row, rows, y, weight, gradient, losses):
-        n_targets = table[at.N_TARGETS]
+    def losses_of(table, begin, count, y, weight, gradient, losses):
+        stride, n_targets = table[at.RAW_STRIDE], table[at.N_TARGETS]
         call_loss(
             table[at.LOSS_KERNEL],
             (
-                offset(as_floats(last[at.OUTPUT]), row * last[at.STRIDE]),
-                last[at.STRIDE],
-                offset(as_floats(y), row * n_targets),
+                line(table[at.RAW], stride, begin),
+                stride,
+                line(y, n_targets, begin),
                 n_targets,
-                offset(as_floats(gradient), row * last[at.STRIDE]),
-                offset(as_doubles(losses), row),
-                offset(as_floats(weight), row),
-                rows,
+                line(gradient, stride, begin),
+                offset(as_doubles(losses), begin),
+                offset(as_floats(weight), begin),
+                count,
                 table[at.N_OUTPUTS],
                 as_floats(table[at.LOSS_PARAMETERS]),
             ),
         )
 
-    def mixed_loss(table, position, row, rows):
-        """Losses for both targets of each row, by their shares, and the gradient."""
-        last = layer_at(table, table[at.N_LAYERS] - 1)
-        share, shift = mixing(table, position)
-        weigh(table, position, row, rows, share, shift)
-        find_row_losses(
-            table, last, row, rows, table[at.BATCH_Y], table[at.OWN_WEIGHT],
-            last[at.SLOPE], table[at.ROW_LOSS],
+    def mixed_losses(table, row, now, begin, count):
+        """Losses of mixed rows, and their gradient by the raw prediction."""
+        share, shift = mixing_of(table, now)
+        weigh(table, now, begin, count, share, shift)
+        losses_of(
+            table, begin, count, table[at.BATCH_Y], table[at.OWN_WEIGHT],
+            table[at.RAW_GRADIENT], table[at.ROW_LOSS],
         )  # fmt: skip
-        find_row_losses(
-            table, last, row, rows, table[at.PARTNER_Y], table[at.PARTNER_WEIGHT],
+        losses_of(
+            table, begin, count, table[at.PARTNER_Y], table[at.PARTNER_WEIGHT],
             table[at.PARTNER_GRADIENT], table[at.PARTNER_LOSS],
         )  # fmt: skip
-        losses, others = (
-            as_doubles(table[at.ROW_LOSS]),
-            as_doubles(table[at.PARTNER_LOSS]),
-        )
-        stride = last[at.STRIDE]
-        for r in range(row, row + rows):
+        losses = as_doubles(table[at.ROW_LOSS])
+        others = as_doubles(table[at.PARTNER_LOSS])
+        stride = table[at.RAW_STRIDE]
+        for r in range(begin, begin + count):
             losses[r] += others[r]
-            gradient = offset(as_floats(last[at.SLOPE]), r * stride)
-            other = offset(as_floats(table[at.PARTNER_GRADIENT]), r * stride)
+            gradient = line(table[at.RAW_GRADIENT], stride, r)
+            other = line(table[at.PARTNER_GRADIENT], stride, r)
             for j in range(table[at.N_OUTPUTS]):
                 gradient[j] += other[j]
 
-    signature = nb.void(*AUGMENT)
-    return {"augment": (augment, signature), "mixed_loss": (mixed_loss, signature)}
+    return mixed_losses

@@ -6,22 +6,19 @@ Shapes of a layer with `n_in` inputs and `n_out` units, for a block of rows:
     W       panels of `panel` columns, (n_in, panel) each; the last may be one
             vector wide: unit stride for the tile, and a strip of a panel is one
             contiguous piece of parameters, gradient and optimizer state
-    output  (rows, width)          the activation; width = n_out padded to vectors
-    slope   (rows, width)          z, then d activation / d z, then d loss / d z
+    z       (rows, width)          width = n_out padded to vectors
+    output  (rows, width)          the activation
+    slope   (rows, width)          d activation / d z, in the place of z
     W^T     panels of rows of W, for the way back
 
-Padded columns of W and biases are zero and stay zero: so are their gradients.
-
-Of a normalised or residual layer z is kept, in a buffer of its own, and what is
-activated is computed from it (`nnfit.cpu.kernels.normalization`).
+Padded columns of W and intercepts are zero and stay zero: so are their gradients.
 """
-
-from collections import namedtuple
 
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.operations import batch_of, edge_of, exports, tensor_of
 from nnfit.cpu.kernels.pointers import (
     caller,
     make_copy,
@@ -30,20 +27,15 @@ from nnfit.cpu.kernels.pointers import (
     pointer_type,
 )
 from nnfit.cpu.kernels.tile import make_panel_tile
-
-Dense = namedtuple(
-    "Dense",
-    "z_of activate_rows product backward pack_rows gradient_columns "
-    "strip_gradient bias_gradient transpose",
-)
+from nnfit.cpu.kinds import dense as own
 
 #: Rows of the batch that a gradient tile sums before the next tile begins: a panel
 #: of 256 rows and 64 bytes is half of the first-level cache.
 SUM_BLOCK = 256
 
 
-def make_dense(target, dtype):
-    """Build the functions of dense layers for a processor and a precision.
+def build(target, dtype):
+    """Kernel of dense layers.
 
     Parameters
     ----------
@@ -52,61 +44,86 @@ def make_dense(target, dtype):
 
     Returns
     -------
-    dense : Dense
-        Helpers for compiled code.
+    exports : dict
+        Of `forward`, `backward`, `pack`, and for units `weights_gradient`,
+        `intercept_gradient` and `transpose`.
+    """
+    product = make_product(target, dtype)
+    activate = make_activate(dtype)
+    backward = make_backward(target, dtype)
+    pack = make_pack(target, dtype)
+    gradients = make_gradients(target, dtype)
+    transpose = make_transpose(target, dtype)
+
+    def forward(table, row, now, begin, count):
+        """z = inputs W + start, then output and slope."""
+        product(table, row, begin, count)
+        activate(row, row[own.ACTIVATION], row[own.Z], row[at.OUTPUT], begin, count)
+
+    return exports(
+        dtype,
+        operations=(forward, backward, pack),
+        gradients=gradients,
+        after=(transpose,),
+    )
+
+
+def make_activate(dtype):
+    """Make ``activate(row, address, z, value, begin, count)``, by the function there.
+
+    `z` and `value` are addresses of buffers with the layer's stride; the slopes come in
+    the place of z. Nothing is done without a function.
     """
     pointer = pointer_type(dtype)
     as_floats = pointer_from_address(dtype)
-    rows_of_tile = target.tile_rows
-    panel = target.panel(dtype)
-    lanes = target.lanes(dtype)
-    slot = target.tile_slot(dtype)
-    copy_slot = make_copy(dtype, slot)
-    copy_panel = make_copy(dtype, panel)
-    copy_lanes = make_copy(dtype, lanes)
-    tile = make_panel_tile(target, dtype)
-    activate = caller(
+    call = caller(
         nb.void, pointer, pointer, nb.int64, nb.int64, nb.int64
     )  # z, value, rows, columns, stride
 
     @helper
-    def z_of(layer):
-        """Address of the buffer that the product is written to."""
-        if layer[at.NORMALISE] != 0:
-            return layer[at.Z]
-        return layer[at.OUTPUT] if layer[at.ACTIVATION] == 0 else layer[at.SLOPE]
-
-    @helper
-    def activate_rows(layer, row, rows):
-        """output = activation and slope, of what lies where slopes belong."""
-        if layer[at.ACTIVATION] == 0:
+    def activate(row, address, z, value, begin, count):
+        if address == 0:
             return
-        width, stride = layer[at.WIDTH], layer[at.STRIDE]
-        z = offset(as_floats(layer[at.SLOPE]), row * stride)
-        output = offset(as_floats(layer[at.OUTPUT]), row * stride)
+        width, stride = row[at.WIDTH], row[at.STRIDE]
         if stride == width:  # one long line
-            rows, width = 1, rows * width
-        activate(layer[at.ACTIVATION], (z, output, rows, width, stride))
+            count, width = 1, count * width
+        start = begin * stride
+        call(
+            address,
+            (
+                offset(as_floats(z), start),
+                offset(as_floats(value), start),
+                count,
+                width,
+                stride,
+            ),
+        )
+
+    return activate
+
+
+def make_product(target, dtype):
+    """Make ``product(table, row, begin, count)``: z = inputs W + start."""
+    as_floats = pointer_from_address(dtype)
+    rows_of_tile, panel = target.tile_rows, target.panel(dtype)
+    tile = make_panel_tile(target, dtype)
+    start_of = make_start(dtype)
 
     @helper
-    def product(layer, inputs, input_stride, row, rows):
-        """z[row:row+rows] = inputs W + what it starts from."""
-        n_in, width, stride = layer[at.N_IN], layer[at.WIDTH], layer[at.STRIDE]
-        weights = as_floats(layer[at.WEIGHTS])
-        z = offset(as_floats(z_of(layer)), row * stride)
+    def product(table, row, begin, count):
+        edge = edge_of(row, 0)
+        n_in, width, stride = edge[at.N_IN], row[at.WIDTH], row[at.STRIDE]
+        input_stride = edge[at.INPUT_STRIDE]
+        inputs = offset(as_floats(edge[at.INPUT]), begin * input_stride)
+        weights = as_floats(tensor_of(table, row, 0)[at.ADDRESS])
+        z = offset(as_floats(row[own.Z]), begin * stride)
         null = as_floats(0)
-        start, start_stride = as_floats(layer[at.BIAS]), 0
-        if layer[at.NORMALISE] != 0:
-            start, start_stride = null, 0
-            if layer[at.START] != 0:
-                start_stride = layer[at.START_STRIDE]
-                start = offset(as_floats(layer[at.START]), row * start_stride)
-        given = layer[at.NORMALISE] == 0 or layer[at.START] != 0
+        start, start_stride, given = start_of(table, row, begin)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
-            for r in range(0, rows, rows_of_tile):
+            for r in range(0, count, rows_of_tile):
                 tile(
-                    n_in, min(rows_of_tile, rows - r),
+                    n_in, min(rows_of_tile, count - r),
                     offset(inputs, r * input_stride), input_stride, 1,
                     offset(weights, column * n_in), columns, columns,
                     offset(z, r * stride + column), stride,
@@ -114,102 +131,162 @@ def make_dense(target, dtype):
                     start_stride, null, 0,
                 )  # fmt: skip
 
-    @helper
-    def backward(layer, before, row, rows):
-        """Gradient by the outputs of the layer `before` from that by z of `layer`.
+    return product
 
-        Of a plain layer, slope_before[row:row+rows] *= gradient W^T: at once the
-        gradient by z, where the slope of an identity is not stored and counts as one.
-        """
-        n_out, stride = layer[at.N_OUT], layer[at.STRIDE]
-        gradient = offset(as_floats(layer[at.GRADIENT_BY_Z]), row * stride)
-        transposed = as_floats(layer[at.TRANSPOSED])
-        width, stride_before = before[at.RESULT_WIDTH], before[at.RESULT_STRIDE]
-        result = offset(as_floats(before[at.RESULT]), row * stride_before)
+
+def make_start(dtype):
+    """Make ``start_of(table, row, begin)``: what the sum of a row starts from.
+
+    It returns a pointer, the distance of rows and whether there is anything.
+    """
+    as_floats = pointer_from_address(dtype)
+
+    @helper
+    def start_of(table, row, begin):
+        if row[own.HAS_INTERCEPT] != 0:
+            return as_floats(tensor_of(table, row, 1)[at.ADDRESS]), 0, True
+        edge = edge_of(row, 1)
+        stride = edge[at.INPUT_STRIDE]
+        start = offset(as_floats(edge[at.INPUT]), begin * stride)
+        return start, stride, edge[at.INPUT] != 0
+
+    return start_of
+
+
+def make_backward(target, dtype):
+    """Make ``backward(table, row, now, begin, count)``: gradient by the inputs.
+
+    ``goal = (added + gradient W^T) * slope``, by the edge. What is added and the slopes
+    may lie where the goal does.
+    """
+    as_floats = pointer_from_address(dtype)
+    rows_of_tile, panel = target.tile_rows, target.panel(dtype)
+    tile = make_panel_tile(target, dtype)
+
+    def backward(table, row, now, begin, count):
+        edge = edge_of(row, 0)
+        n_out, stride = row[at.N_OUT], row[at.GRADIENT_STRIDE]
+        gradient = offset(as_floats(row[at.GRADIENT_BY_OUTPUT]), begin * stride)
+        transposed = as_floats(row[own.TRANSPOSED])
+        goal_stride, added_stride = edge[at.GOAL_STRIDE], edge[at.ADDED_STRIDE]
+        goal = offset(as_floats(edge[at.GOAL]), begin * goal_stride)
+        added = offset(as_floats(edge[at.ADDED]), begin * added_stride)
+        scale_stride = edge[at.SCALE_STRIDE]
+        scale = offset(as_floats(edge[at.SCALE]), begin * scale_stride)
         null = as_floats(0)
-        scaled = before[at.ACTIVATION] != 0 and before[at.NORMALISE] == 0
+        width = edge[at.GOAL_WIDTH]
         for column in range(0, width, panel):
             columns = min(panel, width - column)
-            for r in range(0, rows, rows_of_tile):
-                c = offset(result, r * stride_before + column)
+            for r in range(0, count, rows_of_tile):
+                place = r * goal_stride + column
+                start = offset(added, r * added_stride + column)
+                slope = offset(scale, r * scale_stride + column)
                 tile(
-                    n_out, min(rows_of_tile, rows - r),
+                    n_out, min(rows_of_tile, count - r),
                     offset(gradient, r * stride), stride, 1,
                     offset(transposed, column * n_out), columns, columns,
-                    c, stride_before,
-                    null, 0, c if scaled else null, stride_before,
+                    offset(goal, place), goal_stride,
+                    start if edge[at.ADDED] != 0 else null, added_stride,
+                    slope if edge[at.SCALE] != 0 else null, scale_stride,
                 )  # fmt: skip
 
-    @helper
-    def pack_rows(layer, batch, row, rows):
-        """Lay inputs and gradients of a block of rows out for the strips.
+    return backward
 
-        A tile of a strip reads a few columns of many rows. Taken from rows that
-        lie kilobytes apart, every step is a cache line of its own (79 % of peak);
-        taken from here they are one stream (95 %). Each number is copied once
-        and read once for every panel or strip; see `Engine` for when that pays.
-        """
-        if layer[at.INPUT_TILES] != 0:
-            pack_inputs(layer, batch, row, rows)
-        if layer[at.GRADIENT_PANELS] != 0:
-            pack_gradients(layer, batch, row, rows)
+
+def make_pack(target, dtype):
+    """Make ``pack(table, row, now, begin, count)``: copies for the strips' products.
+
+    A tile of a strip reads a few columns of many rows. Taken from rows that lie
+    kilobytes apart, every step is a cache line of its own (79 % of peak); taken from
+    here they are one stream (95 %). Each number is copied once and read once for every
+    panel or strip; see `nnfit.cpu.kinds.dense` for when that pays.
+    """
+    as_floats = pointer_from_address(dtype)
+    rows_of_tile, slot = target.tile_rows, target.tile_slot(dtype)
+    panel, lanes = target.panel(dtype), target.lanes(dtype)
+    copy_slot, copy_panel = make_copy(dtype, slot), make_copy(dtype, panel)
+    copy_lanes = make_copy(dtype, lanes)
 
     @helper
-    def pack_inputs(layer, batch, row, rows):
-        n_in, stride = layer[at.N_IN], layer[at.INPUT_STRIDE]
-        inputs = offset(as_floats(layer[at.INPUT]), row * stride)
-        tiles = offset(as_floats(layer[at.INPUT_TILES]), row * slot)
+    def pack_inputs(row, batch, begin, count):
+        edge = edge_of(row, 0)
+        n_in, stride = edge[at.N_IN], edge[at.INPUT_STRIDE]
+        inputs = offset(as_floats(edge[at.INPUT]), begin * stride)
+        tiles = offset(as_floats(row[own.INPUT_TILES]), begin * slot)
         for first in range(0, n_in, rows_of_tile):
             goal = offset(tiles, first // rows_of_tile * batch * slot)
-            for r in range(rows):
+            for r in range(count):
                 copy_slot(offset(goal, r * slot), offset(inputs, r * stride + first))
 
     @helper
-    def pack_gradients(layer, batch, row, rows):
-        width, stride = layer[at.WIDTH], layer[at.STRIDE]
-        by_z = offset(as_floats(layer[at.GRADIENT_BY_Z]), row * stride)
-        panels = as_floats(layer[at.GRADIENT_PANELS])
+    def pack_gradients(row, batch, begin, count):
+        width, stride = row[at.WIDTH], row[at.GRADIENT_STRIDE]
+        by_z = offset(as_floats(row[at.GRADIENT_BY_OUTPUT]), begin * stride)
+        panels = as_floats(row[own.GRADIENT_PANELS])
         for column in range(0, width, panel):
             columns = min(panel, width - column)
-            goal = offset(panels, column * batch + row * columns)
-            for r in range(rows):
+            goal = offset(panels, column * batch + begin * columns)
+            for r in range(count):
                 line = offset(by_z, r * stride + column)
                 if columns == panel:
                     copy_panel(offset(goal, r * panel), line)
                 else:
                     copy_lanes(offset(goal, r * lanes), line)
 
+    def pack(table, row, now, begin, count):
+        """Copies of a block's inputs and gradients."""
+        pack_inputs(row, batch_of(now), begin, count)
+        pack_gradients(row, batch_of(now), begin, count)
+
+    return pack
+
+
+def make_gradient_columns(target, dtype):
+    """Make ``gradient_columns(row, batch, column)``: the gradient by z of a panel.
+
+    It returns a pointer to the panel's columns and the distance of its rows.
+    """
+    as_floats, panel = pointer_from_address(dtype), target.panel(dtype)
+
     @helper
-    def gradient_columns(layer, batch, column):
-        """The gradient by z of a panel's columns, and the distance of its rows."""
-        if layer[at.GRADIENT_PANELS] != 0:
-            panels = as_floats(layer[at.GRADIENT_PANELS])
-            columns = min(panel, layer[at.WIDTH] - column)
+    def gradient_columns(row, batch, column):
+        if row[own.GRADIENT_PANELS] != 0:
+            panels = as_floats(row[own.GRADIENT_PANELS])
+            columns = min(panel, row[at.WIDTH] - column)
             return offset(panels, column * batch), columns
-        return offset(as_floats(layer[at.GRADIENT_BY_Z]), column), layer[at.STRIDE]
+        gradient = as_floats(row[at.GRADIENT_BY_OUTPUT])
+        return offset(gradient, column), row[at.GRADIENT_STRIDE]
 
-    @helper
-    def strip_gradient(layer, batch, column, first, rows, gradient):
-        """gradient = inputs[:, first:first+rows]^T by_z[:, column:], over the batch.
+    return gradient_columns
 
-        `gradient` is (rows, columns of the panel), contiguous.
-        """
-        columns = min(panel, layer[at.WIDTH] - column)
-        inputs, between_tiles, a_k = (
-            as_floats(layer[at.INPUT_TILES]),
-            batch * slot,
-            slot,
-        )
-        if layer[at.INPUT_TILES] == 0:
-            inputs, between_tiles = as_floats(layer[at.INPUT]), rows_of_tile
-            a_k = layer[at.INPUT_STRIDE]
-        by_z, b_k = gradient_columns(layer, batch, column)
+
+def make_gradients(target, dtype):
+    """Make ``weights_gradient`` and ``intercept_gradient`` of units.
+
+    That of a strip, inputs[:, first:first+rows]^T gradient[:, column:] over the batch,
+    is (rows, columns of the panel) and contiguous; that of intercepts (width,).
+    """
+    as_floats = pointer_from_address(dtype)
+    rows_of_tile, slot = target.tile_rows, target.tile_slot(dtype)
+    panel = target.panel(dtype)
+    tile = make_panel_tile(target, dtype)
+    gradient_columns = make_gradient_columns(target, dtype)
+
+    def weights_gradient(table, row, unit, batch, goal):
+        column, first, rows = unit[at.U_COLUMN], unit[at.U_FIRST], unit[at.U_ROWS]
+        columns = min(panel, row[at.WIDTH] - column)
+        edge = edge_of(row, 0)
+        inputs, between_tiles, a_k = as_floats(row[own.INPUT_TILES]), batch * slot, slot
+        if row[own.INPUT_TILES] == 0:
+            inputs, between_tiles = as_floats(edge[at.INPUT]), rows_of_tile
+            a_k = edge[at.INPUT_STRIDE]
+        by_z, b_k = gradient_columns(row, batch, column)
         null = as_floats(0)
         for begin in range(0, batch, SUM_BLOCK):
             count = min(SUM_BLOCK, batch - begin)
             for r in range(0, rows, rows_of_tile):
                 tile_start = (first + r) // rows_of_tile * between_tiles
-                c = offset(gradient, r * columns)
+                c = offset(goal, r * columns)
                 tile(
                     count, min(rows_of_tile, rows - r),
                     offset(inputs, tile_start + begin * a_k), 1, a_k,
@@ -218,27 +295,31 @@ def make_dense(target, dtype):
                     null if begin == 0 else c, columns, null, 0,
                 )  # fmt: skip
 
-    @helper
-    def bias_gradient(table, layer, batch, gradient):
-        """Sum over the batch of the gradient by what the bias is added to, (width,)."""
-        width = layer[at.WIDTH]
-        null = as_floats(0)
+    def intercept_gradient(table, row, unit, batch, goal):
+        width, null = row[at.WIDTH], as_floats(0)
         for column in range(0, width, panel):
-            columns = min(panel, width - column)
-            by_z, b_k = gradient_columns(layer, batch, column)
-            if layer[at.NORMALISE] != 0:
-                by_z, b_k = offset(as_floats(layer[at.SLOPE]), column), layer[at.STRIDE]
+            by_z, b_k = gradient_columns(row, batch, column)
             tile(
-                batch, 1, as_floats(table[at.ONE]), 0, 0, by_z, columns, b_k,
-                offset(gradient, column), 0, null, 0, null, 0,
+                batch, 1, as_floats(table[at.ONE]), 0, 0,
+                by_z, min(panel, width - column), b_k,
+                offset(goal, column), 0, null, 0, null, 0,
             )  # fmt: skip
 
-    @helper
-    def transpose(layer, column, first, rows):
-        """Copy a strip of W, rows first to first+rows, to its place in W^T."""
-        n_in, n_out = layer[at.N_IN], layer[at.N_OUT]
-        columns = min(panel, layer[at.WIDTH] - column)
-        source = offset(as_floats(layer[at.WEIGHTS]), column * n_in + first * columns)
+    return weights_gradient, intercept_gradient
+
+
+def make_transpose(target, dtype):
+    """Make ``transpose(table, row, unit)``: copy a strip of W to its place in W^T."""
+    as_floats = pointer_from_address(dtype)
+    panel, lanes = target.panel(dtype), target.lanes(dtype)
+
+    def transpose(table, row, unit):
+        if row[own.TRANSPOSED] == 0:
+            return
+        column, first, rows = unit[at.U_COLUMN], unit[at.U_FIRST], unit[at.U_ROWS]
+        n_in, n_out = edge_of(row, 0)[at.N_IN], row[at.N_OUT]
+        columns = min(panel, row[at.WIDTH] - column)
+        source = as_floats(unit[at.U_ADDRESS])
         input_width = (n_in + lanes - 1) // lanes * lanes
         begin = 0
         while begin < rows:
@@ -246,7 +327,7 @@ def make_dense(target, dtype):
             width = min(panel, input_width - of_panel)
             count = min(rows - begin, of_panel + panel - first - begin)
             inside = first + begin - of_panel
-            goal = offset(as_floats(layer[at.TRANSPOSED]), of_panel * n_out + inside)
+            goal = offset(as_floats(row[own.TRANSPOSED]), of_panel * n_out + inside)
             for j in range(min(columns, n_out - column)):
                 line = offset(goal, (column + j) * width)
                 values = offset(source, begin * columns + j)
@@ -254,7 +335,4 @@ def make_dense(target, dtype):
                     line[i] = values[i * columns]
             begin += count
 
-    return Dense(
-        z_of, activate_rows, product, backward, pack_rows,
-        gradient_columns, strip_gradient, bias_gradient, transpose,
-    )  # fmt: skip
+    return transpose

@@ -7,19 +7,15 @@ dropped depends on seed, step, layer, the row's place in the epoch and the unit 
 import numpy as np
 from numba.core import types as nb
 
+from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import scalar_type
-from nnfit.cpu.kernels.pointers import offset, pointer_type
+from nnfit.cpu.kernels.operations import exports, make_line, position_of, step_of
+from nnfit.cpu.kernels.pointers import as_doubles
 from nnfit.functions.random import HIDDEN_DROPOUT
 
-#: ``drop(value, slope, stride, rows, units, seed, step, index, row, rate)``
-DROP = {
-    dtype: (
-        pointer_type(dtype), pointer_type(dtype), nb.int64, nb.int64, nb.int64,
-        nb.int64, nb.int64, nb.int64, nb.int64, nb.float64,
-    )
-    for dtype in ("float32", "float64")
-}  # fmt: skip
+#: Number behind those that every layer has: which of the rates is the layer's.
+NUMBER = at.EDGES
 
 
 def dropout(target, dtype):
@@ -30,23 +26,35 @@ def dropout(target, dtype):
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
     """
-    scalar = scalar_type(dtype)
-    zero = scalar(0.0)
+    scalar, line = scalar_type(dtype), make_line(dtype)
+    zero, one = scalar(0.0), scalar(1.0)
 
-    def drop(value, slope, stride, rows, units, seed, step, index, row, rate):
+    def drop(table, row, now, begin, count):
+        number, position = row[NUMBER], position_of(now)
+        rate = as_doubles(table[at.DROPOUT_RATES])[table[at.N_DROPOUT] + number]
+        if rate <= 0.0:
+            return
         limit = np.uint32(np.uint64(rate * 4294967296.0))
         kept = scalar(1.0 / (1.0 - rate))
-        stream = random.stream_of(seed, step, HIDDEN_DROPOUT + index)
-        for r in range(rows):
-            key = random.stream(nb.int64(stream), row + r)
+        seed, step = table[at.SEED], step_of(now)
+        stream = random.stream_of(seed, step, HIDDEN_DROPOUT + number)
+        for r in range(begin, begin + count):
+            key = random.stream(nb.int64(stream), position + r)
             low, high = random.low_word(key), random.high_word(key)
-            values = offset(value, r * stride)
-            slopes = offset(slope, r * stride)
-            for j in range(units):
+            values = line(row[at.OUTPUT], row[at.STRIDE], r)
+            slopes = line(row[at.SLOPE], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT]):
                 dropped = random.bits(low, high, j) < limit
                 # Both read before the choice: a load in one branch stays a branch.
                 kept_value, kept_slope = values[j] * kept, slopes[j] * kept
                 values[j] = zero if dropped else kept_value
                 slopes[j] = zero if dropped else kept_slope
 
-    return {"drop": (drop, nb.void(*DROP[dtype]))}
+    def begin_slopes(table, row, now, begin, count):
+        """Slopes of 1, for layers that have none."""
+        for r in range(begin, begin + count):
+            slopes = line(row[at.SLOPE], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT]):
+                slopes[j] = one
+
+    return exports(dtype, operations=(drop, begin_slopes))

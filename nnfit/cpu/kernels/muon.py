@@ -25,25 +25,22 @@ import math
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
+from nnfit.cpu import matrices as own
 from nnfit.cpu.kernels.dense import SUM_BLOCK
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
+from nnfit.cpu.kernels.operations import exports, step_of
 from nnfit.cpu.kernels.pointers import (
-    INT64_POINTER,
+    as_int64,
     atomic_load,
     offset,
     pointer_from_address,
-    pointer_type,
 )
-from nnfit.cpu.kernels.threads import make_barrier
 from nnfit.cpu.kernels.tile import make_panel_tile
-from nnfit.functions.muon import ITERATIONS, A, B, C
-
-#: What `share` computes.
-GRAM, GRAM_AND_SELF, PRODUCT_AND_SELF = range(3)
+from nnfit.cpu.kernels.updates import make_place, rates_offset
 
 
 def muon(target, dtype):
-    """Entry point ``muon(...)`` for a processor and a precision.
+    """Kernel of Muon's operations, for a processor and a precision.
 
     Parameters
     ----------
@@ -53,25 +50,27 @@ def muon(target, dtype):
     Returns
     -------
     exports : dict
-        Of ``muon(weights, gradient, momentum, work, n_in, n_out, width, mu, rate,
-        decay, shared, thread, n_threads, passed) -> passed``. All threads call it
-        together, for one matrix after another. `weights`, `gradient` and `momentum`
-        lie in panels, see `nnfit.cpu.kernels.dense`; padding is zero and stays so.
-        `work` has the size of `nnfit.cpu.layout.muon_work`; its contents do not matter.
-        `mu`, `rate` and `decay` are float64, `shared` and `passed` those of
-        `nnfit.cpu.kernels.threads`. An abort leaves the weights finite.
+        Of `look_ahead` and `orient`, `gram`, `square` and `multiply`, and
+        `update_matrix`: on strips of the matrix, on tiles of a product, on strips.
+        Their numbers are those of `nnfit.cpu.matrices`. Padding is zero and stays so.
+        An abort leaves the weights finite.
     """
-    scalar, pointer = scalar_type(dtype), pointer_type(dtype)
-    as_floats = pointer_from_address(dtype)
-    lanes, panel = target.lanes(dtype), target.panel(dtype)
-    rows_of_tile, rows_of_strip = target.tile_rows, target.strip(dtype)
-    block = rows_of_strip  # columns, see above
-    side = math.lcm(rows_of_tile, panel)  # of squares on the diagonal of X^T X
-    tile = make_panel_tile(target, dtype)
-    barrier = make_barrier(target)
-    zero = scalar(0.0)
+    operations = (
+        make_look_ahead(target, dtype),
+        make_orient(target, dtype),
+        *make_grams(target, dtype),
+        make_multiply(target, dtype),
+        make_update_matrix(target, dtype),
+    )
+    return exports(dtype, operations=operations)
 
-    # --------------------------------------------- products of X, by all threads
+
+# ------------------------------------------------------------- products of X
+
+
+def make_column_at(target, dtype):
+    """Make ``column_at(matrix, rows, width, column)``, of a matrix in blocks."""
+    block = target.strip(dtype)  # columns, see above
 
     @helper
     def column_at(matrix, rows, width, column):
@@ -79,6 +78,32 @@ def muon(target, dtype):
         first = column // block * block
         place = first * rows + column - first
         return offset(matrix, place), min(block, width - first)
+
+    return column_at
+
+
+def make_sides(target, dtype):
+    """Make ``height_of(whole, rows, n, column)``, and give the side of squares."""
+    side = own.side_of(target, dtype)
+
+    @helper
+    def height_of(whole, rows, n, column):
+        """Rows of a panel that are computed; of x^T x those above the diagonal.
+
+        Below it, the sums have the same terms in the same order.
+        """
+        return rows if whole else min(n, column // side * side + side)
+
+    return height_of, side
+
+
+def make_grams(target, dtype):
+    """Make ``gram``, S = (c / b) X^T X, and ``square``, D = (b b / a c) (S + S S)."""
+    as_floats = pointer_from_address(dtype)
+    rows_of_tile, panel = target.tile_rows, target.panel(dtype)
+    tile = make_panel_tile(target, dtype)
+    column_at = make_column_at(target, dtype)
+    height_of, side = make_sides(target, dtype)
 
     @helper
     def mirror(goal, n, width, column, first, last):
@@ -93,7 +118,7 @@ def muon(target, dtype):
                     line[i] = values[i * c_row]
 
     @helper
-    def gram_panel(kind, x, k, n, width, goal, factor, column, first, last):
+    def gram_panel(with_self, x, k, n, width, goal, factor, column, first, last):
         """Rows first to last of a panel of goal = factor x^T x, or (x + x^T x)."""
         columns = min(panel, width - column)
         b, b_k = column_at(x, k, width, column)
@@ -105,7 +130,7 @@ def muon(target, dtype):
                 a, a_k = column_at(x, k, width, row)
                 start = result = offset(c, row * c_row)
                 if begin == 0:
-                    start = offset(b, row * b_k) if kind == GRAM_AND_SELF else null
+                    start = offset(b, row * b_k) if with_self else null
                 tile(
                     count, min(rows_of_tile, last - row),
                     offset(a, begin * a_k), 1, a_k,
@@ -114,6 +139,42 @@ def muon(target, dtype):
                     factor if begin + count == k else null, 0,
                 )  # fmt: skip
         mirror(goal, n, width, column, first, last)
+
+    @helper
+    def gram_share(with_self, x, k, n, width, goal, factor, begin, end):
+        """Tiles begin to end of a product, panel by panel."""
+        for column in range(0, width, panel):
+            height = height_of(False, n, n, column)
+            tiles = (height + rows_of_tile - 1) // rows_of_tile
+            first = max(begin, 0) * rows_of_tile
+            last = min(end * rows_of_tile, height)
+            if first < last:
+                gram_panel(with_self, x, k, n, width, goal, factor, column, first, last)
+            begin -= tiles
+            end -= tiles
+
+    def gram(table, row, now, begin, count):
+        x, s = as_floats(row[own.X]), as_floats(row[own.S])
+        rows, n, padded = row[own.N_ROWS], row[own.N], row[own.PADDED]
+        factor = as_floats(row[own.FACTORS])
+        gram_share(False, x, rows, n, padded, s, factor, begin, begin + count)
+
+    def square(table, row, now, begin, count):
+        s, d = as_floats(row[own.S]), as_floats(row[own.D])
+        n, padded = row[own.N], row[own.PADDED]
+        factor = offset(as_floats(row[own.FACTORS]), panel)
+        gram_share(True, s, n, n, padded, d, factor, begin, begin + count)
+
+    return gram, square
+
+
+def make_multiply(target, dtype):
+    """Make ``multiply``: Y = a (X + X D)."""
+    as_floats = pointer_from_address(dtype)
+    rows_of_tile, panel = target.tile_rows, target.panel(dtype)
+    block = target.strip(dtype)
+    tile = make_panel_tile(target, dtype)
+    column_at = make_column_at(target, dtype)
 
     @helper
     def product_panel(x, rows, n, width, d, goal, factor, column, first, last):
@@ -138,47 +199,28 @@ def muon(target, dtype):
                     factor if begin + count == n else null, 0,
                 )  # fmt: skip
 
-    @helper
-    def height_of(kind, rows, n, column):
-        """Rows of a panel that are computed; of x^T x those above the diagonal.
-
-        Below it, the sums have the same terms in the same order.
-        """
-        if kind == PRODUCT_AND_SELF:
-            return rows
-        return min(n, column // side * side + side)
-
-    @helper
-    def share(kind, x, rows, n, width, d, goal, factor, thread, n_threads):
-        """One thread's part of a product: its tiles, panel by panel."""
-        total = 0
-        for column in range(0, width, panel):
-            height = height_of(kind, rows, n, column)
-            total += (height + rows_of_tile - 1) // rows_of_tile
-        begin = total * thread // n_threads
-        end = total * (thread + 1) // n_threads
-        for column in range(0, width, panel):
-            height = height_of(kind, rows, n, column)
-            tiles = (height + rows_of_tile - 1) // rows_of_tile
+    def multiply(table, row, now, begin, count):
+        x, y, d = as_floats(row[own.X]), as_floats(row[own.Y]), as_floats(row[own.D])
+        rows, n, padded = row[own.N_ROWS], row[own.N], row[own.PADDED]
+        factor = offset(as_floats(row[own.FACTORS]), 2 * panel)
+        end, tiles = begin + count, (rows + rows_of_tile - 1) // rows_of_tile
+        for column in range(0, padded, panel):
             first = max(begin, 0) * rows_of_tile
-            last = min(end * rows_of_tile, height)
-            if first < last and kind == PRODUCT_AND_SELF:
-                product_panel(x, rows, n, width, d, goal, factor, column, first, last)
-            elif first < last:
-                gram_panel(kind, x, rows, n, width, goal, factor, column, first, last)
+            last = min(end * rows_of_tile, rows)
+            if first < last:
+                product_panel(x, rows, n, padded, d, y, factor, column, first, last)
             begin -= tiles
             end -= tiles
 
-    # ---------------------------------------------- from panels to X and back
+    return multiply
 
-    @helper
-    def place_of(x, n_in, n_out, rows, width, first, column):
-        """Where w[first, column] is in X, and the distances of inputs and units."""
-        if n_in >= n_out:
-            begin, distance = column_at(x, rows, width, column)
-            return offset(begin, first * distance), distance, nb.int64(1)
-        begin, distance = column_at(x, rows, width, first)
-        return offset(begin, column * distance), nb.int64(1), distance
+
+# ------------------------------------------------- from panels to X and back
+
+
+def make_strip_of(target, dtype):
+    """Make ``strip_of(unit, n_in, width)``."""
+    panel, rows_of_strip = target.panel(dtype), target.strip(dtype)
 
     @helper
     def strip_of(unit, n_in, width):
@@ -188,8 +230,36 @@ def muon(target, dtype):
         columns, rows = min(panel, width - column), min(rows_of_strip, n_in - first)
         return first, column, rows, columns, column * n_in + first * columns
 
+    return strip_of
+
+
+def make_place_of(target, dtype):
+    """Make ``place_of(row, first, column)``."""
+    as_floats, column_at = pointer_from_address(dtype), make_column_at(target, dtype)
+
+    @helper
+    def place_of(row, first, column):
+        """Where w[first, column] is in X, and the distances of inputs and units."""
+        x, rows, width = as_floats(row[own.X]), row[own.N_ROWS], row[own.PADDED]
+        if row[own.N_IN] >= row[own.N_OUT]:
+            begin, distance = column_at(x, rows, width, column)
+            return offset(begin, first * distance), distance, nb.int64(1)
+        begin, distance = column_at(x, rows, width, first)
+        return offset(begin, column * distance), nb.int64(1), distance
+
+    return place_of
+
+
+def make_look_ahead(target, dtype):
+    """Make ``look_ahead``: U, in panels, to the place of Y, and squares of strips."""
+    scalar, as_floats = scalar_type(dtype), pointer_from_address(dtype)
+    zero = scalar(0.0)
+    strip_of, column_at = make_strip_of(target, dtype), make_column_at(target, dtype)
+    like, _ = make_place(dtype)
+    rates_of_matrix = make_rates_of_matrix(dtype)
+
     @sum_helper
-    def look_ahead(gradient, momentum, goal, n, mu, rest):
+    def ahead_of(gradient, momentum, goal, n, mu, rest):
         """Momentum and U of a strip; returns the sum of the squares of U."""
         total = zero
         for i in range(n):
@@ -208,84 +278,87 @@ def muon(target, dtype):
             for i in range(rows):
                 values[i * distance] = zero
 
-    def muon(
-        weights, gradient, momentum, work, n_in, n_out, width, mu, rate, decay,
-        shared, thread, n_threads, passed,
-    ):  # fmt: skip
-        rows, n = max(n_in, n_out), min(n_in, n_out)
-        padded = (n + lanes - 1) // lanes * lanes
-        n_strips = (n_in + rows_of_strip - 1) // rows_of_strip
-        n_units = (width + panel - 1) // panel * n_strips
-        size = max(rows * padded, n_in * width)
-        x, y = work, offset(work, size)
-        s = offset(y, size)
-        d = offset(s, n * padded)
-        factors = offset(d, n * padded)
-        squares = offset(factors, 3 * panel)
-        begin = n_units * thread // n_threads
-        end = n_units * (thread + 1) // n_threads
-
-        # U, in panels, to the place of y, and the squares of each strip.
-        for unit in range(begin, end):
-            _, _, height, columns, place = strip_of(unit, n_in, width)
-            squares[unit] = look_ahead(
+    def look_ahead(table, row, now, begin, count):
+        address = offset(table, row[own.TENSOR])[at.ADDRESS]
+        gradient = like(table, address, table[at.GRADIENT])
+        momentum = like(table, address, table[at.STATE_0])
+        y, squares = as_floats(row[own.Y]), as_floats(row[own.SQUARES])
+        mu = rates_of_matrix(table, row, now)[at.MATRIX_MOMENTUM]
+        rest = scalar(1.0 - nb.float64(mu))
+        for unit in range(begin, begin + count):
+            _, _, height, columns, place = strip_of(unit, row[own.N_IN], row[own.WIDTH])
+            squares[unit] = ahead_of(
                 offset(gradient, place), offset(momentum, place), offset(y, place),
-                height * columns, scalar(mu), scalar(1.0 - mu),
+                height * columns, mu, rest,
             )  # fmt: skip
-        if thread == 0:
-            fill_padding(x, rows, n, padded)
-            for j in range(panel):
-                factors[j] = scalar(C / B)
-                factors[panel + j] = scalar(B * B / (A * C))
-                factors[2 * panel + j] = scalar(A)
-        passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
+        if begin == 0:
+            x, rows, n = as_floats(row[own.X]), row[own.N_ROWS], row[own.N]
+            fill_padding(x, rows, n, row[own.PADDED])
 
+    return look_ahead
+
+
+def make_rates_of_matrix(dtype):
+    """Make ``rates_of_matrix(table, row, now)``: the scalars of its step."""
+    as_floats = pointer_from_address(dtype)
+
+    @helper
+    def rates_of_matrix(table, row, now):
+        number = offset(table, row[own.TENSOR])[at.RATE]
+        return offset(
+            as_floats(table[at.RATES]), rates_offset(table, step_of(now), number)
+        )
+
+    return rates_of_matrix
+
+
+def make_orient(target, dtype):
+    """Make ``orient``: X = U / (||U|| + 1e-7), or that transposed."""
+    scalar, as_floats = scalar_type(dtype), pointer_from_address(dtype)
+    strip_of, place_of = make_strip_of(target, dtype), make_place_of(target, dtype)
+
+    def orient(table, row, now, begin, count):
+        y, squares = as_floats(row[own.Y]), as_floats(row[own.SQUARES])
         total = 0.0
-        for unit in range(n_units):
+        for unit in range(row[own.N_STRIPS]):
             total += nb.float64(squares[unit])
         scale = scalar(1.0 / (math.sqrt(total) + 1e-7))
-        for unit in range(begin, end):
-            first, column, height, columns, place = strip_of(unit, n_in, width)
-            goal, between_inputs, between_units = place_of(
-                x, n_in, n_out, rows, padded, first, column
+        for unit in range(begin, begin + count):
+            first, column, height, columns, place = strip_of(
+                unit, row[own.N_IN], row[own.WIDTH]
             )
+            goal, between_inputs, between_units = place_of(row, first, column)
             for i in range(height):
                 source = offset(y, place + i * columns)
                 line = offset(goal, i * between_inputs)
-                for j in range(min(columns, n_out - column)):
+                for j in range(min(columns, row[own.N_OUT] - column)):
                     line[j * between_units] = scale * source[j]
-        passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
 
-        for _ in range(ITERATIONS):
-            share(GRAM, x, rows, n, padded, d, s, factors, thread, n_threads)
-            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
-            factor = offset(factors, panel)
-            share(GRAM_AND_SELF, s, n, n, padded, d, d, factor, thread, n_threads)
-            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
-            factor = offset(factors, 2 * panel)
-            share(PRODUCT_AND_SELF, x, rows, n, padded, d, y, factor, thread, n_threads)
-            passed = barrier.wait_for_all(shared, thread, n_threads, passed, True)
-            x, y = y, x
+    return orient
 
-        keep, step = scalar(decay), scalar(-0.2 * math.sqrt(nb.float64(rows)) * rate)
-        if atomic_load(offset(shared, at.ABORTED)) != 0:  # X may be anything
-            return passed
-        for unit in range(begin, end):
-            first, column, height, columns, place = strip_of(unit, n_in, width)
-            source, between_inputs, between_units = place_of(
-                x, n_in, n_out, rows, padded, first, column
+
+def make_update_matrix(target, dtype):
+    """Make ``update_matrix``: the weights' step along X."""
+    scalar, as_floats = scalar_type(dtype), pointer_from_address(dtype)
+    strip_of, place_of = make_strip_of(target, dtype), make_place_of(target, dtype)
+    rates_of_matrix = make_rates_of_matrix(dtype)
+
+    def update_matrix(table, row, now, begin, count):
+        if atomic_load(offset(as_int64(table[at.SHARED]), at.ABORTED)) != 0:
+            return  # X may be anything
+        weights = as_floats(offset(table, row[own.TENSOR])[at.ADDRESS])
+        rates = rates_of_matrix(table, row, now)
+        keep, rate = rates[at.DECAY], nb.float64(rates[at.MATRIX_RATE])
+        step = scalar(-0.2 * math.sqrt(nb.float64(row[own.N_ROWS])) * rate)
+        for unit in range(begin, begin + count):
+            first, column, height, columns, place = strip_of(
+                unit, row[own.N_IN], row[own.WIDTH]
             )
+            source, between_inputs, between_units = place_of(row, first, column)
             for i in range(height):
                 line = offset(weights, place + i * columns)
                 change = offset(source, i * between_inputs)
-                for j in range(min(columns, n_out - column)):
+                for j in range(min(columns, row[own.N_OUT] - column)):
                     line[j] = keep * line[j] + step * change[j * between_units]
-        # The next matrix may have the same work area.
-        return barrier.wait_for_all(shared, thread, n_threads, passed, True)
 
-    int64, double = nb.int64, nb.float64
-    signature = int64(
-        pointer, pointer, pointer, pointer, int64, int64, int64, double, double,
-        double, INT64_POINTER, int64, int64, int64,
-    )  # fmt: skip
-    return {"muon": (muon, signature)}
+    return update_matrix

@@ -1,152 +1,149 @@
-"""What lies between a layer's product and its activation, where z is kept.
-
-``u = scale * normed + bias``, where ``normed = (z - mean) / sqrt(variance + epsilon)``,
-or ``u = z + bias`` without normalisation. On the way back the gradient by `u`, in the
-buffer of slopes, gives that by `z`; in a residual network the part that comes past the
-next layer is added.
-
-    kind     mean and variance        kept for the way back
-    none
-    layer    of a row over its units  1 / root of each row
-    batch    of a unit over the rows  (4, width): mean, 1 / root, and the sums over rows
-             of the batch             of the gradient by u and of it times `normed`
-
-Those of a batch are computed, weighted, where all rows are known
-(`nnfit.cpu.kernels.batch_pass`).
-"""
+"""Functions of `nnfit.cpu.kinds.normalization`, which has the formulas."""
 
 import math
 
-from numba.core import types as nb
-
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.dense import make_activate
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
-from nnfit.cpu.kernels.pointers import (
-    INT64_POINTER,
-    offset,
-    pointer_from_address,
-    pointer_type,
+from nnfit.cpu.kernels.operations import (
+    batch_of,
+    edge_of,
+    exports,
+    make_deliver,
+    make_line,
+    make_tensor,
+    tensor_of,
 )
-from nnfit.functions.normalization import EPSILON
-
-#: ``normalise(table, layer, row, rows)`` and the like
-NORMALISE = (INT64_POINTER, INT64_POINTER, nb.int64, nb.int64)
-#: ``scale_gradient(layer, batch, gradient)``, by dtype
-SCALE_GRADIENT = {
-    dtype: (INT64_POINTER, nb.int64, pointer_type(dtype))
-    for dtype in ("float32", "float64")
-}
+from nnfit.cpu.kernels.pointers import as_doubles, offset, pointer_from_address
+from nnfit.cpu.kinds import normalization as own
+from nnfit.functions.normalization import EPSILON, SMALLEST_SPREAD
 
 
-def normalization(target, name, dtype):
-    """Kernel ``normalise(table, layer, row, rows)``, and the others of such a layer.
+def build(target, name, dtype):
+    """Kernel of what lies between a product and its activation.
 
     Parameters
     ----------
     target : nnfit.cpu.target.Target
     name : {"none", "layer", "batch"}
     dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    exports : dict
+        Of `forward`, `scale_slopes`, `backward`, for batches `find_statistics`,
+        `take_running` and `find_sums`, and for units `intercept_gradient` and
+        `scale_gradient`.
     """
     make = {"none": make_none, "layer": make_layer, "batch": make_batch}[name]
-    normalise_row, back_row, prepare = make(dtype)
-    as_floats = pointer_from_address(dtype)
+    normalise_row, back_row = make(dtype)
+    line, deliver = make_line(dtype), make_deliver(dtype)
+    activate = make_activate(dtype)
     zero = scalar_type(dtype)(0.0)
 
-    @helper
-    def fill(line, begin, end):
-        for j in range(begin, end):
-            line[j] = zero
+    def forward(table, row, now, begin, count):
+        """u of rows whose z is computed, then output and slope; padding is zero."""
+        edge, stride, n_out = edge_of(row, 0), row[at.STRIDE], row[at.N_OUT]
+        for r in range(begin, begin + count):
+            u = line(row[own.SLOPES], stride, r)
+            z = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
+            normalise_row(table, row, r, z, u, n_out)
+            for j in range(n_out, row[at.WIDTH]):
+                u[j] = zero
+        slopes, output = row[own.SLOPES], row[at.OUTPUT]
+        activate(row, row[own.ACTIVATION], slopes, output, begin, count)
 
-    def normalise(table, layer, row, rows):
-        """What is activated, for rows whose z is computed; padding becomes zero."""
-        prepare(table, layer)
-        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
-        for r in range(row, row + rows):
-            u = offset(as_floats(layer[at.SLOPE]), r * stride)
-            z = offset(as_floats(layer[at.Z]), r * stride)
-            normalise_row(layer, r, z, u, n_out)
-            fill(u, n_out, layer[at.WIDTH])
-
-    def back(table, layer, row, rows):
-        """Gradient by z of rows whose gradient by u is known."""
-        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
-        for r in range(row, row + rows):
-            gradient_by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
-            by_z = offset(as_floats(layer[at.GRADIENT_BY_Z]), r * stride)
-            back_row(table, layer, r, gradient_by_u, by_z, n_out)
-            fill(by_z, n_out, layer[at.WIDTH])
-            if layer[at.SKIPPED] != 0:
-                skipped = offset(
-                    as_floats(layer[at.SKIPPED]), r * layer[at.SKIPPED_STRIDE]
-                )
-                for j in range(n_out):
-                    by_z[j] += skipped[j]
-
-    def scale_slopes(table, layer, row, rows):
+    def scale_slopes(table, row, now, begin, count):
         """slope *= gradient by the outputs: gradient by u."""
-        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
-        for r in range(row, row + rows):
-            slope = offset(as_floats(layer[at.SLOPE]), r * stride)
-            result = offset(as_floats(layer[at.RESULT]), r * layer[at.RESULT_STRIDE])
+        n_out = row[at.N_OUT]
+        for r in range(begin, begin + count):
+            slope = line(row[own.SLOPES], row[at.STRIDE], r)
+            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
             for j in range(n_out):
-                slope[j] *= result[j]
-            fill(slope, n_out, layer[at.WIDTH])
+                slope[j] *= gradient[j]
+            for j in range(n_out, row[at.WIDTH]):
+                slope[j] = zero
 
-    def pass_z(table, layer, row, rows):
-        """Copy z behind the activation, where a projection reads both."""
-        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
-        for r in range(row, row + rows):
-            goal = offset(as_floats(layer[at.OUTPUT]), r * stride + n_out)
-            z = offset(as_floats(layer[at.Z]), r * stride)
-            for j in range(n_out):
-                goal[j] = z[j]
+    def backward(table, row, now, begin, count):
+        """Gradient by z of rows whose gradient by u is known."""
+        edge, n_out = edge_of(row, 0), row[at.N_OUT]
+        for r in range(begin, begin + count):
+            gradient = line(row[own.SLOPES], row[at.STRIDE], r)
+            goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], r)
+            back_row(table, row, r, gradient, goal, n_out)
+            deliver(edge, r, n_out)
 
-    def scale_gradient(layer, batch, gradient):
-        """Sum over the batch of the gradient by u times z normalised, (width,)."""
-        stride, n_out = layer[at.STRIDE], layer[at.N_OUT]
-        fill(gradient, 0, layer[at.WIDTH])
+    of_units = make_unit_gradients(dtype)
+    operations = (forward, scale_slopes, backward)
+    if name == "batch":
+        operations += make_statistics(target, dtype)
+    return exports(
+        dtype, operations=operations, gradients=of_units[: 1 if name == "none" else 2]
+    )
+
+
+def make_unit_gradients(dtype):
+    """Make the gradients of intercepts and of the scale, (width,) each."""
+    line = make_line(dtype)
+    zero = scalar_type(dtype)(0.0)
+
+    def intercept_gradient(table, row, unit, batch, goal):
+        """Sum over the batch of the gradient by u."""
+        for j in range(row[at.WIDTH]):
+            goal[j] = zero
         for r in range(batch):
-            gradient_by_u = offset(as_floats(layer[at.SLOPE]), r * stride)
-            normed = offset(as_floats(layer[at.NORMED]), r * stride)
-            for j in range(n_out):
-                gradient[j] += gradient_by_u[j] * normed[j]
+            gradient = line(row[own.SLOPES], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT]):
+                goal[j] += gradient[j]
 
-    signature = nb.void(*NORMALISE)
-    return {
-        "normalise": (normalise, signature),
-        "back": (back, signature),
-        "scale_slopes": (scale_slopes, signature),
-        "pass_z": (pass_z, signature),
-        "scale_gradient": (scale_gradient, nb.void(*SCALE_GRADIENT[dtype])),
-    }
+    def scale_gradient(table, row, unit, batch, goal):
+        """Sum over the batch of the gradient by u times z normalised."""
+        for j in range(row[at.WIDTH]):
+            goal[j] = zero
+        for r in range(batch):
+            gradient = line(row[own.SLOPES], row[at.STRIDE], r)
+            normed = line(row[own.NORMED], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT]):
+                goal[j] += gradient[j] * normed[j]
+
+    return intercept_gradient, scale_gradient
 
 
-@helper
-def _no_preparation(table, layer):
-    pass
+def make_running(dtype):
+    """Make ``running_of(table, row)``: running means and variances, two pointers."""
+    as_floats = pointer_from_address(dtype)
+
+    @helper
+    def running_of(table, row):
+        norms = tensor_of(table, row, 1)
+        means = offset(as_floats(norms[at.ADDRESS]), norms[at.LINE])
+        return means, offset(means, norms[at.LINE])
+
+    return running_of
 
 
 def make_none(dtype):
     """A residual layer without normalisation."""
-    as_floats = pointer_from_address(dtype)
+    tensor = make_tensor(dtype)
 
     @helper
-    def normalise_row(layer, r, z, u, n):
-        bias = as_floats(layer[at.BIAS])
+    def normalise_row(table, row, r, z, u, n):
+        intercept = tensor(table, row, 0)
         for j in range(n):
-            u[j] = z[j] + bias[j]
+            u[j] = z[j] + intercept[j]
 
     @helper
-    def back_row(table, layer, r, gradient_by_u, by_z, n):
+    def back_row(table, row, r, gradient_by_u, gradient_by_z, n):
         for j in range(n):
-            by_z[j] = gradient_by_u[j]
+            gradient_by_z[j] = gradient_by_u[j]
 
-    return normalise_row, back_row, _no_preparation
+    return normalise_row, back_row
 
 
 def make_layer(dtype):
     """Layer normalisation; every sum is over the units of one row."""
-    as_floats = pointer_from_address(dtype)
+    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    tensor = make_tensor(dtype)
     scalar = scalar_type(dtype)
     zero, one, epsilon = scalar(0.0), scalar(1.0), scalar(EPSILON)
 
@@ -172,72 +169,146 @@ def make_layer(dtype):
         return result
 
     @helper
-    def normalise_row(layer, r, z, u, n):
-        normed = offset(as_floats(layer[at.NORMED]), r * layer[at.STRIDE])
-        scale, bias = as_floats(layer[at.NORMS]), as_floats(layer[at.BIAS])
+    def normalise_row(table, row, r, z, u, n):
+        normed = line(row[own.NORMED], row[at.STRIDE], r)
+        scale, intercept = tensor(table, row, 1), tensor(table, row, 0)
         count = scalar(n)
         mean = total(z, n) / count
         variance = squares_about(z, mean, n) / count
         inverse = one / scalar(math.sqrt(variance + epsilon))
-        as_floats(layer[at.SPREAD])[r] = inverse
+        as_floats(row[own.SPREAD])[r] = inverse
         for j in range(n):
             normed[j] = (z[j] - mean) * inverse
-            u[j] = scale[j] * normed[j] + bias[j]
+            u[j] = scale[j] * normed[j] + intercept[j]
 
     @helper
-    def back_row(table, layer, r, gradient_by_u, by_z, n):
-        normed = offset(as_floats(layer[at.NORMED]), r * layer[at.STRIDE])
-        scale = as_floats(layer[at.NORMS])
-        inverse, count = as_floats(layer[at.SPREAD])[r], scalar(n)
+    def back_row(table, row, r, gradient_by_u, gradient_by_z, n):
+        normed = line(row[own.NORMED], row[at.STRIDE], r)
+        scale = tensor(table, row, 1)
+        inverse, count = as_floats(row[own.SPREAD])[r], scalar(n)
         for j in range(n):
-            by_z[j] = gradient_by_u[j] * scale[j]
-        mean = total(by_z, n) / count
-        slope = product(by_z, normed, n) / count
+            gradient_by_z[j] = gradient_by_u[j] * scale[j]
+        mean = total(gradient_by_z, n) / count
+        slope = product(gradient_by_z, normed, n) / count
         for j in range(n):
-            by_z[j] = inverse * (by_z[j] - mean - normed[j] * slope)
+            gradient_by_z[j] = inverse * (gradient_by_z[j] - mean - normed[j] * slope)
 
-    return normalise_row, back_row, _no_preparation
+    return normalise_row, back_row
+
+
+def make_statistic(dtype):
+    """Make ``statistic(row, number)``: a row of the layer's statistics of a batch."""
+    as_floats = pointer_from_address(dtype)
+
+    @helper
+    def statistic(row, number):
+        return offset(as_floats(row[own.SPREAD]), number * row[at.WIDTH])
+
+    return statistic
 
 
 def make_batch(dtype):
     """Batch normalisation, by the statistics in the layer's buffer."""
-    as_floats = pointer_from_address(dtype)
-    scalar = scalar_type(dtype)
-    one, epsilon = scalar(1.0), scalar(EPSILON)
+    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    tensor = make_tensor(dtype)
+    statistic = make_statistic(dtype)
 
     @helper
-    def statistic(layer, number):
-        return offset(as_floats(layer[at.SPREAD]), number * layer[at.WIDTH])
-
-    @helper
-    def take_running(table, layer):
-        if table[at.RUNNING_STATISTICS] == 0:
-            return
-        mean, inverse = statistic(layer, at.MEAN), statistic(layer, at.INVERSE)
-        stride = layer[at.NORM_STRIDE]
-        running_mean = offset(as_floats(layer[at.NORMS]), stride)
-        running_variance = offset(as_floats(layer[at.NORMS]), 2 * stride)
-        for j in range(layer[at.N_OUT]):
-            mean[j] = running_mean[j]
-            inverse[j] = one / scalar(math.sqrt(running_variance[j] + epsilon))
-
-    @helper
-    def normalise_row(layer, r, z, u, n):
-        normed = offset(as_floats(layer[at.NORMED]), r * layer[at.STRIDE])
-        scale, bias = as_floats(layer[at.NORMS]), as_floats(layer[at.BIAS])
-        mean, inverse = statistic(layer, at.MEAN), statistic(layer, at.INVERSE)
+    def normalise_row(table, row, r, z, u, n):
+        normed = line(row[own.NORMED], row[at.STRIDE], r)
+        scale, intercept = tensor(table, row, 1), tensor(table, row, 0)
+        mean, inverse = statistic(row, own.MEAN), statistic(row, own.INVERSE)
         for j in range(n):
             normed[j] = (z[j] - mean[j]) * inverse[j]
-            u[j] = scale[j] * normed[j] + bias[j]
+            u[j] = scale[j] * normed[j] + intercept[j]
 
     @helper
-    def back_row(table, layer, r, gradient_by_u, by_z, n):
-        normed = offset(as_floats(layer[at.NORMED]), r * layer[at.STRIDE])
-        scale, inverse = as_floats(layer[at.NORMS]), statistic(layer, at.INVERSE)
-        sums, sums_normed = statistic(layer, at.SUM), statistic(layer, at.SUM_NORMED)
+    def back_row(table, row, r, gradient_by_u, gradient_by_z, n):
+        normed = line(row[own.NORMED], row[at.STRIDE], r)
+        scale, inverse = tensor(table, row, 1), statistic(row, own.INVERSE)
+        sums, sums_normed = statistic(row, own.SUM), statistic(row, own.SUM_NORMED)
         weight = as_floats(table[at.BATCH_WEIGHT])[r]
         for j in range(n):
             shared = weight * (sums[j] + normed[j] * sums_normed[j])
-            by_z[j] = scale[j] * inverse[j] * (gradient_by_u[j] - shared)
+            gradient_by_z[j] = scale[j] * inverse[j] * (gradient_by_u[j] - shared)
 
-    return normalise_row, back_row, take_running
+    return normalise_row, back_row
+
+
+def make_statistics(target, dtype):
+    """Make ``find_statistics``, ``take_running`` and ``find_sums`` of some units."""
+    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    running_of = make_running(dtype)
+    statistic = make_statistic(dtype)
+    scalar = scalar_type(dtype)
+    zero, one, epsilon = scalar(0.0), scalar(1.0), scalar(EPSILON)
+
+    @helper
+    def copy_running(table, row, begin, end):
+        """The running statistics, which stay as they are."""
+        mean, inverse = statistic(row, own.MEAN), statistic(row, own.INVERSE)
+        means, variances = running_of(table, row)
+        for j in range(begin, end):
+            mean[j] = means[j]
+            inverse[j] = one / scalar(math.sqrt(variances[j] + epsilon))
+
+    @helper
+    def measure(table, row, batch, begin, end):
+        """Weighted mean and variance of some units over the batch, rows in order."""
+        weights, edge = as_floats(table[at.BATCH_WEIGHT]), edge_of(row, 0)
+        mean, variance = statistic(row, own.MEAN), statistic(row, own.INVERSE)
+        for j in range(begin, end):
+            mean[j] = variance[j] = zero
+        for r in range(batch):
+            z = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
+            for j in range(begin, end):
+                mean[j] += weights[r] * z[j]
+        for r in range(batch):
+            z = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
+            for j in range(begin, end):
+                variance[j] += weights[r] * ((z[j] - mean[j]) * (z[j] - mean[j]))
+
+    @helper
+    def move_running(table, row, begin, end, spread, momentum):
+        """Running statistics towards those of the batch, the variance unbiased."""
+        mean, variance = statistic(row, own.MEAN), statistic(row, own.INVERSE)
+        means, variances = running_of(table, row)
+        part, unbiased = scalar(momentum), scalar(1.0 / spread)
+        rest = one - part  # of a part of 1 nothing is left, not even to rounding
+        for j in range(begin, end):
+            means[j] = rest * means[j] + part * mean[j]
+            variances[j] = rest * variances[j] + part * (variance[j] * unbiased)
+
+    def find_statistics(table, row, now, begin, count):
+        """Statistics of units begin to begin + count, and the running ones."""
+        end, spread = begin + count, as_doubles(now)[at.NOW_SPREAD]
+        if spread <= SMALLEST_SPREAD:
+            copy_running(table, row, begin, end)
+            return
+        measure(table, row, batch_of(now), begin, end)
+        momentum = as_doubles(now)[at.NOW_MOMENTUM]
+        move_running(table, row, begin, end, spread, momentum)
+        inverse = statistic(row, own.INVERSE)
+        for j in range(begin, end):
+            inverse[j] = one / scalar(math.sqrt(inverse[j] + epsilon))
+
+    def take_running(table, row, now, begin, count):
+        """The running statistics of all units, for a block of rows."""
+        copy_running(table, row, 0, row[at.N_OUT])
+
+    def find_sums(table, row, now, begin, count):
+        """Sums over the batch that the gradient takes, zero for constant statistics."""
+        end = begin + count
+        sums, sums_normed = statistic(row, own.SUM), statistic(row, own.SUM_NORMED)
+        for j in range(begin, end):
+            sums[j] = sums_normed[j] = zero
+        if as_doubles(now)[at.NOW_SPREAD] <= SMALLEST_SPREAD:
+            return
+        for r in range(batch_of(now)):
+            gradient = line(row[own.SLOPES], row[at.STRIDE], r)
+            normed = line(row[own.NORMED], row[at.STRIDE], r)
+            for j in range(begin, end):
+                sums[j] += gradient[j]
+                sums_normed[j] += gradient[j] * normed[j]
+
+    return find_statistics, take_running, find_sums

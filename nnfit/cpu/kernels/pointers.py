@@ -8,9 +8,6 @@ from llvmlite import ir
 from numba.core import types as nb
 from numba.extending import intrinsic
 
-from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.lowering import helper
-
 INT64_POINTER = nb.CPointer(nb.int64)
 FLOAT64_POINTER = nb.CPointer(nb.float64)
 
@@ -36,6 +33,12 @@ def pointer_from_address(dtype):
     return as_pointer
 
 
+#: Addresses of int64, of int32 and of float64 as pointers.
+as_int64 = pointer_from_address("int64")
+as_int32 = pointer_from_address("int32")
+as_doubles = pointer_from_address("float64")
+
+
 @intrinsic
 def offset(typingctx, pointer, elements):
     """The pointer `elements` further on."""
@@ -45,12 +48,6 @@ def offset(typingctx, pointer, elements):
         return builder.gep(base, [index])
 
     return pointer(pointer, nb.int64), codegen
-
-
-@helper
-def layer_at(table, index):
-    """Row of a layer in the engine's table of integers."""
-    return offset(table, at.HEADER + index * at.LAYER)
 
 
 def make_copy(dtype, elements):

@@ -14,11 +14,14 @@ from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.pointers import (
     FLOAT64_POINTER,
+    as_doubles,
+    as_int64,
     caller,
     offset,
     pointer_from_address,
     pointer_type,
 )
+from nnfit.cpu.kernels.updates import rates_offset
 from nnfit.engine_settings import (
     AVERAGE_FACTOR,
     DECAY_FACTOR,
@@ -33,22 +36,9 @@ from nnfit.functions.stopping import CONVERGED, DIVERGED, INVSCALING, RUNNING
 Progress = namedtuple("Progress", "begin_epoch finish_batch prepare_batch")
 
 
-@helper
-def rates_offset(table, step, index):
-    """Where the scalars of a step lie; two sets, to prepare one in advance.
-
-    Layers share them, unless they have learning rates of their own.
-    """
-    n_rows = table[at.N_RATE_ROWS]
-    row = index if n_rows > 1 else 0
-    return ((step % 2) * n_rows + row) * at.N_RATES
-
-
 def make_progress(dtype):
     """Build the functions that lead from batch to batch, for a precision."""
     as_floats = pointer_from_address(dtype)
-    as_doubles = pointer_from_address("float64")
-    as_int64 = pointer_from_address("int64")
     pointer = pointer_type(dtype)
     scalar = scalar_type(dtype)
     prepare_rates = caller(
@@ -90,32 +80,30 @@ def make_progress(dtype):
         floats[at.WEIGHT_SUM] = weight_sum
         square = weight_sum * weight_sum  # 0 where weights are too small
         floats[at.WEIGHT_SPREAD] = 1.0 - squares / square if square > 0.0 else 0.0
-        if table[at.AUGMENTATION] != 0:
-            as_doubles(table[at.AUGMENTATION])[at.BATCH_WEIGHT_SUM] = weight_sum
 
     @helper
     def factor_of(table, column):
         """What the schedules say of the batch that comes next."""
         if table[at.BATCH_FACTORS] == 0:
             return 0.0 if column == AVERAGE_FACTOR else 1.0
-        factors = as_doubles(table[at.BATCH_FACTORS])
-        return factors[table[at.BATCHES] * N_FACTORS + column]
+        return as_doubles(table[at.BATCH_FACTORS])[
+            table[at.BATCHES] * N_FACTORS + column
+        ]
 
     @helper
     def prepare_dropout(table):
         """Rates of the batch that comes next, behind those given."""
         rates = as_doubles(table[at.DROPOUT_RATES])
-        n, factor = table[at.N_LAYERS], factor_of(table, DROPOUT_FACTOR)
-        # The input's, which augmentation reads, lies behind the hidden layers' n - 1.
+        n, factor = table[at.N_DROPOUT], factor_of(table, DROPOUT_FACTOR)
         for i in range(n):
             rates[n + i] = rates[i] * factor
 
     @helper
-    def prepare_layer(table, floats, index):
-        """Optimizer scalars of the step that comes next."""
+    def prepare_rates_of(table, floats, index):
+        """Optimizer scalars of the step that comes next, one row of them."""
         step, n_rows = table[at.STEP], table[at.N_RATE_ROWS]
-        factor = as_doubles(table[at.LAYER_RATES])[index] if n_rows > 1 else 1.0
-        learning_rate = floats[at.RATE_NOW] * factor
+        factors = offset(as_doubles(table[at.RATE_FACTORS]), 2 * index)
+        learning_rate = floats[at.RATE_NOW] * factors[0]
         rates = offset(as_floats(table[at.RATES]), rates_offset(table, step, index))
         # From the numbers after the last step to those after this one: the same,
         # however often a step is prepared.
@@ -128,7 +116,7 @@ def make_progress(dtype):
         prepare_rates(
             table[at.PREPARE_KERNEL], (step + 1, learning_rate, hyper, after, rates)
         )
-        decay = floats[at.WEIGHT_DECAY] * factor_of(table, DECAY_FACTOR)
+        decay = factors[1] * floats[at.WEIGHT_DECAY] * factor_of(table, DECAY_FACTOR)
         rates[at.DECAY] = scalar(1.0 - learning_rate * decay)
         rates[at.AVERAGE_RATE] = scalar(factor_of(table, AVERAGE_FACTOR))
         rates[at.MATRIX_RATE] = scalar(learning_rate)
@@ -147,7 +135,7 @@ def make_progress(dtype):
             as_doubles(table[at.HYPER])[table[at.MOMENTUM]] = momentum
         floats[at.RATE_NOW] = floats[at.LEARNING_RATE] * factor_of(table, RATE_FACTOR)
         for index in range(table[at.N_RATE_ROWS]):
-            prepare_layer(table, floats, index)
+            prepare_rates_of(table, floats, index)
 
     @helper
     def batch_loss(table, floats, batch):

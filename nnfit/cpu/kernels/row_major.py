@@ -4,45 +4,51 @@ They are copied into panels for many rows and read where they lie for a few:
 copying takes as long as 16 rows or more (layers of 784, 512, 512 and 10: 0.3 ms).
 """
 
-from collections import namedtuple
-
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.dense import make_activate, make_start
 from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.operations import (
+    edge_of,
+    exports,
+    make_line,
+    position_of,
+    tensor_of,
+)
 from nnfit.cpu.kernels.pointers import (
     INT64_POINTER,
-    layer_at,
+    as_int32,
+    as_int64,
     make_copy,
     offset,
     pointer_from_address,
 )
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.tile import make_multiply_add
+from nnfit.cpu.kinds import dense as own
 
-RowMajor = namedtuple("RowMajor", "product sparse_product")
 
-
-def make_row_major(target, dtype, dense):
-    """Make products with row-major weights, for a processor and a precision.
+def in_place(target, dtype):
+    """Kernel of dense layers with row-major weights: `forward`, `forward_entries`.
 
     Parameters
     ----------
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
-    dense : nnfit.cpu.kernels.dense.Dense
-
-    Returns
-    -------
-    products : RowMajor
-        Helpers for compiled code.
     """
-    as_floats = pointer_from_address(dtype)
-    as_int64 = pointer_from_address("int64")
-    as_int32 = pointer_from_address("int32")
-    rows_of = make_rows(dtype)
+    add_four, add_one = make_adding(target, dtype)
+    begin_rows = make_begin(dtype)
+    operations = (
+        make_forward(dtype, begin_rows, add_four, add_one),
+        make_forward_entries(dtype, begin_rows, add_one),
+    )
+    return exports(dtype, operations=operations)
+
+
+def make_adding(target, dtype):
+    """Make what adds products with four rows of weights, or with one, to a row of z."""
     multiply_add = make_multiply_add(target, dtype)
-    zero = scalar_type(dtype)(0.0)
 
     @helper
     def add_four(z, n_out, inputs, weights):
@@ -61,70 +67,83 @@ def make_row_major(target, dtype, dense):
         for j in range(n_out):
             z[j] = multiply_add(x, weights[j], z[j])
 
-    @helper
-    def begin(layer, rows):
-        """z[:rows] = what the products are added to."""
-        n_out, stride = layer[at.N_OUT], layer[at.STRIDE]
-        bias, z = as_floats(layer[at.INTERCEPT]), as_floats(dense.z_of(layer))
-        plain = layer[at.NORMALISE] == 0
-        for r in range(rows):
-            if plain:
-                start = bias
-            else:
-                start = offset(as_floats(layer[at.START]), r * layer[at.START_STRIDE])
-            for j in range(n_out):
-                empty = not plain and layer[at.START] == 0
-                z[r * stride + j] = zero if empty else start[j]
+    return add_four, add_one
+
+
+def make_begin(dtype):
+    """Make ``begin_rows(table, row, begin, count)``: z = what products are added to."""
+    start_of, line = make_start(dtype), make_line(dtype)
+    zero = scalar_type(dtype)(0.0)
 
     @helper
-    def product(layer, rows):
-        """z[:rows] = inputs W + what it starts from, with the bits of `dense`."""
-        n_in, n_out, stride = layer[at.N_IN], layer[at.N_OUT], layer[at.STRIDE]
-        input_stride = layer[at.INPUT_STRIDE]
-        inputs, weights = as_floats(layer[at.INPUT]), as_floats(layer[at.COEF])
-        z = as_floats(dense.z_of(layer))
-        begin(layer, rows)
+    def begin_rows(table, row, begin, count):
+        start, stride, given = start_of(table, row, begin)
+        for r in range(count):
+            z = line(row[own.Z], row[at.STRIDE], begin + r)
+            for j in range(row[at.N_OUT]):
+                z[j] = start[r * stride + j] if given else zero
+
+    return begin_rows
+
+
+def make_forward(dtype, begin_rows, add_four, add_one):
+    """Make ``forward``, with the bits of `nnfit.cpu.kinds.dense`."""
+    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    activate = make_activate(dtype)
+
+    def forward(table, row, now, begin, count):
+        edge, n_out = edge_of(row, 0), row[at.N_OUT]
+        n_in, stride = edge[at.N_IN], row[at.STRIDE]
+        weights = as_floats(tensor_of(table, row, 0)[at.ADDRESS])
+        begin_rows(table, row, begin, count)
         fours = n_in // 4 * 4
         for k in range(0, fours, 4):
-            for r in range(rows):
+            for r in range(begin, begin + count):
+                inputs = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
                 add_four(
-                    offset(z, r * stride),
-                    n_out,
-                    offset(inputs, r * input_stride + k),
+                    line(row[own.Z], stride, r), n_out, offset(inputs, k),
                     offset(weights, k * n_out),
-                )
+                )  # fmt: skip
         for k in range(fours, n_in):
-            for r in range(rows):
+            for r in range(begin, begin + count):
+                inputs = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
                 add_one(
-                    offset(z, r * stride),
-                    n_out,
-                    inputs[r * input_stride + k],
+                    line(row[own.Z], stride, r), n_out, inputs[k],
                     offset(weights, k * n_out),
-                )
+                )  # fmt: skip
+        activate(row, row[own.ACTIVATION], row[own.Z], row[at.OUTPUT], begin, count)
+
+    return forward
+
+
+def make_forward_entries(dtype, begin_rows, add_one):
+    """Make ``forward_entries``: `forward` with rows of a sparse X, without zeros."""
+    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    activate, rows_of = make_activate(dtype), make_rows(dtype)
 
     @helper
     def add_entries(z, n_out, indices, values, count, weights):
         for k in range(count):
             add_one(z, n_out, values[k], offset(weights, indices[k] * n_out))
 
-    @helper
-    def sparse_product(table, layer, row, rows):
-        """`product` with rows of a sparse X from `row` on, without their zeros."""
-        n_out, weights = layer[at.N_OUT], as_floats(layer[at.COEF])
-        z = as_floats(dense.z_of(layer))
-        begin(layer, rows)
-        for r in range(rows):
-            first, end = rows_of.entries(table, row + r)
-            line = offset(z, r * layer[at.STRIDE])
-            values, count = offset(as_floats(table[at.X]), first), end - first
+    def forward_entries(table, row, now, begin, count):
+        n_out, position = row[at.N_OUT], position_of(now)
+        weights = as_floats(tensor_of(table, row, 0)[at.ADDRESS])
+        begin_rows(table, row, begin, count)
+        for r in range(begin, begin + count):
+            number = rows_of.row_number(table, position + r)
+            first, end = rows_of.entries(table, number)
+            z = line(row[own.Z], row[at.STRIDE], r)
+            values, n = offset(as_floats(table[at.X]), first), end - first
             if table[at.X_KIND] == at.CSR_INT32:
                 columns_32 = offset(as_int32(table[at.INDICES]), first)
-                add_entries(line, n_out, columns_32, values, count, weights)
+                add_entries(z, n_out, columns_32, values, n, weights)
             else:
                 columns_64 = offset(as_int64(table[at.INDICES]), first)
-                add_entries(line, n_out, columns_64, values, count, weights)
+                add_entries(z, n_out, columns_64, values, n, weights)
+        activate(row, row[own.ACTIVATION], row[own.Z], row[at.OUTPUT], begin, count)
 
-    return RowMajor(product, sparse_product)
+    return forward_entries
 
 
 def weights(target, dtype):
@@ -144,10 +163,10 @@ def weights(target, dtype):
                 line[j] = packed[j]
 
     @helper
-    def move(layer, packing):
-        """Copy weights and biases into panels, or back; padding becomes zero."""
-        n_in, n_out, width = layer[at.N_IN], layer[at.N_OUT], layer[at.WIDTH]
-        rows, panels = as_floats(layer[at.COEF]), as_floats(layer[at.WEIGHTS])
+    def move_panels(tensor, packing):
+        """Copy a matrix into panels, or back; padding becomes zero."""
+        n_in, n_out, width = tensor[at.N_LINES], tensor[at.N_COLUMNS], tensor[at.LINE]
+        rows, panels = as_floats(tensor[at.OUTSIDE]), as_floats(tensor[at.ADDRESS])
         for column in range(0, width, panel):
             columns = min(panel, width - column)
             valid = min(columns, n_out - column)
@@ -160,16 +179,22 @@ def weights(target, dtype):
                     copy_panel(packed, line)
                 else:
                     copy_panel(line, packed)
-        bias = as_floats(layer[at.BIAS])
-        move_line(as_floats(layer[at.INTERCEPT]), bias, n_out, width, packing)
-        for i in range(layer[at.N_NORMS]):
-            line = offset(as_floats(layer[at.OUTER_NORMS]), i * n_out)
-            packed = offset(as_floats(layer[at.NORMS]), i * width)
+
+    @helper
+    def move_lines(tensor, packing):
+        n_out, width = tensor[at.N_COLUMNS], tensor[at.LINE]
+        for i in range(tensor[at.N_LINES]):
+            line = offset(as_floats(tensor[at.OUTSIDE]), i * n_out)
+            packed = offset(as_floats(tensor[at.ADDRESS]), i * width)
             move_line(line, packed, n_out, width, packing)
 
     def move_weights(table, packing):
         """From the weights of an estimator to those of the engine, or back."""
-        for index in range(table[at.N_LAYERS]):
-            move(layer_at(table, index), packing)
+        for number in range(table[at.N_TENSORS]):
+            tensor = offset(table, table[at.TENSORS] + number * at.TENSOR)
+            if tensor[at.IN_PANELS] != 0:
+                move_panels(tensor, packing)
+            else:
+                move_lines(tensor, packing)
 
     return {"move_weights": (move_weights, nb.void(INT64_POINTER, nb.int64))}

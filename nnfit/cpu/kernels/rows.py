@@ -1,4 +1,4 @@
-"""Rows in and out: gathering a batch, from dense or sparse data."""
+"""Rows in and out: gathering a batch from dense or sparse data, and its losses."""
 
 from collections import namedtuple
 
@@ -6,13 +6,39 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.pointers import offset, pointer_from_address
+from nnfit.cpu.kernels.operations import (
+    edge_of,
+    exports,
+    make_deliver,
+    make_line,
+    position_of,
+    weight_sum_of,
+)
+from nnfit.cpu.kernels.pointers import (
+    FLOAT64_POINTER,
+    as_doubles,
+    as_int32,
+    as_int64,
+    caller,
+    offset,
+    pointer_from_address,
+    pointer_type,
+)
 
-Rows = namedtuple("Rows", "gather gather_targets add_row row_number weight entries")
+Rows = namedtuple("Rows", "copy_row add_row row_number weight entries")
+
+
+def loss_arguments(dtype):
+    """Of the kernel of a loss, see `nnfit.cpu.kernels.elementwise.loss`."""
+    pointer = pointer_type(dtype)
+    return (
+        pointer, nb.int64, pointer, nb.int64, pointer, FLOAT64_POINTER, pointer,
+        nb.int64, nb.int64, pointer,
+    )  # fmt: skip
 
 
 def make_rows(dtype):
-    """Build the gathering functions for a precision.
+    """Build what reads rows of the data, for a precision.
 
     Parameters
     ----------
@@ -25,9 +51,6 @@ def make_rows(dtype):
     """
     scalar = scalar_type(dtype)
     as_floats = pointer_from_address(dtype)
-    as_doubles = pointer_from_address("float64")
-    as_int64 = pointer_from_address("int64")
-    as_int32 = pointer_from_address("int32")
     zero = scalar(0.0)
 
     @helper
@@ -94,46 +117,87 @@ def make_rows(dtype):
             add_sparse(values, as_int64(table[at.INDICES]), begin, end, factor, goal)
 
     @helper
-    def gather(table, first, n_features, position, row, rows):
-        """Copy rows of X into the input buffer of the first layer.
-
-        Parameters
-        ----------
-        table, first : int64 pointers
-            The header and the first layer's row.
-        n_features : int
-        position : int
-            Where the batch begins in the epoch's order.
-        row, rows : int
-            Rows of the batch to copy.
-        """
-        stride = first[at.INPUT_STRIDE]
-        goal = as_floats(first[at.INPUT])
-        for r in range(row, row + rows):
-            number = row_number(table, position + r)
-            copy_row(table, number, offset(goal, r * stride), n_features)
-
-    @helper
     def weight(address, number):
         """Weight of a row of the data, by the weights at an address."""
         if address == 0:
             return 1.0
         return as_doubles(address)[number]
 
-    @helper
-    def gather_targets(table, position, row, rows, weight_sum):
+    return Rows(copy_row, add_row, row_number, weight, entries)
+
+
+def batch(target, dtype):
+    """Kernel of what every batch begins and ends with.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    dtype : {"float32", "float64"}
+
+    Returns
+    -------
+    exports : dict
+        Of `gather`, whose layer is the features, `gather_targets` and `row_losses`,
+        and of `add_gradient`.
+    """
+    scalar = scalar_type(dtype)
+    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    deliver = make_deliver(dtype)
+    rows_of = make_rows(dtype)
+    call_loss = caller(nb.void, *loss_arguments(dtype))
+
+    def gather(table, row, now, begin, count):
+        """Copy rows of X into the buffer of features."""
+        position = position_of(now)
+        for r in range(begin, begin + count):
+            goal = line(row[at.OUTPUT], row[at.STRIDE], r)
+            number = rows_of.row_number(table, position + r)
+            rows_of.copy_row(table, number, goal, row[at.N_OUT])
+
+    def gather_targets(table, row, now, begin, count):
         """Copy rows of y, and both weights divided by the batch's sum."""
+        position, weight_sum = position_of(now), weight_sum_of(now)
         n_targets = table[at.N_TARGETS]
         y = as_floats(table[at.Y])
         goal = as_floats(table[at.BATCH_Y])
         weights = as_floats(table[at.BATCH_WEIGHT])
         loss_weights = as_floats(table[at.BATCH_LOSS_WEIGHT])
         own, of_loss = table[at.SAMPLE_WEIGHT], table[at.LOSS_WEIGHT]
-        for r in range(row, row + rows):
-            number = row_number(table, position + r)
+        for r in range(begin, begin + count):
+            number = rows_of.row_number(table, position + r)
             for j in range(n_targets):
                 goal[r * n_targets + j] = y[number * n_targets + j]
-            weights[r] = scalar(weight(own, number) / weight_sum)
-            loss_weights[r] = scalar(weight(of_loss, number) / weight_sum)
+            weights[r] = scalar(rows_of.weight(own, number) / weight_sum)
+            loss_weights[r] = scalar(rows_of.weight(of_loss, number) / weight_sum)
 
-    return Rows(gather, gather_targets, add_row, row_number, weight, entries)
+    def row_losses(table, row, now, begin, count):
+        """Losses of rows, and their gradient by the raw prediction."""
+        stride, n_targets = table[at.RAW_STRIDE], table[at.N_TARGETS]
+        call_loss(
+            table[at.LOSS_KERNEL],
+            (
+                line(table[at.RAW], stride, begin),
+                stride,
+                line(table[at.BATCH_Y], n_targets, begin),
+                n_targets,
+                line(table[at.RAW_GRADIENT], stride, begin),
+                offset(as_doubles(table[at.ROW_LOSS]), begin),
+                offset(as_floats(table[at.BATCH_LOSS_WEIGHT]), begin),
+                count,
+                table[at.N_OUTPUTS],
+                as_floats(table[at.LOSS_PARAMETERS]),
+            ),
+        )
+
+    def add_gradient(table, row, now, begin, count):
+        """Deliver a gradient that lies elsewhere, see `nnfit.network.graph`."""
+        edge = edge_of(row, 0)
+        for r in range(begin, begin + count):
+            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
+            goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], r)
+            for j in range(edge[at.N_IN]):
+                goal[j] = gradient[j]
+            deliver(edge, r, edge[at.N_IN])
+
+    operations = (gather, gather_targets, row_losses, add_gradient)
+    return exports(dtype, operations=operations)

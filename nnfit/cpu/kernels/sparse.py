@@ -14,22 +14,32 @@ from numba.core import types as nb
 from numba.extending import intrinsic
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.dense import make_dense
+from nnfit.cpu.kernels.dense import make_activate, make_gradient_columns, make_start
 from nnfit.cpu.kernels.lowering import helper, scalar_type
+from nnfit.cpu.kernels.operations import (
+    batch_of,
+    edge_of,
+    exports,
+    make_line,
+    position_of,
+    tensor_of,
+)
 from nnfit.cpu.kernels.pointers import (
-    INT64_POINTER,
+    as_int32,
+    as_int64,
     offset,
     pointer_from_address,
     pointer_type,
 )
 from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.tile import multiply_add
+from nnfit.cpu.kinds import dense as own
 
 _INT64 = ir.IntType(64)
 
 
 def build(target, dtype):
-    """Entry points of a sparse first layer for a processor and a precision.
+    """Entry points of a dense layer on sparse rows for a processor and a precision.
 
     Parameters
     ----------
@@ -39,14 +49,19 @@ def build(target, dtype):
     Returns
     -------
     exports : dict
-        Of `forward`, `sort_batch` and `strip_gradient`.
+        Of `forward`, `sort_batch` and `weights_gradient`.
     """
-    dense = make_dense(target, dtype)
-    rows_of = make_rows(dtype)
+    forward, sort_batch = make_forward(target, dtype), make_sort_batch(dtype)
+    return exports(
+        dtype,
+        operations=(forward, sort_batch),
+        gradients=(make_weights_gradient(target, dtype),),
+    )
+
+
+def make_any_sum(target, dtype):
+    """Make ``weighted_sum`` of one or two vectors of columns, see below."""
     panel = target.panel(dtype)
-    as_floats = pointer_from_address(dtype)
-    as_int64 = pointer_from_address("int64")
-    as_int32 = pointer_from_address("int32")
     sum_2 = make_weighted_sum(target, dtype, 2)
     sum_1 = make_weighted_sum(target, dtype, 1)
 
@@ -57,34 +72,53 @@ def build(target, dtype):
         else:
             sum_1(count, indices, values, matrix, distance, c, start)
 
+    return weighted_sum
+
+
+def make_forward(target, dtype):
+    """Make ``forward``: z of rows from the entries of X, then output and slope."""
+    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    panel, rows_of = target.panel(dtype), make_rows(dtype)
+    weighted_sum = make_any_sum(target, dtype)
+    start_of, activate = make_start(dtype), make_activate(dtype)
+
     @helper
-    def forward_row(layer, indices, values, count, z):
-        n_in, width = layer[at.N_IN], layer[at.WIDTH]
-        weights, bias = as_floats(layer[at.WEIGHTS]), as_floats(layer[at.BIAS])
-        plain = layer[at.NORMALISE] == 0
-        null = as_floats(0)
+    def forward_row(table, row, r, indices, values, count):
+        n_in, width = edge_of(row, 0)[at.N_IN], row[at.WIDTH]
+        weights = as_floats(tensor_of(table, row, 0)[at.ADDRESS])
+        z, null = line(row[own.Z], row[at.STRIDE], r), as_floats(0)
+        start, _, given = start_of(table, row, r)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
             weighted_sum(
                 count, indices, values, offset(weights, column * n_in), columns,
-                columns, offset(z, column), offset(bias, column) if plain else null,
+                columns, offset(z, column), offset(start, column) if given else null,
             )  # fmt: skip
 
-    def forward(table, layer, position, row, rows):
-        """z of rows of the batch at `position`, from X itself."""
-        stride = layer[at.STRIDE]
-        z = as_floats(dense.z_of(layer))
-        values = as_floats(table[at.X])
-        for r in range(row, row + rows):
-            begin, end = rows_of.entries(table, rows_of.row_number(table, position + r))
-            line = offset(z, r * stride)
-            here = offset(values, begin)
+    def forward(table, row, now, begin, count):
+        position, values = position_of(now), as_floats(table[at.X])
+        for r in range(begin, begin + count):
+            number = rows_of.row_number(table, position + r)
+            first, end = rows_of.entries(table, number)
+            here = offset(values, first)
             if table[at.X_KIND] == at.CSR_INT32:
-                columns_32 = offset(as_int32(table[at.INDICES]), begin)
-                forward_row(layer, columns_32, here, end - begin, line)
+                columns_32 = offset(as_int32(table[at.INDICES]), first)
+                forward_row(table, row, r, columns_32, here, end - first)
             else:
-                columns_64 = offset(as_int64(table[at.INDICES]), begin)
-                forward_row(layer, columns_64, here, end - begin, line)
+                columns_64 = offset(as_int64(table[at.INDICES]), first)
+                forward_row(table, row, r, columns_64, here, end - first)
+        activate(row, row[own.ACTIVATION], row[own.Z], row[at.OUTPUT], begin, count)
+
+    return forward
+
+
+def make_sort_batch(dtype):
+    """Make ``sort_batch``: the entries of a batch by column, and by row within one.
+
+    After it, the entries of column k are those from ``starts[k]`` up to
+    ``starts[k + 1]``.
+    """
+    as_floats, rows_of = pointer_from_address(dtype), make_rows(dtype)
 
     @helper
     def column_of(table, k):
@@ -92,13 +126,12 @@ def build(target, dtype):
             return nb.int64(as_int32(table[at.INDICES])[k])
         return as_int64(table[at.INDICES])[k]
 
-    def sort_batch(table, layer, position, batch):
-        """Sort the entries of a batch by column, and by row within a column.
-
-        After it, the entries of column k are those from ``starts[k]`` up to
-        ``starts[k + 1]``.
-        """
-        n_in = layer[at.N_IN]
+    def sort_batch(table, row, now, begin, count):
+        n_in, batch, position = (
+            edge_of(row, 0)[at.N_IN],
+            batch_of(now),
+            position_of(now),
+        )
         starts = as_int64(table[at.COLUMN_STARTS])
         sorted_rows = as_int64(table[at.COLUMN_ROWS])
         sorted_values = as_floats(table[at.COLUMN_VALUES])
@@ -107,24 +140,33 @@ def build(target, dtype):
             starts[k] = 0
         # Counted two places up: the second pass moves each start one place up.
         for r in range(batch):
-            begin, end = rows_of.entries(table, rows_of.row_number(table, position + r))
-            for k in range(begin, end):
+            first, end = rows_of.entries(table, rows_of.row_number(table, position + r))
+            for k in range(first, end):
                 starts[column_of(table, k) + 2] += 1
         for k in range(n_in):
             starts[k + 2] += starts[k + 1]
         for r in range(batch):
-            begin, end = rows_of.entries(table, rows_of.row_number(table, position + r))
-            for k in range(begin, end):
+            first, end = rows_of.entries(table, rows_of.row_number(table, position + r))
+            for k in range(first, end):
                 column = column_of(table, k) + 1
                 goal = starts[column]
                 starts[column] = goal + 1
                 sorted_rows[goal] = r
                 sorted_values[goal] = values[k]
 
-    def strip_gradient(table, layer, batch, column, first, rows, gradient):
-        """As `Dense.strip_gradient`, from the entries that `sort_batch` sorted."""
-        columns = min(panel, layer[at.WIDTH] - column)
-        by_z, distance = dense.gradient_columns(layer, batch, column)
+    return sort_batch
+
+
+def make_weights_gradient(target, dtype):
+    """Make ``weights_gradient`` of a strip, from the entries that were sorted."""
+    as_floats, panel = pointer_from_address(dtype), target.panel(dtype)
+    weighted_sum = make_any_sum(target, dtype)
+    gradient_columns = make_gradient_columns(target, dtype)
+
+    def weights_gradient(table, row, unit, batch, goal):
+        column, first, rows = unit[at.U_COLUMN], unit[at.U_FIRST], unit[at.U_ROWS]
+        columns = min(panel, row[at.WIDTH] - column)
+        by_z, distance = gradient_columns(row, batch, column)
         starts = as_int64(table[at.COLUMN_STARTS])
         null = as_floats(0)
         for i in range(rows):
@@ -133,18 +175,10 @@ def build(target, dtype):
                 end - begin,
                 offset(as_int64(table[at.COLUMN_ROWS]), begin),
                 offset(as_floats(table[at.COLUMN_VALUES]), begin),
-                by_z, distance, columns, offset(gradient, i * columns), null,
+                by_z, distance, columns, offset(goal, i * columns), null,
             )  # fmt: skip
 
-    tables, number = (INT64_POINTER, INT64_POINTER), nb.int64
-    return {
-        "forward": (forward, nb.void(*tables, number, number, number)),
-        "sort_batch": (sort_batch, nb.void(*tables, number, number)),
-        "strip_gradient": (
-            strip_gradient,
-            nb.void(*tables, number, number, number, number, pointer_type(dtype)),
-        ),
-    }
+    return weights_gradient
 
 
 def make_weighted_sum(target, dtype, vectors):

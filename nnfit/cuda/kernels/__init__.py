@@ -5,8 +5,11 @@
     products       tiled matrix products with epilogues
     functions      activations, losses, links and optimizers of the registries
     batches        which rows, and what is done to them at random
-    layers         forward, loss, backward
-    normalization  layers whose z is kept
+    outputs        activation and dropout of a unit, and where its gradient goes
+    losses         of the rows, and the gradient by the raw predictions
+    choice         one of several functions, by its number
+    building       all that functions of layers are made of
+    columns        sums over the rows of a batch
     updates        gradients, penalties and the optimizer
     whole_update   steps that need the whole gradient first
     muon           whole matrices
@@ -14,7 +17,8 @@
     training       all of it in one kernel, and one phase in one kernel
     prediction     rows through a network that is not trained
 
-A kernel is compiled for one `Kind` and has no code that its training does not need.
+The functions of layers are in `nnfit.cuda.kinds`. A kernel is compiled for one `Kind`
+and has no code that its training does not need.
 """
 
 import ast
@@ -33,12 +37,15 @@ class Kind(NamedTuple):
         Of all products; it decides on the number of threads.
     activations : tuple of str or callable
         Names of activations, or functions of the user.
-    normalization : {"batch", "layer"} or None
-    is_staged : bool
-        Whether there are layers whose z is kept.
+    layers : tuple
+        Kinds of layers, see `nnfit.cuda.operations.kinds_of`.
+    adds : bool
+        Whether gradients are added up or passed on: layers are no chain.
+    drops_apart : bool
+        Whether units of layers may be dropped that do not drop them themselves.
     is_sparse : bool
         Whether X is a CSR matrix.
-    drops, mixes, augments, penalises, updates_whole, averages : bool
+    drops, mixes, adds_noise, drops_inputs, penalises, updates_whole, averages : bool
         See `nnfit.engine_settings.Features`.
     loss : str or callable or None
     solver : str or None
@@ -54,12 +61,14 @@ class Kind(NamedTuple):
     dtype: str
     tile: Tile
     activations: tuple[Any, ...]
-    normalization: str | None
-    is_staged: bool
+    layers: tuple
+    adds: bool
+    drops_apart: bool
     is_sparse: bool
     drops: bool = False
-    augments: bool = False
     mixes: bool = False
+    adds_noise: bool = False
+    drops_inputs: bool = False
     penalises: bool = False
     updates_whole: bool = False
     averages: bool = False

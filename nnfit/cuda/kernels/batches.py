@@ -1,7 +1,8 @@
 """The rows of a batch, their copies, and random changes of the inputs.
 
-`Batch` holds the numbers of a batch. Threads read them once, when the batch begins: the
-progress is written while the last phase of a batch still runs.
+`Batch` holds the numbers of a batch, and which of its rows are passed forward: all in
+training, those of a block in predictions. Threads read them once, when the batch
+begins: the progress is written while the last phase of a batch still runs.
 """
 
 from collections import namedtuple
@@ -17,7 +18,10 @@ from nnfit.functions.mixup import N_QUANTILES
 #: Number of a lane that has no element of any row.
 NOBODY = 1 << 40
 
-Batch = namedtuple("Batch", "position size step epoch number weight_sum spread buffer")
+Batch = namedtuple(
+    "Batch",
+    "position size begin end step epoch number weight_sum spread buffer",
+)
 Batches = namedtuple("Batches", "current following row_number weight gather mixing")
 Random = namedtuple("Random", "stream stream_of low_word high_word bits below")
 
@@ -82,8 +86,8 @@ def make_batches(cuda, threads, kind):
     random_of = make_random(cuda)
     below, stream_of = random_of.below, random_of.stream_of
     factor_of = make_factor_of(cuda)
-    mixes, augments = kind.mixes, kind.augments
-    change = _make_change(cuda, threads, dtype, random_of, factor_of)
+    mixes, augments = kind.mixes, kind.adds_noise or kind.drops_inputs
+    change = _make_change(cuda, threads, kind, random_of, factor_of)
 
     @device
     def with_weights(m, net, position, size, step, epoch, number):
@@ -98,8 +102,9 @@ def make_batches(cuda, threads, kind):
             weight_sum = m.doubles[row + at.WEIGHT_SUM]
             spread = m.doubles[row + at.WEIGHT_SPREAD]
         return Batch(
-            position, size, step, epoch, number, weight_sum, spread, number % 2
-        )
+            position, size, np.int64(0), size, step, epoch, number, weight_sum, spread,
+            number % 2,
+        )  # fmt: skip
 
     @device
     def current(m, net):
@@ -154,7 +159,7 @@ def make_batches(cuda, threads, kind):
     @device
     def add_row(m, net, row, factor, goal, lane):
         """goal += factor * row of the data, by the lanes of a group."""
-        n = m.longs[net + at.HEADER + at.N_IN]
+        n = m.longs[net + at.N_FEATURES]
         x = m.longs[net + at.X]
         if is_sparse:
             starts = m.longs[net + at.INDPTR]
@@ -168,7 +173,7 @@ def make_batches(cuda, threads, kind):
 
     @device
     def copy_row(m, net, row, goal, lane):
-        n = m.longs[net + at.HEADER + at.N_IN]
+        n = m.longs[net + at.N_FEATURES]
         x = m.longs[net + at.X]
         for k in range(lane, n, lanes):
             value = zero if is_sparse else m.floats[x + row * n + k]
@@ -179,7 +184,7 @@ def make_batches(cuda, threads, kind):
 
     @device
     def mix(m, net, now, r, goal, lane, share, shift):
-        n = m.longs[net + at.HEADER + at.N_IN]
+        n = m.longs[net + at.N_FEATURES]
         own = scalar(share)
         cuda.syncthreads()
         for k in range(lane, n, lanes):
@@ -189,20 +194,20 @@ def make_batches(cuda, threads, kind):
         add_row(m, net, partner, scalar(1.0 - share), goal, lane)
 
     @device
-    def gather(m, net, now, begin, end, block, n_blocks):
-        """Copy rows begin to end of a batch, change them, and copy their weights.
+    def gather(m, net, now, block, n_blocks):
+        """Copy rows of a batch, change them, and copy their weights.
 
         A group of threads takes a row; all groups of a block make equally many turns,
         since they wait for each other.
         """
-        n = m.longs[net + at.HEADER + at.N_IN]
+        n = m.longs[net + at.N_FEATURES]
         size = m.longs[net + at.BUFFER_ROWS]
-        inputs = m.longs[net + at.INPUT] + now.buffer * size * n
+        inputs = m.longs[net + at.FEATURES] + now.buffer * size * n
         weights = m.longs[net + at.BATCH_WEIGHT] + now.buffer * size
         share, shift = 1.0, np.int64(0)
         if mixes:
             share, shift = mixing(m, net, now)
-        first = begin + block * groups
+        first, end = now.begin + block * groups, now.end
         while first < end:
             # Groups beyond the last row take part in the waiting alone.
             is_own = first + threads.group() < end
@@ -224,11 +229,12 @@ def make_batches(cuda, threads, kind):
     return Batches(current, following, row_number, weight, gather, mixing)
 
 
-def _make_change(cuda, threads, dtype, random_of, factor_of):
+def _make_change(cuda, threads, kind, random_of, factor_of):
     """Build what adds noise to a gathered row and drops features of it."""
-    scalar = np.dtype(dtype).type
+    scalar = np.dtype(kind.dtype).type
     quantile = make_scalar(cuda, random.inverse_normal, "float64")
-    keep = make_keep(cuda, dtype, random_of)
+    keep = make_keep(cuda, kind.dtype, random_of)
+    adds_noise, drops = kind.adds_noise, kind.drops_inputs
     lanes = threads.lanes
     stream, stream_of = random_of.stream, random_of.stream_of
     low_word, high_word, bits = random_of.low_word, random_of.high_word, random_of.bits
@@ -239,21 +245,30 @@ def _make_change(cuda, threads, dtype, random_of, factor_of):
         return stream(np.int64(start), now.position + r)
 
     @cuda.jit(device=True)
-    def change(m, net, now, r, goal, lane):
-        n = m.longs[net + at.HEADER + at.N_IN]
+    def add_noise(m, net, now, r, goal, lane):
         deviation = m.doubles[m.longs[net + at.FLOATS] + at.NOISE]
         if deviation > 0.0:
             key = key_of(m, net, now, r, random.INPUT_NOISE)
             low, high = low_word(key), high_word(key)
-            for k in range(lane, n, lanes):
+            for k in range(lane, m.longs[net + at.N_FEATURES], lanes):
                 uniform = (np.float64(bits(low, high, k)) + 0.5) / 4294967296.0
                 m.floats[goal + k] += scalar(deviation * quantile(uniform))
-        last = m.longs[net + at.DROPOUT_RATES] + m.longs[net + at.N_LAYERS] - 1
+
+    @cuda.jit(device=True)
+    def drop(m, net, now, r, goal, lane):
+        last = m.longs[net + at.DROPOUT_RATES] + m.longs[net + at.N_DROPOUT] - 1
         rate = m.doubles[last] * factor_of(m, net, now.number, DROPOUT_FACTOR)
         if rate > 0.0:
             key = key_of(m, net, now, r, random.INPUT_DROPOUT)
             low, high = low_word(key), high_word(key)
-            for k in range(lane, n, lanes):
+            for k in range(lane, m.longs[net + at.N_FEATURES], lanes):
                 m.floats[goal + k] *= keep(low, high, k, rate)
+
+    @cuda.jit(device=True)
+    def change(m, net, now, r, goal, lane):
+        if adds_noise:
+            add_noise(m, net, now, r, goal, lane)
+        if drops:
+            drop(m, net, now, r, goal, lane)
 
     return change

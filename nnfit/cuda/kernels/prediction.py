@@ -6,12 +6,12 @@ from the second-level cache, which all blocks share.
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
-from nnfit.cuda.kernels.batches import Batch, make_batches, make_random
+from nnfit.cuda.kernels.batches import Batch
+from nnfit.cuda.kernels.building import make_build, make_operations
+from nnfit.cuda.kernels.choice import make_choice
 from nnfit.cuda.kernels.functions import make_link
-from nnfit.cuda.kernels.layers import make_find_row_losses, make_finish, make_layers
-from nnfit.cuda.kernels.normalization import make_normalization
+from nnfit.cuda.kernels.losses import make_find_row_losses
 from nnfit.cuda.kernels.pointers import offset
-from nnfit.cuda.kernels.threads import make_memory, make_threads
 from nnfit.cuda.modules import Kernels
 
 
@@ -30,85 +30,79 @@ def prediction(cuda, text, *functions):
     kernels : nnfit.cuda.modules.Kernels
     """
     kind = Kind.decode(text, functions)
-    threads = make_threads(cuda, kind.tile.n_threads)
-    memory = make_memory(cuda, kind)
-    batches = make_batches(cuda, threads, kind)
-    finishing = make_finish(cuda, threads, kind, make_random(cuda))
-    layers = make_layers(cuda, threads, kind, finishing)
-    activate = _make_activate(cuda, threads, kind, finishing)
-    device, rows_each, gathers = cuda.jit(device=True), kind.tile.rows, kind.gathers
+    build = make_build(cuda, kind)
+    make = _make_predict if kind.loss is None else _make_evaluate
+    return Kernels(kind.dtype, make(build, _make_pass_rows(build)))
 
-    @device
+
+def _make_pass_rows(build):
+    """Build what passes a block's rows through all layers; returns their batch."""
+    cuda, kind = build.cuda, build.kind
+    rows_each, gathers, gather = kind.tile.rows, kind.gathers, build.batches.gather
+    run = make_choice(cuda, make_operations(build))
+
+    @build.device
     def batch_at(m, net, n_rows, position):
         longs = m.longs
-        total = m.doubles[longs[net + at.FLOATS] + at.TOTAL_WEIGHT]
-        return Batch(
-            position, n_rows, longs[net + at.STEP], longs[net + at.FIRST_EPOCH],
-            n_rows * 0, total, 1.0, n_rows * 0,
-        )  # fmt: skip
-
-    @device
-    def pass_rows(m, net, now, begin, end):
-        """Rows begin to end through all layers."""
-        if gathers:
-            batches.gather(m, net, now, begin, end, 0, 1)
-            cuda.syncthreads()
-        for index in range(m.longs[net + at.N_LAYERS]):
-            layers.forward(m, net, index, begin, end, now, 0, 1)
-            cuda.syncthreads()
-            activate(m, net, index, begin, end, now)
-            cuda.syncthreads()
-
-    if kind.loss is not None:
-        find_row_losses = make_find_row_losses(cuda, threads, kind, batches)
-
-        def evaluate(floats, doubles, longs, ints, net, n_rows, position):
-            """Raw predictions of rows, and their losses times their weights."""
-            m = memory(floats, doubles, longs, ints)
-            begin = cuda.blockIdx.x * rows_each
-            end = min(begin + rows_each, n_rows)
-            now = batch_at(m, net, n_rows, position)
-            pass_rows(m, net, now, begin, end)
-            find_row_losses(m, net, now, begin, end, 0, 1)
-
-        return Kernels(kind.dtype, {"evaluate": (evaluate, 3)})
-
-    link, n_threads, number = (
-        make_link(cuda, kind.dtype, kind.link),
-        threads.n_threads,
-        threads.number,
-    )
-
-    def predict(floats, doubles, longs, ints, net, n_rows, position):
-        """Predictions of rows, in the place of the last layer's output."""
-        m = memory(floats, doubles, longs, ints)
         begin = cuda.blockIdx.x * rows_each
         end = min(begin + rows_each, n_rows)
-        pass_rows(m, net, batch_at(m, net, n_rows, position), begin, end)
-        n = longs[net + at.N_OUTPUTS]
-        last = net + at.HEADER + (longs[net + at.N_LAYERS] - 1) * at.LAYER
-        for r in range(begin + number(), end, n_threads):
-            place = longs[last + at.OUTPUT] + r * n
-            link(offset(m.floats, place), offset(m.floats, place), n)
+        total = m.doubles[longs[net + at.FLOATS] + at.TOTAL_WEIGHT]
+        return Batch(
+            position, n_rows, begin, end, longs[net + at.STEP],
+            longs[net + at.FIRST_EPOCH], n_rows * 0, total, 1.0, n_rows * 0,
+        )  # fmt: skip
 
-    return Kernels(kind.dtype, {"predict": (predict, 3)})
+    @build.device
+    def pass_rows(m, net, n_rows, position):
+        longs, now = m.longs, batch_at(m, net, n_rows, position)
+        if gathers:
+            gather(m, net, now, 0, 1)
+            cuda.syncthreads()
+        phase = longs[net + at.PHASES]
+        for _ in range(longs[net + at.N_PHASES]):
+            run(
+                longs[phase + at.OPERATION],
+                m,
+                net,
+                longs[phase + at.ARGUMENT],
+                now,
+                0,
+                1,
+            )
+            cuda.syncthreads()
+            phase += at.PHASE_FIELDS
+        return now
+
+    return pass_rows
 
 
-def _make_activate(cuda, threads, kind, finishing):
-    """Build what finishes layers whose z is kept, and leaves others alone."""
-    if not kind.is_staged:
+def _make_evaluate(build, pass_rows):
+    memory = build.memory
+    find_row_losses = make_find_row_losses(
+        build.cuda, build.threads, build.kind, build.batches
+    )
 
-        @cuda.jit(device=True)
-        def activate(m, net, index, begin, end, now):
-            pass
+    def evaluate(floats, doubles, longs, ints, net, n_rows, position):
+        """Raw predictions of rows, and their losses times their weights."""
+        m = memory(floats, doubles, longs, ints)
+        now = pass_rows(m, net, n_rows, position)
+        find_row_losses(m, net, 0, now, 0, 1)
 
-        return activate
-    phase = make_normalization(cuda, threads, kind, finishing).activate
+    return {"evaluate": (evaluate, 3)}
 
-    @cuda.jit(device=True)
-    def activate(m, net, index, begin, end, now):
-        layer = net + at.HEADER + index * at.LAYER
-        if m.longs[layer + at.STAGED] != 0:
-            phase(m, net, index, begin, end, now, 0, 1)
 
-    return activate
+def _make_predict(build, pass_rows):
+    memory, threads = build.memory, build.threads
+    link = make_link(build.cuda, build.kind.dtype, build.kind.link)
+    n_threads, number = threads.n_threads, threads.number
+
+    def predict(floats, doubles, longs, ints, net, n_rows, position):
+        """Predictions of rows, in the place of the raw ones."""
+        m = memory(floats, doubles, longs, ints)
+        now = pass_rows(m, net, n_rows, position)
+        n, stride = longs[net + at.N_OUTPUTS], longs[net + at.RAW_STRIDE]
+        for r in range(now.begin + number(), now.end, n_threads):
+            raw = offset(m.floats, longs[net + at.RAW] + r * stride)
+            link(raw, raw, n)
+
+    return {"predict": (predict, 3)}

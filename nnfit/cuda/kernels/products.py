@@ -53,51 +53,38 @@ def lengths_in_slices(tile):
     return tile.rows + 4, tile.columns + 4
 
 
-def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
-    """Build the product of a tile.
-
-    ``product(m, a, a_stride, b, b_stride, rows, columns, depth, row, column, c)``
-
-    Parameters
-    ----------
-    cuda : module
-    threads : Threads
-    kind : nnfit.cuda.kernels.Kind
-    along_depth : tuple of bool
-        Whether neighbours in memory of A, and of B, are neighbours in the sum: A is
-        (rows, depth) then and else (depth, rows); B is (columns, depth) or (depth,
-        columns). The strides are those of the other dimension.
-    store : callable
-        ``store(m, c, r, j, value) -> float`` takes a finished element. `product`
-        returns the sum of what it returns, over the elements of the thread.
-    with_sums : bool, default=False
-        Whether the sums of B's columns over the depth go to `store` as well, from
-        the tiles of the first rows, as row -1.
+def make_tiles(cuda, tile):
+    """Build the numbering of the tiles of a matrix.
 
     Returns
     -------
-    product : callable
-        For device code; all threads of a block must call it. `a` and `b` are
-        addresses, `row` and `column` the first ones of the tile; `store` gets `c`.
+    count, corner : callable
+        ``count(rows, columns)``, and ``corner(number, columns)``, first row and column.
     """
-    # Imported here, since the size of a tile is also asked for without numba.
-    from numba.core import types as nb
+    tile_rows, tile_columns = tile.rows, tile.columns
 
-    tile, dtype = kind.tile, kind.dtype
-    zero = np.dtype(dtype).type(0.0)
-    number_type, int64 = getattr(nb, dtype), nb.int64
-    rectangle = (tile.thread_rows, tile.thread_columns)
-    rows_each, columns_each = rectangle
-    n_done, across = rows_each * columns_each, tile.columns // columns_each
-    tile_rows, tile_columns, slice_depth = tile.rows, tile.columns, tile.depth
-    run = min(RUN, slice_depth)
-    length_a, length_b = lengths_in_slices(tile)
-    n_threads = tile.n_threads
-    loads_a = tile.rows * tile.depth // n_threads
-    loads_b = tile.columns * tile.depth // n_threads
-    own_columns = -(-tile.columns // n_threads)
-    a_along, b_along = along_depth
-    device, number = cuda.jit(device=True), threads.number
+    @cuda.jit(device=True)
+    def count(rows, columns):
+        across = (columns + tile_columns - 1) // tile_columns
+        return (rows + tile_rows - 1) // tile_rows * across
+
+    @cuda.jit(device=True)
+    def corner(number, columns):
+        across = (columns + tile_columns - 1) // tile_columns
+        return number // across * tile_rows, number % across * tile_columns
+
+    return count, corner
+
+
+def make_loading(cuda, kind):
+    """Build what threads load slices of both operands with.
+
+    Returns
+    -------
+    place, start, read : callable
+    """
+    tile, zero = kind.tile, np.dtype(kind.dtype).type(0.0)
+    slice_depth, n_threads, device = tile.depth, tile.n_threads, cuda.jit(device=True)
 
     @device
     def place(t, q, size, along):
@@ -118,7 +105,55 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
     def read(m, address, is_inside):
         return m.floats[address] if is_inside else zero
 
-    @device
+    return place, start, read
+
+
+def make_product(build, along_depth, store, store_sum=None):
+    """Build the product of a tile.
+
+    ``product(m, a, a_stride, b, b_stride, rows, columns, depth, row, column, c)``
+
+    Parameters
+    ----------
+    build : nnfit.cuda.kernels.building.Build
+    along_depth : tuple of bool
+        Whether neighbours in memory of A, and of B, are neighbours in the sum: A is
+        (rows, depth) then and else (depth, rows); B is (columns, depth) or (depth,
+        columns). The strides are those of the other dimension.
+    store : callable
+        ``store(m, c, r, j, value) -> float`` takes a finished element. `product`
+        returns the sum of what it returns, over the elements of the thread.
+    store_sum : callable, default=None
+        ``store_sum(m, c, j, value) -> float`` takes the sum of column j of B over the
+        depth, from the tiles of the first rows. What it returns is added, too.
+
+    Returns
+    -------
+    product : callable
+        For device code; all threads of a block must call it. `a` and `b` are
+        addresses, `row` and `column` the first ones of the tile; `store` gets `c`.
+    """
+    # Imported here, since the size of a tile is also asked for without numba.
+    from numba.core import types as nb
+
+    cuda, tile, dtype = build.cuda, build.kind.tile, build.kind.dtype
+    place, start, read = build.loading
+    zero = np.dtype(dtype).type(0.0)
+    number_type, int64 = getattr(nb, dtype), nb.int64
+    rectangle = (tile.thread_rows, tile.thread_columns)
+    rows_each, columns_each = rectangle
+    n_done, across = rows_each * columns_each, tile.columns // columns_each
+    tile_rows, tile_columns, slice_depth = tile.rows, tile.columns, tile.depth
+    run = min(RUN, slice_depth)
+    length_a, length_b = lengths_in_slices(tile)
+    n_threads = tile.n_threads
+    loads_a = tile.rows * tile.depth // n_threads
+    loads_b = tile.columns * tile.depth // n_threads
+    own_columns = -(-tile.columns // n_threads)
+    a_along, b_along = along_depth
+    number, with_sums = build.threads.number, store_sum is not None
+
+    @build.device
     def product(m, a, a_stride, b, b_stride, rows, columns, depth, row, column, c):
         slice_a, slice_b = m.a, m.b
         sums = cuda.local.array(rectangle, number_type)
@@ -196,7 +231,7 @@ def make_product(cuda, threads, kind, along_depth, store, with_sums=False):
             for q in range(own_columns):
                 e = t + q * n_threads
                 if e < tile_columns and column + e < columns:
-                    total += store(m, c, -1, column + e, of_columns[q])
+                    total += store_sum(m, c, column + e, of_columns[q])
         cuda.syncthreads()  # before the next tile writes its slices
         return total
 

@@ -57,14 +57,12 @@ def make_progress(cuda, threads, kind, optimizer):
         )
 
     @device
-    def prepare_layer(m, net, now, index):
-        """Scalars of this step for the layers of a row of rates."""
+    def prepare_row(m, net, now, index):
+        """Scalars of this step for the tensors of a row of rates."""
         longs, doubles = m.longs, m.doubles
         floats, n_rows = longs[net + at.FLOATS], longs[net + at.N_RATE_ROWS]
-        factor = 1.0
-        if n_rows > 1:
-            factor = doubles[longs[net + at.LAYER_RATES] + index]
-        learning_rate = doubles[floats + at.RATE_NOW] * factor
+        factors = longs[net + at.RATE_FACTORS] + 2 * index
+        learning_rate = doubles[floats + at.RATE_NOW] * doubles[factors]
         # The numbers of the last step become those of this one.
         memory = longs[net + at.MEMORY]
         before = memory + (now.step % 2 * n_rows + index) * at.N_MEMORY
@@ -81,7 +79,7 @@ def make_progress(cuda, threads, kind, optimizer):
         m.floats[rates + 2], m.floats[rates + 3] = scalar(h[2]), scalar(h[3])
         m.floats[rates + 4], m.floats[rates + 5] = scalar(h[4]), scalar(h[5])
         m.floats[rates + 6], m.floats[rates + 7] = scalar(h[6]), scalar(h[7])
-        decay = doubles[floats + at.WEIGHT_DECAY]
+        decay = doubles[factors + 1] * doubles[floats + at.WEIGHT_DECAY]
         decay *= factor_of(m, net, now.number, DECAY_FACTOR)
         average = factor_of(m, net, now.number, AVERAGE_FACTOR)
         m.floats[rates + at.DECAY] = scalar(1.0 - learning_rate * decay)
@@ -92,8 +90,10 @@ def make_progress(cuda, threads, kind, optimizer):
             m.floats[rates + at.MATRIX_MOMENTUM] = scalar(doubles[hyper + momentum])
 
     @device
-    def prepare(m, net, now):
-        """Scalars of this step, by one thread."""
+    def prepare(m, net, argument, now, block, n_blocks):
+        """Scalars of this step, by one thread of the last block."""
+        if block < n_blocks - 1 or threads.number() < n_threads - 1:
+            return
         longs, doubles = m.longs, m.doubles
         floats, momentum = longs[net + at.FLOATS], longs[net + at.MOMENTUM]
         if momentum >= 0:
@@ -103,7 +103,7 @@ def make_progress(cuda, threads, kind, optimizer):
         factor = factor_of(m, net, now.number, RATE_FACTOR)
         doubles[floats + at.RATE_NOW] = doubles[floats + at.LEARNING_RATE] * factor
         for index in range(longs[net + at.N_RATE_ROWS]):
-            prepare_layer(m, net, now, index)
+            prepare_row(m, net, now, index)
 
     @device
     def batch_loss(m, net, now):
@@ -163,8 +163,10 @@ def make_progress(cuda, threads, kind, optimizer):
         return now.position + now.size >= longs[net + at.N_ROWS]
 
     @device
-    def account(m, net, now):
-        """Account for a batch, by all threads of one block."""
+    def account(m, net, argument, now, block, n_blocks):
+        """Account for a batch, by all threads of the last block."""
+        if block < n_blocks - 1:
+            return
         loss = math.nan  # of a batch without weight
         if now.weight_sum > 0.0:
             loss = batch_loss(m, net, now)
@@ -186,9 +188,9 @@ def make_progress(cuda, threads, kind, optimizer):
                 finish_epoch(m, net)
 
     @device
-    def collect(m, net, now):
+    def collect(m, net, argument, now, block, n_blocks):
         """Account for a batch whose statistics have been collected."""
-        if threads.number() == 0:
+        if block == n_blocks - 1 and threads.number() == 0:
             if now.weight_sum > 0.0 and now.spread > SMALLEST_SPREAD:
                 collected = m.longs[net + at.FLOATS] + at.COLLECTED
                 m.doubles[collected] += np.float64(now.size)

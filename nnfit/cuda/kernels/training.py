@@ -15,17 +15,20 @@ import numpy as np
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
-from nnfit.cuda.kernels.batches import make_batches, make_random
+from nnfit.cuda.kernels.building import (
+    make_build,
+    make_gradients,
+    make_operations,
+    make_sizes,
+)
+from nnfit.cuda.kernels.choice import make_choice
 from nnfit.cuda.kernels.functions import make_optimizer
-from nnfit.cuda.kernels.layers import make_find_row_losses, make_finish, make_layers
+from nnfit.cuda.kernels.losses import make_find_row_losses
 from nnfit.cuda.kernels.muon import make_muon
-from nnfit.cuda.kernels.normalization import make_normalization
 from nnfit.cuda.kernels.progress import make_progress
-from nnfit.cuda.kernels.threads import make_memory, make_threads
-from nnfit.cuda.kernels.updates import make_parameters, make_updates
+from nnfit.cuda.kernels.updates import make_updates
 from nnfit.cuda.kernels.whole_update import make_whole_update
 from nnfit.cuda.modules import Kernels
-from nnfit.functions.normalization import STATISTICS_MOMENTUM
 from nnfit.functions.optimizers import OPTIMIZERS
 
 
@@ -45,60 +48,32 @@ def training(cuda, entry, text, *functions):
     kernels : nnfit.cuda.modules.Kernels
     """
     kind = Kind.decode(text, functions)
-    threads = make_threads(cuda, kind.tile.n_threads)
-    memory = make_memory(cuda, kind)
-    batches = make_batches(cuda, threads, kind)
+    build = make_build(cuda, kind)
     optimizer = make_optimizer(cuda, kind.dtype, kind.solver)
-    progress = make_progress(cuda, threads, kind, optimizer)
-    parameters = make_parameters(cuda, threads, kind)
-    updates = make_updates(cuda, threads, kind, optimizer, parameters)
-    finishing = make_finish(cuda, threads, kind, make_random(cuda))
-    layers = make_layers(cuda, threads, kind, finishing)
-    find_row_losses = make_find_row_losses(cuda, threads, kind, batches)
-    run_normalization = _make_run_normalization(cuda, threads, kind, finishing)
-    run_muon = _make_run_muon(cuda, threads, kind)
-    run_whole = _make_run_whole(
-        cuda, threads, kind, optimizer, parameters, updates, run_muon
+    progress = make_progress(cuda, build.threads, kind, optimizer)
+    updates = make_updates(build, optimizer, make_gradients, make_sizes)
+    gather, derive = _make_gather(build), updates.derive
+    always = {
+        at.GATHER: gather,
+        at.PREPARE: progress.prepare,
+        at.DERIVE: derive,
+        at.ACCOUNT: progress.account,
+        at.COLLECT: progress.collect,
+    }
+    run_always = make_choice(cuda, always)
+    run_with_weight = make_choice(cuda, _with_weight(build, optimizer, updates))
+    memory, barrier, current = (
+        build.memory,
+        build.threads.barrier,
+        build.batches.current,
     )
-    device, barrier = cuda.jit(device=True), threads.barrier
 
-    @device
-    def run_with_weight(m, net, operation, argument, now, block, n_blocks):
-        """Run an operation that a batch without weight leaves out."""
-        if operation == at.FORWARD:
-            layers.forward(m, net, argument, 0, now.size, now, block, n_blocks)
-        elif operation == at.FIND_ROW_LOSSES:
-            find_row_losses(m, net, now, 0, now.size, block, n_blocks)
-        elif operation == at.BACKWARD:
-            layers.backward(m, net, argument, now, block, n_blocks)
-        elif operation == at.UPDATE:
-            updates.update(m, net, now, block, n_blocks)
-        else:
-            run_normalization(m, net, operation, argument, now, block, n_blocks)
-            run_whole(m, net, operation, argument, now, block, n_blocks)
-
-    @device
+    @build.device
     def run(m, net, operation, argument, now, block, n_blocks):
-        if operation == at.GATHER:
-            this = now
-            if argument == at.NEXT:
-                this = batches.following(m, net, now)
-            if this.weight_sum > 0.0:
-                batches.gather(m, net, this, 0, this.size, block, n_blocks)
-        elif operation == at.DERIVE:
-            parity = (now.step + argument) % 2
-            updates.derive(m, net, parity, block, n_blocks)
-        elif operation == at.PREPARE:
-            if block == n_blocks - 1 and threads.number() == threads.n_threads - 1:
-                progress.prepare(m, net, now)
-        elif operation == at.ACCOUNT:
-            if block == n_blocks - 1:
-                progress.account(m, net, now)
-        elif operation == at.COLLECT:
-            if block == n_blocks - 1:
-                progress.collect(m, net, now)
-        elif now.weight_sum > 0.0:
-            run_with_weight(m, net, operation, argument, now, block, n_blocks)
+        """Run an operation; a batch without weight leaves most of them out."""
+        run_always(operation, m, net, argument, now, block, n_blocks)
+        if now.weight_sum > 0.0:
+            run_with_weight(operation, m, net, argument, now, block, n_blocks)
 
     def train(floats, doubles, longs, ints, networks, n_blocks):
         """Train networks: `networks` is the address of their tables' addresses."""
@@ -107,13 +82,13 @@ def training(cuda, entry, text, *functions):
         block = cuda.blockIdx.x % n_blocks
         count = longs[net + at.BARRIER]
         if progress.goes_on(m, net):
-            now = batches.current(m, net)
-            batches.gather(m, net, now, 0, now.size, block, n_blocks)
-            updates.derive(m, net, now.step % 2, block, n_blocks)
+            now = current(m, net)
+            gather(m, net, np.int64(at.CURRENT), now, block, n_blocks)
+            derive(m, net, np.int64(0), now, block, n_blocks)
             barrier(longs, count, n_blocks)
         while progress.goes_on(m, net):
             # Progress is written several barriers later, when all blocks have read it.
-            now = batches.current(m, net)
+            now = current(m, net)
             phase = longs[net + at.PHASES]
             for _ in range(longs[net + at.N_PHASES]):
                 operation, argument = (
@@ -129,7 +104,7 @@ def training(cuda, entry, text, *functions):
         """One operation of the batch that progress has come to."""
         m = memory(floats, doubles, longs, ints)
         if progress.goes_on(m, net):
-            now = batches.current(m, net)
+            now = current(m, net)
             cuda.syncthreads()  # all have read what the operation may write
             run(
                 m, net, operation, argument, now, np.int64(cuda.blockIdx.x),
@@ -140,83 +115,42 @@ def training(cuda, entry, text, *functions):
     return Kernels(kind.dtype, {entry: kernels[entry]})
 
 
-def _make_nothing(cuda):
-    @cuda.jit(device=True)
-    def run(m, net, operation, argument, now, block, n_blocks):
-        pass
+def _make_gather(build):
+    """Build the phase that copies the rows of this batch, or of the next one."""
+    batches = build.batches
 
-    return run
+    @build.device
+    def gather(m, net, argument, now, block, n_blocks):
+        this = now
+        if argument == at.NEXT:
+            this = batches.following(m, net, now)
+        if this.weight_sum > 0.0:
+            batches.gather(m, net, this, block, n_blocks)
 
-
-def _make_run_normalization(cuda, threads, kind, finishing):
-    """Build `run` of the operations of layers whose z is kept."""
-    if not kind.is_staged:
-        return _make_nothing(cuda)
-    phases = make_normalization(cuda, threads, kind, finishing)
-
-    @cuda.jit(device=True)
-    def momentum_of(m, net, now):
-        """Part of the way from the running statistics to those of the batch."""
-        longs, size = m.longs, np.float64(now.size)
-        if longs[net + at.COLLECTING] != 0:
-            known = m.doubles[longs[net + at.FLOATS] + at.COLLECTED]
-            return size / (known + size)
-        return STATISTICS_MOMENTUM * size / np.float64(longs[net + at.BATCH_SIZE])
-
-    @cuda.jit(device=True)
-    def run(m, net, operation, argument, now, block, n_blocks):
-        if operation == at.FIND_STATISTICS:
-            momentum = momentum_of(m, net, now)
-            phases.find_statistics(m, net, argument, momentum, now, block, n_blocks)
-        elif operation == at.ACTIVATE:
-            phases.activate(m, net, argument, 0, now.size, now, block, n_blocks)
-        elif operation == at.FIND_SUMS:
-            phases.find_sums(m, net, argument, now, block, n_blocks)
-        elif operation == at.BACK_TO_Z:
-            phases.back_to_z(m, net, argument, now, block, n_blocks)
-
-    return run
+    return gather
 
 
-def _make_run_whole(cuda, threads, kind, optimizer, parameters, updates, run_muon):
-    """Build `run` of the operations that need the whole gradient."""
+def _with_weight(build, optimizer, updates):
+    """Operations that a batch without weight leaves out, by number."""
+    cuda, threads, kind = build.cuda, build.threads, build.kind
+    find_row_losses = make_find_row_losses(cuda, threads, kind, build.batches)
+    found = {at.FIND_ROW_LOSSES: find_row_losses, **make_operations(build)}
     if not kind.updates_whole:
-        return _make_nothing(cuda)
-    phases = make_whole_update(cuda, threads, kind, optimizer, parameters)
-
-    @cuda.jit(device=True)
-    def run(m, net, operation, argument, now, block, n_blocks):
-        if operation == at.FIND_GRADIENT:
-            updates.find_gradient(m, net, now, block, n_blocks)
-        elif operation == at.UPDATE_CLIPPED:
-            phases.update_clipped(m, net, now, block, n_blocks)
-        elif operation == at.BOUND:
-            phases.bound(m, net, now, block, n_blocks)
-        else:
-            run_muon(m, net, operation, argument, now, block, n_blocks)
-
-    return run
-
-
-def _make_run_muon(cuda, threads, kind):
-    """Build `run` of the operations on whole matrices."""
-    if kind.solver is None or not OPTIMIZERS[kind.solver].matrices:
-        return _make_nothing(cuda)
-    muon = make_muon(cuda, threads, kind)
-
-    @cuda.jit(device=True)
-    def run(m, net, operation, argument, now, block, n_blocks):
-        if operation == at.LOOK_AHEAD:
-            muon.look_ahead(m, net, argument, now, block, n_blocks)
-        elif operation == at.ORIENT:
-            muon.orient(m, net, argument, now, block, n_blocks)
-        elif operation == at.GRAM:
-            muon.gram(m, net, argument, now, block, n_blocks)
-        elif operation == at.SQUARE:
-            muon.square(m, net, argument, now, block, n_blocks)
-        elif operation == at.MULTIPLY:
-            muon.multiply(m, net, argument, now, block, n_blocks)
-        elif operation == at.UPDATE_MATRIX:
-            muon.update(m, net, argument, now, block, n_blocks)
-
-    return run
+        return {**found, at.UPDATE: updates.update}
+    whole = make_whole_update(build, optimizer)
+    found |= {
+        at.FIND_GRADIENT: updates.find_gradient,
+        at.UPDATE_CLIPPED: whole.update_clipped,
+        at.BOUND: whole.bound,
+    }
+    if kind.solver is not None and OPTIMIZERS[kind.solver].matrices:
+        muon = make_muon(build)
+        found |= {
+            at.LOOK_AHEAD: muon.look_ahead,
+            at.ORIENT: muon.orient,
+            at.GRAM: muon.gram,
+            at.SQUARE: muon.square,
+            at.MULTIPLY: muon.multiply,
+            at.UPDATE_MATRIX: muon.update,
+        }
+    return found

@@ -14,33 +14,30 @@ from collections import namedtuple
 import numpy as np
 
 from nnfit.cuda import fields as at
-from nnfit.cuda.kernels.normalization import make_columns
+from nnfit.cuda.kernels.columns import make_columns
 
 WholeUpdate = namedtuple("WholeUpdate", "update_clipped bound")
 Column = namedtuple("Column", "weights n_out")
 
 
-def make_whole_update(cuda, threads, kind, optimizer, parameters):
+def make_whole_update(build, optimizer):
     """Build the phases of such a step after its gradients.
 
     Parameters
     ----------
-    cuda : module
-    threads : Threads
-    kind : nnfit.cuda.kernels.Kind
+    build : nnfit.cuda.kernels.building.Build
     optimizer : nnfit.cuda.kernels.functions.Optimizer
-    parameters : nnfit.cuda.kernels.updates.Parameters
 
     Returns
     -------
     whole_update : WholeUpdate
-        Phases ``phase(m, net, now, block, n_blocks)``.
+        Phases.
     """
-    device, scalar = cuda.jit(device=True), np.dtype(kind.dtype).type
+    cuda, device = build.cuda, build.device
+    threads, scalar = build.threads, build.scalar
     zero, one, n_threads = scalar(0.0), scalar(1.0), threads.n_threads
     change = optimizer.update
-    open_update, move_average = parameters.open_update, parameters.move_average
-    bounded = parameters.bounded
+    open_update, _, move_average, bounded = build.parameters
 
     @device
     def clip_factor(m, net):
@@ -53,30 +50,27 @@ def make_whole_update(cuda, threads, kind, optimizer, parameters):
         return limit / norm if norm > limit else 1.0
 
     @device
-    def update_clipped(m, net, now, block, n_blocks):
+    def update_clipped(m, net, argument, now, block, n_blocks):
         """Clip all gradients, and update what is no whole matrix."""
         longs = m.longs
         gradients = longs[net + at.GRADIENT]
         factor = scalar(clip_factor(m, net))
         start, stride = block * n_threads + threads.number(), n_blocks * n_threads
-        for index in range(longs[net + at.N_LAYERS]):
-            layer = net + at.HEADER + index * at.LAYER
-            c = open_update(m, net, index, now.weight_sum)
-            n_weights = longs[layer + at.N_IN] * c.n_out
-            is_matrix = longs[layer + at.MATRIX] != 0
-            for e in range(start, n_weights, stride):
+        tensor = net + longs[net + at.TENSORS]
+        for _ in range(longs[net + at.N_TENSORS]):
+            c = open_update(m, net, tensor, now.weight_sum)
+            is_matrix = longs[tensor + at.MATRIX] != 0
+            is_bounded = longs[tensor + at.IN_PANELS] != 0  # `bound` moves its average
+            for e in range(start, longs[tensor + at.N_TRAINED], stride):
                 p = c.place + e
                 g = bounded(m.floats[gradients + p] * factor, c.limit)
                 if is_matrix:
                     m.floats[gradients + p] = g
                 else:
-                    change(m, net, p, g, c.h, zero, c.decay)
-            for vector in range(2 if longs[layer + at.N_NORMS] > 0 else 1):
-                base = c.bias if vector == 0 else longs[layer + at.NORMS]
-                for j in range(start, c.n_out, stride):
-                    p = base + j
-                    g = bounded(m.floats[gradients + p] * factor, c.limit)
-                    move_average(m, c, p, change(m, net, p, g, c.h, zero, one))
+                    w = change(m, net, p, g, c.h, zero, c.decay)
+                    if not is_bounded:
+                        move_average(m, c, p, w)
+            tensor += at.TENSOR
 
     @device
     def square(m, c, r, j):
@@ -87,25 +81,33 @@ def make_whole_update(cuda, threads, kind, optimizer, parameters):
     lanes, groups = threads.lanes, threads.groups
 
     @device
-    def bound(m, net, now, block, n_blocks):
-        """Scale columns of weights whose norm is too large, and move all averages."""
+    def bound_columns(m, net, tensor, c, block, n_blocks):
         longs = m.longs
         limit = m.doubles[longs[net + at.FLOATS] + at.MAX_NORM]
-        for index in range(longs[net + at.N_LAYERS]):
-            layer = net + at.HEADER + index * at.LAYER
-            c = open_update(m, net, index, now.weight_sum)
-            n_in, weights = longs[layer + at.N_IN], longs[net + at.PARAMETERS] + c.place
-            for first in range(block * lanes, c.n_out, n_blocks * lanes):
-                j = first + threads.lane()
-                total = sum_column(m, Column(weights, c.n_out), j, n_in, c.n_out)
-                factor = one
-                if math.sqrt(total) > limit:
-                    factor = scalar(limit / math.sqrt(total))
-                cuda.syncthreads()  # all have read the column
-                if j < c.n_out:
-                    for i in range(threads.group(), n_in, groups):
-                        w = m.floats[weights + i * c.n_out + j] * factor
-                        m.floats[weights + i * c.n_out + j] = w
-                        move_average(m, c, c.place + i * c.n_out + j, w)
+        n_in, n_out = longs[tensor + at.N_LINES], longs[tensor + at.N_COLUMNS]
+        weights = longs[net + at.PARAMETERS] + c.place
+        for first in range(block * lanes, n_out, n_blocks * lanes):
+            j = first + threads.lane()
+            total = sum_column(m, Column(weights, n_out), j, n_in, n_out)
+            factor = one
+            if math.sqrt(total) > limit:
+                factor = scalar(limit / math.sqrt(total))
+            cuda.syncthreads()  # all have read the column
+            if j < n_out:
+                for i in range(threads.group(), n_in, groups):
+                    w = m.floats[weights + i * n_out + j] * factor
+                    m.floats[weights + i * n_out + j] = w
+                    move_average(m, c, c.place + i * n_out + j, w)
+
+    @device
+    def bound(m, net, argument, now, block, n_blocks):
+        """Scale columns of weights whose norm is too large, and move their averages."""
+        longs = m.longs
+        tensor = net + longs[net + at.TENSORS]
+        for _ in range(longs[net + at.N_TENSORS]):
+            if longs[tensor + at.IN_PANELS] != 0:
+                c = open_update(m, net, tensor, now.weight_sum)
+                bound_columns(m, net, tensor, c, block, n_blocks)
+            tensor += at.TENSOR
 
     return WholeUpdate(update_clipped, bound)

@@ -1,0 +1,150 @@
+"""Rows of layers in a plan's table, their instructions and units."""
+
+from functools import lru_cache
+
+from nnfit.cpu import fields as at
+from nnfit.cpu import kernels
+from nnfit.network import graph
+from nnfit.network.kinds import KINDS, Node, kind_of
+
+
+@lru_cache(maxsize=64)
+def takes_entries(network):
+    """Whether all layers that read features can read a sparse matrix's entries."""
+    return all(
+        node.inputs.index(0) == 0
+        and node.inputs.count(0) == 1
+        and kind_of(node, "cpu").takes_entries(node)
+        for node in network.nodes
+        if 0 in node.inputs
+    )
+
+
+def kernel_of_kind(node):
+    """Builder of a layer's kind, and what it takes besides dtype and target."""
+    module = kind_of(node, "cpu")
+    if hasattr(module, "NAMES"):
+        return _builder_of(module), module.kernel_name(node)
+    return (_builder_of(module),)
+
+
+def kernels_of_kinds():
+    """`kernel_of_kind` of all nodes that there may be, a list."""
+    modules = [kind_of(Node(kind, ()), "cpu") for kind in KINDS]
+    plain = [(_builder_of(each),) for each in modules if not hasattr(each, "NAMES")]
+    named = [each for each in modules if hasattr(each, "NAMES")]
+    return plain + [(_builder_of(each), name) for each in named for name in each.NAMES]
+
+
+def _builder_of(module):
+    return getattr(module, "BUILDER", f"{module.__name__}:build")
+
+
+class Graph(graph.Graph):
+    """What kinds of layers write into a plan.
+
+    Parameters
+    ----------
+    plan : nnfit.cpu.plans.Plan
+        Where buffers and functions are reserved.
+    """
+
+    device = "cpu"
+
+    def __init__(self, plan):
+        super().__init__(plan, at)
+        self.rows.append(self._features())
+
+    def _features(self):
+        plan, n = self.plan, self.network.n_features
+        row = plan.reserve(at.EDGES)
+        stride = plan.layout.stride(plan.padded(n))
+        plan.words[row + at.N_OUT], plan.words[row + at.WIDTH] = n, plan.padded(n)
+        plan.words[row + at.STRIDE] = stride
+        if not plan.on_entries:
+            plan.buffer(row + at.OUTPUT, plan.n_rows * stride)
+        return row
+
+    def lay_out(self):
+        """Let every layer write its row and its way forward."""
+        for number, node in enumerate(self.network.nodes):
+            self.kind_of(node).lay_out(self, number, node)
+            if self.plan.drops and node.dropout is not None:
+                self._drop(number, node)
+
+    def _drop(self, number, node):
+        """Drop units of a layer's output and of its slopes."""
+        plan, row = self.plan, self.rows[number + 1]
+        part, slopes = plan.reserve(at.EDGES + 1), self.slope_word(number)
+        kernel = plan.kernel(kernels.DROPOUT)
+        for word in (at.N_OUT, at.STRIDE):
+            plan.words[part + word] = plan.words[row + word]
+        plan.same(part + at.OUTPUT, row + at.OUTPUT)
+        if not plan.words[row + slopes]:
+            plan.buffer(row + slopes, plan.n_rows * plan.words[row + at.STRIDE])
+            plan.same(part + at.SLOPE, row + slopes)
+            self.instruct(kernel, "begin_slopes", part)
+        plan.same(part + at.SLOPE, row + slopes)
+        plan.words[part + at.EDGES] = node.dropout
+        plan.program.rows(kernel.address("drop"), part, is_random=True)
+
+    def slope_word(self, number):
+        """Number in a layer's row that has the address of its slopes."""
+        node = self.network.nodes[number]
+        return getattr(self.kind_of(node), "SLOPES", at.SLOPE)
+
+    def reads_entries(self, value):
+        """Whether a value is the entries of a sparse matrix."""
+        return value == 0 and self.plan.on_entries
+
+    def new_row(self, number, n_words):
+        """Begin the row of a layer, with its sizes, its tensors and its edges."""
+        row = super().new_row(number, n_words)
+        width = self.network.widths[number + 1]
+        self.plan.words[row + at.WIDTH] = self.plan.padded(width)
+        return row
+
+    def _deliver(self, edge, value, in_tiles):
+        words, row = self.plan.words, self.rows[value]
+        words[edge + at.GOAL_WIDTH] = self.plan.padded(words[row + at.N_OUT])
+        words[edge + at.SCALE_STRIDE] = words[row + at.STRIDE]
+        super()._deliver(edge, value, in_tiles)
+
+    def add_gradient(self, part):
+        """Let a gradient that lies elsewhere be delivered, a row of `new_part`."""
+        self.instruct(self.plan.kernel(kernels.BATCH), "add_gradient", part)
+
+    def instruct(self, kernel, name, row):
+        """Let a function of a kernel work on the rows of a batch."""
+        self.plan.program.rows(kernel.address(name), row)
+
+    def instruct_columns(self, kernel, name, row):
+        """Let threads share out the units of a layer, and wait before and after."""
+        width = self.plan.words[row + at.WIDTH]
+        function, lanes = kernel.address(name), self.plan.layout.lanes
+        self.plan.program.share(function, row, width, lanes)
+
+    def add_unit(
+        self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0), cost
+    ):
+        """Add a unit of a layer's tensor, see `nnfit.cpu.programs.Units`.
+
+        Parameters
+        ----------
+        number, tensor : int
+            The layer, and which of its tensors.
+        gradient, after : int
+            Addresses of functions.
+        start, size : int
+            Elements of the tensor in the engine's layout.
+        place, cost : tuple of int
+        """
+        plan, row = self.plan, self.row_of(number)
+        tensor_row = self.tensor_row(number, tensor)
+        order = self.network.tensor_order
+        counted = (tensor_row - plan.words[at.TENSORS]) // at.TENSOR
+        item = plan.layout.dtype.itemsize
+        plan.units.add(
+            row, gradient, after, tensor_row, order.index(counted),
+            plan.words[tensor_row + at.ADDRESS] + start * item, size, place, cost,
+        )  # fmt: skip

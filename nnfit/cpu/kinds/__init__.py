@@ -1,0 +1,15 @@
+"""Kinds of layers on the CPU: a module each.
+
+    takes_entries(node)             whether it reads the entries of a sparse matrix
+    lay_out(graph, number, node)    reserve a layer's row, buffers and functions, and
+                                    write down the instructions of its way forward
+    way_back(graph, number, node)   those of its way back
+    add_units(graph, number, node)  the units of its tensors, in their order
+    build(target, dtype)            compiled functions, `nnfit.cpu.kernels.operations`
+    BUILDER                         what compiles, where that is another module's
+    kernel_name(node)               what `build` takes besides; optional
+    NAMES                           all that it may be
+
+`graph` is a `nnfit.cpu.graph.Graph`, `node` number `number` of its network. numba is
+imported by `build` alone: a process that finds compiled code in the cache calls none.
+"""

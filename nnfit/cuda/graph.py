@@ -1,0 +1,151 @@
+"""Rows of layers in a table, their phases, and the groups of units of their tensors."""
+
+from nnfit.cuda import fields as at
+from nnfit.cuda.operations import (
+    drops_apart,
+    gradients_of,
+    kinds_of,
+    operations_of,
+)
+from nnfit.cuda.phases import Phase, Work
+from nnfit.network import graph
+
+
+class Graph(graph.Graph):
+    """What kinds of layers write into a table.
+
+    Parameters
+    ----------
+    plan : nnfit.cuda.tables.Table
+
+    Attributes
+    ----------
+    forward, back : list of Phase
+        Of the way forward, and of the way back.
+    readers : list of int
+        Places of the edges that read the features.
+    n_tiles, n_units : int
+        Of matrices, and of all tensors.
+    """
+
+    device = "cuda"
+
+    def __init__(self, plan):
+        super().__init__(plan, at)
+        kinds = kinds_of(plan.network)
+        self._operations, self._gradients = operations_of(kinds), gradients_of(kinds)
+        self.forward, self.back, self.readers, self._groups = [], [], [], []
+        self._phases = self.forward
+        self.n_tiles = self.n_units = 0
+        self.rows.append(self._features())
+
+    def _features(self):
+        plan, n = self.plan, self.network.n_features
+        row = plan.reserve(at.EDGES)
+        plan.words[row + at.N_OUT] = plan.words[row + at.STRIDE] = n
+        if plan.n_inputs:
+            plan.buffer(row + at.OUTPUT, plan.n_inputs * plan.n_rows * n)
+        return row
+
+    def lay_out(self):
+        """Let every layer write its row and its way forward."""
+        for number, node in enumerate(self.network.nodes):
+            self.kind_of(node).lay_out(self, number, node)
+            if self.plan.drops and drops_apart(node):
+                self._drop(number)
+
+    def _drop(self, number):
+        """Drop units of a layer without an activation, and give it slopes for it."""
+        plan, row = self.plan, self.row_of(number)
+        part = plan.reserve(at.EDGES)
+        for word in (at.N_OUT, at.STRIDE, at.DROPOUT):
+            plan.words[part + word] = plan.words[row + word]
+        plan.words[part + at.ACTIVATION] = -1
+        plan.same(part + at.OUTPUT, row + at.OUTPUT)
+        if plan.trains:
+            plan.buffer(row + at.SLOPE, plan.n_rows * plan.words[row + at.STRIDE])
+            plan.same(part + at.SLOPE, row + at.SLOPE)
+        self._phases.append(Phase(at.DROP, part, work=plan.by_rows))
+
+    def way_back(self):
+        """Let every layer write its way back, then its units."""
+        self._phases = self.back
+        super().way_back()
+        words = self.plan.words
+        words[at.N_UNITS] = self.n_units
+        words[at.GROUPS], words[at.N_GROUPS] = len(words), len(self._groups)
+        for group in self._groups:
+            place = self.plan.reserve(at.GROUP)
+            words[place : place + at.GROUP] = group
+
+    def new_row(self, number, n_words):
+        """Begin the row of a layer, with its sizes, its tensors and its edges."""
+        row = super().new_row(number, n_words)
+        node, words = self.network.nodes[number], self.plan.words
+        words[row + at.ACTIVATION] = self.plan.activations.get(node.activation, -1)
+        words[row + at.DROPOUT] = -1 if node.dropout is None else node.dropout
+        return row
+
+    def _read(self, edge, value):
+        super()._read(edge, value)
+        if value == 0:
+            self.readers.append(edge)
+            self.plan.words[edge + at.TURN] = self.plan.n_rows * self.network.n_features
+
+    def add_gradient(self, part):
+        """Let a gradient that lies elsewhere be delivered, a row of `new_part`."""
+        self._phases.append(Phase(at.ADD_GRADIENT, part, work=self.plan.by_rows))
+
+    # ----------------------------------------------------- what kinds call
+
+    def phase(self, node, name, row, work=None, waits=True):
+        """Add a phase: a function of a kind, and the row that it works on.
+
+        Parameters
+        ----------
+        node : nnfit.network.kinds.Node
+        name : str
+            One of the kind's ``OPERATIONS``.
+        row : int
+        work : Work, default=None
+            That of elements of rows if it is None.
+        waits : bool, default=True
+            Whether all blocks wait for each other after it.
+        """
+        operation = self._operations[self.kind_of(node).__name__, name]
+        self._phases.append(Phase(operation, row, waits, work or self.plan.by_rows))
+
+    def of_columns(self, row):
+        """Work of a phase that sums the columns of a layer's units."""
+        return Work(-(-self.plan.words[row + at.N_OUT] // self.plan.lanes))
+
+    def of_tiles(self, columns, depth):
+        """Work of a product with so many columns, of sums of so many terms."""
+        return Work(self.plan.tile.count(self.plan.n_rows, columns), depth)
+
+    def add_tiles(self, number, tensor, name):
+        """Add the units of a matrix: its tiles.
+
+        Parameters
+        ----------
+        number, tensor : int
+            The layer, and which of its tensors.
+        name : str
+            One of the kind's ``GRADIENTS``.
+        """
+        shape = self.network.tensors_of_nodes[number][tensor].shape
+        n_tiles = self.plan.tile.count(*shape)
+        self.n_tiles += n_tiles
+        self._add_group(number, tensor, name, n_tiles)
+
+    def add_columns(self, number, tensor, name):
+        """Add the units of a vector: a column for each thread of a group."""
+        width = self.network.tensors_of_nodes[number][tensor].columns
+        self._add_group(number, tensor, name, -(-width // self.plan.lanes))
+
+    def _add_group(self, number, tensor, name, n_units):
+        module = self.kind_of(self.network.nodes[number]).__name__
+        row, tensor_row = self.row_of(number), self.tensor_row(number, tensor)
+        function = self._gradients[module, name]
+        self._groups.append((function, row, tensor_row, self.n_units, n_units))
+        self.n_units += n_units

@@ -1,0 +1,86 @@
+"""The device functions of a kernel, put together from those of its kinds of layers."""
+
+import importlib
+from collections import namedtuple
+
+import numpy as np
+
+from nnfit.cuda import fields as at
+from nnfit.cuda.kernels.batches import make_batches
+from nnfit.cuda.kernels.functions import make_activate
+from nnfit.cuda.kernels.outputs import (
+    make_add_gradient,
+    make_deliver,
+    make_drop,
+    make_finish,
+    make_input_of,
+    make_tensor_of,
+)
+from nnfit.cuda.kernels.products import make_loading, make_tiles
+from nnfit.cuda.kernels.threads import make_memory, make_threads
+from nnfit.cuda.kernels.updates import make_parameters
+from nnfit.cuda.operations import gradients_of, operations_of
+
+#: What kinds of layers build their functions from: the module, what it has for device
+#: functions, the compute type, the `Kind` of the kernel, threads, and the helpers of
+#: `outputs`, `batches` and `updates`.
+Build = namedtuple(
+    "Build",
+    "cuda device scalar kind threads memory batches tiles loading activate finishing "
+    "delivering input_of tensor_of parameters open_update",
+)
+
+
+def make_build(cuda, kind):
+    """Build what all functions of a kernel use.
+
+    Parameters
+    ----------
+    cuda : module
+        `numba.cuda`, or what stands for it.
+    kind : nnfit.cuda.kernels.Kind
+    """
+    threads = make_threads(cuda, kind.tile.n_threads)
+    parameters = make_parameters(cuda, threads, kind)
+    activate = make_activate(cuda, kind.dtype, kind.activations)
+    return Build(
+        cuda, cuda.jit(device=True), np.dtype(kind.dtype).type, kind, threads,
+        make_memory(cuda, kind), make_batches(cuda, threads, kind),
+        make_tiles(cuda, kind.tile), make_loading(cuda, kind),
+        activate, make_finish(cuda, kind, activate), make_deliver(cuda, kind),
+        make_input_of(cuda), make_tensor_of(cuda),
+        parameters, parameters.open_update,
+    )  # fmt: skip
+
+
+def make_operations(build):
+    """Build the operations of layers, by number."""
+    numbers, found = operations_of(build.kind.layers), {}
+    if build.kind.drops and build.kind.drops_apart:
+        found[at.DROP] = make_drop(build)
+    if build.kind.trains and build.kind.adds:
+        found[at.ADD_GRADIENT] = make_add_gradient(build)
+    for module, traits in build.kind.layers:
+        functions = importlib.import_module(module).make(build, traits)
+        for name, function in functions.items():
+            found[numbers[module, name]] = function
+    return found
+
+
+def make_gradients(build, store):
+    """Build what finds gradients and hands them to `store`, by number."""
+    return _of_groups(build, "make_gradients", store)
+
+
+def make_sizes(build, size):
+    """Build what sums the penalties of tensors as they are, by number."""
+    return _of_groups(build, "make_sizes", size)
+
+
+def _of_groups(build, maker, function):
+    numbers, found = gradients_of(build.kind.layers), {}
+    for module, traits in build.kind.layers:
+        make = getattr(importlib.import_module(module), maker)
+        for name, made in make(build, traits, function).items():
+            found[numbers[module, name]] = made
+    return found

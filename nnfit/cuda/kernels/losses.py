@@ -1,0 +1,66 @@
+"""Losses of the rows, and the gradient by the raw predictions."""
+
+import numpy as np
+
+from nnfit.cuda import fields as at
+from nnfit.cuda.kernels.functions import make_loss
+from nnfit.cuda.kernels.pointers import offset
+
+
+def make_find_row_losses(cuda, threads, kind, batches):
+    """Build ``find_row_losses(m, net, argument, now, block, n_blocks)``.
+
+    For the rows of a batch it writes their losses times their weights, and the gradient
+    by the raw predictions.
+    """
+    loss = make_loss(cuda, kind.dtype, kind.loss)
+    scalar = np.dtype(kind.dtype).type
+    mixes, row_number = kind.mixes, batches.row_number
+
+    @cuda.jit(device=True)
+    def loss_of(m, net, r, row, gradient):
+        """Loss of a row of the batch with the target of a row of the data."""
+        n = m.longs[net + at.N_OUTPUTS]
+        raw = m.longs[net + at.RAW] + r * m.longs[net + at.RAW_STRIDE]
+        y = m.longs[net + at.Y] + row * m.longs[net + at.N_TARGETS]
+        parameters = m.longs[net + at.LOSS_PARAMETERS]
+        return np.float64(
+            loss(
+                offset(m.floats, raw),
+                offset(m.floats, y),
+                offset(m.floats, gradient),
+                n,
+                offset(m.floats, parameters),
+            )
+        )
+
+    @cuda.jit(device=True)
+    def find_row_losses(m, net, argument, now, block, n_blocks):
+        """Losses of rows; a thread takes a row."""
+        longs = m.longs
+        n = longs[net + at.N_OUTPUTS]
+        share, shift = 1.0, np.int64(0)
+        if mixes:
+            share, shift = batches.mixing(m, net, now)
+        first, stride = block * threads.n_threads, n_blocks * threads.n_threads
+        r = now.begin + first + threads.number()
+        while r < now.end:
+            gradient = longs[net + at.RAW_GRADIENT] + r * longs[net + at.RAW_STRIDE]
+            row = row_number(m, net, now, r)
+            weight = batches.weight(m, net, at.LOSS_WEIGHT, row)
+            own = scalar(share) * scalar(weight / now.weight_sum)
+            value = loss_of(m, net, r, row, gradient) * np.float64(own)
+            for j in range(n):
+                m.floats[gradient + j] *= own
+            if mixes and shift != 0:
+                partner = row_number(m, net, now, (r + shift) % now.size)
+                weight = batches.weight(m, net, at.LOSS_WEIGHT, partner)
+                other = scalar((1.0 - share) * weight / now.weight_sum)
+                mixed = longs[net + at.PARTNER_GRADIENT] + r * n
+                value += loss_of(m, net, r, partner, mixed) * np.float64(other)
+                for j in range(n):
+                    m.floats[gradient + j] += other * m.floats[mixed + j]
+            m.doubles[longs[net + at.ROW_LOSS] + r] = value
+            r += stride
+
+    return find_row_losses

@@ -1,0 +1,207 @@
+"""Kinds of layers: what a node of a network may be, without any device.
+
+A kind is a row of `KINDS`: a name, and a module for the description and for each
+device. The description's module has
+
+    width(node, widths)                    units of the output; ValueError
+    tensors(node, widths)                  tuple of `Tensor`
+    initial(node, widths, draw)            arrays that training starts from
+    forward(node, inputs, arrays, now)     NumPy: output, and what the way back keeps
+    backward(node, kept, gradient, arrays, now)
+                                           NumPy: gradients by inputs, and by arrays
+    statistics(kept)                       what running statistics go towards; for kinds
+                                           that have such
+
+`widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
+what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts.
+The NumPy functions are the reference that kernels are tested against: whole batches,
+one formula a line, no care for speed.
+"""
+
+import importlib
+from dataclasses import dataclass
+
+import numpy as np
+
+from nnfit.functions.activations import Activation
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An array of parameters of a node.
+
+    Attributes
+    ----------
+    name : str
+    place : str
+        List of `nnfit.network.Weights` that it belongs to.
+    shape : tuple of int
+        (n_in, n_out), (k, n_out) or (n_out,).
+    n_trained : int, default=None
+        Rows that training changes, the first ones; the others are statistics. None for
+        all.
+    in_panels : bool, default=False
+        Whether it is multiplied by as a matrix: an engine lays it out for that, and
+        `max_norm` bounds its columns.
+    is_penalised : bool, default=False
+        Whether penalties and decay apply.
+    is_matrix : bool, default=False
+        Whether an optimizer of whole matrices updates it.
+    learning_rate, decay, penalty : float, default=1.0
+        Factors of the learning rate, of weight decay and of `alpha` and `l1`.
+    layer : int, default=0
+        Which of the learning rates of layers is its own.
+    """
+
+    name: str
+    place: str
+    shape: tuple[int, ...]
+    n_trained: int | None = None
+    in_panels: bool = False
+    is_penalised: bool = False
+    is_matrix: bool = False
+    learning_rate: float = 1.0
+    decay: float = 1.0
+    penalty: float = 1.0
+    layer: int = 0
+
+    @property
+    def rows(self):
+        """Number of rows, an int."""
+        return self.shape[0] if len(self.shape) > 1 else 1
+
+    @property
+    def columns(self):
+        """Elements of a row, an int."""
+        return self.shape[-1]
+
+    @property
+    def size(self):
+        """Number of elements, an int."""
+        return self.rows * self.columns
+
+    @property
+    def size_trained(self):
+        """Elements that training changes, the first ones, an int."""
+        rows = self.rows if self.n_trained is None else self.n_trained
+        return rows * self.columns
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Factors of a tensor's learning rate, weight decay and penalties."""
+
+    learning_rate: float = 1.0
+    decay: float = 1.0
+    penalty: float = 1.0
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer of a network: its kind, where its inputs come from, its own numbers.
+
+    Attributes
+    ----------
+    kind : str
+        Name of a row of `KINDS`.
+    inputs : tuple of int
+        Values that it reads: 0 for the features, i + 1 for the output of node i.
+    n_out : int
+        Units of the output; 0 where they follow from the inputs.
+    activation : Activation or None
+        Row of the activation registry, or a user's own function wrapped as one. None
+        for the identity.
+    options : tuple
+        The kind's own, plain values.
+    dropout : int or None
+        Which of the rates of dropout applies to the output, if one does.
+    layer : int
+        Which of the learning rates of layers its tensors have.
+    is_hidden : bool
+        Whether an optimizer of whole matrices updates its matrices.
+    factors : tuple of Factors
+        For each tensor in order; none for factors of 1.
+    """
+
+    kind: str
+    inputs: tuple[int, ...]
+    n_out: int = 0
+    activation: Activation | None = None
+    options: tuple = ()
+    dropout: int | None = None
+    layer: int = 0
+    is_hidden: bool = False
+    factors: tuple[Factors, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What the NumPy functions of a kind know of a batch.
+
+    Attributes
+    ----------
+    share : ndarray of shape (n,) or None
+        Weights of the rows, whose sum is 1; None in predictions.
+    activate : callable
+        ``activate(activation, z)`` gives value and slope.
+    """
+
+    share: np.ndarray | None
+    activate: object
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A row of `KINDS`: names of the modules of a kind.
+
+    Attributes
+    ----------
+    network, cpu : str
+    cuda : str or None
+        None for a kind that GPUs do not have.
+    """
+
+    network: str
+    cpu: str
+    cuda: str | None = None
+
+
+def _own(name, has_cuda=True):
+    return Kind(
+        f"nnfit.network.kinds.{name}",
+        f"nnfit.cpu.kinds.{name}",
+        f"nnfit.cuda.kinds.{name}" if has_cuda else None,
+    )
+
+
+KINDS = {
+    name: _own(name)
+    for name in (
+        "dense",
+        "normalization",
+        "concatenation",
+        "scale",
+        "parametric_activation",
+    )
+}
+
+
+def kind_of(node, device="network"):
+    """Module of a node's kind, for ``"network"``, ``"cpu"`` or ``"cuda"``.
+
+    Raises
+    ------
+    ValueError
+        If there is no such kind, or none for the device.
+    """
+    if node.kind not in KINDS:
+        raise ValueError(
+            f"A layer's kind must be one of {sorted(KINDS)}, got {node.kind!r}."
+        )
+    module = getattr(KINDS[node.kind], device)
+    if module is None:
+        raise ValueError(
+            f"Layers of the kind {node.kind!r} have no kernels for {device!r}, got one "
+            f"that reads the values {node.inputs}. Use device='cpu'."
+        )
+    return importlib.import_module(module)

@@ -1,0 +1,30 @@
+"""The inputs beside one another."""
+
+import numpy as np
+
+
+def width(node, widths):
+    """The sum of those of the inputs."""
+    if len(widths) < 2:
+        raise ValueError(f"it takes at least two inputs, got {len(widths)}")
+    return sum(widths)
+
+
+def tensors(node, widths):
+    """None."""
+    return ()
+
+
+def initial(node, widths, draw):
+    """None."""
+    return []
+
+
+def forward(node, inputs, arrays, now):
+    """Inputs (n, n_i) beside one another."""
+    return np.hstack(inputs), [each.shape[1] for each in inputs]
+
+
+def backward(node, kept, gradient, arrays, now):
+    """The gradient's parts."""
+    return np.split(gradient, np.cumsum(kept)[:-1], axis=1), []

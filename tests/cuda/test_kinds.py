@@ -1,0 +1,136 @@
+"""Every kind of layer, and networks that are graphs, on a GPU: as the naive engine.
+
+Cases come from `tests.graphs`, as those of the CPU.
+"""
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from nnfit.cpu import engine as cpu
+from nnfit.cuda import engine as cuda
+from tests import numpy_engine
+from tests.cuda import tiles
+from tests.engines import (
+    assert_same_training,
+    make_data,
+    make_engine,
+    make_weights,
+    results_of,
+    tolerance_of,
+    train,
+)
+from tests.features import CLIPPED, batch_factors
+from tests.graphs import EXAMPLES, GRAPHS, PLACES, graph, name_of, sparse_features
+from tests.pairs import pairwise
+
+MODULES = cuda, numpy_engine
+OPTIONS = {
+    "plain": {},
+    "dropped": dict(dropout=(0.3, 0.5)),
+    "clipped": dict(CLIPPED, solver="muon"),
+    "scheduled": dict(
+        batch_factors=batch_factors, average=True, solver="adamw",
+        learning_rate_factors=(0.5, 2.0, 1.0),
+    ),
+}  # fmt: skip
+
+
+def make(name, dtype):
+    """Network of a graph, and its options with as many rates of dropout as it has."""
+    return graph(5, *GRAPHS[name], dtype=dtype)
+
+
+def options_of(name, network):
+    options = dict(OPTIONS[name])
+    if "dropout" in options:
+        options["dropout"] = options["dropout"][: network.n_dropout]
+    return options
+
+
+#: Every fourth graph in the quick part.
+SOME = pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] * (i % 4 > 0))
+        for i, name in enumerate(GRAPHS)
+    ],
+)
+
+
+@pairwise(
+    example=list(EXAMPLES),
+    place=PLACES,
+    dtype=["float32", "float64"],
+    launches=[False, True],
+)
+def test_every_kind_trains_as_the_reference(example, place, dtype, launches):
+    network = PLACES[place](example, dtype=dtype)
+    data = make_data(network, 13)
+    with tiles.small_gpu(launches=launches):
+        assert_same_training(
+            network, data, modules=MODULES, **tolerance_of(dtype), batch_size=8,
+            epochs=2,
+        )  # fmt: skip
+
+
+@pytest.mark.slow
+@pairwise(
+    name=GRAPHS,
+    options=OPTIONS,
+    dtype=["float32", "float64"],
+    sparse=[False, True],
+    launches=[False, True],
+)
+def test_a_graph_trains_as_the_reference(name, options, dtype, sparse, launches):
+    network = make(name, dtype)
+    X, y = make_data(network, 13)
+    if sparse:
+        X = scipy.sparse.csr_array(sparse_features(X))
+    with tiles.small_gpu(launches=launches):
+        assert_same_training(
+            network, (X, y), modules=MODULES, **tolerance_of(dtype), batch_size=8,
+            epochs=2, **{"learning_rate_init": 1e-3, **options_of(options, network)},
+        )  # fmt: skip
+
+
+@SOME
+def test_a_graph_does_not_depend_on_the_number_of_blocks(name):
+    network = make(name, "float32")
+    results = []
+    for n_threads, n_blocks in ((4, 1), (4, 3)):
+        with tiles.small_gpu(n_threads, n_blocks):
+            options = options_of("dropped", network)
+            data = make_data(network, 9)
+            engine = make_engine(cuda, network, data, batch_size=5, **options)
+            results.append([train(engine, 1), *results_of(engine)])
+    for one, other in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@SOME
+def test_a_graph_predicts_as_the_cpu(small_gpu, name):
+    """Also with units dropped."""
+    network = make(name, "float64")
+    weights, (X, _) = make_weights(network), make_data(network, 11)
+    for dropout in (None, ((0.3, 0.6)[: network.n_dropout], 0.2, 5, 3)):
+        found, expected = (
+            module.predict(network, weights, X, dropout=dropout)
+            for module in (cuda, cpu)
+        )
+        np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+def test_state_goes_from_device_to_device(small_gpu, example):
+    network = PLACES["between"](example)
+    data = make_data(network, 13)
+    engines = [make_engine(module, network, data) for module in (cuda, cpu)]
+    states = []
+    for engine in engines:
+        train(engine, 2)
+        states.append(engine.get_state())
+    for name, values in states[0].items():
+        np.testing.assert_allclose(values, states[1][name], rtol=1e-8, atol=1e-11)
+    engines[0].set_state(states[1])
+    engines[1].set_state(states[0])

@@ -1,0 +1,250 @@
+"""Small networks that are graphs, of every kind of layer there is.
+
+`EXAMPLES` has a layer or more of each kind.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from hypothesis import strategies as st
+
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.network import Network
+from nnfit.network.kinds import KINDS, Factors, Node, kind_of
+
+TANH, RELU, GELU = (ACTIVATIONS[name] for name in ("tanh", "relu", "gelu"))
+
+
+def dense(inputs, n_out, activation=None, intercept=True, **others):
+    """A dense layer."""
+    return Node("dense", inputs, n_out, activation, (intercept,), **others)
+
+
+def normed(inputs, kind, activation=TANH, **others):
+    """A normalised layer, or one of neither mean nor variance."""
+    return Node("normalization", inputs, 0, activation, (kind,), **others)
+
+
+def together(*inputs, **others):
+    """Values beside one another."""
+    return Node("concatenation", inputs, **others)
+
+
+def graph(n_features, *nodes, loss="squared_error", dtype="float64"):
+    """A network of nodes."""
+    return Network(n_features, nodes, LOSSES[loss], (), dtype)
+
+
+#: By kind and what is special: a layer that reads a value, of the given width.
+EXAMPLES = {
+    ("dense", ""): lambda v, width: dense((v,), 7),
+    ("dense", "activated"): lambda v, width: dense((v,), 7, GELU),
+    ("dense", "without intercept"): lambda v, width: dense((v,), 7, TANH, False),
+    ("dense", "from a start"): lambda v, width: dense((v, v), width, TANH),
+    ("normalization", "none"): lambda v, width: normed((v,), None),
+    ("normalization", "layer"): lambda v, width: normed((v,), "layer"),
+    ("normalization", "batch"): lambda v, width: normed((v,), "batch", RELU),
+    ("normalization", "linear"): lambda v, width: normed((v,), "batch", None),
+    ("concatenation", ""): lambda v, width: together(v, v),
+    ("scale", ""): lambda v, width: Node("scale", (v,)),
+    ("parametric_activation", ""): lambda v, width: Node(
+        "parametric_activation", (v,), activation=GELU
+    ),
+}
+# A new kind has an example as soon as it has a row.
+for _kind in sorted(set(KINDS) - {kind for kind, _ in EXAMPLES}):
+    EXAMPLES[_kind, ""] = lambda v, width, kind=_kind: Node(kind, (v,))
+
+
+def name_of(example):
+    """Of a case, for pytest."""
+    return "-".join(filter(None, example)) if isinstance(example, tuple) else None
+
+
+def first(example, n_features=5, **options):
+    """A layer that reads the features, before a dense one."""
+    nodes = EXAMPLES[example](0, n_features), dense((1,), 3)
+    return graph(n_features, *nodes, **options)
+
+
+def between(example, n_features=5, **options):
+    """A layer between two that are dense and the only one that reads the first."""
+    nodes = dense((0,), 9, TANH), EXAMPLES[example](1, 9), dense((2,), 2)
+    return graph(n_features, *nodes, **options)
+
+
+def last(example, n_features=5, **options):
+    """A layer at the end, where it needs no activation."""
+    node = EXAMPLES[example](1, 4)
+    if node.kind != "parametric_activation":
+        node = replace(node, activation=None)
+    nodes = (node,) if node.activation is None else (node, dense((2,), 2))
+    return graph(n_features, dense((0,), 4, TANH), *nodes, **options)
+
+
+PLACES = {"first": first, "between": between, "last": last}
+
+
+def residual_blocks(kind):
+    """Two blocks of two layers each, with a sum of equal widths after each."""
+    return (
+        dense((0,), 6, intercept=False),  # 1
+        normed((1,), kind, dropout=0),
+        dense((2,), 5, intercept=False),
+        normed((3,), kind, layer=1, dropout=1),
+        dense((4, 1), 6, intercept=False, is_hidden=True),  # 5
+        normed((5,), kind, layer=1),
+        dense((6,), 7, intercept=False, is_hidden=True, layer=1),
+        normed((7,), kind, dropout=1),
+        dense((8, 5), 6, intercept=False, layer=1),  # 9
+        normed((9,), kind),
+        dense((10,), 3, layer=2),
+    )
+
+
+FACTORS = Factors(0.3, 2.0, 0.5), Factors(1.7, 0.0, 3.0)
+#: Of five features.
+GRAPHS = {
+    "two readers": (
+        dense((0,), 6, TANH, dropout=0),
+        dense((1,), 4, RELU, layer=1, is_hidden=True),
+        dense((1,), 3, GELU, layer=1),
+        together(2, 3),
+        dense((4,), 3, layer=2),
+    ),
+    "three readers": (
+        dense((0,), 6, TANH, dropout=0),
+        dense((1,), 6, GELU, layer=1, dropout=1, is_hidden=True),
+        dense((2, 1), 6, TANH, layer=1),
+        together(1, 3, 2),
+        dense((4,), 3, layer=2),
+    ),
+    "readers that do not multiply": (
+        dense((0,), 6, dropout=0),
+        Node("scale", (1,), layer=1),
+        normed((1,), "layer", layer=1, dropout=1),
+        Node("parametric_activation", (1,), activation=RELU, layer=2),
+        together(1, 2, 3, 4, dropout=1),
+        dense((5,), 3),
+    ),
+    "a sum that starts from an earlier value": (
+        dense((0,), 6, TANH),
+        dense((1,), 4, GELU, dropout=0, is_hidden=True),
+        dense((2, 1), 6, RELU, dropout=1),
+        dense((3,), 3),
+    ),
+    "a sum that starts from what it multiplies": (
+        dense((0,), 6, TANH, dropout=0),
+        dense((1, 1), 6, GELU, is_hidden=True),
+        dense((2,), 3),
+    ),
+    "a sum that starts from the features": (
+        dense((0,), 6, TANH),
+        dense((1, 0), 5, GELU, dropout=0),
+        dense((2,), 3),
+    ),
+    "a sum whose start is an activation away": (
+        dense((0,), 6),
+        normed((1,), "batch", dropout=0),
+        dense((2,), 6, TANH),
+        dense((3, 2), 6),
+        dense((4, 1), 6, TANH, dropout=1),
+        dense((5, 4), 3 + 3),
+        dense((6,), 3),
+    ),
+    "features beside a hidden layer": (
+        dense((0,), 4, TANH, dropout=0),
+        together(1, 0),
+        dense((2,), 3),
+    ),
+    "a hidden layer beside features": (
+        dense((0,), 4, TANH, dropout=0),
+        together(0, 1, dropout=1),
+        dense((2,), 3),
+    ),
+    "concatenations in concatenations": (
+        dense((0,), 4, TANH, dropout=0),
+        dense((0,), 3, RELU),
+        together(1, 2, dropout=1),
+        together(3, 2, 1),
+        dense((4,), 5, GELU, is_hidden=True),
+        together(5, 3, 5),
+        dense((6,), 3),
+    ),
+    "a concatenation at the end": (
+        dense((0,), 4, TANH),
+        dense((1,), 1),
+        dense((1,), 2),
+        together(2, 3),
+    ),
+    "a concatenation whose dropout others do not see": (
+        dense((0,), 4, TANH),
+        together(1, 0, dropout=0),
+        dense((1,), 4, GELU),
+        dense((2, 3), 4, TANH),
+        dense((4,), 3),
+    ),
+    "a chain of scales": (
+        Node("scale", (0,), layer=1),
+        dense((1,), 6, layer=1),
+        Node("parametric_activation", (2,), activation=TANH, dropout=0),
+        Node("scale", (3,)),
+        Node("scale", (4,), dropout=1),
+        dense((5,), 3, layer=2),
+    ),
+    "normalised features": (
+        normed((0,), "batch", None),
+        dense((1,), 6, TANH, dropout=0),
+        normed((2,), "layer", None),
+    ),
+    "residual blocks": residual_blocks(None),
+    "residual blocks, normalised by layers": residual_blocks("layer"),
+    "residual blocks, normalised by batches": residual_blocks("batch"),
+    "factors": (
+        Node("scale", (0,), factors=(Factors(8.0),)),
+        dense((1,), 6, TANH, factors=FACTORS, layer=1, dropout=0),
+        dense((2,), 6, GELU, factors=FACTORS[::-1], layer=1, is_hidden=True),
+        normed((3,), "batch", factors=FACTORS),
+        dense((4,), 3, factors=(Factors(decay=3.0), Factors(0.0)), layer=2),
+    ),
+}
+
+
+@st.composite
+def graphs(draw):
+    """Networks of up to six layers, each read by another one."""
+    widths, nodes, unread = [draw(st.integers(1, 20))], [], set()
+    for _ in range(draw(st.integers(0, 5))):
+        value = draw(st.integers(0, len(nodes)))
+        example = draw(st.sampled_from(list(EXAMPLES)))
+        node = EXAMPLES[example](value, widths[value])
+        if node.kind == "concatenation":
+            node = together(value, draw(st.integers(0, len(nodes))))
+        elif node.kind == "dense" and draw(st.booleans()):
+            start = draw(st.integers(0, len(nodes)))
+            node = dense((value, start), widths[start], node.activation)
+        elif node.kind == "dense" and len(node.inputs) == 1:
+            node = replace(node, n_out=draw(st.integers(1, 20)))
+        node = replace(
+            node,
+            dropout=draw(st.sampled_from([None, 0, 1])),
+            layer=draw(st.integers(0, 2)),
+            is_hidden=draw(st.booleans()),
+        )
+        unread -= set(node.inputs)
+        nodes.append(node)
+        unread.add(len(nodes))
+        of_inputs = [widths[number] for number in node.inputs]
+        widths.append(kind_of(node).width(node, of_inputs))
+    if len(unread) > 1:
+        nodes.append(together(*sorted(unread)))
+    nodes.append(dense((len(nodes),), draw(st.integers(1, 3))))
+    dtype = draw(st.sampled_from(["float32", "float64"]))
+    return graph(widths[0], *nodes, dtype=dtype)
+
+
+def sparse_features(X, density=0.3):
+    """X with most of its entries 0."""
+    keep = np.random.default_rng(0).uniform(size=X.shape) < density
+    return np.where(keep, X, 0).astype(X.dtype)

@@ -1,0 +1,310 @@
+"""Every kind of layer: its NumPy functions, then the compiled engine against them.
+
+Cases come from the registry of kinds: `tests.graphs.EXAMPLES` has some of each.
+"""
+
+import ast
+import re
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse
+
+from nnfit import MLPRegressor
+from nnfit.cpu import compiling, kernels, plans, training_plans
+from nnfit.cpu import engine as cpu
+from nnfit.cpu.graph import kernel_of_kind
+from nnfit.cpu.prediction import FEW_ROWS
+from nnfit.functions.normalization import EPSILON
+from nnfit.network.kinds import KINDS, Batch, kind_of
+from tests.engines import (
+    assert_same_training,
+    make_data,
+    make_engine,
+    make_weights,
+    numerical_gradient,
+    results_of,
+    tolerance_of,
+    train,
+)
+from tests.graphs import EXAMPLES, PLACES, first, name_of, sparse_features
+from tests.numpy_engine.functions import activate
+from tests.numpy_engine.network import by_node
+from tests.pairs import pairwise
+from tests.test_floors import MODULES
+
+ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+
+
+# ---------------------------------------------------------- the NumPy functions
+
+
+def make_case(example, n_rows=6):
+    """Node, its inputs, its arrays and a batch, in float64."""
+    network = first(example)
+    node, arrays = network.nodes[0], by_node(network, make_weights(network))[0]
+    X, _ = make_data(network, n_rows)
+    share = np.random.default_rng(5).uniform(0.5, 2.0, size=n_rows)
+    return node, [X + i for i in range(len(node.inputs))], arrays, share / share.sum()
+
+
+def flat(arrays):
+    return np.concatenate([np.ravel(array) for array in arrays])
+
+
+def like(vector, arrays):
+    """Parts of a vector, with the shapes of arrays."""
+    ends = np.cumsum([array.size for array in arrays])
+    parts = np.split(vector, ends[:-1])
+    return [part.reshape(a.shape) for part, a in zip(parts, arrays, strict=True)]
+
+
+@ALL
+@pytest.mark.parametrize("running", [False, True])
+def test_backward_is_the_derivative_of_forward(example, running):
+    """In all inputs and all arrays, of a sum with random factors."""
+    node, inputs, arrays, share = make_case(example)
+    kind, batch = kind_of(node), Batch(None if running else share, activate)
+    output, kept = kind.forward(node, inputs, arrays, batch)
+    of_output = np.random.default_rng(6).normal(size=output.shape)
+    found = flat([x for part in kind.backward(node, kept, of_output, arrays, batch)
+                  for x in part])  # fmt: skip
+
+    def value(vector):
+        parts = like(vector, [*inputs, *arrays])
+        moved = parts[: len(inputs)], parts[len(inputs) :]
+        return np.sum(of_output * kind.forward(node, *moved, batch)[0])
+
+    expected = numerical_gradient(value, flat([*inputs, *arrays]))
+    of_arrays = like(expected, [*inputs, *arrays])[len(inputs) :]
+    for tensor, part in zip(first(example).tensors_of_nodes[0], of_arrays, strict=True):
+        if tensor.n_trained is not None:
+            part[tensor.n_trained :] = 0.0  # statistics
+    assert np.abs(found - expected).max() < 1e-9 * max(1.0, np.abs(expected).max())
+
+
+def of_dense(x, arrays, **_):
+    coef, *intercept = arrays
+    return sum((x[0] @ coef, *x[1:], *intercept))
+
+
+def of_normalization(x, arrays, how, share):
+    intercept, *norms = arrays
+    (z,) = x
+    if how == "none":
+        return z + intercept
+    if how == "layer":
+        mean, variance = z.mean(1)[:, None], z.var(1)[:, None]
+    else:
+        mean = np.average(z, axis=0, weights=share)
+        variance = np.average((z - mean) ** 2, axis=0, weights=share)
+    return norms[0][0] * (z - mean) / np.sqrt(variance + EPSILON) + intercept
+
+
+#: Formulas of the outputs before an activation, written out again.
+FORMULAS = {
+    "dense": of_dense,
+    "normalization": of_normalization,
+    "concatenation": lambda x, arrays, **_: np.concatenate(x, axis=1),
+    "scale": lambda x, arrays, **_: x[0] @ np.diag(arrays[0]),
+}
+
+
+@pytest.mark.parametrize(
+    "example", [case for case in EXAMPLES if case[0] in FORMULAS], ids=name_of
+)
+def test_forward_is_the_formula(example):
+    node, inputs, arrays, share = make_case(example)
+    output, _ = kind_of(node).forward(node, inputs, arrays, Batch(share, activate))
+    expected = FORMULAS[node.kind](inputs, arrays, how=example[1], share=share)
+    expected = activate(node.activation, expected)[0]
+    np.testing.assert_allclose(output, expected, rtol=1e-12, atol=1e-12)
+
+
+def test_a_parametric_activation_is_between_the_input_and_its_activation():
+    node, (x,), _, _ = make_case(("parametric_activation", ""))
+    value = activate(node.activation, x)[0]
+    for share, expected in ((0.0, x), (1.0, value), (0.5, (x + value) / 2)):
+        arrays = [np.full(5, share)]
+        output, _ = kind_of(node).forward(node, [x], arrays, Batch(None, activate))
+        np.testing.assert_allclose(output, expected, rtol=1e-15)
+
+
+# --------------------------------------------------------- the compiled engine
+
+
+@pairwise(
+    example=list(EXAMPLES),
+    place=PLACES,
+    dtype=["float32", "float64"],
+    n_rows=[1, 2, 17, 97],
+    solver=["sgd", "adamw", "muon"],
+)
+def test_it_trains_as_the_reference(example, place, dtype, n_rows, solver):
+    network = PLACES[place](example, dtype=dtype)
+    data = make_data(network, n_rows)
+    rate = 1e-3 if solver != "sgd" else 1e-2
+    assert_same_training(
+        network, data, **tolerance_of(dtype), solver=solver, batch_size=n_rows,
+        learning_rate_init=rate,
+    )  # fmt: skip
+
+
+@ALL
+@pytest.mark.parametrize("place", PLACES)
+def test_gradient_is_the_derivative_of_the_loss(example, place):
+    """By L-BFGS's function where that has no statistics of a batch."""
+    network = PLACES[place](example)
+    if any(tensor.size_trained < tensor.size for tensor in network.tensors):
+        pytest.skip("estimators refuse lbfgs with batch normalisation")
+    data = *make_data(network, 9), np.random.default_rng(5).uniform(0.5, 2.0, size=9)
+    engine = make_engine(cpu, network, data, None, alpha=0.3)
+    flat = engine.flat.copy()
+    _, gradient = engine.loss_and_gradient(flat)
+    expected = numerical_gradient(lambda at: engine.loss_and_gradient(at)[0], flat)
+    used = np.ones(len(flat), bool)
+    used[flat == 0.0] = False  # the padding
+    assert np.abs(gradient - expected)[used].max() < 1e-7 * np.abs(expected).max()
+    assert not gradient[~used].any()
+
+
+@ALL
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bits_do_not_depend_on_the_number_of_threads(example, dtype):
+    network = PLACES["between"](example, dtype=dtype)
+    data = *make_data(network, 97), np.random.default_rng(3).uniform(size=97)
+    results = []
+    for n_threads in (1, 2, 3, 4, 7):
+        engine = make_engine(cpu, network, data, "adam", n_threads, batch_size=60)
+        results.append([train(engine, 3), *results_of(engine)])
+    for others in results[1:]:
+        for one, many in zip(results[0], others, strict=True):
+            assert np.array_equal(one, many)
+
+
+@pairwise(example=list(EXAMPLES), place=PLACES, dtype=["float32", "float64"])
+def test_few_rows_are_predicted_as_many(example, place, dtype):
+    """With the weights where estimators keep them, to the same bits."""
+    network = PLACES[place](example, dtype=dtype)
+    X, _ = make_data(network, 97)
+    weights = make_weights(network)
+    together = cpu.predict(network, weights, X, n_threads=2)
+    for n_rows in (1, 2, FEW_ROWS):
+        parts = [X[i : i + n_rows].copy() for i in range(0, len(X), n_rows)]
+        few = [cpu.predict(network, weights, part) for part in parts]
+        assert np.array_equal(together, np.concatenate(few))
+
+
+@pairwise(example=list(EXAMPLES), place=PLACES, dtype=["float32", "float64"])
+def test_sparse_features_give_the_bits_of_dense_ones(example, place, dtype):
+    """Also to a layer that cannot read their entries."""
+    network = PLACES[place](example, n_features=40, dtype=dtype)
+    X, y = make_data(network, 97)
+    X = sparse_features(X, 0.05)
+    results = []
+    for features in (X, scipy.sparse.csr_array(X)):
+        engine = make_engine(cpu, network, (features, y), n_threads=2)
+        losses, weights = train(engine, 2), engine.get_weights()
+        predictions = [
+            cpu.predict(network, weights, features[:n]) for n in (1, 16, 17, 97)
+        ]
+        results.append([losses, *results_of(engine), *predictions])
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_a_kind_without_kernels_for_a_device_is_refused(monkeypatch):
+    network = first(("scale", ""))
+    monkeypatch.setitem(KINDS, "scale", replace(KINDS["scale"], cuda=None))
+    with pytest.raises(ValueError, match="kind 'scale' have no kernels for 'cuda'"):
+        kind_of(network.nodes[0], "cuda")
+
+
+# -------------------------------------------------- what knows of kinds, and loads them
+
+
+@pytest.fixture
+def loaded(monkeypatch):
+    """Kernels loaded by what is planned since the start of the test."""
+    names, load = [], compiling.load
+
+    def record(*arguments, fingerprint=b"", target=None):
+        names.append(arguments)
+        return load(*arguments, fingerprint=fingerprint, target=target)
+
+    monkeypatch.setattr(compiling, "load", record)
+    for cached in (training_plans.load_training, training_plans.training_plan):
+        cached.cache_clear()
+    plans.forward_plan.cache_clear()
+    return names
+
+
+@ALL
+def test_a_training_loads_the_kernels_of_its_kinds_alone(example, loaded):
+    network = PLACES["between"](example, dtype="float32")
+    X, y = make_data(network, 20)
+    train(make_engine(cpu, network, (X, y)), 1)
+    cpu.predict(network, make_weights(network), X)
+    examples = [make(0, 5) for make in EXAMPLES.values()]
+    of_kinds = {kernel_of_kind(node)[0] for node in examples}
+    own = {(*kernel_of_kind(node), "float32") for node in network.nodes}
+    found = {name for name in loaded if name[0] in of_kinds}
+    assert found == own
+
+
+def test_a_first_fit_loads_what_it_calls(loaded):
+    X = np.random.default_rng(0).normal(size=(40, 3)).astype(np.float32)
+    MLPRegressor(hidden_layer_sizes=(4,)).partial_fit(X, X[:, 0])
+    assert {name[:-1] for name in loaded} == {
+        (kernels.TRAINING,),
+        (kernels.BATCH,),
+        (kernels.DENSE,),
+        (kernels.WEIGHTS,),
+        (kernels.ACTIVATION, "relu"),
+        (kernels.LOSS, "squared_error"),
+        (kernels.OPTIMIZER, "adam"),
+    }
+
+
+#: Modules of a kind: in a package of kinds, or named after one among the kernels.
+OWN = re.compile(r"\.kinds\b|\.kernels\.(" + "|".join(KINDS) + r")\b")
+
+
+def questions_of(source):
+    """Lines that ask what kind a layer is: comparisons with the name of one, or a
+    choice by ``.kind`` that is not made by the registry.
+    """
+
+    def is_name(node):
+        return isinstance(node, ast.Constant) and node.value in set(KINDS)
+
+    for node in ast.walk(ast.parse(source)):
+        asks = False
+        if isinstance(node, ast.Compare):
+            parts = [node.left, *node.comparators]
+            asks = any(is_name(each) for part in parts for each in ast.walk(part))
+        elif isinstance(node, ast.MatchValue):
+            asks = is_name(node.value)
+        elif isinstance(node, ast.Subscript) and isinstance(node.slice, ast.Attribute):
+            asks = node.slice.attr == "kind" and ast.unparse(node.value) != "KINDS"
+        if asks:
+            yield node.lineno if hasattr(node, "lineno") else node.value.lineno
+
+
+def test_questions_are_found():
+    assert list(questions_of("a = 1\nif node.kind == 'dense':\n    pass")) == [2]
+    assert list(questions_of("b = node.kind in ('scale', 'dense')")) == [1]
+    assert list(questions_of("c = {'x': 1}[node.kind]")) == [1]
+    assert list(questions_of("match a:\n    case 'dense':\n        pass")) == [2]
+    assert list(questions_of("d = KINDS[node.kind].cpu\ne = x.dtype.kind == 'f'")) == []
+
+
+def test_no_module_but_its_own_asks_for_a_kind():
+    found = {
+        module: lines
+        for module, path in MODULES.items()
+        if not OWN.search(module)
+        and (lines := list(questions_of(path.read_text(encoding="utf-8"))))
+    }
+    assert found == {}
