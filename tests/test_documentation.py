@@ -29,7 +29,7 @@ PAGES = {
     for path in sorted(folder.glob("*.rst"))
 }
 #: Their blocks are parts of files of nnfit, see tests/test_guides.py.
-RECIPES = {f"contributing/{name}" for name in GUIDES}
+RECIPES = {f"contributing/{name}" for name in (*GUIDES, "kind")}
 
 CORE = {"nnfit", "numpy", "scipy", "sklearn", "joblib", *sys.stdlib_module_names}
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: *(\S*)")

@@ -12,6 +12,8 @@ from pathlib import Path
 import pytest
 
 import nnfit
+from nnfit.network import kinds
+from tests.engines import assert_same_training, make_data, tolerance_of
 
 ROOT = Path(nnfit.__file__).parents[1]
 #: Guides, and the parameters that take the names they add.
@@ -88,8 +90,8 @@ def run(tmp_path_factory):
 
 
 def assert_passes(run, command):
-    program, *arguments = shlex.split(command)
-    assert program == "python"
+    _, *arguments = shlex.split(command)
+
     done = run([*arguments, "-p", "no:cacheprovider"])
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"\d+ passed", done.stdout)
@@ -130,3 +132,56 @@ def test_the_quick_tests_of_all_guides_pass(run):
     wanted = f"({names}) and not compiled and not rates_of_layers"
     files = " ".join(sorted(files))
     assert_passes(run, f"python -m pytest tests/test_listed.py {files} -k '{wanted}'")
+
+
+# ------------------------------------------------------------ a kind of layer
+
+
+def modules_of(guide):
+    """Files that a guide gives, and the code of its blocks without a name."""
+    pattern = r"^\.\. code-block:: python\n(?:   :caption: (\S+)\n)?\n((?:   .*\n|\n)+)"
+    found = re.findall(pattern, read(guide), flags=re.MULTILINE)
+    found = [(name, textwrap.dedent(code)) for name, code in found]
+    named = {name: code for name, code in found if name}
+    return named, "".join(code for name, code in found if not name)
+
+
+@pytest.fixture
+def kind(tmp_path, monkeypatch):
+    """The guide's kind of layer, in a folder that Python finds modules in."""
+    named, code = modules_of("kind")
+    for name, text in named.items():
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(kinds, "KINDS", kinds.KINDS.copy())
+    yield tmp_path, code
+    for name in named:
+        sys.modules.pop(name.removesuffix(".py"), None)
+
+
+def test_the_kind_of_the_guide_trains_as_its_reference(kind):
+    namespace = {}
+    exec(kind[1], namespace)
+    network = namespace["network"]
+    assert network.widths == (5, 5, 16, 16, 3)
+    data = make_data(network, 40)
+    assert_same_training(network, data, **tolerance_of("float64"), n_threads=2)
+
+
+@pytest.mark.slow
+def test_the_tests_that_the_guide_of_kinds_names_pass(kind):
+    folder, code = kind
+    row = "from nnfit.network.kinds import KINDS, Kind\n"
+    row += re.search(r"^KINDS.*\n", code, flags=re.MULTILINE)[0]
+    (folder / "shift_row.py").write_text(row)
+    (command,) = blocks("kind", "sh")
+    _, *arguments = shlex.split(command)
+    done = subprocess.run(
+        [sys.executable, *arguments, "-p", "shift_row", "-p", "no:cacheprovider"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(folder), str(ROOT)])},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 10
