@@ -356,8 +356,8 @@ def other(request):
 def test_the_tile_of_a_target(other):
     _, target, _ = other
     sizes = (target.vector_bytes, target.tile_rows, target.fma)
-    assert sizes in {(64, 12, True), (32, 6, True), (16, 12, True), (16, 6, False)}
-    registers = 32 if target.tile_rows == 12 else 16
+    assert sizes in {(64, 8, True), (32, 6, True), (16, 12, True), (16, 6, False)}
+    registers = 16 if target.tile_rows == 6 else 32
     assert 2 * target.tile_rows + 3 <= registers
 
 
