@@ -26,7 +26,7 @@ from nnfit.cpu.kernels.pointers import (
     pointer_from_address,
     pointer_type,
 )
-from nnfit.cpu.kernels.tile import make_panel_tile
+from nnfit.cpu.kernels.tile import make_panel_tile, make_tile
 from nnfit.cpu.kinds import dense as own
 
 #: Rows of the batch that a gradient tile sums before the next tile begins: a panel
@@ -264,12 +264,17 @@ def make_gradients(target, dtype):
     """Make ``weights_gradient`` and ``intercept_gradient`` of units.
 
     That of a strip, inputs[:, first:first+rows]^T gradient[:, column:] over the batch,
-    is (rows, columns of the panel) and contiguous; that of intercepts (width,).
+    is (rows, columns of the panel) and contiguous; that of intercepts (width,). Their
+    tiles have one row, and four vectors where they can: each sum waits for its last
+    step, so that four take as long as one.
     """
     as_floats = pointer_from_address(dtype)
     rows_of_tile, slot = target.tile_rows, target.tile_slot(dtype)
     panel = target.panel(dtype)
     tile = make_panel_tile(target, dtype)
+    lanes, several = target.lanes(dtype), 4 * target.lanes(dtype)
+    sum_lanes = make_tile(target, dtype, 1, 1)
+    sum_several = make_tile(target, dtype, 4, 1)
     gradient_columns = make_gradient_columns(target, dtype)
 
     def weights_gradient(table, row, unit, batch, goal):
@@ -296,14 +301,17 @@ def make_gradients(target, dtype):
                 )  # fmt: skip
 
     def intercept_gradient(table, row, unit, batch, goal):
-        width, null = row[at.WIDTH], as_floats(0)
-        for column in range(0, width, panel):
-            by_z, b_k = gradient_columns(row, batch, column)
-            tile(
-                batch, 1, as_floats(table[at.ONE]), 0, 0,
-                by_z, min(panel, width - column), b_k,
-                offset(goal, column), 0, null, 0, null, 0,
-            )  # fmt: skip
+        width, one, null = row[at.WIDTH], as_floats(table[at.ONE]), as_floats(0)
+        by_z, b_k = as_floats(row[at.GRADIENT_BY_OUTPUT]), row[at.GRADIENT_STRIDE]
+        column = 0
+        while column < width:
+            b, c = offset(by_z, column), offset(goal, column)
+            if width - column >= several:
+                sum_several(batch, 1, one, 0, 0, b, b_k, c, 0, null, 0, null, 0)
+                column += several
+            else:
+                sum_lanes(batch, 1, one, 0, 0, b, b_k, c, 0, null, 0, null, 0)
+                column += lanes
 
     return weights_gradient, intercept_gradient
 

@@ -24,15 +24,17 @@ from nnfit.cpu.kernels.pointers import pointer_type
 _INT64 = ir.IntType(64)
 
 
-def make_tile(target, dtype, vectors):
+def make_tile(target, dtype, vectors, most_rows=None):
     """Build the micro-kernel for a processor.
 
     Parameters
     ----------
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
-    vectors : {1, 2}
-        Width of the tile in vector registers.
+    vectors : int
+        Width of the tile in vector registers: 1 or 2, more with few rows.
+    most_rows : int, default=None
+        Its height; None for that of the processor.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def make_tile(target, dtype, vectors):
         a bias with row stride 0, C itself, or null) and `scale` (multiplied at
         the end, or null) are laid out like C.
     """
-    pointer = pointer_type(dtype)
+    pointer, height = pointer_type(dtype), most_rows or target.tile_rows
     signature = nb.void(
         nb.int64, nb.int64,
         pointer, nb.int64, nb.int64,
@@ -55,7 +57,9 @@ def make_tile(target, dtype, vectors):
     @intrinsic
     def tile(typingctx, k, rows, a, ar, ak, b, bk, c, cr, start, sr, scale, xr):
         def codegen(context, builder, signature, arguments):
-            function = _tile_function(builder.module, context, target, dtype, vectors)
+            function = _tile_function(
+                builder.module, context, target, dtype, vectors, height
+            )
             builder.call(function, arguments)
             return context.get_dummy_value()
 
@@ -83,9 +87,9 @@ def make_panel_tile(target, dtype):
     return tile
 
 
-def _tile_function(module, context, target, dtype, vectors):
+def _tile_function(module, context, target, dtype, vectors, height):
     """The tile as an LLVM function, emitted once a module."""
-    name = f"nnfit_tile_{dtype}_{vectors}"
+    name = f"nnfit_tile_{dtype}_{vectors}_{height}"
     if name in module.globals:
         return module.globals[name]
     scalar = context.get_value_type(scalar_type(dtype))
@@ -101,16 +105,16 @@ def _tile_function(module, context, target, dtype, vectors):
     )
     function.linkage = "linkonce_odr"
     function.attributes.add("noinline")  # six call sites, 0.8 s of compiling
-    _TileBody(function, target, dtype, scalar, vectors).emit()
+    _TileBody(function, target, dtype, scalar, vectors, height).emit()
     return function
 
 
 class _TileBody:
     """Emits the instructions of one tile function."""
 
-    def __init__(self, function, target, dtype, scalar, vectors):
+    def __init__(self, function, target, dtype, scalar, vectors, height):
         self.function = function
-        self.rows = target.tile_rows
+        self.rows = height
         self.vectors = vectors
         self.lanes = target.lanes(dtype)
         self.scalar = scalar
