@@ -27,6 +27,7 @@ from nnfit.cpu.kernels.pointers import (
     pointer_type,
 )
 from nnfit.cpu.kernels.tile import make_panel_tile, make_tile
+from nnfit.cpu.kernels.transposition import make_transpose_block
 from nnfit.cpu.kinds import dense as own
 
 #: Rows of the batch that a gradient tile sums before the next tile begins: a panel
@@ -317,9 +318,13 @@ def make_gradients(target, dtype):
 
 
 def make_transpose(target, dtype):
-    """Make ``transpose(table, row, unit)``: copy a strip of W to its place in W^T."""
+    """Make ``transpose(table, row, unit)``: copy a strip of W to its place in W^T.
+
+    Block by block; a strip begins with a whole vector of inputs.
+    """
     as_floats = pointer_from_address(dtype)
     panel, lanes = target.panel(dtype), target.lanes(dtype)
+    transpose_block = make_transpose_block(target, dtype)
 
     def transpose(table, row, unit):
         if row[own.TRANSPOSED] == 0:
@@ -329,18 +334,15 @@ def make_transpose(target, dtype):
         columns = min(panel, row[at.WIDTH] - column)
         source = as_floats(unit[at.U_ADDRESS])
         input_width = (n_in + lanes - 1) // lanes * lanes
-        begin = 0
-        while begin < rows:
-            of_panel = (first + begin) // panel * panel
+        for begin in range(0, rows, lanes):
+            inside = (first + begin) % panel
+            of_panel = first + begin - inside
             width = min(panel, input_width - of_panel)
-            count = min(rows - begin, of_panel + panel - first - begin)
-            inside = first + begin - of_panel
             goal = offset(as_floats(row[own.TRANSPOSED]), of_panel * n_out + inside)
-            for j in range(min(columns, n_out - column)):
-                line = offset(goal, (column + j) * width)
-                values = offset(source, begin * columns + j)
-                for i in range(count):
-                    line[i] = values[i * columns]
-            begin += count
+            for j in range(0, min(columns, n_out - column), lanes):
+                transpose_block(
+                    offset(source, begin * columns + j), columns, rows - begin,
+                    offset(goal, (column + j) * width), width, n_out - column - j,
+                )  # fmt: skip
 
     return transpose
