@@ -6,8 +6,9 @@ import scipy.sparse
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from nnfit.cpu import compiling, kernels, plans, training_plans
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import plans, training_plans
+from nnfit.cpu.kinds import dense
 from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.functions.activations import ACTIVATIONS
@@ -294,6 +295,26 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
         assert np.array_equal(one, other)
     training_plans.training_plan.cache_clear()
     plans.forward_plan.cache_clear()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cpu_name", ["host", "plain"])
+def test_copies_for_the_gradient_do_not_change_a_bit(monkeypatch, cpu_name, dtype):
+    monkeypatch.setenv(CPU_VARIABLE, cpu_name)
+    network = make_network((30, 53, 19, 1), "tanh", dtype=dtype)
+    data = make_data(network, 77)
+    pack = compiling.load(kernels.DENSE, dtype).address("pack")
+    results = []
+    for size, copies in ((1, True), (1 << 40, False)):
+        monkeypatch.setattr(dense, "PACK_SIZE", size)
+        monkeypatch.setattr(dense, "PACK_FROM", 0)
+        training_plans.training_plan.cache_clear()
+        engine = make_engine(cpu, network, data, batch_size=40)
+        results.append((train(engine, 2), engine.flat.copy()))
+        assert (pack in engine._tables.ints) == copies
+    training_plans.training_plan.cache_clear()
+    for one, other in zip(*results, strict=True):
+        assert np.array_equal(one, other)
 
 
 def test_chosen_rows_train_as_a_matrix_of_these_rows():

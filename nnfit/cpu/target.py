@@ -55,9 +55,10 @@ class Target:
         return 2 * self.lanes(dtype)
 
     def tile_slot(self, dtype):
-        """Elements kept for a row of a tile's operand: whole vectors."""
-        lanes = self.lanes(dtype)
-        return -(-self.tile_rows // lanes) * lanes
+        """Elements kept for a row of a tile's operand: whole vectors, if need be
+        shorter ones."""
+        vector = min(self.lanes(dtype), 1 << (self.tile_rows - 1).bit_length())
+        return -(-self.tile_rows // vector) * vector
 
     def strip(self, dtype):
         """Rows of a strip of weights, the unit of an update.
