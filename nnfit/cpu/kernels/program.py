@@ -41,15 +41,20 @@ def make_program(target):
             call(table[step + at.FUNCTION], (table, row, now, begin, count))
 
     @helper
+    def work_before(unit, batch):
+        return unit[at.U_PER_ROW_BEFORE] * batch + unit[at.U_FIXED_BEFORE]
+
+    @helper
     def first_unit(table, cost, batch):
-        """First unit with so much work before it; units lie in that order."""
+        """First unit whose middle has so much work before it, in their order."""
         units = offset(table, table[at.UNITS])
         low, high = 0, table[at.N_UNITS]
         while low < high:
             middle = (low + high) // 2
             unit = offset(units, middle * at.UNIT)
-            before = unit[at.U_PER_ROW_BEFORE] * batch + unit[at.U_FIXED_BEFORE]
-            if before < cost:
+            begin = work_before(unit, batch)
+            end = work_before(offset(unit, at.UNIT), batch)
+            if begin + end < 2 * cost:
                 low = middle + 1
             else:
                 high = middle
@@ -63,7 +68,7 @@ def make_program(target):
             return 0 if thread == 0 else extent
         if shares == at.BY_COST:
             end = offset(table, table[at.UNITS] + table[at.N_UNITS] * at.UNIT)
-            total = end[at.U_PER_ROW_BEFORE] * batch + end[at.U_FIXED_BEFORE]
+            total = work_before(end, batch)
             return first_unit(table, total * thread // n_threads, batch)
         if extent == 0:
             extent = batch

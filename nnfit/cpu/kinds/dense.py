@@ -27,10 +27,11 @@ END = Z + 6
 #: 2048 and 2048 16 % less time, of 512 and 512 9, of 256 and 256 2 more, 4096 rows of
 #: 256 and 256 8 less, but of 64 and 256 3 more; with AVX2 11, 5, -2 and 7 less.
 PACK_SIZE, PACK_FROM = 128, 1 << 26
-#: What a weight takes, in rows of the batch whose products take as long: Adam's update,
-#: the copy into the transposed ones. The sum for the intercepts is a tile of one row,
-#: two thirds of a tile of six, hence four rows of weights.
-UPDATE_COST, TRANSPOSE_COST, INTERCEPT_ROWS = 20, 30, 4
+#: What a weight takes, in rows of the batch whose products take as long: Adam's update
+#: (16 to 20, on Emerald Rapids with AVX-512 36) and the copy into the transposed ones
+#: (6 to 11). A row of the sum for the intercepts, a tile of one row, takes as long as
+#: two of weights.
+UPDATE_COST, TRANSPOSE_COST, INTERCEPT_ROWS = 24, 8, 2
 
 
 #: Whether products read the gradient by the output beyond the units.
@@ -122,5 +123,5 @@ def add_units(graph, number, node):
     if has_intercept(node):
         plan.units.begin_group()
         gradient = kernel.address("intercept_gradient")
-        cost = INTERCEPT_ROWS * per_row, INTERCEPT_ROWS * fixed
+        cost = INTERCEPT_ROWS, UPDATE_COST
         graph.add_unit(number, 1, gradient, size=width, cost=cost)
