@@ -200,9 +200,8 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
 def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     """Without patience, calls that begin on several threads end on one."""
     monkeypatch.setattr(cpu, "PATIENCE", 0.0)
-    monkeypatch.setattr(
-        thread_choice, "FIRST_PAUSE", 0.0
-    )  # several threads in every call
+    always = {True: (0, 0), False: (0, 0)}  # several threads in every other call
+    monkeypatch.setattr(thread_choice, "PAUSES", always)
     network, options = structured(name, "float32")
     data = make_data(network, 200)
     results = []

@@ -1,5 +1,7 @@
 """Threads: equal bits for any number, also under load and where some leave."""
 
+import math
+import os
 import subprocess
 import sys
 import threading
@@ -13,7 +15,7 @@ from sklearn.base import clone
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import prediction, thread_choice, thread_group
+from nnfit.cpu import placement, prediction, thread_choice, thread_group
 from nnfit.training import threads
 from tests.engines import make_data, make_engine, make_network, train
 from tests.pairs import in_turn
@@ -86,6 +88,10 @@ def numbers_of(model):
     """All that a fit has computed, as one list of arrays."""
     curves = [getattr(model, "loss_curve_", []), model.history_["val_score"]]
     return [*model.coefs_, *model.intercepts_, *map(np.array, curves)]
+
+
+#: Pauses after which several threads are tried in every call.
+ALWAYS = {True: (0, 0), False: (math.inf, math.inf)}
 
 
 def assert_equal_bits(one, other):
@@ -198,9 +204,7 @@ def test_threads_that_wait_leave_one_alone(impatient, sparse):
 
 def test_a_sum_over_all_data_is_whole_when_threads_leave(impatient, monkeypatch):
     """As L-BFGS asks for; in small parts, so that many are left for one thread."""
-    monkeypatch.setattr(
-        thread_choice, "FIRST_PAUSE", 0.0
-    )  # several threads in every call
+    monkeypatch.setattr(thread_choice, "PAUSES", ALWAYS)
     network = make_network((12, 20, 3), "tanh", "softmax")
     data = make_data(network, 1000)
     one, many = (make_engine(cpu, network, data, None, n, batch_size=8) for n in (1, 9))
@@ -239,40 +243,179 @@ def test_pace_on_one_thread_never_asks_for_more(clock):
         measured.record(False, 1.0, False)
 
 
-def test_pace_prefers_what_is_faster_and_tries_the_other_again(clock):
-    measured = thread_choice.ThreadChoice(2, choose=True)
-    seconds = {False: 1.0, True: 2.0}
+class Training:
+    """Calls as an engine makes them, which take as long as they shall."""
 
-    def call():
-        several, length = measured.next_call()
-        measured.record(several, seconds[several], False)
-        return several, length == thread_choice.TRIAL_SECONDS
+    def __init__(self, clock, n_threads, choose):
+        self.choice = thread_choice.ThreadChoice(n_threads, choose)
+        self.clock = clock
+        self.rates = {False: 1e-4, True: 6e-5}
+        self.gives_up = False
 
-    assert [call(), call()] == [(False, True), (True, True)]
-    assert [call(), call()] == [(False, False)] * 2
-    clock.now += thread_choice.FIRST_PAUSE
-    assert [call(), call()] == [(True, True), (False, False)]  # in vain
-    clock.now += thread_choice.FIRST_PAUSE
-    assert call() == (False, False)  # the pause has doubled
-    seconds[True] = 0.5
-    clock.now += thread_choice.FIRST_PAUSE
-    assert [call(), call(), call()] == [(True, True), (True, False), (True, False)]
+    def call(self):
+        several, seconds = self.choice.next_call()
+        gave_up = several and self.gives_up
+        if gave_up:
+            seconds = cpu.PATIENCE
+        self.clock.now += max(seconds, self.rates[several])
+        self.choice.record(several, self.rates[several], gave_up)
+        return several
+
+    def seconds_on_one(self, most):
+        """Seconds until a call on several threads."""
+        start = self.clock.now
+        while not self.call() and self.clock.now < start + most:
+            pass
+        return self.clock.now - start
 
 
-def test_pace_obeys_a_number_unless_its_threads_give_up(clock):
-    obeyed = thread_choice.ThreadChoice(4, choose=False)
-    for _ in range(3):
-        several, _ = obeyed.next_call()
-        assert several
-        obeyed.record(several, 100.0, gave_up=False)
-        clock.now += 10.0
-    obeyed.record(True, 1.0, gave_up=True)
-    assert obeyed.next_call()[0] is False
-    obeyed.record(False, 1.0, gave_up=False)
-    clock.now += thread_choice.FIRST_PAUSE
-    assert obeyed.next_call()[0] is True
-    obeyed.record(True, 1.0, gave_up=False)
-    assert obeyed.next_call() == (True, thread_choice.CALL_SECONDS)
+@pytest.mark.parametrize("choose", [False, True])
+@pytest.mark.parametrize("ms", [4, 20, 150, 1000])
+def test_threads_come_back_soon_after_an_interruption(clock, choose, ms):
+    """At most as long after it as it has lasted, and a fifth of a second."""
+    training = Training(clock, 2, choose)
+    for _ in range(100):
+        training.call()
+    training.gives_up, end = True, clock.now + 1e-3 * ms
+    while clock.now < end:
+        training.call()
+    training.gives_up = False
+    late = training.seconds_on_one(1.0)
+    assert late < min(1e-3 * ms, 0.2) + 3 * thread_choice.TRIAL_SECONDS
+    assert training.call()
+
+
+@pytest.mark.parametrize("choose", [False, True])
+@pytest.mark.parametrize("batch", [1e-4, 0.1])
+def test_threads_that_never_pay_take_a_twentieth_of_the_time(clock, choose, batch):
+    training = Training(clock, 2, choose)
+    training.gives_up, training.rates = True, {False: batch, True: batch}
+    seconds = {False: 0.0, True: 0.0}
+    for _ in range(2000):
+        start = clock.now
+        several = training.call()
+        if start > 100 * batch:  # pauses have grown
+            seconds[several] += clock.now - start
+    assert 0 < seconds[True] < 0.05 * seconds[False]
+
+
+def test_one_thread_is_tried_rarely_while_several_are_faster(clock):
+    training = Training(clock, 2, choose=True)
+    assert [training.call() for _ in range(3)] == [False, True, True]
+    for _ in range(1000):
+        training.call()
+    calls = [training.call() for _ in range(500)]
+    assert 1 <= calls.count(False) <= 500 * thread_choice.CALL_SECONDS / 3
+    # When it is the faster one it is found out, and several are tried again.
+    training.rates[True] = 1.1e-4
+    for _ in range(50):
+        training.call()
+    calls = [training.call() for _ in range(100)]
+    assert 0 < calls.count(True) < 50
+
+
+def test_a_number_is_obeyed_unless_its_threads_give_up(clock):
+    training = Training(clock, 4, choose=False)
+    training.rates[True] = 100.0  # slower, but they do not wait for each other
+    assert all(training.call() for _ in range(100))
+    training.gives_up, training.rates[True] = True, 1e-4
+    assert training.call()
+    training.gives_up = False
+    assert [training.call(), training.call()] == [False, True]
+    assert training.choice.next_call() == (True, thread_choice.CALL_SECONDS)
+
+
+def test_thread_0_goes_on_alone_for_a_short_time(impatient):
+    network = make_network((12, 20, 3), dtype="float32")
+    engine = make_engine(cpu, network, make_data(network, 500), n_threads=16)
+    ints, shared = engine._tables.ints, engine._tables.shared
+    engine._seconds_per_batch = 1e-5
+    engine.train(10**6)
+    assert shared[cpu.at.ALONE_FROM]
+    assert ints[cpu.at.ALONE_BATCHES] == 1  # no patience
+    assert ints[cpu.at.BATCHES] == shared[cpu.at.ALONE_FROM] + 1
+    engine.close()
+
+
+# ----------------------------------------------------- processors of their own
+
+
+class System:
+    """A fake of what `placement` asks of the system, for one thread at a time."""
+
+    def __init__(self, usable, refuses=False):
+        self.here, self.usable, self.refuses = 0, set(usable), refuses
+        self.affinity = set(usable)
+
+    def sched_getaffinity(self, thread):
+        assert thread == 0
+        return set(self.affinity)
+
+    def sched_setaffinity(self, thread, processors):
+        assert thread == 0
+        if self.refuses:
+            raise PermissionError
+        self.affinity = set(processors)
+        if self.here not in processors:
+            self.here = min(processors)
+
+    def begin(self, places, here, **options):
+        """A thread takes a place; return where it is then."""
+        self.here = here
+        places.take(**options)
+        assert self.affinity == self.usable
+        return self.here
+
+
+@pytest.fixture
+def system(monkeypatch):
+    def install(usable, **options):
+        system = System(usable, **options)
+        monkeypatch.setattr(placement, "os", system)
+        monkeypatch.setattr(placement, "_processor", lambda: system.here)
+        return system, placement.Places()
+
+    return install
+
+
+def test_threads_begin_on_processors_of_their_own(system):
+    fake, places = system({0, 2, 3})
+    assert fake.begin(places, 2, move=False) == 2
+    assert fake.begin(places, 2) == 0
+    assert fake.begin(places, 3) == 3
+    assert fake.begin(places, 3) == 3  # none is free
+
+
+def test_a_thread_that_has_a_processor_stays(system):
+    fake, places = system({0, 1}, refuses=True)
+    assert fake.begin(places, 1, move=False) == 1
+    assert fake.begin(places, 0) == 0
+
+
+@pytest.mark.parametrize("usable", [{0}, {0, 1}])
+def test_threads_stay_where_they_must(system, usable):
+    fake, places = system(usable, refuses=True)
+    assert [fake.begin(places, 0, move=False), fake.begin(places, 0)] == [0, 0]
+
+
+def test_without_the_systems_call_no_thread_is_moved(system, monkeypatch):
+    fake, places = system({0, 1})
+    monkeypatch.setattr(placement, "_processor", None)
+    assert [fake.begin(places, 0, move=False), fake.begin(places, 0)] == [0, 0]
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="the system moves no thread"
+)
+def test_calls_leave_the_affinity_as_it_was():
+    usable = os.sched_getaffinity(0)
+    group, found = thread_group.ThreadGroup(3), []
+    group.start()
+    for _ in range(50):
+        group.run(lambda _: found.append(os.sched_getaffinity(0)), lambda: None)
+    group.close()
+    assert len(found) == 150
+    assert all(affinity == usable for affinity in found)
 
 
 # --------------------------------------------------------------- the threads

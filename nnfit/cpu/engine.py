@@ -25,8 +25,9 @@ from nnfit.network.description import check_state
 from nnfit.network.rates import rate_rows
 from nnfit.progress import progress_of
 
-#: Seconds that threads may wait before they ask whether they pay. A time slice of
-#: another process takes 3 ms; a wait that is no such thing lasts microseconds.
+#: Seconds that threads may wait before they ask whether they pay, and that the one
+#: which goes on gives the others to return. A time slice of another process takes 3 ms;
+#: a wait that is no such thing lasts microseconds.
 PATIENCE = 0.002
 #: Seconds of a tick of the compiled code's clock, which is Python's.
 CLOCK_TICK = (
@@ -240,6 +241,7 @@ class Engine:
         n_threads = self._threads.start() if several else 1
         ints[at.N_THREADS] = n_threads
         ints[at.MAX_BATCHES] = max_batches or self._batches_in(seconds)
+        ints[at.ALONE_BATCHES] = max_batches or self._batches_in(PATIENCE)
         ints[at.BATCHES] = ints[at.FINISHED] = ints[at.BATCH_CURVE] = 0
         batch_factors, count = self._settings.batch_factors, int(ints[at.MAX_BATCHES])
         tables.set_batch_factors(batch_factors, self._batches, count)
@@ -316,8 +318,8 @@ class Engine:
         ints[at.MAX_EPOCHS] = ints[at.EPOCH] + 1
         ints[at.STOPPED] = RUNNING
         self._state[0][...] = 0.0
-        # No limit, not even its share for one thread that the others leave.
-        self._run(max_batches=int(ints[at.N_ROWS]) * self._threads.size)
+        # No limit, not even for one thread that the others leave.
+        self._run(max_batches=int(ints[at.N_ROWS]))
         gradient, penalty = self._state[0].copy(), 0.0
         for part, factor in self._layout.penalised():
             weights = self.flat[part]

@@ -116,6 +116,7 @@ MONITOR = next(_number)  # 1: the engine itself looks at the training loss
 N_ITER_NO_CHANGE = next(_number)
 MAX_EPOCHS = next(_number)
 MAX_BATCHES = next(_number)  # of one call
+ALONE_BATCHES = next(_number)  # most that thread 0 goes on with when the others leave
 WHOLE = next(_number)  # 1: batches are parts of one sum (L-BFGS)
 
 # ------------------------------------------------------------- its progress

@@ -17,8 +17,12 @@ CALL_SECONDS = 0.1
 TRIAL_SECONDS = 0.005
 #: Several threads shall take less than this share of one's time.
 WORTHWHILE = 0.95
-#: Seconds until the slower number is tried again; doubled each time it stays so.
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 3.2
+#: Pause before the slower number is tried again, in times of a trial: the first, and
+#: the longest, as it doubles each time the number stays slower. By whether several
+#: threads are tried: they mostly lose by interruptions, which last milliseconds, and at
+#: most 3 % of the time goes into trying them. One thread gains where several do not
+#: wait for each other and yet lose, which comes and goes more slowly.
+PAUSES = {True: (1, 32), False: (40, 640)}
 
 
 class ThreadChoice:
@@ -39,7 +43,7 @@ class ThreadChoice:
         # thread that shall not be chosen for its speed counts as infinitely slow.
         self._rates = {} if choose else {False: math.inf}
         self._preferred = None
-        self._pause, self._until = FIRST_PAUSE, -math.inf
+        self._pause, self._until = 0, -math.inf
 
     def next_call(self):
         """Decide on the next call.
@@ -56,9 +60,11 @@ class ThreadChoice:
         for several in (False, True):
             if several not in self._rates:
                 return several, TRIAL_SECONDS
-        content = self._preferred and not self._choose
-        if content or time.perf_counter() < self._until:
-            return self._preferred, CALL_SECONDS
+        if self._preferred and not self._choose:
+            return True, CALL_SECONDS
+        left = self._until - time.perf_counter()
+        if left > 0:
+            return self._preferred, min(max(left, TRIAL_SECONDS), CALL_SECONDS)
         return not self._preferred, TRIAL_SECONDS
 
     def record(self, several, seconds_per_batch, gave_up):
@@ -77,11 +83,13 @@ class ThreadChoice:
         if len(self._rates) < 2:
             return
         preferred = self._rates[True] < WORTHWHILE * self._rates[False]
+        first, longest = PAUSES[not preferred]
         if preferred != self._preferred:
-            self._pause = FIRST_PAUSE
+            self._pause = first
         elif several != preferred:  # tried in vain
-            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self._pause = min(2 * self._pause, longest)
         else:
             return
         self._preferred = preferred
-        self._until = time.perf_counter() + self._pause
+        trial = max(TRIAL_SECONDS, seconds_per_batch)
+        self._until = time.perf_counter() + self._pause * trial

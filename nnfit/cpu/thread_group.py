@@ -3,14 +3,16 @@
 import threading
 from queue import SimpleQueue
 
+from nnfit.cpu.placement import Places
 from nnfit.interruption import uninterrupted
 
 
 class ThreadGroup:
     """Threads that call the same function at the same time.
 
-    They start at the first call and sleep between two. A group must be closed. A
-    thread that cannot be started makes the group smaller, for good.
+    They start at the first call and sleep between two. In a call they begin on
+    processors of their own, if there are enough. A group must be closed. A thread that
+    cannot be started makes the group smaller, for good.
 
     Parameters
     ----------
@@ -51,11 +53,18 @@ class ThreadGroup:
         abort : callable
             Takes nothing; makes calls return that wait for one that never comes.
         """
+        places = Places()
+        places.take(move=False)  # the caller's affinity is not ours to touch
+
+        def begin(number):
+            places.take()
+            function(number)
+
         try:
             # All begin, or some would wait for the others for ever.
             with uninterrupted(abort):
                 for number, member in enumerate(self._members, start=1):
-                    member.work.put((function, number, abort))
+                    member.work.put((begin, number, abort))
                 function(0)
                 for member in self._members:
                     member.raise_result()

@@ -114,9 +114,9 @@ def make_train(target):
             if barrier.number_now(shared, n_threads, number) < n_threads:
                 if thread > 0:
                     return
-                # The call shall not take longer for it.
-                left = (table[at.MAX_BATCHES] - number) // n_threads
-                table[at.MAX_BATCHES] = number + max(left, 1)
+                # While the others return; then the driver may try them again.
+                alone_until = number + table[at.ALONE_BATCHES]
+                table[at.MAX_BATCHES] = min(table[at.MAX_BATCHES], alone_until)
                 n_threads = 1
             now, ends = look_at_batch(table, floats, thread)
             # At the end of an epoch thread 0 shuffles.
