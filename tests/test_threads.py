@@ -240,7 +240,7 @@ def test_pace_on_one_thread_never_asks_for_more(clock):
     measured = thread_choice.ThreadChoice(1, choose=True)
     for _ in range(5):
         assert measured.next_call() == (False, thread_choice.CALL_SECONDS)
-        measured.record(False, 1.0, False)
+        measured.record(False, 1.0, 1, False)
 
 
 class Training:
@@ -257,8 +257,10 @@ class Training:
         gave_up = several and self.gives_up
         if gave_up:
             seconds = cpu.PATIENCE
-        self.clock.now += max(seconds, self.rates[several])
-        self.choice.record(several, self.rates[several], gave_up)
+        batches = max(1, int(seconds / self.rates[several]))
+        seconds = batches * self.rates[several]
+        self.clock.now += seconds
+        self.choice.record(several, seconds, batches, gave_up)
         return several
 
     def seconds_on_one(self, most):

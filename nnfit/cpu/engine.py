@@ -255,9 +255,10 @@ class Engine:
         self._train_on(n_threads)
         batches = max(1, int(ints[at.BATCHES]))
         self._batches += int(ints[at.BATCHES])
-        self._seconds_per_batch = (time.perf_counter() - started) / batches
+        seconds = time.perf_counter() - started
+        self._seconds_per_batch = seconds / batches
         gave_up = several and bool(tables.shared[at.ALONE_FROM])
-        choice.record(several, self._seconds_per_batch, gave_up)
+        choice.record(several, seconds, batches, gave_up)
         self.threads_used = max(self.threads_used, n_threads)
         self._is_ordered = ints[at.STOPPED] == RUNNING
 

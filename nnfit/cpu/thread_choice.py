@@ -18,10 +18,10 @@ TRIAL_SECONDS = 0.005
 #: Several threads shall take less than this share of one's time.
 WORTHWHILE = 0.95
 #: Pause before the slower number is tried again, in times of a trial: the first, and
-#: the longest, as it doubles each time the number stays slower. By whether several
-#: threads are tried: they mostly lose by interruptions, which last milliseconds, and at
-#: most 3 % of the time goes into trying them. One thread gains where several do not
-#: wait for each other and yet lose, which comes and goes more slowly.
+#: the longest, as it doubles while the number stays slower. By whether several threads
+#: are tried: they mostly lose by interruptions, which last milliseconds, and at most 3
+#: percent of the time goes into trying them. One thread gains where several do not wait
+#: for each other and yet lose, which comes and goes more slowly.
 PAUSES = {True: (1, 32), False: (40, 640)}
 
 
@@ -43,7 +43,8 @@ class ThreadChoice:
         # thread that shall not be chosen for its speed counts as infinitely slow.
         self._rates = {} if choose else {False: math.inf}
         self._preferred = None
-        self._pause, self._until = 0, -math.inf
+        self._since = self._until = -math.inf  # it is preferred, and not questioned
+        self._pauses = {False: 0.0, True: 0.0}  # seconds, by what is tried after them
 
     def next_call(self):
         """Decide on the next call.
@@ -67,29 +68,34 @@ class ThreadChoice:
             return self._preferred, min(max(left, TRIAL_SECONDS), CALL_SECONDS)
         return not self._preferred, TRIAL_SECONDS
 
-    def record(self, several, seconds_per_batch, gave_up):
+    def record(self, several, seconds, batches, gave_up):
         """Take account of a call.
 
         Parameters
         ----------
         several : bool
-        seconds_per_batch : float
+        seconds : float
+        batches : int
+            What it has taken and done.
         gave_up : bool
             Whether the threads left one of them alone, see
             `nnfit.cpu.kernels.threads`.
         """
         if several or self._choose:
-            self._rates[several] = math.inf if gave_up else seconds_per_batch
+            self._rates[several] = math.inf if gave_up else seconds / batches
         if len(self._rates) < 2:
             return
         preferred = self._rates[True] < WORTHWHILE * self._rates[False]
-        first, longest = PAUSES[not preferred]
-        if preferred != self._preferred:
-            self._pause = first
-        elif several != preferred:  # tried in vain
-            self._pause = min(2 * self._pause, longest)
-        else:
+        if preferred == self._preferred == several:
             return
-        self._preferred = preferred
-        trial = max(TRIAL_SECONDS, seconds_per_batch)
-        self._until = time.perf_counter() + self._pause * trial
+        now, tried = time.perf_counter(), not preferred
+        first, longest = PAUSES[tried]
+        pause = self._pauses[tried]
+        in_vain = preferred == self._preferred or now - self._since < pause
+        if in_vain:
+            pause = min(2 * max(pause, seconds), longest * seconds)
+        else:
+            pause = first * TRIAL_SECONDS
+        if preferred != self._preferred:
+            self._preferred, self._since = preferred, now
+        self._pauses[tried], self._until = pause, now + pause
