@@ -12,9 +12,10 @@ import time
 
 #: Seconds of one call of compiled code.
 CALL_SECONDS = 0.1
-#: Seconds of a call that tries a number of threads: some hundred batches of the
-#: smallest networks that use threads at all.
-TRIAL_SECONDS = 0.005
+#: Least seconds and batches of a call that tries a number of threads. In that time
+#: threads that get in each other's way leave one alone: after 2 ms of waiting, and in
+#: large networks after that of four batches (`nnfit.cpu.kernels.threads`).
+TRIAL_SECONDS, TRIAL_BATCHES = 0.005, 12
 #: Several threads shall take less than this share of one's time.
 WORTHWHILE = 0.95
 #: Pause before the slower number is tried again, in times of a trial: the first, and
@@ -43,6 +44,7 @@ class ThreadChoice:
         # thread that shall not be chosen for its speed counts as infinitely slow.
         self._rates = {} if choose else {False: math.inf}
         self._preferred = None
+        self._trial = TRIAL_SECONDS
         self._since = self._until = -math.inf  # it is preferred, and not questioned
         self._pauses = {False: 0.0, True: 0.0}  # seconds, by what is tried after them
 
@@ -60,13 +62,13 @@ class ThreadChoice:
             return False, CALL_SECONDS
         for several in (False, True):
             if several not in self._rates:
-                return several, TRIAL_SECONDS
+                return several, self._trial
         if self._preferred and not self._choose:
             return True, CALL_SECONDS
         left = self._until - time.perf_counter()
         if left > 0:
             return self._preferred, min(max(left, TRIAL_SECONDS), CALL_SECONDS)
-        return not self._preferred, TRIAL_SECONDS
+        return not self._preferred, self._trial
 
     def record(self, several, seconds, batches, gave_up):
         """Take account of a call.
@@ -81,6 +83,8 @@ class ThreadChoice:
             Whether the threads left one of them alone, see
             `nnfit.cpu.kernels.threads`.
         """
+        trial = max(TRIAL_SECONDS, TRIAL_BATCHES * seconds / batches)
+        self._trial = min(trial, CALL_SECONDS)
         if several or self._choose:
             self._rates[several] = math.inf if gave_up else seconds / batches
         if len(self._rates) < 2:
@@ -95,7 +99,7 @@ class ThreadChoice:
         if in_vain:
             pause = min(2 * max(pause, seconds), longest * seconds)
         else:
-            pause = first * TRIAL_SECONDS
+            pause = first * self._trial
         if preferred != self._preferred:
             self._preferred, self._since = preferred, now
         self._pauses[tried], self._until = pause, now + pause
