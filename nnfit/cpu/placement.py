@@ -3,8 +3,8 @@
 A thread that wakes another waits for it soon, so systems like to leave both on one
 processor, and some pack what is awake on few. Threads of nnfit then take turns: on a
 virtual machine with two processors, both threads of every call of 'digits' began and
-ended on the same one while the other was idle. A thread that may use one processor
-only moves there at once, and stays when it may use all again.
+ended on the same one while the other was idle. A thread that may not use its processor
+leaves it at once, and does not come back when it may use all again.
 """
 
 import ctypes
@@ -40,21 +40,18 @@ class Places:
         """
         if _processor is None:
             return
-        here = _processor()
-        if here in self._taken and move:
+        if move and _processor() in self._taken:
             with suppress(OSError):  # a sandbox may forbid it
-                usable = os.sched_getaffinity(0)
-                free = usable - self._taken
-                if free:
-                    here = min(free)
-                    self._taken.add(here)  # before others look, as moving takes a while
-                    _move(here, usable)
-        self._taken.add(here)
+                _leave(self._taken)
+        self._taken.add(_processor())
 
 
-def _move(processor, usable):
-    """Move the calling thread, and let it use all it could use before."""
-    try:
-        os.sched_setaffinity(0, {processor})
-    finally:
-        os.sched_setaffinity(0, usable)
+def _leave(processors):
+    """Move the calling thread to others, and let it use all it could use before."""
+    usable = os.sched_getaffinity(0)
+    others = usable - processors
+    if others:
+        try:
+            os.sched_setaffinity(0, others)
+        finally:
+            os.sched_setaffinity(0, usable)
