@@ -72,6 +72,7 @@ def has_statistics(network):
     return any(tensor.size_trained < tensor.size for tensor in network.tensors)
 
 
+@pytest.mark.slow
 @pairwise(
     name=GRAPHS,
     options=OPTIONS,

@@ -333,6 +333,7 @@ CALLERS = (
     kernels.PREDICTION,
     kernels.EVALUATION,
     kernels.WEIGHTS,
+    "nnfit.cpu.kinds.concatenation:build",
 )
 #: Kernels of products by tiles.
 WITH_TILES = (kernels.DENSE, kernels.MUON)

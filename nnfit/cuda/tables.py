@@ -172,6 +172,7 @@ class Table:
         self.graph.lay_out()
         if trains:
             self.graph.way_back()
+        self.graph.plan = None  # written, and no cycle of references
         self.floats = np.zeros(at.N_FLOATS)
         self._finish()
 
