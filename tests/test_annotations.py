@@ -16,6 +16,9 @@ import nnfit
 from nnfit.estimators import annotations
 from nnfit.estimators.documentation import entries, section_of
 
+# Of matplotlib with a newer pyparsing than it knew.
+pytestmark = pytest.mark.filterwarnings("ignore:.* deprecated.* use '")
+
 ROOT = Path(__file__).parent.parent
 REFERENCE = (ROOT / "docs" / "api.rst").read_text()
 NAMES = re.findall(r"^   (\w+)$", REFERENCE.split(":nosignatures:")[1], re.MULTILINE)
