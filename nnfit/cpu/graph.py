@@ -124,6 +124,21 @@ class Graph(graph.Graph):
         function, lanes = kernel.address(name), self.plan.layout.lanes
         self.plan.program.share(function, row, width, lanes)
 
+    def add_vector(self, number, tensor, gradient, cost):
+        """Add a tensor of a layer that is one vector, as a unit and a group of its own.
+
+        Parameters
+        ----------
+        number, tensor : int
+            The layer, and which of its tensors.
+        gradient : int
+            Address of a function.
+        cost : tuple of int
+        """
+        size = self.plan.words[self.row_of(number) + at.WIDTH]
+        self.plan.units.begin_group()
+        self.add_unit(number, tensor, gradient, size=size, cost=cost)
+
     def add_unit(
         self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0), cost
     ):

@@ -243,6 +243,13 @@ class Graph:
             self._point(part + at.GRADIENT_BY_OUTPUT, part + at.GRADIENT_STRIDE, view)
             self._copy_to(part, value)
 
+    def pass_parts(self, number):
+        """Say that a layer's gradient has those by its inputs side by side."""
+        begin = 0
+        for place, value in enumerate(self.network.nodes[number].inputs):
+            self.pass_on(number, place, begin)
+            begin += self.network.widths[value]
+
     def _reads_padding(self, value):
         """Whether a value's layer reads its gradient beyond the units.
 

@@ -121,7 +121,5 @@ def add_units(graph, number, node):
                 cost=(per_row, fixed),
             )
     if has_intercept(node):
-        plan.units.begin_group()
         gradient = kernel.address("intercept_gradient")
-        cost = INTERCEPT_ROWS, UPDATE_COST
-        graph.add_unit(number, 1, gradient, size=width, cost=cost)
+        graph.add_vector(number, 1, gradient, (INTERCEPT_ROWS, UPDATE_COST))

@@ -75,10 +75,8 @@ def way_back(graph, number, node):
 
 def add_units(graph, number, node):
     """The intercepts, and the scale."""
-    row, kernel = graph.row_of(number), graph.plan.kernel_of(node)
+    kernel = graph.plan.kernel_of(node)
     cost = ROWS_OF_A_VECTOR, ROWS_OF_A_VECTOR * UPDATE_COST
     names = ("intercept_gradient", "scale_gradient")
     for tensor in range(1 if node.options[0] is None else 2):
-        graph.plan.units.begin_group()
-        gradient, size = kernel.address(names[tensor]), graph.plan.words[row + at.WIDTH]
-        graph.add_unit(number, tensor, gradient, size=size, cost=cost)
+        graph.add_vector(number, tensor, kernel.address(names[tensor]), cost)

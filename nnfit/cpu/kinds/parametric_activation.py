@@ -41,11 +41,8 @@ def way_back(graph, number, node):
 
 def add_units(graph, number, node):
     """The shares, as one unit."""
-    plan, row = graph.plan, graph.row_of(number)
-    gradient = plan.kernel_of(node).address("share_gradient")
-    size = plan.words[row + at.WIDTH]
-    plan.units.begin_group()
-    graph.add_unit(number, 0, gradient, size=size, cost=(COST_PER_ROW, UPDATE_COST))
+    gradient = graph.plan.kernel_of(node).address("share_gradient")
+    graph.add_vector(number, 0, gradient, (COST_PER_ROW, UPDATE_COST))
 
 
 def build(target, dtype):

@@ -39,10 +39,7 @@ def lay_out(graph, number, node):
 
 def way_back(graph, number, node):
     """Each input's gradient is a part of the value's."""
-    begin = 0
-    for place, value in enumerate(node.inputs):
-        graph.pass_on(number, place, begin)
-        begin += graph.network.widths[value]
+    graph.pass_parts(number)
 
 
 def add_units(graph, number, node):
