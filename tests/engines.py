@@ -16,7 +16,7 @@ from nnfit.engine_settings import EngineSettings
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
-from nnfit.network import Network, Weights
+from nnfit.network import Network, Weights, initial_weights
 from tests import numpy_engine
 
 #: Defaults of all parameters of the estimators.
@@ -67,11 +67,21 @@ def make_data(network, n_rows, seed=0):
 
 
 def make_weights(network, seed=1):
-    """Arrays of a sensible size: list by list, so that those of a list keep theirs."""
+    """Arrays of a sensible size: list by list, so that those of a list keep theirs.
+
+    What training never changes is as the kind of layer has it.
+    """
     rng = np.random.default_rng(seed)
     parts = {place: [] for place in Weights._fields}
-    for tensor in network.tensors:
+    fixed = [tensor.n_trained == 0 for tensor in network.tensors]
+    if any(fixed):
+        start = initial_weights(network, np.random.RandomState(seed), "he")
+        at_start = [array for arrays in start for array in arrays]
+    for number, tensor in enumerate(network.tensors):
         values = rng.normal(size=tensor.shape)
+        if fixed[number]:
+            parts[tensor.place].append(at_start[number])
+            continue
         if tensor.in_panels:
             values /= np.sqrt(tensor.rows)
         elif tensor.place == "intercepts":

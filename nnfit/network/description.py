@@ -324,7 +324,8 @@ class Network:
     @property
     def n_layers(self):
         """Learning rates of layers: one more than the largest number of a node."""
-        return 1 + max(node.layer for node in self.nodes)
+        numbers = [node.layer for node in self.nodes if node.layer is not None]
+        return 1 + max(numbers, default=-1)
 
     @property
     def n_dropout(self):

@@ -191,6 +191,20 @@ def initial_weights(
     return Weights(coefs, intercepts, norms)
 
 
+class _Draw:
+    """What kinds of layers draw their initial arrays with."""
+
+    def __init__(self, draw_at, random_state):
+        self._draw_at, self.random_state = draw_at, random_state
+
+    def __call__(self, node, n_in):
+        """A matrix and intercepts of a dense layer."""
+        activation = node.activation or ACTIVATIONS["identity"]
+        before = None if 0 in node.inputs else activation
+        place = Place(n_in, node.n_out, activation, before)
+        return self._draw_at(place, self.random_state)
+
+
 def _of_graph(network, random_state, initialization):
     """`initial_weights` of a network that is no chain, as its kinds of layers say."""
     draw_at = INITIALIZATIONS[initialization]
@@ -200,12 +214,7 @@ def _of_graph(network, random_state, initialization):
             'graph. Use another, such as "he".'
         )
 
-    def draw(node, n_in):
-        activation = node.activation or ACTIVATIONS["identity"]
-        before = None if 0 in node.inputs else activation
-        return draw_at(Place(n_in, node.n_out, activation, before), random_state)
-
-    arrays = []
+    arrays, draw = [], _Draw(draw_at, random_state)
     for node in network.nodes:
         widths = [network.widths[value] for value in node.inputs]
         arrays += kind_of(node).initial(node, widths, draw)

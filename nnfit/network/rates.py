@@ -34,7 +34,7 @@ def rate_factors(network, given):
         Factors of the learning rates of layers, or none.
     """
     return [
-        (rate * (given[layer] if given else 1.0), decay)
+        (rate * (1.0 if layer is None or not given else given[layer]), decay)
         for layer, rate, decay in rate_rows(network, bool(given))
     ]
 

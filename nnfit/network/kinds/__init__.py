@@ -13,7 +13,8 @@ device. The description's module has
                                            that have such
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
-what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts.
+what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
+and ``draw.random_state`` anything else.
 The NumPy functions are the reference that kernels are tested against: whole batches,
 one formula a line, no care for speed.
 """
@@ -38,8 +39,8 @@ class Tensor:
     shape : tuple of int
         (n_in, n_out), (k, n_out) or (n_out,).
     n_trained : int, default=None
-        Rows that training changes, the first ones; the others are statistics. None for
-        all.
+        Rows that training changes, the first ones; the others are statistics, or found
+        from data before training. None for all.
     in_panels : bool, default=False
         Whether it is multiplied by as a matrix: an engine lays it out for that, and
         `max_norm` bounds its columns.
@@ -49,8 +50,8 @@ class Tensor:
         Whether an optimizer of whole matrices updates it.
     learning_rate, decay, penalty : float, default=1.0
         Factors of the learning rate, of weight decay and of `alpha` and `l1`.
-    layer : int, default=0
-        Which of the learning rates of layers is its own.
+    layer : int or None, default=0
+        Which of the learning rates of layers is its own; None for none of them.
     """
 
     name: str
@@ -63,7 +64,7 @@ class Tensor:
     learning_rate: float = 1.0
     decay: float = 1.0
     penalty: float = 1.0
-    layer: int = 0
+    layer: int | None = 0
 
     @property
     def rows(self):
@@ -115,8 +116,9 @@ class Node:
         The kind's own, plain values.
     dropout : int or None
         Which of the rates of dropout applies to the output, if one does.
-    layer : int
-        Which of the learning rates of layers its tensors have.
+    layer : int or None
+        Which of the learning rates of layers its tensors have; None where
+        `learning_rate_factors` leave them alone.
     is_hidden : bool
         Whether an optimizer of whole matrices updates its matrices.
     factors : tuple of Factors
@@ -129,7 +131,7 @@ class Node:
     activation: Activation | None = None
     options: tuple = ()
     dropout: int | None = None
-    layer: int = 0
+    layer: int | None = 0
     is_hidden: bool = False
     factors: tuple[Factors, ...] = ()
 
