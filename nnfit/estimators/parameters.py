@@ -95,6 +95,9 @@ ARCHITECTURE = Group(
         "normalization": [among(["batch", "layer"]), None],
         "residual": ["boolean"],
         "initialization": [among(INITIALIZATIONS)],
+        "numeric_embedding": [str, dict, None],
+        "categorical_features": ["array-like", None],
+        "category_embedding": [dict, None],
     },
     """
 hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(100,)
@@ -133,6 +136,23 @@ initialization : str, default="glorot"
     intercepts 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
+numeric_embedding : str, dict or None, default=None
+    What the network learns of each number before its first layer; bins are found in
+    the first training rows. "piecewise_linear": a linear function, and one that is
+    piecewise linear over bins and zero at the start. "piecewise_linear_encoding": the
+    position in the bins, nothing learnt. "periodic": sines and cosines of learnt
+    frequencies, and a layer of their own. "pbld": cosines, a layer of their own, and
+    the number itself. A dict has one of them as "kind" and changes what it has: see
+    the :ref:`user guide <embeddings>`.
+categorical_features : array-like of {bool, int, str} or None, default=None
+    Columns of `X` that hold categories: a mask, numbers or names. They hold codes,
+    integers from 0; a negative one stands for a missing category, as every code does
+    that the first training rows do not have.
+category_embedding : dict or None, default=None
+    How categories are taken. "max_one_hot": columns with up to so many categories (8)
+    become indicators; for others the network learns "n_outputs" numbers (8) for each
+    category. "mask": the part of the codes (0.02) that a step treats as missing, which
+    trains what missing ones get. "learning_rate_factor" (1).
 """,
 )
 
@@ -407,6 +427,8 @@ intercepts_ : list of ndarray of shape (n_out,)
 norms_ : list of ndarray of shape (1, n_out) or (3, n_out)
     Of every normalised layer the scale, and with batch normalisation also the running
     mean and variance; empty without normalisation.
+others_ : list of ndarray
+    Arrays of embeddings, bins and codes among them; empty without embeddings.
 feature_shifts_, feature_scales_ : ndarray of shape (`n_features_in_`,)
     What is subtracted from the features, and what they are divided by then, before the
     first layer: 0 and 1 except for columns that lie far from zero.

@@ -38,6 +38,7 @@ class FittedMLP:
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
     norms_: list[FloatArray]
+    others_: list[FloatArray]
     n_features_in_: int
     feature_names_in_: npt.NDArray[np.object_]
     n_iter_: int
@@ -71,6 +72,7 @@ class FittedMLP:
             list(map(np.asarray, self.coefs_)),
             list(map(np.asarray, self.intercepts_)),
             list(map(np.asarray, getattr(self, "norms_", ()))),
+            list(map(np.asarray, getattr(self, "others_", ()))),
         )
         targets = self._standard("targets")
         return fitted.without_units(weights, targets, self._standard("dtype"))
@@ -78,7 +80,7 @@ class FittedMLP:
     def _set_weights(self, weights):
         """Set the attributes that `_weights` reads."""
         weights = fitted.in_units(weights, self._standard("targets"))
-        self.coefs_, self.intercepts_, self.norms_ = weights[:3]
+        self.coefs_, self.intercepts_, self.norms_, self.others_ = weights
 
     @property
     def feature_shifts_(self) -> FloatArray:
@@ -138,7 +140,7 @@ class FittedMLP:
         """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
         weights = self._weights()
         sizes = fitted.sizes_of(weights.coefs)
-        if X.shape[1] != sizes[0]:
+        if X.shape[1] != fitted.n_features_of(self._description(), sizes):
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
                 f"got the shape {weights.coefs[0].shape}."

@@ -158,6 +158,8 @@ class Network:
     layers : tuple of Layer
         What an estimator's parameters say of a chain of dense layers, see
         `Network.dense`; empty for other networks.
+    n_input_nodes : int
+        Nodes before that chain, the first ones.
 
     Raises
     ------
@@ -172,6 +174,7 @@ class Network:
     loss_parameters: tuple[float, ...]
     dtype: str
     layers: tuple[Layer, ...] = field(default=(), compare=False)
+    n_input_nodes: int = field(default=0, compare=False)
 
     def __post_init__(self):
         self.widths  # noqa: B018  raises where nodes do not fit
@@ -380,13 +383,15 @@ class Network:
         dtype,
         normalization=None,
         residual=False,
+        inputs=None,
     ):
         """Chain dense layers.
 
         Parameters
         ----------
         sizes : sequence of int
-            Number of features, units of every hidden layer, number of outputs.
+            Number of features, or of what is made of them; units of every hidden layer;
+            number of outputs.
         activations : sequence of Activation
             One for each hidden layer.
         loss : Loss
@@ -396,6 +401,8 @@ class Network:
             Of the hidden layers.
         residual : bool, default=False
             Whether hidden layers from the second on add their input to their output.
+        inputs : Inputs or None, default=None
+            What is made of the features before the first layer.
 
         Returns
         -------
@@ -413,14 +420,42 @@ class Network:
             layers.append(Layer(n_in, n_out, activation, normalization, skip))
         layers.append(Layer(*last, ACTIVATIONS["identity"]))
         parameters = tuple(map(float, loss_parameters))
-        nodes = nodes_of(layers)
-        return cls(int(sizes[0]), nodes, loss, parameters, dtype, tuple(layers))
+        inputs = Inputs(int(sizes[0])) if inputs is None else inputs
+        nodes = nodes_of(layers, inputs.nodes)
+        return cls(
+            inputs.n_features, nodes, loss, parameters, dtype, tuple(layers),
+            len(inputs.nodes),
+        )  # fmt: skip
 
 
-def nodes_of(layers):
-    """Nodes of a chain of `Layer`, a tuple."""
-    nodes = []
-    output, z = 0, None  # values
+class Inputs(NamedTuple):
+    """What stands before a chain of dense layers.
+
+    Attributes
+    ----------
+    n_features : int
+    nodes : tuple of Node
+        The output of the last one is what the chain reads; the features if there are
+        none.
+    """
+
+    n_features: int
+    nodes: tuple[Node, ...] = ()
+
+    @property
+    def widths(self):
+        """Units of the features and of the outputs of the nodes, a list."""
+        widths = [self.n_features]
+        for node in self.nodes:
+            of_inputs = [widths[value] for value in node.inputs]
+            widths.append(int(kind_of(node).width(node, of_inputs)))
+        return widths
+
+
+def nodes_of(layers, before=()):
+    """Nodes of a chain of `Layer`, a tuple; the first of them are those before it."""
+    nodes = list(before)
+    output, z = len(nodes), None  # values
     for index, layer in enumerate(layers):
         of_layer = dict(layer=index)
         if index < len(layers) - 1:
