@@ -326,7 +326,7 @@ def test_a_sentence_says_what_is_wrong(message):
 def test_codes_that_single_precision_does_not_hold():
     X, y = make_data()
     X[0, 1] = 2.0**24
-    with pytest.raises(ValueError, match="column 1 of X must hold codes .* below"):
+    with pytest.raises(ValueError, match=r"column 1 of X must hold codes .* below"):
         MLPRegressor(**SMALL, categorical_features=[1]).fit(X, y)
 
 

@@ -16,7 +16,7 @@ from scipy.sparse import issparse
 from nnfit.estimators.losses import listed
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.network import fitted
-from nnfit.network.bins import bins_of
+from nnfit.network.bins import find_bins
 from nnfit.network.description import Inputs
 from nnfit.network.kinds import Factors, Node, kind_of
 
@@ -322,15 +322,8 @@ def _with_rate(node, n_features, factor):
 
 def _bins(columns, options, training):
     X, y, weights, task = training
-    return bins_of(
-        X[:, list(columns)],
-        options["n_bins"],
-        how=options["bins"],
-        y=y,
-        task=task,
-        weights=weights,
-        dtype=X.dtype,
-    )
+    y = y if options["bins"] == "tree" else None
+    return find_bins(X, columns, options["n_bins"], weights, X.dtype, y=y, task=task)
 
 
 def _piecewise_linear(columns, options, training):

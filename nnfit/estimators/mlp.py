@@ -400,6 +400,12 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
         self._validate_params()
+        if embeddings.are_wanted(self):
+            raise ValueError(
+                "from_arrays makes networks that read the features, which have no bins "
+                "and codes from data. Leave out numeric_embedding and "
+                "categorical_features."
+            )
         given = {"coefs": coefs, "intercepts": intercepts, "norms": norms}
         for name, arrays in given.items():
             setattr(self, f"{name}_", by_hand.plain_arrays(name, arrays))
