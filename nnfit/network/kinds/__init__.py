@@ -189,6 +189,9 @@ KINDS = {
         "concatenation",
         "scale",
         "parametric_activation",
+        "selection",
+        "piecewise_linear_encoding",
+        "piecewise_linear_embedding",
     )
 }
 
