@@ -36,6 +36,24 @@ def graph(n_features, *nodes, loss="squared_error", dtype="float64"):
     return Network(n_features, nodes, LOSSES[loss], (), dtype)
 
 
+def binned(kind, value, width, *options, activation=None):
+    """A layer that reads bins: of all columns from the last on, one to four bins."""
+    columns = tuple(range(width - 1, -1, -1))
+    n_bins = tuple(1 + 3 * i % 4 for i in columns)
+    return Node(kind, (value,), 0, activation, (columns, n_bins, *options))
+
+
+def encoded(value, width, *options):
+    """An encoding of bins."""
+    return binned("piecewise_linear_encoding", value, width, *options)
+
+
+def embedded(value, width, d, activation=None):
+    """An embedding of bins."""
+    kind = "piecewise_linear_embedding"
+    return binned(kind, value, width, d, activation=activation)
+
+
 #: By kind and what is special: a layer that reads a value, of the given width.
 EXAMPLES = {
     ("dense", ""): lambda v, width: dense((v,), 7),
@@ -51,6 +69,18 @@ EXAMPLES = {
     ("parametric_activation", ""): lambda v, width: Node(
         "parametric_activation", (v,), activation=GELU
     ),
+    ("selection", ""): lambda v, width: Node(
+        "selection", (v,), options=((width - 1, 0, width // 2),)
+    ),
+    ("piecewise_linear_encoding", ""): lambda v, width: encoded(v, width, 1.0, False),
+    ("piecewise_linear_encoding", "after its input"): lambda v, width: encoded(
+        v, width, 0.5, True
+    ),
+    ("piecewise_linear_embedding", ""): lambda v, width: embedded(v, width, 3),
+    ("piecewise_linear_embedding", "activated"): lambda v, width: embedded(
+        v, width, 2, GELU
+    ),
+    ("piecewise_linear_embedding", "wide"): lambda v, width: embedded(v, width, 18),
 }
 # A new kind has an example as soon as it has a row.
 for _kind in sorted(set(KINDS) - {kind for kind, _ in EXAMPLES}):

@@ -303,6 +303,11 @@ class Network:
         return sum(tensor.size_trained for tensor in self.tensors)
 
     @cached_property
+    def has_statistics(self):
+        """Whether predictions depend on statistics of batches."""
+        return any(tensor.has_statistics for tensor in self.tensors)
+
+    @cached_property
     def n_products(self):
         """Multiplications with matrices of a row of features, an int."""
         return sum(tensor.size for tensor in self.tensors if tensor.in_panels)

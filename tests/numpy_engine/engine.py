@@ -133,14 +133,14 @@ class Engine:
         nodes = zip(self.network.nodes, self.network.tensors_of_nodes, strict=True)
         for (node, own), trace in zip(nodes, traces, strict=False):
             for tensor, number in zip(own, numbers, strict=False):
-                if tensor.size_trained < tensor.size:
+                if tensor.has_statistics:
                     found[number] = kind_of(node).statistics(trace.kept)
         return found
 
     def _recompute_statistics(self, flat):
         """Mean of the statistics of the training data's batches."""
         tensors, weights = self.network.tensors, split(self.network, flat)
-        if all(tensor.size_trained == tensor.size for tensor in tensors):
+        if not self.network.has_statistics:
             return
         sums, total = {}, 0
         for batch in self._batches_of(self._rows):

@@ -39,8 +39,8 @@ class Tensor:
     shape : tuple of int
         (n_in, n_out), (k, n_out) or (n_out,).
     n_trained : int, default=None
-        Rows that training changes, the first ones; the others are statistics, or found
-        from data before training. None for all.
+        Rows that training changes, the first ones; the others are running statistics,
+        or where there are none, 0, found from data before training. None for all.
     in_panels : bool, default=False
         Whether it is multiplied by as a matrix: an engine lays it out for that, and
         `max_norm` bounds its columns.
@@ -86,6 +86,11 @@ class Tensor:
         """Elements that training changes, the first ones, an int."""
         rows = self.rows if self.n_trained is None else self.n_trained
         return rows * self.columns
+
+    @property
+    def has_statistics(self):
+        """Whether rows of it follow the statistics of batches."""
+        return 0 < self.size_trained < self.size
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,9 @@ KINDS = {
         "concatenation",
         "scale",
         "parametric_activation",
+        "selection",
+        "piecewise_linear_encoding",
+        "piecewise_linear_embedding",
     )
 }
 
