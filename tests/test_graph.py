@@ -68,10 +68,6 @@ def options_of(name, network):
     return options
 
 
-def has_statistics(network):
-    return any(tensor.size_trained < tensor.size for tensor in network.tensors)
-
-
 @pytest.mark.slow
 @pairwise(
     name=GRAPHS,
@@ -103,7 +99,7 @@ def test_a_graph_trains_as_the_reference(
 def test_gradient_of_all_data(name):
     """As L-BFGS takes it: the derivative, and that of the naive engine."""
     network = make(name)
-    if has_statistics(network):
+    if network.has_statistics:
         pytest.skip("estimators refuse lbfgs with batch normalisation")
     data = *make_data(network, 9), np.random.default_rng(5).uniform(0.5, 2.0, size=9)
     engine = make_engine(cpu, network, data, None, 2, alpha=0.3, batch_size=4)

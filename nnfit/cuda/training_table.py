@@ -173,7 +173,7 @@ class TrainingTable(Table):
             self._give(at.BETA_QUANTILES, "quantiles", beta_quantiles(settings.mixup))
         self._give_phases(at.PHASES, "phases", self.phases)
         self.ints[at.N_PHASES] = len(self.phases)
-        if any(True for _ in self.layout.statistics()):
+        if self.network.has_statistics:
             self._give_phases(None, "collecting", self._collecting)
             self.space.reserve("other ints", len(self.ints), np.int64)
             self.space.reserve("other floats", len(self.floats), double)
