@@ -18,6 +18,7 @@ from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights, initial_weights
 from tests import numpy_engine
+from tests.graphs import with_codes
 
 #: Defaults of all parameters of the estimators.
 DEFAULTS = {
@@ -52,6 +53,7 @@ def make_data(network, n_rows, seed=0):
     """Features, and targets that are valid for the loss."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
+    X = with_codes(network, X, seed)
     n_outputs, loss = network.n_outputs, network.loss
     if loss.takes_index:
         y = rng.integers(0, n_outputs, size=(n_rows, 1))

@@ -31,6 +31,31 @@ def together(*inputs, **others):
     return Node("concatenation", inputs, **others)
 
 
+def categories(value, width, kinds, size=5, mask=0.0):
+    """A layer of codes: "o" for a column that becomes one-hot, "e" for vectors."""
+    numbers = range(len(kinds))
+    columns = tuple((4 - number) % width for number in numbers)
+    n_codes = tuple((3, 40, 5, 2, 9)[number] for number in numbers)
+    n_lines = tuple((3, 33, 6, 3, 2)[number] for number in numbers)
+    is_one_hot = tuple(kind == "o" for kind in kinds)
+    options = columns, n_codes, n_lines, is_one_hot, size, mask
+    return Node("category_embedding", (value,), options=options)
+
+
+#: Kinds whose inputs are codes, by which there is no derivative.
+CODED = {"category_embedding"}
+
+
+def with_codes(network, X, seed=0):
+    """X with codes where a layer reads such, some that it does not know."""
+    X, rng = X.copy(), np.random.default_rng(seed)
+    for node in network.nodes:
+        if node.kind in CODED and node.inputs == (0,):
+            for column, n_codes in zip(*node.options[:2], strict=True):
+                X[:, column] = rng.integers(-1, n_codes + 1, size=len(X))
+    return X
+
+
 def graph(n_features, *nodes, loss="squared_error", dtype="float64"):
     """A network of nodes."""
     return Network(n_features, nodes, LOSSES[loss], (), dtype)
@@ -81,6 +106,12 @@ EXAMPLES = {
         v, width, 2, GELU
     ),
     ("piecewise_linear_embedding", "wide"): lambda v, width: embedded(v, width, 18),
+    ("category_embedding", "one-hot"): lambda v, width: categories(v, width, "ooo"),
+    ("category_embedding", "vectors"): lambda v, width: categories(v, width, "eee"),
+    ("category_embedding", "mixed"): lambda v, width: categories(v, width, "oeoeo"),
+    ("category_embedding", "masked"): lambda v, width: categories(
+        v, width, "oeoe", mask=0.4
+    ),
 }
 # A new kind has an example as soon as it has a row.
 for _kind in sorted(set(KINDS) - {kind for kind, _ in EXAMPLES}):

@@ -213,9 +213,15 @@ TENSOR = next(_number)
 # ------------------------------------------------------------ integers: a unit's row
 #: Some parameters that one thread finds the gradient of and updates: the layer, its
 #: function, what follows from new parameters (or 0), tensor and its number, address,
-#: elements; where they lie in the tensor; and what the units before cost.
+#: elements; where they lie in the tensor; what of them a batch touches (or 0, for all);
+#: and what the units before cost.
 U_ROW, U_GRADIENT, U_AFTER, U_TENSOR, U_NUMBER, U_ADDRESS, U_SIZE = range(7)
-U_COLUMN, U_FIRST, U_ROWS, U_PER_ROW_BEFORE, U_FIXED_BEFORE, UNIT = range(7, 13)
+U_COLUMN, U_FIRST, U_ROWS, U_TOUCHED, U_PER_ROW_BEFORE, U_FIXED_BEFORE, UNIT = range(
+    7, 14
+)
+#: What a batch touches: how many of the unit's lines, then their numbers in it. The
+#: gradient of such a unit has them one after the other.
+TOUCHED_LINES, TOUCHED = range(2)
 #: Units whose columns are bounded together.
 G_FIRST, G_END, GROUP = range(3)
 

@@ -2,6 +2,8 @@
 
 from functools import lru_cache
 
+import numpy as np
+
 from nnfit.cpu import fields as at
 from nnfit.cpu import kernels
 from nnfit.network import graph
@@ -140,8 +142,9 @@ class Graph(graph.Graph):
         self.add_unit(number, tensor, gradient, size=size, cost=cost)
 
     def add_unit(
-        self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0), cost
-    ):
+        self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0),
+        touched=0, held=0, cost,
+    ):  # fmt: skip
         """Add a unit of a layer's tensor, see `nnfit.cpu.programs.Units`.
 
         Parameters
@@ -152,7 +155,11 @@ class Graph(graph.Graph):
             Addresses of functions.
         start, size : int
             Elements of the tensor in the engine's layout.
-        place, cost : tuple of int
+        place : tuple of int
+        touched, held : int, default=0
+            For a unit of which a batch touches some lines, see `add_lines`.
+        cost : tuple of int
+            Of each element.
         """
         plan, row = self.plan, self.row_of(number)
         tensor_row = self.tensor_row(number, tensor)
@@ -161,5 +168,34 @@ class Graph(graph.Graph):
         item = plan.layout.dtype.itemsize
         plan.units.add(
             row, gradient, after, tensor_row, order.index(counted),
-            plan.words[tensor_row + at.ADDRESS] + start * item, size, place, cost,
+            plan.words[tensor_row + at.ADDRESS] + start * item, size, place, touched,
+            held or size, [each * (held or size) for each in cost],
+        )  # fmt: skip
+
+    def add_lines(self, number, tensor, gradient, column, first, n_lines, cost):
+        """Add a unit and group of lines of a tensor, of which a batch touches some.
+
+        Its function says which ones, see `nnfit.cpu.fields`.
+
+        Parameters
+        ----------
+        number, tensor, gradient
+            See `add_vector`.
+        column : int
+            The layer's own number of it.
+        first, n_lines : int
+            Lines of the tensor.
+        cost : tuple of int
+            Of each element that a batch may touch.
+        """
+        plan = self.plan
+        line = plan.words[self.tensor_row(number, tensor) + at.LINE]
+        most = min(plan.n_rows, n_lines)
+        touched = plan.reserve(1)
+        plan.buffer(touched, at.TOUCHED + most, np.int64)
+        plan.units.begin_group()
+        self.add_unit(
+            number, tensor, gradient, start=first * line, size=n_lines * line,
+            place=(column, first, n_lines), touched=touched, held=most * line,
+            cost=cost,
         )  # fmt: skip

@@ -67,6 +67,8 @@ class Plan:
         Whether there is a way back.
     drops : bool, default=False
         Whether units are dropped.
+    masks : bool, default=False
+        Whether layers take some of their inputs for missing.
 
     Attributes
     ----------
@@ -84,11 +86,12 @@ class Plan:
 
     def __init__(
         self, network, target, n_rows, builder, *, on_entries=False, in_place=False,
-        trains=False, drops=False,
+        trains=False, drops=False, masks=False,
     ):  # fmt: skip
         self.network, self.n_rows, self.target = network, n_rows, target
         self.dtype, self.on_entries = network.dtype, on_entries
-        self.in_place, self.trains, self.drops = in_place, trains, drops
+        self.in_place, self.trains = in_place, trains
+        self.drops, self.masks = drops, masks
         self.layout = layout = layout_of(network, target)
         self.main_kernel = compiling.load(builder, network.dtype, target=target)
         self.words = layout.table.tolist()

@@ -66,7 +66,7 @@ def training_plan(
     """
     plan = Plan(
         network, target, batch, kernels.TRAINING, on_entries=on_entries, trains=True,
-        drops=features.drops,
+        drops=features.drops, masks=solver is not None,
     )  # fmt: skip
     plan.buffer(at.NOW, n_threads * at.NOW_FIELDS, np.int64)
     _load_features(plan, features)

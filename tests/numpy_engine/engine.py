@@ -216,7 +216,7 @@ class Engine:
             X, targets = self._augment(X, y, weight, draws, dropout)
             rates = [rate * dropout for rate in self._settings.dropout]
             factors = hidden_dropout(draws, rates, dtype) if any(rates) else None
-        traces = forward(network, weights, X, share, factors)
+        traces = forward(network, weights, X, share, factors, draws)
         loss, of_raw = 0.0, 0.0
         for target, of_rows in targets:
             losses, slope = row_losses(network, traces[-1].output, target)
@@ -297,7 +297,17 @@ class Engine:
             gradient = (gradient * (settings.clip_norm / norm)).astype(gradient.dtype)
         return np.clip(gradient, -settings.clip_value, settings.clip_value)
 
-    def _update(self, gradient, rate, decay, momentum):
+    def _touched(self, traces):
+        """Lines that a batch has of tensors by lines, by the number of the tensor."""
+        found, numbers = {}, iter(np.argsort(self.network.tensor_order))
+        nodes = zip(self.network.nodes, self.network.tensors_of_nodes, strict=True)
+        for (node, own), trace in zip(nodes, traces, strict=True):
+            for tensor, number in zip(own, numbers, strict=False):
+                if tensor.by_lines:
+                    found[number] = kind_of(node).touched(trace.kept)
+        return found
+
+    def _update(self, gradient, rate, decay, momentum, traces):
         """Move all trained parameters, and shorten long columns."""
         settings, progress, solver = self._settings, self.progress, self.solver
         progress.step += 1
@@ -306,7 +316,7 @@ class Engine:
         hyper["share"] = self._share_of_step(rate)
         flats = self.flat, self._clip(gradient), *self._slots
         parts = [trained(self.network, flat) for flat in flats]
-        tensors = enumerate(self.network.tensors)
+        tensors, touched = enumerate(self.network.tensors), self._touched(traces)
         for (number, tensor), w, g, *slots in zip(tensors, *parts, strict=True):
             own = rate * self._factor_of(tensor)
             hyper["shrink"] = own * decay * tensor.decay * tensor.is_penalised
@@ -314,9 +324,13 @@ class Engine:
             update = optimizers.update_of(solver)
             if solver.matrices and tensor.is_matrix:
                 update = optimizers.muon
-            w[...], new_slots = update(w, g, slots, progress.step, own, hyper)
+            lines = touched.get(number, ...)
+            old = [slot[lines] for slot in slots]
+            w[lines], new_slots = update(
+                w[lines], g[lines], old, progress.step, own, hyper
+            )
             for slot, value in zip(slots, new_slots, strict=True):
-                slot[...] = value
+                slot[lines] = value
             if tensor.in_panels and np.isfinite(settings.max_norm):
                 norm = np.linalg.norm(w.astype(np.float64), axis=0)
                 w *= settings.max_norm / np.maximum(norm, settings.max_norm)
@@ -363,7 +377,7 @@ class Engine:
         loss, gradient, traces = self.batch(
             self.flat, rows, draws, dropout, reported(self.network)
         )
-        self._update(gradient, self._rate, decay, momentum)
+        self._update(gradient, self._rate, decay, momentum, traces)
         self._move_statistics(traces, len(rows))
         if settings.average:
             self._averaged += average * (self.flat - self._averaged)

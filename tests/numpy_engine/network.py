@@ -5,6 +5,7 @@ tests/test_reference.py and tests/test_kinds.py hold against formulas and numeri
 derivatives.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,12 @@ import numpy as np
 from nnfit.network import Weights
 from nnfit.network.kinds import Batch, kind_of
 from tests.numpy_engine.functions import activate, link
-from tests.numpy_engine.randomness import FIRST_LAYER, INPUT_DROPOUT, Draws
+from tests.numpy_engine.randomness import (
+    FIRST_LAYER,
+    FIRST_MASK,
+    INPUT_DROPOUT,
+    Draws,
+)
 
 
 def size_of(network):
@@ -61,7 +67,7 @@ class Trace(NamedTuple):
     factor: np.ndarray | float
 
 
-def forward(network, weights, X, share=None, dropout=None):
+def forward(network, weights, X, share=None, dropout=None, draws=None):
     """A pass through all nodes.
 
     Parameters
@@ -73,6 +79,8 @@ def forward(network, weights, X, share=None, dropout=None):
         Weights of the rows in batch statistics, of sum 1; None for running ones.
     dropout : callable, default=None
         ``dropout(i, shape)``: factors of outputs, by the i-th rate.
+    draws : Draws, default=None
+        Of what layers take for missing; None for nothing.
 
     Returns
     -------
@@ -80,8 +88,10 @@ def forward(network, weights, X, share=None, dropout=None):
         One for each node. The output of the last is the raw prediction.
     """
     values, traces = [X if isinstance(X, np.ndarray) else X.toarray()], []
-    batch = Batch(share, activate)
-    for node, arrays in zip(network.nodes, by_node(network, weights), strict=True):
+    nodes = zip(network.nodes, by_node(network, weights), strict=True)
+    for number, (node, arrays) in enumerate(nodes):
+        masked = draws and partial(draws.masked, FIRST_MASK + number)
+        batch = Batch(share, activate, masked)
         inputs = [values[value] for value in node.inputs]
         output, kept = kind_of(node).forward(node, inputs, arrays, batch)
         factor = 1.0

@@ -12,6 +12,8 @@ from scipy.special import betaincinv, ndtri
 GAMMA = 0x9E3779B97F4A7C15
 #: What a number is for; hidden layer i, from 0, has the purpose FIRST_LAYER + i.
 INPUT_DROPOUT, NOISE, MIXUP, FIRST_LAYER = range(4)
+#: That of what layer i takes for missing is FIRST_MASK + i.
+FIRST_MASK = 2**32
 
 
 def mix(x):
@@ -95,6 +97,10 @@ class Draws:
         """Factors of every element: 0, or 1 / (1 - rate) where it is kept."""
         kept = self._bits(purpose, shape) >= np.floor(rate * 2.0**32)
         return kept.astype(dtype) * np.dtype(dtype).type(1 / (1 - rate))
+
+    def masked(self, purpose, rate, shape):
+        """Whether each element is taken for missing."""
+        return self._bits(purpose, shape) < np.floor(rate * 2.0**32)
 
     def noise(self, deviation, shape):
         """Normal numbers."""

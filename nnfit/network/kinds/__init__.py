@@ -11,6 +11,8 @@ device. The description's module has
                                            NumPy: gradients by inputs, and by arrays
     statistics(kept)                       what running statistics go towards; for kinds
                                            that have such
+    touched(kept)                          lines that the batch has of the tensor
+                                           that is changed by lines, likewise
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
 what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
@@ -52,6 +54,10 @@ class Tensor:
         Factors of the learning rate, of weight decay and of `alpha` and `l1`.
     layer : int or None, default=0
         Which of the learning rates of layers is its own; None for none of them.
+    by_lines : bool, default=False
+        Whether a step changes only the rows that the batch has, with what the optimizer
+        keeps of them. The others take no step, no penalty and no decay, so that a step
+        costs what the batch touches.
     """
 
     name: str
@@ -65,6 +71,7 @@ class Tensor:
     decay: float = 1.0
     penalty: float = 1.0
     layer: int | None = 0
+    by_lines: bool = False
 
     @property
     def rows(self):
@@ -151,10 +158,14 @@ class Batch:
         Weights of the rows, whose sum is 1; None in predictions.
     activate : callable
         ``activate(activation, z)`` gives value and slope.
+    masked : callable or None
+        ``masked(rate, shape)`` says of each row and number of a layer's own whether
+        training takes it for missing; None where nothing is random.
     """
 
     share: np.ndarray | None
     activate: object
+    masked: object = None
 
 
 @dataclass(frozen=True)
@@ -192,6 +203,7 @@ KINDS = {
         "selection",
         "piecewise_linear_encoding",
         "piecewise_linear_embedding",
+        "category_embedding",
     )
 }
 
