@@ -95,16 +95,19 @@ def make_block_width(has_phases):
 
 
 def make_product(target, dtype):
-    """Make ``product(k, rows, a, a_row, a_k, b, width, c, c_row, start, start_row)``.
+    """Make ``product(k, rows, a, a_row, a_k, b, b_k, width, c, c_row, start, ...)``.
 
-    C (rows, width) = start + A B with the tile, where B is (k, width) and contiguous.
+    C (rows, width) = start + A B with the tile. What it starts from has a distance of
+    rows, too, and counts where it is given, by the last argument.
     """
     rows_of_tile, panel = target.tile_rows, target.panel(dtype)
     tile = make_panel_tile(target, dtype)
     null_of = pointer_from_address(dtype)
 
     @helper
-    def product(k, rows, a, a_row, a_k, b, b_k, width, c, c_row, start, start_row):
+    def product(
+        k, rows, a, a_row, a_k, b, b_k, width, c, c_row, start, start_row, is_given
+    ):
         null = null_of(0)
         for column in range(0, width, panel):
             for r in range(0, rows, rows_of_tile):
@@ -113,7 +116,7 @@ def make_product(target, dtype):
                     offset(a, r * a_row), a_row, a_k,
                     offset(b, column), min(panel, width - column), b_k,
                     offset(c, r * c_row + column), c_row,
-                    start if start == null else offset(start, r * start_row + column),
+                    offset(start, r * start_row + column) if is_given else null,
                     start_row, null, 0,
                 )  # fmt: skip
 
@@ -206,7 +209,7 @@ def make_forward(target, has_phases, dtype):
             weights = line(row[weights_at], k * size_width, part_of(row, column, part))
             product(
                 k, count, waves, width, 1, weights, size_width, size_width,
-                goal, size_width, start, start_row,
+                goal, size_width, start, start_row, True,
             )  # fmt: skip
             start, start_row = goal, size_width
 
@@ -270,7 +273,7 @@ def make_find_angle_gradient(target, has_phases, dtype):
         weights = offset(as_floats(row[own.TRANSPOSED]), number * size * width)
         product(
             size, count, gradient_of(row, column, begin), row[at.GRADIENT_STRIDE], 1,
-            weights, width, width, goal, width, as_floats(0), 0,
+            weights, width, width, goal, width, goal, 0, False,
         )  # fmt: skip
         return goal
 
@@ -416,7 +419,7 @@ def make_linear_gradients(target, has_phases, dtype):
     def add_column(row, column, part, first, rows, batch, goal, goes_on):
         """goal (rows, size width) += waves, transposed, times gradient."""
         width, size_width = row[own.ANGLE_WIDTH], row[own.SIZE_WIDTH]
-        stride, null = row[at.GRADIENT_STRIDE], as_floats(0)
+        stride = row[at.GRADIENT_STRIDE]
         for begin in range(0, batch, SUM_BLOCK):
             waves = panel_start(row, 2 * column + part, begin) + first
             product(
@@ -424,7 +427,7 @@ def make_linear_gradients(target, has_phases, dtype):
                 offset(as_floats(row[own.WAVES]), waves), 1, width,
                 gradient_of(row, column, begin), stride, size_width,
                 goal, size_width,
-                goal if goes_on or begin > 0 else null, size_width,
+                goal, size_width, goes_on or begin > 0,
             )  # fmt: skip
 
     def weights_gradient(table, row, unit, batch, goal):
