@@ -56,6 +56,17 @@ def with_codes(network, X, seed=0):
     return X
 
 
+def periodic(value, columns, k, size, is_lite=False, activation=RELU):
+    """Cosines and sines of some columns, and a layer behind them."""
+    options = (columns, k, size, is_lite, 0.3)
+    return Node("periodic_embedding", (value,), 0, activation, options)
+
+
+def pbld(value, columns, k, size):
+    """Cosines of some columns, and themselves."""
+    return Node("pbld", (value,), options=(columns, k, size, 0.1))
+
+
 def graph(n_features, *nodes, loss="squared_error", dtype="float64"):
     """A network of nodes."""
     return Network(n_features, nodes, LOSSES[loss], (), dtype)
@@ -112,6 +123,19 @@ EXAMPLES = {
     ("category_embedding", "masked"): lambda v, width: categories(
         v, width, "oeoe", mask=0.4
     ),
+    ("periodic_embedding", ""): lambda v, width: periodic(
+        v, tuple(range(width)), 5, 3, activation=TANH
+    ),
+    ("periodic_embedding", "wide"): lambda v, width: periodic(v, (0,), 50, 37),
+    ("periodic_embedding", "lite"): lambda v, width: periodic(
+        v, tuple(range(width)), 4, 2, is_lite=True
+    ),
+    ("periodic_embedding", "lite of some"): lambda v, width: periodic(
+        v, (width - 1, 0, width - 1), 19, 17, is_lite=True, activation=None
+    ),
+    ("pbld", ""): lambda v, width: pbld(v, tuple(range(width)), 16, 3),
+    ("pbld", "of some"): lambda v, width: pbld(v, (width - 1, 0, 0), 3, 20),
+    ("ntp", ""): lambda v, width: Node("ntp", (v,)),
 }
 # A new kind has an example as soon as it has a row.
 for _kind in sorted(set(KINDS) - {kind for kind, _ in EXAMPLES}):

@@ -34,6 +34,7 @@ ORDERS = f"{__name__}.orders:orders"
 DENSE = f"{__name__}.dense:build"
 PIECEWISE_LINEAR_EMBEDDING = f"{__name__}.piecewise_linear_embedding:build"
 NORMALIZATION = f"{__name__}.normalization:build"
+WAVES = f"{__name__}.waves:build"
 #: These take the name of a row of their registry before the dtype.
 OPTIMIZER = f"{__name__}.elementwise:optimizer"
 LOSS = f"{__name__}.elementwise:loss"
@@ -46,6 +47,7 @@ COSTS = {
     MUON: 1.4,
     DENSE: 1.2,
     NORMALIZATION: 0.9,
+    WAVES: 0.9,
     AUGMENTATION: 0.8,
     SPARSE: 0.6,
     WHOLE_UPDATE: 0.6,
@@ -69,5 +71,5 @@ COST_OF_A_KIND = 0.5
 OF_DTYPE = tuple(
     builder
     for builder in COSTS
-    if builder not in {OPTIMIZER, LOSS, LINK, ACTIVATION, DENSE, NORMALIZATION}
+    if builder not in {OPTIMIZER, LOSS, LINK, ACTIVATION, DENSE, NORMALIZATION, WAVES}
 )

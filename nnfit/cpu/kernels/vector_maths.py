@@ -1,12 +1,15 @@
-"""Elementary functions that LLVM vectorises: exp, log, tanh, erf and relatives.
+"""Elementary functions that LLVM vectorises: exp, log, tanh, erf, sin and relatives.
 
 numba compiles ``math.exp`` and its like to one library call per element; these are
 arithmetic without branches or calls, so a loop over them runs in vector registers
 on every target, the baseline of x86-64 included (which has no rounding
 instruction). :data:`IMPLEMENTATIONS` has them by dtype and by their name in
 :mod:`nnfit.functions.maths`, whose semantics they share: overflow gives infinity,
-``log(0)`` minus infinity, NaN gives NaN. One difference: results of ``exp`` below
-the smallest normal number are 0.
+``log(0)`` minus infinity, NaN gives NaN. Two differences: results of ``exp`` below
+the smallest normal number are 0; and ``sin`` and ``cos`` have the figures below as far
+as 10^5, lose digits beyond, and give those of 0 where the distance of neighbouring
+floats nears 1: from 2^21 on, in float64 from 2^50. A loop that takes both of a number
+reduces it once: 0.74 ns with AVX-512, where each takes 0.61 and ``exp`` 0.38.
 
 Largest error in ulp (float32: every 257th bit pattern; float64: 4 * 10^5 random
 numbers; the larger of the figures with and without fused multiply-add), and
@@ -24,6 +27,8 @@ tanh      2.6          0.66 (14.3)         2.4          1.8 (12.9)
 erf       1.3          1.2 (14.9)          1.1          5.0 (15.5)
 sigmoid   2.4          0.58                2.2          1.6
 softplus  2.6          1.1                 2.4          4.0
+sin       3.0                              2.2
+cos       3.2                              2.3
 ========  ===========  ==================  ===========  ==================
 """
 
@@ -65,7 +70,12 @@ class _Format:
     - log1p: ``log(1 + x) / x`` on ``[0, 1]``, relative error;
     - erf: ``erf(x) / x - 1`` in ``x^2`` on ``[0, 1]``, relative error of erf;
     - log_erfc: ``log(erfc(x))`` in ``x - 1`` on ``[1, erf_end]``, weighted by
-      ``erfc(x)``; beyond ``erf_end`` erf rounds to 1.
+      ``erfc(x)``; beyond ``erf_end`` erf rounds to 1;
+    - sin: ``(sin(r) - r) / r^3`` in ``r^2`` on ``|r| <= pi / 4``, relative error;
+    - cos: ``(cos(r) - 1 + r^2 / 2) / r^4``, likewise.
+
+    ``half_pi`` are numbers whose sum is pi / 2, all but the last with so few bits that
+    their products with integers up to 10^5 / (pi / 2) are exact.
     """
 
     real: type
@@ -83,6 +93,9 @@ class _Format:
     log1p: tuple
     erf: tuple
     log_erfc: tuple
+    half_pi: tuple
+    sin: tuple
+    cos: tuple
 
 
 _FORMATS = {
@@ -138,6 +151,23 @@ _FORMATS = {
             0.009895253,
             -0.0018296357,
             0.00018655171,
+        ),
+        half_pi=(
+            1.5703125,
+            0.0004825592041015625,
+            1.2665987014770508e-06,
+            9.89530235528946e-10,
+            2.5633442e-12,
+        ),
+        sin=(
+            -0.16666655,
+            0.008332163,
+            -0.0001951563,
+        ),
+        cos=(
+            0.041666646,
+            -0.0013887339,
+            2.4435489e-05,
         ),
     ),
     "float64": _Format(
@@ -231,6 +261,27 @@ _FORMATS = {
             3.660080614374357e-10,
             -2.8608882469579202e-11,
             1.0305267765735484e-12,
+        ),
+        half_pi=(
+            1.5707963267341256,
+            6.077100506303966e-11,
+            2.0222662487959506e-21,
+        ),
+        sin=(
+            -0.1666666666666663,
+            0.008333333333322163,
+            -0.00019841269829635886,
+            2.7557313638646975e-06,
+            -2.5050750457922032e-08,
+            1.5896380489058125e-10,
+        ),
+        cos=(
+            0.041666666666666595,
+            -0.0013888888888873544,
+            2.480158728915706e-05,
+            -2.755731426635828e-07,
+            2.0875712413598632e-09,
+            -1.1359119378157048e-11,
         ),
     ),
 }
@@ -326,6 +377,41 @@ def _polynomial(coefficients):
         return x(x), codegen
 
     return polynomial
+
+
+def _reduction(parts):
+    """An intrinsic that subtracts n times the sum of some parts, one after another."""
+
+    @intrinsic
+    def reduced(typingctx, x, n):
+        def codegen(context, builder, signature, args):
+            rest, n = args
+            for part in parts:
+                product = builder.fmul(n, ir.Constant(n.type, part))
+                rest = builder.fsub(rest, product)
+            return rest
+
+        return x(x, x), codegen
+
+    return reduced
+
+
+@intrinsic
+def _by_quadrant(typingctx, sine, cosine, shifted):
+    """``sin(r + n pi / 2)`` of ``sin(r)``, ``cos(r)`` and ``shifted = n + magic``."""
+
+    def codegen(context, builder, signature, args):
+        integer, _ = _INTEGERS[sine]
+        sine_of_r, cosine_of_r, n = args
+        n = builder.bitcast(n, integer)
+        is_odd = builder.trunc(n, ir.IntType(1))
+        value = builder.select(is_odd, cosine_of_r, sine_of_r)
+        second = builder.and_(n, ir.Constant(integer, 2))
+        sign = builder.shl(second, ir.Constant(integer, integer.width - 2))
+        value = builder.xor(builder.bitcast(value, integer), sign)
+        return builder.bitcast(value, args[0].type)
+
+    return sine(sine, sine, sine), codegen
 
 
 def _implement(form):
@@ -427,6 +513,30 @@ def _implement(form):
         tail = -tail if x < zero else tail
         return x + x * erf_ratio(z) if a < one else tail
 
+    reduced = _reduction(form.half_pi)
+    sin_tail, cos_tail = _polynomial(form.sin), _polynomial(form.cos)
+    inverse_half_pi = real(2.0 / math.pi)
+    largest_angle = real(2.0 ** (form.fraction_bits - 2))
+
+    @_inlined
+    def sin_of_turned(x, quarters):
+        """sin(x + quarters * pi / 2)."""
+        x = x if abs(x) <= largest_angle else x * zero  # infinity becomes NaN
+        shifted = x * inverse_half_pi + magic
+        r = reduced(x, shifted - magic)
+        z = r * r
+        sine = r + r * z * sin_tail(z)
+        cosine = one - (half * z - z * z * cos_tail(z))
+        return _by_quadrant(sine, cosine, shifted + quarters)
+
+    @_inlined
+    def sin(x):
+        return sin_of_turned(x, zero)
+
+    @_inlined
+    def cos(x):
+        return sin_of_turned(x, one)
+
     @_inlined
     def sqrt(x):
         return _sqrt(x)
@@ -441,6 +551,8 @@ def _implement(form):
         "erf": erf,
         "sigmoid": sigmoid,
         "softplus": softplus,
+        "sin": sin,
+        "cos": cos,
     }
 
 

@@ -204,6 +204,9 @@ KINDS = {
         "piecewise_linear_encoding",
         "piecewise_linear_embedding",
         "category_embedding",
+        "periodic_embedding",
+        "pbld",
+        "ntp",
     )
 }
 
