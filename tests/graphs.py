@@ -36,6 +36,25 @@ def graph(n_features, *nodes, loss="squared_error", dtype="float64"):
     return Network(n_features, nodes, LOSSES[loss], (), dtype)
 
 
+#: Members of the examples.
+MEMBERS = 3
+
+
+def members(inputs, start="ones", blocks=None, **others):
+    """Lines for members, or with their factors."""
+    return Node("members", inputs, options=(MEMBERS, start, blocks), **others)
+
+
+def adapter(inputs, activation=TANH, **others):
+    """What members have of their own behind a product."""
+    return Node("member_adapter", inputs, 0, activation, (MEMBERS, 5), **others)
+
+
+def head(inputs, n_out, **others):
+    """A dense layer of each member's own."""
+    return Node("member_head", inputs, n_out, options=(MEMBERS,), **others)
+
+
 #: By kind and what is special: a layer that reads a value, of the given width.
 EXAMPLES = {
     ("dense", ""): lambda v, width: dense((v,), 7),
@@ -51,6 +70,15 @@ EXAMPLES = {
     ("parametric_activation", ""): lambda v, width: Node(
         "parametric_activation", (v,), activation=GELU
     ),
+    ("members", ""): lambda v, width: members((v,), "normal", (1, width - 1)),
+    ("members", "begun"): lambda v, width: members((v,), None),
+    ("member_adapter", ""): lambda v, width: adapter((v,), GELU),
+    ("member_adapter", "linear"): lambda v, width: adapter((v,), None),
+    ("member_head", ""): lambda v, width: head((v,), 2),
+}
+#: Examples that read the lines of members.
+OF_MEMBERS = {
+    case for case in EXAMPLES if case[0].startswith("member_") or case[1] == "begun"
 }
 # A new kind has an example as soon as it has a row.
 for _kind in sorted(set(KINDS) - {kind for kind, _ in EXAMPLES}):
@@ -63,24 +91,30 @@ def name_of(example):
 
 
 def first(example, n_features=5, **options):
-    """A layer that reads the features, before a dense one."""
-    nodes = EXAMPLES[example](0, n_features), dense((1,), 3)
-    return graph(n_features, *nodes, **options)
+    """A layer that reads the features or their members, before a dense one."""
+    before = (members((0,)),) * (example in OF_MEMBERS)
+    n = len(before)
+    nodes = EXAMPLES[example](n, n_features), dense((n + 1,), 3)
+    return graph(n_features, *before, *nodes, **options)
 
 
 def between(example, n_features=5, **options):
     """A layer between two that are dense and the only one that reads the first."""
-    nodes = dense((0,), 9, TANH), EXAMPLES[example](1, 9), dense((2,), 2)
+    before = (dense((0,), 9, TANH), *(members((1,)),) * (example in OF_MEMBERS))
+    n = len(before)
+    nodes = *before, EXAMPLES[example](n, 9), dense((n + 1,), 2)
     return graph(n_features, *nodes, **options)
 
 
 def last(example, n_features=5, **options):
     """A layer at the end, where it needs no activation."""
-    node = EXAMPLES[example](1, 4)
+    before = (dense((0,), 4, TANH), *(members((1,)),) * (example in OF_MEMBERS))
+    n = len(before)
+    node = EXAMPLES[example](n, 4)
     if node.kind != "parametric_activation":
         node = replace(node, activation=None)
-    nodes = (node,) if node.activation is None else (node, dense((2,), 2))
-    return graph(n_features, dense((0,), 4, TANH), *nodes, **options)
+    nodes = (node,) if node.activation is None else (node, dense((n + 1,), 2))
+    return graph(n_features, *before, *nodes, **options)
 
 
 PLACES = {"first": first, "between": between, "last": last}
