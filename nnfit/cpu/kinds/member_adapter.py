@@ -4,7 +4,7 @@ Lines are those of `nnfit.cpu.kinds.members`.
 """
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kinds.members import add_member
+from nnfit.cpu.kinds.members import add_lines
 
 #: Numbers of the layer's row.
 U = at.PRIVATE  # (lines, stride): s * z + b, in the place of slopes or of the output
@@ -41,14 +41,10 @@ def way_back(graph, number, node):
 
 
 def add_units(graph, number, node):
-    """Factors and intercepts, those of a member beside one another: they read the same.
-
-    What the first has read of the gradient the second finds in the cache.
-    """
+    """Factors and intercepts."""
     kernel = graph.plan.kernel_of(node)
-    for member in range(node.options[0]):
-        for tensor, name in enumerate(("scale_gradient", "intercept_gradient")):
-            add_member(graph, number, tensor, member, kernel.address(name))
+    names = "scale_gradient", "intercept_gradient"
+    add_lines(graph, number, [kernel.address(name) for name in names])
 
 
 def build(target, dtype):
@@ -74,6 +70,8 @@ def build(target, dtype):
         make_line,
         make_tensor_line,
     )
+    from nnfit.cpu.kernels.pointers import offset
+    from nnfit.cpu.kinds.members import make_line_sums
 
     line, deliver = make_line(dtype), make_deliver(dtype)
     tensor_line, activate = make_tensor_line(dtype), make_activate(dtype)
@@ -106,24 +104,19 @@ def build(target, dtype):
             deliver(edge, r, n_out)
 
     def scale_gradient(table, row, unit, batch, goal):
-        """goal (width,) = sum over a member's lines of gradient by u times z."""
+        """goal (members, width) = sum over the rows of gradient by u times z."""
         edge = edge_of(row, 0)
-        for j in range(row[at.WIDTH]):
+        for j in range(unit[at.U_SIZE]):
             goal[j] = zero
-        for r in range(unit[at.U_FIRST], batch, row[at.LINES]):
-            z = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
-            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
-            for j in range(row[at.N_OUT]):
-                goal[j] += gradient[j] * z[j]
+        for begin in range(unit[at.U_FIRST], batch, row[at.LINES]):
+            for i in range(unit[at.U_ROWS]):
+                r, of_member = begin + i, offset(goal, i * row[at.WIDTH])
+                z = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
+                gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
+                for j in range(row[at.N_OUT]):
+                    of_member[j] += gradient[j] * z[j]
 
-    def intercept_gradient(table, row, unit, batch, goal):
-        """goal (width,) = sum over a member's lines of gradient by u."""
-        for j in range(row[at.WIDTH]):
-            goal[j] = zero
-        for r in range(unit[at.U_FIRST], batch, row[at.LINES]):
-            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
-            for j in range(row[at.N_OUT]):
-                goal[j] += gradient[j]
+    intercept_gradient = make_line_sums(dtype)
 
     return exports(
         dtype,

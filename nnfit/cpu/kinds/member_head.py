@@ -5,7 +5,7 @@ would leave a panel mostly empty. Lines are those of `nnfit.cpu.kinds.members`.
 """
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kinds.members import add_member
+from nnfit.cpu.kinds.members import add_lines
 
 #: Coefficients of one unit of the update, about: a quarter of the first-level cache.
 UNIT_SIZE = 2048
@@ -49,7 +49,7 @@ def add_units(graph, number, node):
                 size=count * width, place=(0, line, count), lines=1,
                 cost=(COST_PER_LINE, UPDATE_COST),
             )  # fmt: skip
-        add_member(graph, number, 1, member, kernel.address("intercept_gradient"))
+    add_lines(graph, number, (kernel.address("intercept_gradient"),), first=1)
 
 
 def build(target, dtype):
@@ -75,6 +75,7 @@ def build(target, dtype):
         make_tensor_line,
     )
     from nnfit.cpu.kernels.pointers import offset
+    from nnfit.cpu.kinds.members import make_line_sums
 
     line, deliver = make_line(dtype), make_deliver(dtype)
     tensor_line = make_tensor_line(dtype)
@@ -133,15 +134,7 @@ def build(target, dtype):
                 for i in range(edge[at.N_IN]):
                     of_unit[i] += factor * x[i]
 
-    def intercept_gradient(table, row, unit, batch, goal):
-        """goal (width,) = sum over a member's lines of the gradient."""
-        for j in range(row[at.WIDTH]):
-            goal[j] = zero
-        for r in range(unit[at.U_FIRST], batch, row[at.LINES]):
-            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
-            for j in range(row[at.N_OUT]):
-                goal[j] += gradient[j]
-
+    intercept_gradient = make_line_sums(dtype)
     return exports(
         dtype,
         operations=(forward, backward),

@@ -11,6 +11,8 @@ from nnfit.network.kinds.members import begins
 REPEATS = at.PRIVATE
 END = REPEATS + 1
 
+#: Numbers of one unit of the update, about.
+UNIT_SIZE = 1024
 #: What a factor takes, in lines of the batch; see `nnfit.cpu.kinds.dense`.
 COST_PER_LINE, UPDATE_COST = 4, 24
 
@@ -37,20 +39,35 @@ def way_back(graph, number, node):
 
 
 def add_units(graph, number, node):
-    """The factors, those of a member as one unit."""
+    """The factors, those of some members as one unit."""
     gradient = graph.plan.kernel_of(node).address("factors_gradient")
-    for member in range(node.options[0]):
-        add_member(graph, number, 0, member, gradient)
+    add_lines(graph, number, (gradient,))
 
 
-def add_member(graph, number, tensor, member, gradient):
-    """Add a line of a tensor, which the lines of one member go into, as a unit."""
-    size = graph.plan.words[graph.row_of(number) + at.WIDTH]
-    graph.plan.units.begin_group()
-    graph.add_unit(
-        number, tensor, gradient, start=member * size, size=size, lines=1,
-        place=(0, member, 1), cost=(COST_PER_LINE, UPDATE_COST),
-    )  # fmt: skip
+def add_lines(graph, number, gradients, first=0):
+    """Add tensors with a line for each member, those of some members as one unit.
+
+    Parameters
+    ----------
+    number : int
+        The layer.
+    gradients : sequence of int
+        Addresses of functions, one for each tensor. What one has read of some members
+        the next finds in the cache.
+    first : int, default=0
+        Which of the layer's tensors is the first.
+    """
+    row = graph.row_of(number)
+    width, n_members = (graph.plan.words[row + word] for word in (at.WIDTH, at.LINES))
+    most = max(1, UNIT_SIZE // width)
+    for member in range(0, n_members, most):
+        count = min(most, n_members - member)
+        for tensor, gradient in enumerate(gradients, first):
+            graph.plan.units.begin_group()
+            graph.add_unit(
+                number, tensor, gradient, start=member * width, size=count * width,
+                lines=1, place=(0, member, count), cost=(COST_PER_LINE, UPDATE_COST),
+            )  # fmt: skip
 
 
 def build(target, dtype):
@@ -74,6 +91,7 @@ def build(target, dtype):
         make_line,
         make_tensor_line,
     )
+    from nnfit.cpu.kernels.pointers import offset
 
     line, deliver = make_line(dtype), make_deliver(dtype)
     tensor_line = make_tensor_line(dtype)
@@ -105,14 +123,39 @@ def build(target, dtype):
             deliver(edge, i, n_out)
 
     def factors_gradient(table, row, unit, batch, goal):
-        """goal (width,) = sum over a member's lines of gradient times input."""
+        """goal (members, width) = sum over the rows of gradient times input."""
         edge, n_members, repeats = edge_of(row, 0), row[at.LINES], row[REPEATS]
-        for j in range(row[at.WIDTH]):
+        for j in range(unit[at.U_SIZE]):
             goal[j] = zero
-        for r in range(unit[at.U_FIRST], batch, n_members):
-            x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r // repeats)
-            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
-            for j in range(row[at.N_OUT]):
-                goal[j] += gradient[j] * x[j]
+        for begin in range(unit[at.U_FIRST], batch, n_members):
+            for i in range(unit[at.U_ROWS]):
+                r, of_member = begin + i, offset(goal, i * row[at.WIDTH])
+                x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r // repeats)
+                gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
+                for j in range(row[at.N_OUT]):
+                    of_member[j] += gradient[j] * x[j]
 
     return exports(dtype, operations=(forward, backward), gradients=(factors_gradient,))
+
+
+def make_line_sums(dtype):
+    """Make ``intercept_gradient`` of a layer with intercepts of each member's own."""
+    from nnfit.cpu.kernels.lowering import scalar_type
+    from nnfit.cpu.kernels.operations import make_line
+    from nnfit.cpu.kernels.pointers import offset
+
+    line, zero = make_line(dtype), scalar_type(dtype)(0.0)
+
+    def intercept_gradient(table, row, unit, batch, goal):
+        """goal (members, width) = sum over the rows of the layer's gradient."""
+        for j in range(unit[at.U_SIZE]):
+            goal[j] = zero
+        for begin in range(unit[at.U_FIRST], batch, row[at.LINES]):
+            for i in range(unit[at.U_ROWS]):
+                of_member = offset(goal, i * row[at.WIDTH])
+                place = row[at.GRADIENT_STRIDE], begin + i
+                gradient = line(row[at.GRADIENT_BY_OUTPUT], *place)
+                for j in range(row[at.N_OUT]):
+                    of_member[j] += gradient[j]
+
+    return intercept_gradient
