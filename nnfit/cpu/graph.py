@@ -62,7 +62,7 @@ class Graph(graph.Graph):
         row = plan.reserve(at.EDGES)
         stride = plan.layout.stride(plan.padded(n))
         plan.words[row + at.N_OUT], plan.words[row + at.WIDTH] = n, plan.padded(n)
-        plan.words[row + at.STRIDE] = stride
+        plan.words[row + at.STRIDE], plan.words[row + at.LINES] = stride, 1
         if not plan.on_entries:
             plan.buffer(row + at.OUTPUT, plan.n_rows * stride)
         return row
@@ -70,16 +70,18 @@ class Graph(graph.Graph):
     def lay_out(self):
         """Let every layer write its row and its way forward."""
         for number, node in enumerate(self.network.nodes):
+            self.plan.lines = self.network.lines[number + 1]
             self.kind_of(node).lay_out(self, number, node)
             if self.plan.drops and node.dropout is not None:
                 self._drop(number, node)
+        self.plan.lines = 1
 
     def _drop(self, number, node):
         """Drop units of a layer's output and of its slopes."""
         plan, row = self.plan, self.rows[number + 1]
         part, slopes = plan.reserve(at.EDGES + 1), self.slope_word(number)
         kernel = plan.kernel(kernels.DROPOUT)
-        for word in (at.N_OUT, at.STRIDE):
+        for word in (at.N_OUT, at.STRIDE, at.LINES):
             plan.words[part + word] = plan.words[row + word]
         plan.same(part + at.OUTPUT, row + at.OUTPUT)
         if not plan.words[row + slopes]:
@@ -143,7 +145,7 @@ class Graph(graph.Graph):
 
     def add_unit(
         self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0),
-        touched=0, held=0, cost,
+        touched=0, held=0, lines=None, cost,
     ):  # fmt: skip
         """Add a unit of a layer's tensor, see `nnfit.cpu.programs.Units`.
 
@@ -158,10 +160,14 @@ class Graph(graph.Graph):
         place : tuple of int
         touched, held : int, default=0
             For a unit of which a batch touches some lines, see `add_lines`.
+        lines : int, default=None
+            Of each row that its gradient is a sum over; None for all.
         cost : tuple of int
-            Of each element.
+            Of each element, in lines of a batch: for each line, and besides.
         """
         plan, row = self.plan, self.row_of(number)
+        per_line, fixed = cost
+        cost = per_line * (lines or plan.words[row + at.LINES]), fixed
         tensor_row = self.tensor_row(number, tensor)
         order = self.network.tensor_order
         counted = (tensor_row - plan.words[at.TENSORS]) // at.TENSOR

@@ -10,7 +10,7 @@ import numpy as np
 
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import Loss
-from nnfit.network.kinds import Factors, Node, kind_of
+from nnfit.network.kinds import Factors, Node, kind_of, lines_of
 
 ITEM_SIZE = {"float32": 4, "float64": 8}
 
@@ -210,11 +210,19 @@ class Network:
     @cached_property
     def widths(self):
         """Units of every value: the features, then the outputs of the nodes."""
-        widths = [self.n_features]
+        return self._sizes[0]
+
+    @cached_property
+    def lines(self):
+        """Lines of every value for each row of features: 1, or one for each member."""
+        return self._sizes[1]
+
+    @cached_property
+    def _sizes(self):
+        widths, lines = [self.n_features], [1]
         if not self.nodes:
             raise ValueError("A network needs at least one node, got none.")
         for number, node in enumerate(self.nodes):
-            of_inputs = []
             for value in node.inputs:
                 if not 0 <= value <= number:
                     raise ValueError(
@@ -222,15 +230,17 @@ class Network:
                         f"values 0 to {number} come before it: a graph must not have "
                         "a circle. List each node after those that it reads."
                     )
-                of_inputs.append(widths[value])
+            of_inputs = [widths[value] for value in node.inputs]
             try:
-                widths.append(int(kind_of(node).width(node, of_inputs)))
+                width = int(kind_of(node).width(node, of_inputs))
+                lines.append(lines_of(node, [lines[value] for value in node.inputs]))
             except ValueError as error:
                 raise ValueError(
                     f"Node {number} ({node.kind!r}) does not fit its inputs of "
                     f"{of_inputs} units: {error}."
                 ) from None
-        return tuple(widths)
+            widths.append(width)
+        return tuple(widths), tuple(lines)
 
     @cached_property
     def tensors_of_nodes(self):
@@ -310,7 +320,13 @@ class Network:
     @cached_property
     def n_products(self):
         """Multiplications with matrices of a row of features, an int."""
-        return sum(tensor.size for tensor in self.tensors if tensor.in_panels)
+        nodes = zip(self.lines[1:], self.tensors_of_nodes, strict=True)
+        return sum(
+            lines * tensor.size
+            for lines, own in nodes
+            for tensor in own
+            if tensor.in_panels
+        )
 
     @cached_property
     def largest_matrix(self):

@@ -39,6 +39,8 @@ WAVES = f"{__name__}.waves:build"
 OPTIMIZER = f"{__name__}.elementwise:optimizer"
 LOSS = f"{__name__}.elementwise:loss"
 LINK = f"{__name__}.elementwise:link"
+#: Raw predictions of members as one, by link.
+POOL = f"{__name__}.pooling:pool"
 ACTIVATION = f"{__name__}.elementwise:activation"
 
 #: Rough seconds that each takes, the slow ones first.
@@ -64,6 +66,7 @@ COSTS = {
     AVERAGE: 0.1,
     ACTIVATION: 0.1,
     LINK: 0.1,
+    POOL: 0.1,
 }
 #: That of a kind of layer that is not in the table.
 COST_OF_A_KIND = 0.5
@@ -71,5 +74,6 @@ COST_OF_A_KIND = 0.5
 OF_DTYPE = tuple(
     builder
     for builder in COSTS
-    if builder not in {OPTIMIZER, LOSS, LINK, ACTIVATION, DENSE, NORMALIZATION, WAVES}
+    if builder
+    not in {OPTIMIZER, LOSS, LINK, POOL, ACTIVATION, DENSE, NORMALIZATION, WAVES}
 )

@@ -101,6 +101,18 @@ def make_tensor(dtype):
     return tensor
 
 
+def make_tensor_line(dtype):
+    """Make ``tensor_line(table, row, number, i)``: line i of a tensor of a layer."""
+    as_floats = pointer_from_address(dtype)
+
+    @helper
+    def tensor_line(table, row, number, i):
+        tensor = tensor_of(table, row, number)
+        return offset(as_floats(tensor[at.ADDRESS]), i * tensor[at.LINE])
+
+    return tensor_line
+
+
 def make_deliver(dtype):
     """Make ``deliver(edge, r, n)``, which finishes a row's gradient by an input.
 

@@ -13,6 +13,8 @@ device. The description's module has
                                            that have such
     touched(kept)                          lines that the batch has of the tensor
                                            that is changed by lines, likewise
+    lines(node, lines)                     lines of the output for each row, ValueError;
+                                           for kinds that ask about those of the inputs
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
 what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
@@ -207,6 +209,9 @@ KINDS = {
         "periodic_embedding",
         "pbld",
         "ntp",
+        "members",
+        "member_adapter",
+        "member_head",
     )
 }
 
@@ -230,3 +235,28 @@ def kind_of(node, device="network"):
             f"that reads the values {node.inputs}. Use device='cpu'."
         )
     return importlib.import_module(module)
+
+
+def lines_of(node, lines):
+    """Lines of a node's output for each row of features.
+
+    Parameters
+    ----------
+    node : Node
+    lines : list of int
+        Those of its inputs; the output has as many, unless the kind says otherwise.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit.
+    """
+    module = kind_of(node)
+    if hasattr(module, "lines"):
+        return module.lines(node, lines)
+    if len(set(lines)) != 1:
+        raise ValueError(
+            "its inputs must have the same number of lines for each row, got "
+            f"{list(lines)}"
+        )
+    return lines[0]
