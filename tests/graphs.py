@@ -12,7 +12,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.network import Network
 from nnfit.network.kinds import KINDS, Factors, Node, kind_of, lines_of
-from nnfit.network.members import member_nodes
+from nnfit.network.members import Members, member_nodes
 
 TANH, RELU, GELU = (ACTIVATIONS[name] for name in ("tanh", "relu", "gelu"))
 
@@ -345,15 +345,17 @@ GRAPHS = {
         normed((3,), "batch", factors=FACTORS),
         dense((4,), 3, factors=(Factors(decay=3.0), Factors(0.0)), layer=2),
     ),
-    "members": member_nodes(chain(5, 7, 6, 3), 0, 4, "all", None, 0),
+    "members": member_nodes(chain(5, 7, 6, 3), (), Members(4)),
     "members of a residual network": member_nodes(
         chain(5, 6, 7, 3, normalization="layer", residual=True),
-        *(0, 3, "first", (2, 3), 0),
+        (),
+        Members(3, "first", (2, 3)),
     ),
     "members behind other layers": (
-        dense((0,), 4, GELU),
-        together(0, 1),
-        *with_factors(member_nodes(chain(9, 6, 6, 3), 2, 3, "all", (1,) * 9, 2)),
+        *(BEFORE := (dense((0,), 4, GELU), together(0, 1))),
+        *with_factors(
+            member_nodes(chain(9, 6, 6, 3), BEFORE, Members(3, "all", (1,) * 9))[2:]
+        ),
     ),
     "members beside members": (
         members((0,), "normal"),

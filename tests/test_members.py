@@ -12,7 +12,7 @@ from nnfit.cpu import engine as cpu
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.pools import POOLS
 from nnfit.network import Weights, initial_weights
-from nnfit.network.members import ADAPTERS, member_nodes
+from nnfit.network.members import ADAPTERS, Members, member_nodes
 from tests import numpy_engine
 from tests.engines import (
     assert_same_training,
@@ -34,25 +34,29 @@ BY_LINK = {row.link: row.name for row in LOSSES.values()}
 
 def of_members(plain, n_members, adapters, blocks=None):
     """The network of members that share the weights of a chain."""
-    nodes = member_nodes(plain.layers, 0, n_members, adapters, blocks, 0)
+    nodes = member_nodes(plain.layers, (), Members(n_members, adapters, blocks))
     return replace(plain, nodes=nodes, layers=())
 
 
 def equal_members(network, weights):
     """Weights with which each member is a chain of given ones."""
     k = network.lines[-1]
-    *hidden, last = weights.intercepts
-    kept = hidden if network.tensors_of_nodes[1][-1].name == "intercept" else []
-    own, adapted = [], iter([] if kept else hidden)
-    for tensor in (t for t in network.tensors if t.place == "others"):
-        if tensor.name == "coef":
-            array = np.tile(weights.coefs[-1].T, (k, 1))
-        elif tensor.name == "intercept":
-            array = np.tile(next(adapted, last), (k, 1))
-        else:
-            array = np.ones(tensor.shape)
-        own.append(np.ascontiguousarray(array, network.dtype))
-    return Weights(weights.coefs[:-1], kept, [], own)
+    intercepts = [
+        array if tensor.rows == 1 else np.tile(array, (k, 1))
+        for tensor, array in zip(
+            [each for each in network.tensors if each.place == "intercepts"],
+            weights.intercepts,
+            strict=True,
+        )
+    ]
+    coefs = [*weights.coefs[:-1], np.tile(weights.coefs[-1].T, (k, 1))]
+    others = [each for each in network.tensors if each.place == "others"]
+    return Weights(
+        [np.ascontiguousarray(array, network.dtype) for array in coefs],
+        [array.astype(network.dtype) for array in intercepts],
+        [],
+        [np.ones(tensor.shape, network.dtype) for tensor in others],
+    )
 
 
 # ------------------------------------------------------------- the inverse link
@@ -127,18 +131,17 @@ def test_predictions_are_means_of_those_of_the_members(adapters):
     weights, (X, _) = make_weights(network), make_data(plain, 30)
     total = 0.0
     for member in range(4):
-        others = iter(weights.others)
-        coefs, intercepts = [], []
-        for coef in weights.coefs:
+        others, coefs = iter(weights.others), []
+        for coef in weights.coefs[:-1]:
             if adapters == "all" or not coefs:
                 coef = next(others)[member][:, None] * coef
             if adapters == "all":
                 coef = coef * next(others)[member]
-                intercepts.append(next(others)[member])
             coefs.append(coef)
-        coefs.append(next(others).reshape(4, 3, -1)[member].T)
-        intercepts += [] if adapters == "all" else weights.intercepts
-        intercepts.append(next(others)[member])
+        coefs.append(weights.coefs[-1].reshape(4, 3, -1)[member].T)
+        intercepts = [
+            own if own.ndim == 1 else own[member] for own in weights.intercepts
+        ]
         chain = [np.ascontiguousarray(array) for array in coefs], intercepts
         total = total + cpu.predict(plain, Weights(*chain), X) / 4
     np.testing.assert_allclose(cpu.predict(network, weights, X), total, rtol=1e-12)
@@ -296,4 +299,4 @@ def test_chains_that_members_cannot_share_are_refused(
 ):
     layers = make_network((5, 7, 3), **structure).layers
     with pytest.raises(ValueError, match=message):
-        member_nodes(layers, 0, n_members, adapters, None, 0)
+        member_nodes(layers, (), Members(n_members, adapters))

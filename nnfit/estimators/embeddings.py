@@ -17,8 +17,10 @@ from nnfit.estimators.losses import listed
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.network import fitted
 from nnfit.network.bins import find_bins
-from nnfit.network.description import Inputs
+from nnfit.network.chain import Inputs
 from nnfit.network.kinds import Factors, Node, kind_of
+from nnfit.network.kinds.category_embedding import columns_of
+from nnfit.network.members import Members
 
 #: float32 holds all integers below it.
 MOST_CODES = 2**24
@@ -105,6 +107,7 @@ def are_wanted(estimator):
     return (
         estimator.numeric_embedding is not None
         or estimator.categorical_features is not None
+        or estimator.n_shared_members > 1
     )
 
 
@@ -118,6 +121,8 @@ def check(estimator):
     """
     _numeric_options(estimator)
     _category_options(estimator)
+    if estimator.n_shared_members > 1:
+        _check_members(estimator)
     if estimator.categorical_features is None:
         if estimator.category_embedding is not None:
             raise ValueError(
@@ -134,6 +139,24 @@ def check(estimator):
                 f"{name}={value!r} and categorical_features. Set one of the two to its "
                 "default."
             )
+
+
+def _check_members(estimator):
+    wrong = None
+    if estimator.normalization == "batch":
+        wrong = "normalization='batch'", "normalization='layer' or None"
+    elif estimator.initialization == "data_driven":
+        wrong = "initialization='data_driven'", "another initialization"
+    elif estimator.member_adapters == "all" and estimator.normalization is not None:
+        wrong = f"normalization={estimator.normalization!r}", "member_adapters='first'"
+    elif estimator.member_adapters == "all" and estimator.residual:
+        wrong = "residual=True", "member_adapters='first'"
+    if wrong is not None:
+        raise ValueError(
+            f"n_shared_members={estimator.n_shared_members} with member_adapters="
+            f"{estimator.member_adapters!r} cannot have {wrong[0]}. Choose {wrong[1]}, "
+            "or n_members for networks that share nothing."
+        )
 
 
 def _numeric_options(estimator):
@@ -264,7 +287,7 @@ def find(estimator, data, rows):
         X, y, target = X[rows], y[rows], target[rows]
         weights = None if weights is None else weights[rows]
     categories = category_columns(estimator)
-    parts, left = [], sorted(set(range(X.shape[1])) - set(categories))
+    parts, blocks, left = [], None, sorted(set(range(X.shape[1])) - set(categories))
     numeric = _numeric_options(estimator)
     if numeric is not None:
         kind, asked, options = numeric
@@ -275,12 +298,23 @@ def find(estimator, data, rows):
         if columns:
             goal = y if estimator._task == "classification" else target
             training = X, goal, weights, estimator._task
-            parts.append(MAKERS[kind](tuple(columns), options, training))
+            node, arrays, widths = MAKERS[kind](tuple(columns), options, training)
+            parts.append((node, arrays))
+            blocks = list(widths)
         left = sorted(set(left) - set(columns))
     if left and len(left) < X.shape[1]:
         parts.append((Node("selection", (0,), options=(tuple(left),)), {}))
-    if categories:
-        parts += _categories(estimator, X, categories)
+    of_categories = _categories(estimator, X, categories) if categories else []
+    parts += of_categories
+    if blocks is not None:
+        blocks += [1] * len(left)
+        blocks += [each.n_out for node, _ in of_categories for each in columns_of(node)]
+    if estimator.n_shared_members > 1:
+        blocks = None if blocks is None else tuple(blocks)
+        members = Members(
+            int(estimator.n_shared_members), estimator.member_adapters, blocks
+        )
+        estimator._fitted["members"] = tuple(members)
     return _put_together(estimator, X.shape[1], parts)
 
 
@@ -335,13 +369,15 @@ def _piecewise_linear(columns, options, training):
     )
     n_features = training[0].shape[1]
     node = _with_rate(node, n_features, options["learning_rate_factor"])
-    return node, {"bins": bins}
+    return node, {"bins": bins}, [int(options["n_outputs"])] * len(columns)
 
 
 def _piecewise_linear_encoding(columns, options, training):
     n_bins, bins = _bins(columns, options, training)
-    own = columns, n_bins, float(options["scale"]), bool(options["keep_input"])
-    return Node("piecewise_linear_encoding", (0,), options=own), {"bins": bins}
+    keeps = bool(options["keep_input"])
+    own = columns, n_bins, float(options["scale"]), keeps
+    node = Node("piecewise_linear_encoding", (0,), options=own)
+    return node, {"bins": bins}, [n + keeps for n in n_bins]
 
 
 def _waves(kind, own, columns, options, training, activation=None):
@@ -349,10 +385,13 @@ def _waves(kind, own, columns, options, training, activation=None):
     own = columns, *(type_(options[name]) for name, type_ in own.items())
     node = Node(kind, (0,), activation=activation, options=own)
     n_features = training[0].shape[1]
-    return _with_rate(node, n_features, options["learning_rate_factor"]), {}
+    node = _with_rate(node, n_features, options["learning_rate_factor"])
+    width = kind_of(node).width(node, [n_features]) // len(columns)
+    return node, {}, [width] * len(columns)
 
 
-#: By kind a function of columns, options and training data: a node, and its arrays.
+#: By kind a function of columns, options and training data: a node, its arrays, and how
+#: many numbers become of each column.
 MAKERS = {
     "piecewise_linear": _piecewise_linear,
     "piecewise_linear_encoding": _piecewise_linear_encoding,

@@ -350,7 +350,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         """Network that the parameters ask for."""
         loss, loss_parameters = self._loss_row()
         described = fitted.describe(self, loss, loss_parameters)
-        described["inputs"] = self._standard("inputs")
+        for name in ("inputs", "members"):
+            described[name] = self._standard(name)
         return fitted.network_of(described, sizes, loss, loss_parameters, dtype)
 
     def _starting_weights(self, network, random_state, first_pass, found):

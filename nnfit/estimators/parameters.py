@@ -19,6 +19,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import loss_options
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import INITIALIZATIONS
+from nnfit.network.members import ADAPTERS
 from nnfit.training.schedules import SCHEDULES
 
 # Nesterov's momentum is a parameter of "sgd".
@@ -98,6 +99,8 @@ ARCHITECTURE = Group(
         "numeric_embedding": [str, dict, None],
         "categorical_features": ["array-like", None],
         "category_embedding": [dict, None],
+        "n_shared_members": interval(1, MOST_OBJECTS, "both", Integral),
+        "member_adapters": [among(ADAPTERS)],
     },
     """
 hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(100,)
@@ -153,6 +156,14 @@ category_embedding : dict or None, default=None
     become indicators; for others the network learns "n_outputs" numbers (8) for each
     category. "mask": the part of the codes (0.02) that a step treats as missing, which
     trains what missing ones get. "learning_rate_factor" (1).
+n_shared_members : int, default=1
+    Members in one network that share its weights, as BatchEnsemble and TabM have them:
+    an ensemble's accuracy at a part of its cost. Each has factors and a last layer of
+    its own, is trained by its own loss, and their probabilities (in regression:
+    predictions) are averaged.
+member_adapters : {"all", "first"}, default="all"
+    Which layers have factors of each member's own: all, which also have intercepts of
+    their own, or the first alone, which is faster ("TabM-mini").
 """,
 )
 

@@ -139,16 +139,15 @@ class FittedMLP:
     def _compute(self, whole, X, raw, dropout, given):
         """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
         weights = self._weights()
-        sizes = fitted.sizes_of(weights.coefs)
-        if X.shape[1] != fitted.n_features_of(self._description(), sizes):
+        described = self._description()
+        sizes = fitted.sizes_of(weights.coefs, described.get("members"))
+        if X.shape[1] != fitted.n_features_of(described, sizes):
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
                 f"got the shape {weights.coefs[0].shape}."
             )
         self._check_outputs(sizes[-1])
-        network = fitted.network_for(
-            self._description(), whole._link, sizes, X.dtype.name
-        )
+        network = fitted.network_for(described, whole._link, sizes, X.dtype.name)
         widens = given is np.float64 and network.dtype != "float64"
         operations = prediction_operations(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)

@@ -156,6 +156,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         numeric_embedding: str | dict[str, Any] | None = None,
         categorical_features: npt.ArrayLike | None = None,
         category_embedding: dict[str, Any] | None = None,
+        n_shared_members: int = 1,
+        member_adapters: str = "all",
         n_layers: int | None = None,
         layer_width: int = 100,
         taper: float = 1.0,

@@ -14,8 +14,10 @@ import numpy as np
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import find_activation, is_same
 from nnfit.functions.losses import LOSSES
-from nnfit.network.description import Inputs, Network
+from nnfit.network.chain import Inputs
+from nnfit.network.description import Network
 from nnfit.network.kinds import Factors, Node
+from nnfit.network.members import Members
 
 #: Parameters of hidden layers that say which function of its weights a network is.
 OF_HIDDEN = ("activation", "normalization", "residual")
@@ -23,6 +25,7 @@ OF_HIDDEN = ("activation", "normalization", "residual")
 ARCHITECTURE = (
     *OF_HIDDEN,
     *("numeric_embedding", "categorical_features", "category_embedding"),
+    *("n_shared_members", "member_adapters"),
 )
 #: Those that predictions with dropout depend on, too.
 DROPOUT = ("dropout", "input_dropout")
@@ -84,6 +87,7 @@ def network_of(fitted, sizes, loss, loss_parameters, dtype):
         fitted["normalization"],
         bool(fitted["residual"]),
         fitted.get("inputs"),
+        fitted.get("members"),
         tuple(sizes),
         loss,
         tuple(loss_parameters),
@@ -95,7 +99,8 @@ def network_of(fitted, sizes, loss, loss_parameters, dtype):
 # check, and a prediction of one row is not to wait for it.
 @lru_cache(maxsize=64)
 def _network(
-    activations, normalization, residual, inputs, sizes, loss, parameters, dtype
+    activations, normalization, residual, inputs, members, sizes, loss, parameters,
+    dtype,
 ):  # fmt: skip
     different = {id(item): item for item in activations}
     rows = {key: find_activation(item) for key, item in different.items()}
@@ -103,6 +108,7 @@ def _network(
     return Network.dense(
         sizes, rows, loss, parameters, dtype, normalization, residual,
         None if inputs is None else inputs_of(inputs),
+        None if members is None else Members(*members),
     )  # fmt: skip
 
 
@@ -170,13 +176,16 @@ def n_features_of(fitted, sizes):
     return sizes[0] if inputs is None else inputs[0]
 
 
-def sizes_of(coefs):
-    """Number of features, and of units of every layer.
+def sizes_of(coefs, members=None):
+    """Number of features, or of what is made of them, and of units of every layer.
 
     Parameters
     ----------
     coefs : list of ndarray
         That the user may have set.
+    members : tuple or None, default=None
+        As a description has it. The last matrix then holds one of each member, and
+        inputs are its columns.
 
     Returns
     -------
@@ -193,6 +202,9 @@ def sizes_of(coefs):
             "coefs_ must be a list of matrices, one for each layer, got the shapes "
             f"{shapes}."
         )
+    if members is not None:
+        n_rows, n_in = shapes[-1]
+        shapes[-1] = n_in, n_rows // members[0]
     return (shapes[0][0], *[shape[1] for shape in shapes])
 
 

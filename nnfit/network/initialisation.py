@@ -167,8 +167,9 @@ def initial_weights(
         Of the network's dtype; drawn in float64 and rounded.
     """
     if not network.layers:
-        return _of_graph(network, random_state, initialization)
-    arrays = _of_inputs(network, random_state, found or {})
+        return _of_graph(network, random_state, initialization, found or {})
+    before = network.nodes[: network.n_input_nodes]
+    arrays = _of_nodes(network, before, _Draw(None, random_state), found or {})
     others = [array for own in arrays for array in own]
     if initialization == "data_driven":
         X = _sample(X, rows, random_state)
@@ -199,16 +200,17 @@ def initial_weights(
     return Weights(coefs, intercepts, norms, others)
 
 
-def _of_inputs(network, random_state, found):
-    """Arrays of each node before the first layer, a list of lists."""
-    arrays, draw = [], _Draw(None, random_state)
-    for number in range(network.n_input_nodes):
-        node, own = network.nodes[number], network.tensors_of_nodes[number]
+def _of_nodes(network, nodes, draw, found):
+    """Arrays of each of the first nodes, as their kinds or the data have them."""
+    arrays = []
+    for number, node in enumerate(nodes):
         widths = [network.widths[value] for value in node.inputs]
         drawn = kind_of(node).initial(node, widths, draw)
         drawn = [
             found.get((number, tensor.name), array)
-            for tensor, array in zip(own, drawn, strict=True)
+            for tensor, array in zip(
+                network.tensors_of_nodes[number], drawn, strict=True
+            )
         ]
         arrays.append([np.ascontiguousarray(each, network.dtype) for each in drawn])
     return arrays
@@ -244,7 +246,7 @@ class _Draw:
         return self._draw_at(place, self.random_state)
 
 
-def _of_graph(network, random_state, initialization):
+def _of_graph(network, random_state, initialization, found):
     """`initial_weights` of a network that is no chain, as its kinds of layers say."""
     draw_at = INITIALIZATIONS[initialization]
     if draw_at is None:
@@ -252,15 +254,10 @@ def _of_graph(network, random_state, initialization):
             f"initialization={initialization!r} needs a chain of dense layers, got a "
             'graph. Use another, such as "he".'
         )
-
-    arrays, draw = [], _Draw(draw_at, random_state)
-    for node in network.nodes:
-        widths = [network.widths[value] for value in node.inputs]
-        arrays += kind_of(node).initial(node, widths, draw)
-    return network.weights_of(
-        np.ascontiguousarray(arrays[number], network.dtype)
-        for number in network.tensor_order
-    )
+    draw = _Draw(draw_at, random_state)
+    of_nodes = _of_nodes(network, network.nodes, draw, found)
+    arrays = [array for own in of_nodes for array in own]
+    return network.weights_of(arrays[number] for number in network.tensor_order)
 
 
 # Residual and normalised layers ----------------------------------------------

@@ -7,51 +7,64 @@ The last layer is each member's own in both.
 """
 
 from dataclasses import replace
+from typing import NamedTuple
 
-from nnfit.network.description import nodes_of
+from nnfit.network.chain import nodes_of
 from nnfit.network.kinds import Node
 
 #: Which products have adapters, by name of the form.
 ADAPTERS = ("all", "first")
 
 
-def member_nodes(layers, start, n_members, adapters, blocks, first):
-    """Nodes of members that share the weights of a chain.
+class Members(NamedTuple):
+    """Networks that share the weights of a chain.
 
-    Parameters
+    Attributes
     ----------
-    layers : sequence of nnfit.network.description.Layer
-        Of the chain; the last has no activation.
-    start : int
-        Number of the value that the first layer reads, of one line for each row.
     n_members : int
     adapters : {"all", "first"}
         Which layers have factors of each member's own: all of them, besides factors and
         intercepts behind their products, or the first.
     blocks : tuple of int or None
-        Widths of the features' blocks in the value `start`: the first factors are
+        Widths of the features' blocks in what the chain reads: the first factors are
         normal numbers, one for each member and block. None for random signs, one for
         each member and column.
-    first : int
-        Nodes there are already.
+    """
+
+    n_members: int
+    adapters: str = "all"
+    blocks: tuple[int, ...] | None = None
+
+
+def member_nodes(layers, before, members):
+    """Nodes of members that share the weights of a chain.
+
+    Parameters
+    ----------
+    layers : sequence of nnfit.network.chain.Layer
+        Of the chain; the last has no activation.
+    before : tuple of nnfit.network.kinds.Node
+        Nodes before it.
+    members : Members
 
     Returns
     -------
     nodes : tuple of nnfit.network.kinds.Node
-        The last one's value has a line for each member.
+        Those before it, too. The last one's value has a line for each member.
 
     Raises
     ------
     ValueError
         If there are no such members.
     """
+    n_members, adapters, blocks = members
     _check(layers, n_members, adapters)
     options = (n_members, "signs" if blocks is None else "normal", blocks)
-    begin = Node("members", (start,), options=options)
+    begin = Node("members", (len(before),), options=options)
     chain = nodes_of(layers) if adapters == "first" else _adapted(layers, n_members)
-    *hidden, last = (_moved(node, first + 1) for node in chain)
+    *hidden, last = (_moved(node, len(before) + 1) for node in chain)
     head = replace(last, kind="member_head", options=(n_members,))
-    return (begin, *hidden, head)
+    return (*before, begin, *hidden, head)
 
 
 def _check(layers, n_members, adapters):

@@ -31,7 +31,7 @@ def lines(node, lines):
 def tensors(node, widths):
     """Factors and intercepts, (n_members, n_out) each."""
     shape = node.options[0], widths[0]
-    return Tensor("scale", "others", shape), Tensor("intercept", "others", shape)
+    return Tensor("scale", "others", shape), Tensor("intercept", "intercepts", shape)
 
 
 def initial(node, widths, draw):

@@ -25,9 +25,9 @@ def tensors(node, widths):
     """Coefficients (n_members * n_out, n_in) and intercepts (n_members, n_out)."""
     n_members = node.options[0]
     coef = Tensor(
-        "coef", "others", (n_members * node.n_out, widths[0]), is_penalised=True
+        "coef", "coefs", (n_members * node.n_out, widths[0]), is_penalised=True
     )
-    return coef, Tensor("intercept", "others", (n_members, node.n_out))
+    return coef, Tensor("intercept", "intercepts", (n_members, node.n_out))
 
 
 def initial(node, widths, draw):
