@@ -191,11 +191,18 @@ def test_loss_is_the_mean_of_those_of_the_members():
     network_of_one = replace(network, nodes=of_members(plain, 1, "first").nodes)
     weights, losses = engine.get_weights(), []
     for member in range(4):
-        factors, coef, intercept = weights.others
         part = slice(member, member + 1)
-        others = [factors[part], coef[2 * member : 2 * member + 2], intercept[part]]
         alone = make_engine(cpu, network_of_one, data, batch_size=20, alpha=0.0)
-        alone.set_weights(weights._replace(others=[a.copy() for a in others]))
+        (factors,), (coef, head) = weights.others, weights.coefs
+        intercept, of_head = weights.intercepts
+        alone.set_weights(
+            Weights(
+                [coef, head[2 * member : 2 * member + 2].copy()],
+                [intercept, of_head[part].copy()],
+                [],
+                [factors[part].copy()],
+            )
+        )
         losses.append(train(alone, 1)[0])
     assert train(engine, 1)[0] == pytest.approx(np.mean(losses), rel=1e-12)
 
@@ -233,16 +240,15 @@ def test_members_start_apart_and_with_the_same_matrices(initialization):
     plain = make_network((5, 7, 6, 3))
     network = of_members(plain, 64, "all")
     start = initial_weights(network, np.random.RandomState(0), initialization)
-    assert [coef.shape for coef in start.coefs] == [(5, 7), (7, 6)]
-    first, *adapters, coef, intercept = start.others
+    assert [coef.shape for coef in start.coefs] == [(5, 7), (7, 6), (192, 6)]
+    first, *adapters = start.others
     assert set(np.unique(first)) == {-1.0, 1.0}
     for number, (n_in, n_out) in enumerate([(5, 7), (7, 6)]):
-        scale, bias = adapters[3 * number : 3 * number + 2]
-        assert (scale == 1.0).all()
+        bias = start.intercepts[number]
         assert bias.shape == (64, n_out) and (bias == bias[0]).all()
         assert 0.0 < np.abs(bias).max() <= 1 / np.sqrt(n_in)
-    assert (adapters[2] == 1.0).all()
-    for array in (coef, intercept):
+    assert len(adapters) == 3 and all((array == 1.0).all() for array in adapters)
+    for array in (start.coefs[-1], start.intercepts[-1]):
         assert 0.9 / np.sqrt(6) < np.abs(array).max() <= 1 / np.sqrt(6)
         assert len(np.unique(array)) == array.size
 
