@@ -139,9 +139,9 @@ class Graph(graph.Graph):
         self._add_group(number, tensor, name, n_tiles)
 
     def add_columns(self, number, tensor, name):
-        """Add the units of a vector: a column for each thread of a group."""
-        width = self.network.tensors_of_nodes[number][tensor].columns
-        self._add_group(number, tensor, name, -(-width // self.plan.lanes))
+        """Add the units of a vector, or of lines: an element for each thread."""
+        size = self.network.tensors_of_nodes[number][tensor].size_trained
+        self._add_group(number, tensor, name, -(-size // self.plan.lanes))
 
     def _add_group(self, number, tensor, name, n_units):
         module = self.kind_of(self.network.nodes[number]).__name__

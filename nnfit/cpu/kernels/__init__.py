@@ -32,6 +32,7 @@ MUON = f"{__name__}.muon:muon"
 ORDERS = f"{__name__}.orders:orders"
 #: Kinds of layers whose code is here; `NORMALIZATION` takes a name before the dtype.
 DENSE = f"{__name__}.dense:build"
+PIECEWISE_LINEAR_ENCODING = f"{__name__}.piecewise_linear_encoding:build"
 PIECEWISE_LINEAR_EMBEDDING = f"{__name__}.piecewise_linear_embedding:build"
 NORMALIZATION = f"{__name__}.normalization:build"
 WAVES = f"{__name__}.waves:build"

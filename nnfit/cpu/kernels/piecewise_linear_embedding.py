@@ -11,6 +11,7 @@ of it to that of b. Differences of neighbours are added up, which are two for a 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.bins import make_bins
 from nnfit.cpu.kernels.dense import make_activate
+from nnfit.cpu.kernels.lanes import make_add_product
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
 from nnfit.cpu.kernels.operations import (
     edge_of,
@@ -24,7 +25,7 @@ from nnfit.cpu.kernels.pointers import (
     offset,
     pointer_from_address,
 )
-from nnfit.cpu.kernels.tile import make_multiply_add, make_tile
+from nnfit.cpu.kernels.tile import make_tile
 from nnfit.cpu.kinds import piecewise_linear_embedding as own
 
 
@@ -45,7 +46,10 @@ def build(target, dtype):
     return exports(
         dtype,
         operations=(make_forward(target, dtype), make_backward(dtype)),
-        gradients=(*make_line_gradients(target, dtype), make_weights_gradient(dtype)),
+        gradients=(
+            *make_line_gradients(target, dtype),
+            make_weights_gradient(target, dtype),
+        ),
     )
 
 
@@ -61,55 +65,21 @@ def make_lines(dtype):
     return line_of
 
 
-def make_numbers(dtype):
-    """Make ``numbers_of(row, number)``: bins and fractions of a column's numbers."""
-    as_floats = pointer_from_address(dtype)
-
-    @helper
-    def numbers_of(row, number):
-        place = number * row[own.N_ROWS]
-        return (
-            offset(as_int64(row[own.BIN]), place),
-            offset(as_floats(row[own.FRACTION]), place),
-        )
-
-    return numbers_of
-
-
 def make_forward(target, dtype):
     """Make ``forward``: column by column, so that its weights stay in the cache."""
     line, line_of, bins = make_line(dtype), make_lines(dtype), make_bins(dtype)
-    numbers_of, activate = make_numbers(dtype), make_activate(dtype)
-    as_floats, zero = pointer_from_address(dtype), scalar_type(dtype)(0.0)
-    multiply_add = make_multiply_add(target, dtype)
+    activate = make_activate(dtype)
+    as_floats, one = pointer_from_address(dtype), scalar_type(dtype)(1.0)
+    add_product, lanes = make_add_product(target, dtype), target.lanes(dtype)
 
     @helper
-    def locate(row, column, number, begin, count):
-        """Bins and fractions of a block's numbers; returns the highest bin."""
-        edge, (found, fractions), highest = edge_of(row, 0), numbers_of(row, number), 0
-        for r in range(begin, begin + count):
-            x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)[column.input]
-            found[r] = bins.find(column, x)
-            fractions[r], _ = bins.inside(column, found[r], x)
-            highest = max(highest, found[r])
-        return highest
-
-    @helper
-    def add_up(weights, sums, between, n, d):
-        """sums (n + 1, d): of the weights (n, d) of the bins before each."""
+    def add_up(sums, start, weights, between, n, d, in_lanes):
+        """sums (n + 1, d) = start plus the weights (n, d) of the bins before each."""
         for j in range(d):
-            sums[j] = zero
+            sums[j] = start[j]
         for t in range(n):
             before, after = offset(sums, t * between), offset(sums, (t + 1) * between)
-            own_weights = offset(weights, t * between)
-            for j in range(d):
-                after[j] = before[j] + own_weights[j]
-
-    @helper
-    def embed(z, x, slope, intercept, before, weights, fraction, d):
-        for j in range(d):
-            start = multiply_add(slope[j], x, intercept[j]) + before[j]
-            z[j] = multiply_add(fraction, weights[j], start)
+            add_product(after, before, one, offset(weights, t * between), d, in_lanes)
 
     @helper
     def sums_of(table, row, now):
@@ -122,22 +92,24 @@ def make_forward(target, dtype):
         """z (count, n_columns * d), then output and slope."""
         edge, d, sums = edge_of(row, 0), row[own.D], sums_of(table, row, now)
         between = tensor_of(table, row, own.WEIGHTS)[at.LINE]
+        whole = (d + lanes - 1) // lanes * lanes
+        is_padded = between == whole
         for number in range(row[own.encoding.N_COLUMNS]):
             column = bins.column_of(table, row, number)
-            weights = line_of(table, row, own.WEIGHTS, column.first)
             slope = line_of(table, row, own.SLOPE, number)
             intercept = line_of(table, row, own.INTERCEPT, number)
-            found, fractions = numbers_of(row, number)
-            highest = locate(row, column, number, begin, count)
-            add_up(weights, sums, between, highest, d)
+            weights = line_of(table, row, own.WEIGHTS, column.first)
+            # What follows of the last vector is the next column's, which comes later.
+            in_lanes = is_padded and number * d + whole <= row[at.N_OUT]
+            highest = bins.locate(row, column, begin, count)
+            add_up(sums, intercept, weights, between, highest, d, is_padded)
             for r in range(begin, begin + count):
                 x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)[column.input]
                 z = offset(line(row[own.Z], row[at.STRIDE], r), number * d)
-                place = found[r] * between
-                embed(
-                    z, x, slope, intercept, offset(sums, place),
-                    offset(weights, place), fractions[r], d,
-                )  # fmt: skip
+                place = column.bins[r] * between
+                add_product(z, offset(sums, place), x, slope, d, in_lanes)
+                before, part = offset(weights, place), column.fractions[r]
+                add_product(z, z, part, before, d, in_lanes)
         activate(row, row[own.ACTIVATION], row[own.Z], row[at.OUTPUT], begin, count)
 
     return forward
@@ -146,7 +118,7 @@ def make_forward(target, dtype):
 def make_backward(dtype):
     """Make ``backward``: slope, and weights of the bin by its width, times gradient."""
     line, line_of, bins = make_line(dtype), make_lines(dtype), make_bins(dtype)
-    deliver, numbers_of = make_deliver(dtype), make_numbers(dtype)
+    deliver = make_deliver(dtype)
     zero = scalar_type(dtype)(0.0)
 
     @sum_helper
@@ -165,15 +137,11 @@ def make_backward(dtype):
             for j in range(edge[at.N_IN]):
                 goal[j] = zero
             for number in range(row[own.encoding.N_COLUMNS]):
-                column, (found, _) = (
-                    bins.column_of(table, row, number), numbers_of(row, number)
-                )  # fmt: skip
-                slope, gradient = (
-                    line_of(table, row, own.SLOPE, number), offset(by_z, number * d)
-                )  # fmt: skip
-                weights = line_of(table, row, own.WEIGHTS, column.first + found[r])
-                width = column.edges[found[r] + 1] - column.edges[found[r]]
-                rise = product(weights, gradient, d) / width
+                column = bins.column_of(table, row, number)
+                found, gradient = column.bins[r], offset(by_z, number * d)
+                slope = line_of(table, row, own.SLOPE, number)
+                weights = line_of(table, row, own.WEIGHTS, column.first + found)
+                rise = product(weights, gradient, d) / bins.width_of(column, found)
                 goal[column.input] += product(slope, gradient, d) + rise
             deliver(edge, r, edge[at.N_IN])
 
@@ -224,36 +192,33 @@ def make_line_gradients(target, dtype):
     return slope_gradient, intercept_gradient
 
 
-def make_weights_gradient(dtype):
+def make_weights_gradient(target, dtype):
     """Make ``weights_gradient`` of a column."""
-    line, numbers_of = make_line(dtype), make_numbers(dtype)
-    scalar = scalar_type(dtype)
+    line, bins = make_line(dtype), make_bins(dtype)
+    add_product, scalar = make_add_product(target, dtype), scalar_type(dtype)
     zero, one = scalar(0.0), scalar(1.0)
-
-    @helper
-    def add(goal, gradient, factor, d):
-        for j in range(d):
-            goal[j] += factor * gradient[j]
 
     def weights_gradient(table, row, unit, batch, goal):
         """goal (n_bins, d): differences of neighbours, then sums of those behind."""
         d, number = row[own.D], unit[at.U_FIRST]
-        n_columns, columns = (
-            row[own.encoding.N_COLUMNS], as_int64(row[own.encoding.COLUMNS])
-        )  # fmt: skip
-        n_bins = columns[n_columns + number]
-        width, (found, fractions) = unit[at.U_SIZE] // n_bins, numbers_of(row, number)
+        column = bins.column_of(table, row, number)
+        width = unit[at.U_SIZE] // column.n_bins
         for j in range(unit[at.U_SIZE]):
             goal[j] = zero
         for r in range(batch):
             by_z = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
-            gradient, bin_of_row = offset(by_z, number * d), found[r]
-            add(offset(goal, bin_of_row * width), gradient, fractions[r], d)
-            if bin_of_row > 0:
-                rest = one - fractions[r]
-                add(offset(goal, (bin_of_row - 1) * width), gradient, rest, d)
-        for t in range(n_bins - 2, -1, -1):
-            before, behind = offset(goal, t * width), offset(goal, (t + 1) * width)
-            add(before, behind, one, d)
+            gradient, found = offset(by_z, number * d), column.bins[r]
+            at_bin = offset(goal, found * width)
+            add_product(at_bin, at_bin, column.fractions[r], gradient, d, True)
+            if found > 0:
+                before, rest = offset(at_bin, -width), one - column.fractions[r]
+                add_product(before, before, rest, gradient, d, True)
+        for t in range(column.n_bins - 1, -1, -1):
+            at_bin = offset(goal, t * width)
+            if t < column.n_bins - 1:
+                behind = offset(at_bin, width)
+                add_product(at_bin, at_bin, one, behind, d, True)
+            for j in range(d, width):
+                at_bin[j] = zero
 
     return weights_gradient

@@ -11,15 +11,12 @@ from nnfit.cpu.kinds import piecewise_linear_encoding as encoding
 
 #: What compiles its functions.
 BUILDER = PIECEWISE_LINEAR_EMBEDDING
-#: Numbers of the layer's row, after those of the encoding's columns.
-D = encoding.N_COLUMNS + 1  # length of a column's vector
+#: Numbers of the layer's row, after those of bins.
+D = encoding.END_OF_BINS  # length of a column's vector
 Z = D + 1  # (batch, stride): before the activation, in its place or in the output's
 ACTIVATION = D + 2  # address of its kernel, 0 for the identity
-BIN = D + 3  # int64 (n_columns, N_ROWS): of each number
-FRACTION = D + 4  # (n_columns, N_ROWS): how far in it
-N_ROWS = D + 5  # of these buffers
-SUMS = D + 6  # (most bins of a column, line of weights); 0 for a thread's scratch
-END = D + 7
+SUMS = D + 3  # (most bins of a column, line of weights); 0 for a thread's scratch
+END = D + 4
 
 #: Which of the layer's tensors is which.
 BINS, SLOPE, INTERCEPT, WEIGHTS = range(4)
@@ -38,10 +35,10 @@ def takes_entries(node):
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row = graph.plan, graph.new_row(number, END)
-    columns, n_bins, d = node.options
+    _, n_bins, d = node.options
     words = plan.words
-    encoding.add_columns(graph, row, node)
-    words[row + D], words[row + N_ROWS] = d, plan.n_rows
+    encoding.add_bins(graph, row, node)
+    words[row + D] = d
     graph.output(number)
     if plan.is_activated(node):
         plan.buffer(row + Z, plan.n_rows * words[row + at.STRIDE])
@@ -52,8 +49,6 @@ def lay_out(graph, number, node):
     else:
         plan.same(row + Z, row + at.OUTPUT)
         graph.gradient(number)
-    plan.buffer(row + BIN, len(columns) * plan.n_rows, "int64")
-    plan.buffer(row + FRACTION, len(columns) * plan.n_rows)
     if not plan.trains:
         plan.buffer(row + SUMS, max(n_bins) * plan.padded(d))
     graph.instruct(plan.kernel_of(node), "forward", row)

@@ -3,14 +3,22 @@
 import numpy as np
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels import PIECEWISE_LINEAR_ENCODING
 
-#: Numbers of the layer's row. Of each column in int64 (3, n_columns): which of the
-#: input's it is, the number of its bins, and of those of the columns before it.
+#: What compiles its functions.
+BUILDER = PIECEWISE_LINEAR_ENCODING
+#: Numbers of the layer's row, first those of all that reads bins. Of each column in
+#: int64 (3, n_columns): which of the input's it is, the number of its bins, and of
+#: those of the columns before it.
 COLUMNS = at.PRIVATE
 N_COLUMNS = COLUMNS + 1
-SCALE = COLUMNS + 2  # address of the encoding's factor
-KEEPS_INPUT = COLUMNS + 3
-END = COLUMNS + 4
+BIN = COLUMNS + 2  # int64 (n_columns, N_ROWS): which bin a number lies in
+FRACTION = COLUMNS + 3  # (n_columns, N_ROWS): how far
+N_ROWS = COLUMNS + 4
+END_OF_BINS = COLUMNS + 5
+SCALE = END_OF_BINS  # address of the encoding's factor
+KEEPS_INPUT = SCALE + 1
+END = SCALE + 2
 
 
 def takes_entries(node):
@@ -18,18 +26,20 @@ def takes_entries(node):
     return False
 
 
-def add_columns(graph, row, node):
-    """Write a layer's columns and their numbers of bins into the plan."""
-    columns, n_bins = node.options[:2]
+def add_bins(graph, row, node):
+    """Write a layer's columns into its row, and reserve what `locate` finds of them."""
+    plan, (columns, n_bins) = graph.plan, node.options[:2]
     before = np.cumsum(n_bins) - n_bins
-    graph.plan.constants(row + COLUMNS, [columns, n_bins, before], "int64")
-    graph.plan.words[row + N_COLUMNS] = len(columns)
+    plan.constants(row + COLUMNS, [columns, n_bins, before], "int64")
+    plan.words[row + N_COLUMNS], plan.words[row + N_ROWS] = len(columns), plan.n_rows
+    plan.buffer(row + BIN, len(columns) * plan.n_rows, "int64")
+    plan.buffer(row + FRACTION, len(columns) * plan.n_rows)
 
 
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row = graph.plan, graph.new_row(number, END)
-    add_columns(graph, row, node)
+    add_bins(graph, row, node)
     plan.constants(row + SCALE, [node.options[2]])
     plan.words[row + KEEPS_INPUT] = node.options[3]
     graph.output(number)
@@ -46,65 +56,3 @@ def way_back(graph, number, node):
 
 def add_units(graph, number, node):
     """None: training leaves the bins alone."""
-
-
-def build(target, dtype):
-    """Kernel of encodings: `forward` and `backward`.
-
-    Parameters
-    ----------
-    target : nnfit.cpu.target.Target
-    dtype : {"float32", "float64"}
-    """
-    from nnfit.cpu.kernels.bins import make_bins
-    from nnfit.cpu.kernels.lowering import helper, scalar_type
-    from nnfit.cpu.kernels.operations import edge_of, exports, make_deliver, make_line
-    from nnfit.cpu.kernels.pointers import offset, pointer_from_address
-
-    line, deliver, bins = make_line(dtype), make_deliver(dtype), make_bins(dtype)
-    as_floats, zero = pointer_from_address(dtype), scalar_type(dtype)(0.0)
-
-    @helper
-    def encode(output, n_bins, found, number, scale):
-        """output (n_bins,): the number in its bin, 1 before it and 0 behind it."""
-        for t in range(n_bins):
-            output[t] = scale if t < found else zero
-        output[found] = scale * number
-
-    def forward(table, row, now, begin, count):
-        """output (count, n_out) = the columns' encodings side by side."""
-        edge, keeps, scale = edge_of(row, 0), row[KEEPS_INPUT], as_floats(row[SCALE])[0]
-        for number in range(row[N_COLUMNS]):
-            column = bins.column_of(table, row, number)
-            place = column.first + keeps * number
-            for r in range(begin, begin + count):
-                x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)[column.input]
-                output = offset(line(row[at.OUTPUT], row[at.STRIDE], r), place)
-                if keeps != 0:
-                    output[0] = x
-                found = bins.find(column, x)
-                part, _ = bins.inside(column, found, x)
-                encode(offset(output, keeps), column.n_bins, found, part, scale)
-
-    def backward(table, row, now, begin, count):
-        """goal (count, n_in) += gradient times slope, and what the edge asks for."""
-        edge, keeps, scale = edge_of(row, 0), row[KEEPS_INPUT], as_floats(row[SCALE])[0]
-        for r in range(begin, begin + count):
-            inputs = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
-            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
-            goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], r)
-            for j in range(edge[at.N_IN]):
-                goal[j] = zero
-            for number in range(row[N_COLUMNS]):
-                column = bins.column_of(table, row, number)
-                x, own = inputs[column.input], offset(gradient, column.first)
-                own = offset(own, keeps * number)
-                found = bins.find(column, x)
-                _, width = bins.inside(column, found, x)
-                by_input = scale * own[keeps + found] / width
-                if keeps != 0:
-                    by_input += own[0]
-                goal[column.input] += by_input
-            deliver(edge, r, edge[at.N_IN])
-
-    return exports(dtype, operations=(forward, backward))
