@@ -139,8 +139,11 @@ class Graph(graph.Graph):
         self._add_group(number, tensor, name, n_tiles)
 
     def add_columns(self, number, tensor, name):
-        """Add the units of a vector: a column for each thread of a group."""
-        width = self.network.tensors_of_nodes[number][tensor].columns
+        """Add the units of a vector: an element for each thread of a group.
+
+        A tensor of several lines that are trained is one vector.
+        """
+        width = self.network.tensors_of_nodes[number][tensor].size_trained
         self._add_group(number, tensor, name, -(-width // self.plan.lanes))
 
     def _add_group(self, number, tensor, name, n_units):
