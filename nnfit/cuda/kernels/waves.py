@@ -28,6 +28,8 @@ UNITS = N_COLUMNS + 6  # of the input, one for each column
 #: its first unit; waves and gradients by angles of a column, distances of their rows.
 Forward = namedtuple("Forward", "finish intercept first")
 Back = namedtuple("Back", "waves stride goal goal_stride k")
+#: Update of the weights, elements of a line, and first one of a column.
+Weights = namedtuple("Weights", "own size first")
 #: What the sums over a batch take.
 Sizes = namedtuple(
     "Sizes",
@@ -226,12 +228,66 @@ def make_backward(build, has_phases):
     return backward
 
 
-def make_gradients(build, store, has_phases):
+def make_weights_gradient(build, store, has_phases):
+    """Build the gradient of each column's own weights: products of tiles.
+
+    Parameters
+    ----------
+    build, store, has_phases
+        See `make_gradients`.
+    """
+    open_update, threads, (count, corner) = (
+        build.open_update,
+        build.threads,
+        build.tiles,
+    )
+    _, n_parts, beside = _numbers(has_phases)
+
+    @build.device
+    def store_weight(m, c, r, j, g):
+        return store(m, c.own, c.own.place + c.first + r * c.size + j, g)
+
+    product = make_product(build, (False, False), store_weight)
+
+    @build.device
+    def weights(m, net, group, now, parts, block, n_blocks):
+        """Waves, transposed, times the gradient by a column's embedding."""
+        longs = m.longs
+        row, tensor = net + longs[group + at.G_ROW], net + longs[group + at.G_TENSOR]
+        k, size, n = longs[row + N_WAVES], longs[row + N_SIZE], longs[row + N_COLUMNS]
+        update, n_waves = open_update(m, net, tensor, now.weight_sum), n_parts * k
+        by_z, stride = (
+            longs[row + at.GRADIENT_BY_OUTPUT],
+            longs[row + at.GRADIENT_STRIDE],
+        )
+        n_tiles, first = count(n_waves, size), longs[group + at.G_FIRST]
+        number = (block - first) % n_blocks
+        while number < longs[group + at.G_UNITS]:
+            column = number // n_tiles
+            r, j = corner(number % n_tiles, size)
+            part = product(
+                m, longs[row + WAVES] + column * 2 * k, n * 2 * k,
+                by_z + column * (size + beside), stride, n_waves, size, now.size, r, j,
+                Weights(update, size, column * n_waves * size),
+            )  # fmt: skip
+            part = threads.sum_of_block(m, part)
+            if threads.number() == 0:
+                m.doubles[parts + first + number] = part
+            number += n_blocks
+
+    return weights
+
+
+def make_gradients(build, traits, store, has_phases):
     """Build the gradients of all tensors: sums over the batch, of each element.
+
+    Those of weights are products if each column has its own.
 
     Parameters
     ----------
     build : nnfit.cuda.kernels.building.Build
+    traits : tuple of str
+        ``"own"``, ``"shared"`` or both.
     store : callable
         See `nnfit.cuda.kinds`.
     has_phases : bool
@@ -269,39 +325,34 @@ def make_gradients(build, store, has_phases):
         return two_pi * m.floats[x] * of_phase(m, c, r, j)
 
     @build.device
-    def columns_of(c, column):
-        """First column of a sum, and the one after the last."""
-        if c.is_shared != 0:
-            return 0, c.n
-        return column, column + 1
-
-    @build.device
-    def of_weight(m, c, r, j):
-        line, e = j // c.size, j % c.size
-        wave = line % (n_parts * c.k)
-        begin, end = columns_of(c, line // (n_parts * c.k))
-        waves = c.waves + r * c.n * 2 * c.k + wave
-        gradient = c.gradient + r * c.gradient_stride + e
+    def of_shared_weight(m, c, r, j):
+        waves = c.waves + r * c.n * 2 * c.k + j // c.size
+        gradient = c.gradient + r * c.gradient_stride + j % c.size
         total = zero
-        for column in range(begin, end):
+        for column in range(c.n):
             factor = m.floats[gradient + column * (c.size + beside)]
             total += factor * m.floats[waves + column * 2 * c.k]
         return total
 
     @build.device
     def of_intercept(m, c, r, j):
-        begin, end = columns_of(c, j // c.size)
+        column = j // c.size
+        begin, end = (0, c.n) if c.is_shared != 0 else (column, column + 1)
         gradient = c.gradient + r * c.gradient_stride + j % c.size
         total = zero
         for column in range(begin, end):
             total += m.floats[gradient + column * (c.size + beside)]
         return total
 
-    terms = {"frequencies": of_frequency, "weights": of_weight}
-    terms["intercept"] = of_intercept
+    terms = {"frequencies": of_frequency, "intercept": of_intercept}
     if has_phases:
         terms["phases"] = of_phase
-    return {
+    if "shared" in traits:
+        terms["shared_weights"] = of_shared_weight
+    found = {
         name: make_vector_gradient(build, store, open_sizes, term)
         for name, term in terms.items()
     }
+    if "own" in traits:
+        found["weights"] = make_weights_gradient(build, store, has_phases)
+    return found

@@ -8,21 +8,20 @@ from nnfit.cuda.kernels import waves
 from nnfit.cuda.kinds.periodic_embedding import (
     DROPS,
     OPERATIONS,
+    add_units,
     lay_out,
     make_sizes,
-    traits,
     way_back,
 )
 
-__all__ = ["DROPS", "OPERATIONS", "lay_out", "make_sizes", "traits", "way_back"]
+__all__ = ["DROPS", "OPERATIONS", "add_units", "lay_out", "make_sizes", "way_back"]
 
 GRADIENTS = ("frequencies", "phases", "weights", "intercept")
 
 
-def add_units(graph, number, node):
-    """All tensors."""
-    for tensor, name in enumerate(GRADIENTS):
-        graph.add_columns(number, tensor, name)
+def traits(node):
+    """Columns have weights of their own."""
+    return ("own",)
 
 
 def make(build, traits):
@@ -32,4 +31,4 @@ def make(build, traits):
 
 def make_gradients(build, traits, store):
     """Device functions of `GRADIENTS`."""
-    return waves.make_gradients(build, store, has_phases=True)
+    return waves.make_gradients(build, traits, store, has_phases=True)

@@ -7,21 +7,30 @@ What this kind and `nnfit.cuda.kinds.pbld` have in common is here and in
     forward         (batch, waves) (waves, size)    intercept, activation, dropout
     back_to_angles  (batch, size) (size, waves)     times the slopes of the waves
     backward        delivers the gradient by the input
+    weights         (waves, batch) (batch, size)
+
+Gradients of shared weights, and of all else, are sums of a lane for each element.
 """
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import waves
-from nnfit.network.kinds.periodic_embedding import COLUMNS, N_FREQUENCIES, SIZE
+from nnfit.network.kinds.periodic_embedding import (
+    COLUMNS,
+    IS_LITE,
+    N_FREQUENCIES,
+    SIZE,
+)
 
 OPERATIONS = ("find_waves", "forward", "back_to_angles", "backward")
-GRADIENTS = ("frequencies", "weights", "intercept")
+GRADIENTS = ("frequencies", "weights", "shared_weights", "intercept")
 #: Units are dropped where their outputs are finished.
 DROPS = True
 
 
 def traits(node):
-    """None."""
-    return ()
+    """Whether columns have weights of their own, or share them."""
+    is_shared = node.options[IS_LITE] and len(node.options[COLUMNS]) > 1
+    return ("shared",) if is_shared else ("own",)
 
 
 def lay_out(graph, number, node):
@@ -71,8 +80,15 @@ def way_back(graph, number, node):
 
 def add_units(graph, number, node):
     """All tensors."""
-    for tensor, name in enumerate(GRADIENTS):
-        graph.add_columns(number, tensor, name)
+    names = [tensor.name for tensor in graph.network.tensors_of_nodes[number]]
+    is_shared = graph.plan.words[graph.row_of(number) + waves.IS_SHARED]
+    for tensor, name in enumerate(names):
+        if name != "weights":
+            graph.add_columns(number, tensor, name)
+        elif is_shared:
+            graph.add_columns(number, tensor, "shared_weights")
+        else:
+            graph.add_tiles(number, tensor, name, len(node.options[COLUMNS]))
 
 
 def make(build, traits):
@@ -82,7 +98,7 @@ def make(build, traits):
 
 def make_gradients(build, traits, store):
     """Device functions of `GRADIENTS`."""
-    return waves.make_gradients(build, store, has_phases=False)
+    return waves.make_gradients(build, traits, store, has_phases=False)
 
 
 def make_sizes(build, traits, size):
