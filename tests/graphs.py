@@ -349,6 +349,22 @@ GRAPHS = {
     "residual blocks": residual_blocks(None),
     "residual blocks, normalised by layers": residual_blocks("layer"),
     "residual blocks, normalised by batches": residual_blocks("batch"),
+    "embedded numbers": (
+        replace(pbld(0, (0, 1, 3), 4, 3), dropout=0),
+        Node("scale", (1,)),
+        Node("ntp", (2,)),
+        dense((3,), 6, TANH, dropout=1),
+        Node("ntp", (4,), layer=None),
+        dense((5,), 3, layer=1),
+    ),
+    "embeddings of numbers and of a hidden layer": (
+        replace(periodic(0, (4, 2), 5, 3, activation=GELU), dropout=0),
+        dense((0,), 4, TANH),
+        periodic(2, (0, 3, 3), 3, 2, is_lite=True, activation=None),
+        replace(pbld(2, (1,), 3, 2), dropout=1),
+        together(4, 1, 3, 2),
+        dense((5,), 3),
+    ),
     "factors": (
         Node("scale", (0,), factors=(Factors(8.0),)),
         dense((1,), 6, TANH, factors=FACTORS, layer=1, dropout=0),

@@ -139,6 +139,30 @@ def of_embedding(x, arrays, node, **_):
     return np.hstack(parts)
 
 
+def of_periodic_embedding(x, arrays, node, **_):
+    columns, k, _, is_lite, _ = node.options
+    frequencies, weights, intercept = arrays
+    blocks = []
+    for i, column in enumerate(columns):
+        turns = np.exp(2j * np.pi * np.outer(x[0][:, column], frequencies[i]))
+        own = slice(0, 2 * k) if is_lite else slice(2 * k * i, 2 * k * (i + 1))
+        of_cosines, of_sines = np.split(weights[own], 2)
+        z = turns.real @ of_cosines + turns.imag @ of_sines
+        blocks.append(z + (intercept if is_lite else intercept[i]))
+    return np.hstack(blocks)
+
+
+def of_pbld(x, arrays, node, **_):
+    columns, k, _, _ = node.options
+    frequencies, phases, weights, intercept = arrays
+    blocks = []
+    for i, column in enumerate(columns):
+        number = x[0][:, [column]]
+        h = np.exp(1j * (2 * np.pi * number * frequencies[i] + phases[i])).real
+        blocks += [h @ weights[k * i : k * (i + 1)] + intercept[i], number]
+    return np.hstack(blocks)
+
+
 #: Formulas of the outputs before an activation, written out again.
 FORMULAS = {
     "dense": of_dense,
@@ -148,6 +172,9 @@ FORMULAS = {
     "selection": of_selection,
     "piecewise_linear_encoding": of_encoding,
     "piecewise_linear_embedding": of_embedding,
+    "periodic_embedding": of_periodic_embedding,
+    "pbld": of_pbld,
+    "ntp": lambda x, arrays, **_: x[0] / np.sqrt(x[0].shape[1]),
 }
 
 

@@ -16,7 +16,7 @@ from nnfit.cpu.kernels.operations import (
     make_line,
     tensor_of,
 )
-from nnfit.cpu.kernels.pointers import as_int64, offset, pointer_from_address
+from nnfit.cpu.kernels.pointers import offset, pointer_from_address
 from nnfit.cpu.kernels.tile import make_panel_tile, make_tile
 from nnfit.cpu.kernels.transposition import make_transpose_block
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
@@ -141,7 +141,7 @@ def make_pad_parameters(target, dtype):
 
     def pad_parameters(table, row, now, begin, count):
         number = 0
-        while number < own.END - own.PARAMETERS and row[own.PARAMETERS + number] != 0:
+        while number < own.UNITS - own.PARAMETERS and row[own.PARAMETERS + number] != 0:
             goal = as_floats(row[own.PARAMETERS + number])
             pad(tensor_of(table, row, number), goal)
             number += 1
@@ -158,7 +158,7 @@ def make_find_waves(has_phases, dtype):
     @helper
     def find_angles(row, column, begin, count, angles):
         edge, width = edge_of(row, 0), row[own.ANGLE_WIDTH]
-        unit = as_int64(row[own.COLUMN])[column]
+        unit = row[own.UNITS + column]
         frequencies = line(row[own.PARAMETERS], width, column)
         phases = line(row[own.PARAMETERS + 1], width, column)
         for r in range(count):
@@ -217,7 +217,7 @@ def make_forward(target, has_phases, dtype):
     def place(row, column, begin, count):
         """Copy a column's products to where they belong."""
         edge, size, step = edge_of(row, 0), row[own.N_SIZE], block_width(row)
-        unit = as_int64(row[own.COLUMN])[column]
+        unit = row[own.UNITS + column]
         for r in range(begin, begin + count):
             source = line(row[own.PRODUCT], row[own.SIZE_WIDTH], r)
             goal = offset(line(row[own.Z], row[at.STRIDE], r), column * step)
@@ -328,7 +328,7 @@ def make_backward(has_phases, dtype):
             for j in range(edge[at.N_IN]):
                 goal[j] = zero
             for column in range(row[own.N_COLUMNS]):
-                unit = as_int64(row[own.COLUMN])[column]
+                unit = row[own.UNITS + column]
                 goal[unit] += of_number(row, column, r)
             deliver(edge, r, edge[at.N_IN])
 
@@ -375,7 +375,7 @@ def make_angle_gradients(target, has_phases, dtype):
 
     def frequencies_gradient(table, row, unit, batch, goal):
         edge, column = edge_of(row, 0), unit[at.U_COLUMN]
-        x = offset(as_floats(edge[at.INPUT]), as_int64(row[own.COLUMN])[column])
+        x = offset(as_floats(edge[at.INPUT]), row[own.UNITS + column])
         sum_angles(row, column, batch, x, edge[at.INPUT_STRIDE], two_pi, goal)
 
     def phases_gradient(table, row, unit, batch, goal):

@@ -23,20 +23,19 @@ BUILDER, NAMES = kernels.WAVES, ("sines",)
 Z = at.PRIVATE  # (batch, stride): the products, in the place of slopes or of the output
 ACTIVATION = Z + 1  # address of its kernel, 0 for the identity
 N_COLUMNS = Z + 2
-COLUMN = Z + 3  # address of their int64 numbers in the input
-N_WAVES = Z + 4  # frequencies of a column
-ANGLE_WIDTH = Z + 5  # padded to vectors
-N_SIZE = Z + 6  # elements of an embedding
-SIZE_WIDTH = Z + 7  # padded to vectors
-ROWS = Z + 8  # of the buffers
-WAVES = Z + 9
-PRODUCT = Z + 10  # (batch, size width), of one column
-OF_WAVES = Z + 11  # (2, batch, angle width): gradient by the waves of one column
-OF_ANGLE = Z + 12
-TRANSPOSED = Z + 13  # (parts, size, angle width): the weights
-IS_SHARED = Z + 14  # 1: all columns have the same weights and intercepts
-PARAMETERS = Z + 15  # addresses of padded tensors, in their order
-END = PARAMETERS + 4
+N_WAVES = Z + 3  # frequencies of a column
+ANGLE_WIDTH = Z + 4  # padded to vectors
+N_SIZE = Z + 5  # elements of an embedding
+SIZE_WIDTH = Z + 6  # padded to vectors
+ROWS = Z + 7  # of the buffers
+WAVES = Z + 8
+PRODUCT = Z + 9  # (batch, size width), of one column
+OF_WAVES = Z + 10  # (2, batch, angle width): gradient by the waves of one column
+OF_ANGLE = Z + 11
+TRANSPOSED = Z + 12  # (parts, size, angle width): the weights
+IS_SHARED = Z + 13  # 1: all columns have the same weights and intercepts
+PARAMETERS = Z + 14  # addresses of padded tensors, in their order
+UNITS = PARAMETERS + 4  # of the input, one for each column
 
 #: What a weight, and a number of a vector, takes: see `nnfit.cpu.kinds.dense`.
 WEIGHT_COST, VECTOR_COST = (1, 32), (2, 24)
@@ -55,7 +54,8 @@ def kernel_name(node):
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, words = graph.plan, graph.plan.words
-    row, kernel = graph.new_row(number, END), plan.kernel_of(node)
+    row = graph.new_row(number, UNITS + len(node.options[COLUMNS]))
+    kernel = plan.kernel_of(node)
     graph.output(number)
     if plan.is_activated(node):
         plan.buffer(row + Z, plan.n_rows * words[row + at.STRIDE])
@@ -75,7 +75,7 @@ def begin_waves(graph, number, node):
     columns = node.options[COLUMNS]
     k, size = node.options[N_FREQUENCIES], node.options[SIZE]
     words[row + N_COLUMNS] = n = len(columns)
-    plan.constants(row + COLUMN, columns, "int64")
+    words[row + UNITS : row + UNITS + n] = columns
     words[row + N_WAVES], words[row + ANGLE_WIDTH] = k, plan.padded(k)
     words[row + N_SIZE], words[row + SIZE_WIDTH] = size, plan.padded(size)
     words[row + ROWS] = plan.n_rows

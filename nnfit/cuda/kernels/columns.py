@@ -25,9 +25,9 @@ def make_columns(cuda, threads, term):
 
 
 def make_vector_gradient(build, store, open_term, term):
-    """Build the gradient of a vector, whose units are a column for each lane.
+    """Build the gradient of a vector, whose units are an element for each lane.
 
-    It may be several lines, one after the other.
+    A tensor of several lines is one vector, of what training changes.
 
     Parameters
     ----------
