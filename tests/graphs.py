@@ -46,6 +46,11 @@ def categories(value, width, kinds, size=5, mask=0.0):
 CODED = {"category_embedding"}
 
 
+def reads_codes(network):
+    """Whether a layer reads codes among the features."""
+    return any(node.kind in CODED and 0 in node.inputs for node in network.nodes)
+
+
 def with_codes(network, X, seed=0):
     """X with codes where a layer reads such, some that it does not know."""
     X, rng = X.copy(), np.random.default_rng(seed)
@@ -232,6 +237,25 @@ GRAPHS = {
     "residual blocks": residual_blocks(None),
     "residual blocks, normalised by layers": residual_blocks("layer"),
     "residual blocks, normalised by batches": residual_blocks("batch"),
+    "codes beside numbers": (
+        categories(0, 5, "oeo", mask=0.3),
+        together(1, 0),
+        dense((2,), 6, TANH, dropout=0, is_hidden=True),
+        dense((3,), 3),
+    ),
+    "vectors of rates of their own": (
+        replace(
+            categories(0, 5, "ee"),
+            factors=(Factors(), Factors(0.3, 2.0, 3.0)),
+            dropout=0,
+            layer=1,
+        ),
+        dense((1,), 6, TANH, layer=0),
+        categories(2, 6, "eo", mask=0.2),
+        categories(0, 5, "oee", size=2, mask=0.2),
+        together(1, 2, 3, 4, dropout=1),
+        dense((5,), 3),
+    ),
     "factors": (
         Node("scale", (0,), factors=(Factors(8.0),)),
         dense((1,), 6, TANH, factors=FACTORS, layer=1, dropout=0),

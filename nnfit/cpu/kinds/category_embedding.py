@@ -12,6 +12,8 @@ A unit is a range of the lines of a column. Lines that the batch does not have c
 nothing (`nnfit.cpu.kernels.updates`): sorting depends on the batch alone.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from nnfit.cpu import fields as at
@@ -84,7 +86,7 @@ def add_units(graph, number, node):
     for place, column in enumerate(embedded):
         n_parts = max(1, min(PARTS, column.n_lines // MIN_LINES))
         ends = [column.n_lines * part // n_parts for part in range(n_parts + 1)]
-        for begin, end in zip(ends[:-1], ends[1:], strict=True):
+        for begin, end in pairwise(ends):
             first = column.first_line + begin
             cost = 0, -(-COST // n_parts)
             graph.add_lines(number, 1, gradient, place, first, end - begin, cost)
