@@ -89,7 +89,7 @@ def of_dense(x, arrays, **_):
     return sum((x[0] @ coef, *x[1:], *intercept))
 
 
-def of_normalization(x, arrays, how, share):
+def of_normalization(x, arrays, how, share, **_):
     intercept, *norms = arrays
     (z,) = x
     if how == "none":
@@ -102,12 +102,35 @@ def of_normalization(x, arrays, how, share):
     return norms[0][0] * (z - mean) / np.sqrt(variance + EPSILON) + intercept
 
 
+def of_category_embedding(x, arrays, node, **_):
+    (codes,), (lines, *vectors) = x, arrays
+    columns, n_codes, n_lines, is_one_hot, *_ = node.options
+    rows = []
+    for row in codes:
+        parts, first_code, first_line = [], 0, 0
+        for i, column in enumerate(columns):
+            code, line = row[column], 0
+            if code in range(n_codes[i]):
+                line = int(lines[first_code + int(code)])
+            first_code += n_codes[i]
+            if not is_one_hot[i]:
+                parts += list(vectors[0][first_line + line])
+                first_line += n_lines[i]
+            elif n_lines[i] == 3:
+                parts.append({0: 0.0, 1: 1.0, 2: -1.0}[line])
+            else:
+                parts += [float(line == k) for k in range(1, n_lines[i])]
+        rows.append(parts)
+    return np.array(rows)
+
+
 #: Formulas of the outputs before an activation, written out again.
 FORMULAS = {
     "dense": of_dense,
     "normalization": of_normalization,
     "concatenation": lambda x, arrays, **_: np.concatenate(x, axis=1),
     "scale": lambda x, arrays, **_: x[0] @ np.diag(arrays[0]),
+    "category_embedding": of_category_embedding,
 }
 
 
@@ -117,7 +140,9 @@ FORMULAS = {
 def test_forward_is_the_formula(example):
     node, inputs, arrays, share = make_case(example)
     output, _ = kind_of(node).forward(node, inputs, arrays, Batch(share, activate))
-    expected = FORMULAS[node.kind](inputs, arrays, how=example[1], share=share)
+    expected = FORMULAS[node.kind](
+        inputs, arrays, how=example[1], share=share, node=node
+    )
     expected = activate(node.activation, expected)[0]
     np.testing.assert_allclose(output, expected, rtol=1e-12, atol=1e-12)
 
