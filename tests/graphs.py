@@ -47,6 +47,11 @@ def categories(value, width, kinds, size=5, mask=0.0):
 CODED = {"category_embedding"}
 
 
+def reads_codes(network):
+    """Whether a layer reads codes among the features."""
+    return any(node.kind in CODED and 0 in node.inputs for node in network.nodes)
+
+
 def with_codes(network, X, seed=0):
     """X with codes where a layer reads such, some that it does not know."""
     X, rng = X.copy(), np.random.default_rng(seed)
@@ -363,6 +368,25 @@ GRAPHS = {
         periodic(2, (0, 3, 3), 3, 2, is_lite=True, activation=None),
         replace(pbld(2, (1,), 3, 2), dropout=1),
         together(4, 1, 3, 2),
+        dense((5,), 3),
+    ),
+    "codes beside numbers": (
+        categories(0, 5, "oeo", mask=0.3),
+        together(1, 0),
+        dense((2,), 6, TANH, dropout=0, is_hidden=True),
+        dense((3,), 3),
+    ),
+    "vectors of rates of their own": (
+        replace(
+            categories(0, 5, "ee"),
+            factors=(Factors(), Factors(0.3, 2.0, 3.0)),
+            dropout=0,
+            layer=1,
+        ),
+        dense((1,), 6, TANH, layer=0),
+        categories(2, 6, "eo", mask=0.2),
+        categories(0, 5, "oee", size=2, mask=0.2),
+        together(1, 2, 3, 4, dropout=1),
         dense((5,), 3),
     ),
     "factors": (

@@ -31,6 +31,7 @@ from tests.graphs import (
     graph,
     graphs,
     normed,
+    reads_codes,
     sparse_features,
     together,
 )
@@ -65,6 +66,8 @@ def options_of(name, network):
     if "learning_rate_factors" in options:
         factors = options["learning_rate_factors"]
         options["learning_rate_factors"] = factors[: network.n_layers]
+    if reads_codes(network):  # a mixture of equal codes is one, or the number beside it
+        options.pop("mixup", None)
     return options
 
 

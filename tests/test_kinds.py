@@ -163,6 +163,28 @@ def of_pbld(x, arrays, node, **_):
     return np.hstack(blocks)
 
 
+def of_category_embedding(x, arrays, node, **_):
+    (codes,), (lines, *vectors) = x, arrays
+    columns, n_codes, n_lines, is_one_hot, *_ = node.options
+    rows = []
+    for row in codes:
+        parts, first_code, first_line = [], 0, 0
+        for i, column in enumerate(columns):
+            code, line = row[column], 0
+            if code in range(n_codes[i]):
+                line = int(lines[first_code + int(code)])
+            first_code += n_codes[i]
+            if not is_one_hot[i]:
+                parts += list(vectors[0][first_line + line])
+                first_line += n_lines[i]
+            elif n_lines[i] == 3:
+                parts.append({0: 0.0, 1: 1.0, 2: -1.0}[line])
+            else:
+                parts += [float(line == k) for k in range(1, n_lines[i])]
+        rows.append(parts)
+    return np.array(rows)
+
+
 #: Formulas of the outputs before an activation, written out again.
 FORMULAS = {
     "dense": of_dense,
@@ -175,6 +197,7 @@ FORMULAS = {
     "periodic_embedding": of_periodic_embedding,
     "pbld": of_pbld,
     "ntp": lambda x, arrays, **_: x[0] / np.sqrt(x[0].shape[1]),
+    "category_embedding": of_category_embedding,
 }
 
 

@@ -2,8 +2,6 @@
 
 from functools import lru_cache
 
-import numpy as np
-
 from nnfit.cpu import fields as at
 from nnfit.cpu import kernels
 from nnfit.network import graph
@@ -145,7 +143,7 @@ class Graph(graph.Graph):
 
     def add_unit(
         self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0),
-        touched=0, held=0, lines=None, cost,
+        lines=None, cost,
     ):  # fmt: skip
         """Add a unit of a layer's tensor, see `nnfit.cpu.programs.Units`.
 
@@ -158,24 +156,27 @@ class Graph(graph.Graph):
         start, size : int
             Elements of the tensor in the engine's layout.
         place : tuple of int
-        touched, held : int, default=0
-            For a unit of which a batch touches some lines, see `add_lines`.
         lines : int, default=None
             Of each row that its gradient is a sum over; None for all.
         cost : tuple of int
             Of each element, in lines of a batch: for each line, and besides.
         """
-        plan, row = self.plan, self.row_of(number)
         per_line, fixed = cost
-        cost = per_line * (lines or plan.words[row + at.LINES]), fixed
+        lines = lines or self.plan.words[self.row_of(number) + at.LINES]
+        cost = size * per_line * lines, size * fixed
+        functions = gradient, after
+        self._add(number, tensor, functions, start, size, place, 0, size, cost)
+
+    def _add(self, number, tensor, functions, start, size, place, touched, held, cost):
+        plan, row = self.plan, self.row_of(number)
         tensor_row = self.tensor_row(number, tensor)
         order = self.network.tensor_order
         counted = (tensor_row - plan.words[at.TENSORS]) // at.TENSOR
         item = plan.layout.dtype.itemsize
         plan.units.add(
-            row, gradient, after, tensor_row, order.index(counted),
+            row, *functions, tensor_row, order.index(counted),
             plan.words[tensor_row + at.ADDRESS] + start * item, size, place, touched,
-            held or size, [each * (held or size) for each in cost],
+            held, cost,
         )  # fmt: skip
 
     def add_lines(self, number, tensor, gradient, column, first, n_lines, cost):
@@ -192,16 +193,18 @@ class Graph(graph.Graph):
         first, n_lines : int
             Lines of the tensor.
         cost : tuple of int
-            Of each element that a batch may touch.
+            For an element of a line: of each row of the batch, and of each of the
+            unit's lines that it may touch.
         """
         plan = self.plan
         line = plan.words[self.tensor_row(number, tensor) + at.LINE]
-        most = min(plan.n_rows, n_lines)
+        n_rows = plan.n_rows * plan.words[self.row_of(number) + at.LINES]
+        most = min(n_rows, n_lines)
         touched = plan.reserve(1)
-        plan.buffer(touched, at.TOUCHED + most, np.int64)
+        plan.buffer(touched, at.TOUCHED + most, "int64")
         plan.units.begin_group()
-        self.add_unit(
-            number, tensor, gradient, start=first * line, size=n_lines * line,
-            place=(column, first, n_lines), touched=touched, held=most * line,
-            cost=cost,
+        self._add(
+            number, tensor, (gradient, 0), first * line, n_lines * line,
+            (column, first, n_lines), touched, most * line,
+            (cost[0] * line, cost[1] * most * line),
         )  # fmt: skip

@@ -144,6 +144,7 @@ PENALISED = next(_number)
 MATRIX = next(_number)  # 1: it is updated as a whole
 RATE = next(_number)  # row of its rates
 NUMBER = next(_number)  # of its factor
+BY_LINES = next(_number)  # 1: a step changes only lines that the batch has
 TENSOR = next(_number)
 
 # ---------------------------------------------------- integers: a group of units
@@ -180,8 +181,8 @@ OPERATION, ARGUMENT, WAITS, PHASE_FIELDS = range(4)
 (
     GATHER, DROP, FIND_ROW_LOSSES, ADD_GRADIENT, PREPARE, UPDATE, FIND_GRADIENT,
     UPDATE_CLIPPED, LOOK_AHEAD, ORIENT, GRAM, SQUARE, MULTIPLY, UPDATE_MATRIX, BOUND,
-    DERIVE, ACCOUNT, COLLECT,
+    DERIVE, ACCOUNT, COLLECT, AVERAGE_LINES,
     N_STAGES,  # numbers of kinds' operations begin here, see `nnfit.cuda.operations`
-) = range(19)  # fmt: skip
+) = range(20)  # fmt: skip
 #: Arguments of GATHER.
 CURRENT, NEXT = range(2)

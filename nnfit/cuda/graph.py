@@ -25,7 +25,7 @@ class Graph(graph.Graph):
     readers : list of int
         Places of the edges that read the features.
     n_tiles, n_units : int
-        Of matrices, and of all tensors.
+        Tiles of matrices and units of lines, and units of all tensors.
     """
 
     device = "cuda"
@@ -144,6 +144,16 @@ class Graph(graph.Graph):
         """Add the units of a vector, or of lines: an element for each thread."""
         size = self.network.tensors_of_nodes[number][tensor].size_trained
         self._add_group(number, tensor, name, -(-size // self.plan.lanes))
+
+    def add_lines(self, number, tensor, name, n_columns):
+        """Add the units of a tensor of which a batch has some lines.
+
+        For each column that a row has a line of, a unit is so many rows of the batch as
+        a block has groups of threads.
+        """
+        n_units = n_columns * self.plan.by_rows.blocks
+        self.n_tiles += n_units
+        self._add_group(number, tensor, name, n_units)
 
     def _add_group(self, number, tensor, name, n_units):
         module = self.kind_of(self.network.nodes[number]).__name__

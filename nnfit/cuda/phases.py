@@ -65,7 +65,10 @@ def phases_of_batch(table, solver, features, bounds):
         last = Phase(at.DERIVE, 1, work=update)
     # The three change different things: a block goes from one to the next.
     gather = Phase(at.GATHER, at.NEXT, False, table.by_rows)
-    return [*phases, Phase(at.ACCOUNT, waits=False), gather, last]
+    phases += [Phase(at.ACCOUNT, waits=False), gather, last]
+    if features.averages and table.network.has_lines:
+        phases.append(Phase(at.AVERAGE_LINES, work=update))
+    return phases
 
 
 def _matrix_updates(table, update):

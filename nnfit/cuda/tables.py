@@ -145,6 +145,8 @@ class Table:
         Whether units are dropped.
     n_inputs : int
         Batches that the buffer of the features has room for; 0 if there is none.
+    masks : bool, default=False
+        Whether layers take some of their inputs for missing.
 
     Attributes
     ----------
@@ -159,9 +161,12 @@ class Table:
         The buffers that the table points to, and room for both tables.
     """
 
-    def __init__(self, network, n_rows, tile, *, trains, drops, n_inputs):
+    def __init__(
+        self, network, n_rows, tile, *, trains, drops, n_inputs, masks=False
+    ):  # fmt: skip
         self.network, self.n_rows, self.tile = network, n_rows, tile
         self.trains, self.drops, self.n_inputs = trains, drops, n_inputs
+        self.masks = masks
         self.lanes, self.layout = lanes_of(tile), layout_of(network)
         self.activations = activations_of(network)
         self.by_rows = Work(-(-n_rows // (tile.n_threads // self.lanes)))
@@ -192,6 +197,7 @@ class Table:
             words[row + at.N_TRAINED] = tensor.size_trained
             words[row + at.IN_PANELS] = tensor.in_panels
             words[row + at.PENALISED] = tensor.is_penalised
+            words[row + at.BY_LINES] = tensor.by_lines
 
     def _finish(self):
         """Make the table an array, and write down what its header says of it."""

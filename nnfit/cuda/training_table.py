@@ -54,8 +54,9 @@ class TrainingTable(Table):
         features = settings.features(solver)
         self.batch = batch = min(settings.batch_size, data.n_rows)
         super().__init__(
-            network, batch, tile, trains=True, drops=features.drops, n_inputs=2
-        )
+            network, batch, tile, trains=True, drops=features.drops, n_inputs=2,
+            masks=solver is not None,
+        )  # fmt: skip
         self.phases = phases_of_batch(self, solver, features, self._bounds())
         if launches:
             self.phases = in_launches(self.phases, self)

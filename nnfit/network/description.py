@@ -263,14 +263,19 @@ class Network:
         return self.widths[-1]
 
     @cached_property
+    def has_statistics(self):
+        """Whether a tensor has running statistics of batches."""
+        return any(tensor.has_statistics for tensor in self.tensors)
+
+    @cached_property
+    def has_lines(self):
+        """Whether a step changes only those lines of a tensor that the batch has."""
+        return any(tensor.by_lines for tensor in self.tensors)
+
+    @cached_property
     def n_parameters(self):
         """Number of trained parameters, a Python int that cannot overflow."""
         return sum(tensor.size_trained for tensor in self.tensors)
-
-    @cached_property
-    def has_statistics(self):
-        """Whether predictions depend on statistics of batches."""
-        return any(tensor.has_statistics for tensor in self.tensors)
 
     @cached_property
     def n_products(self):

@@ -308,6 +308,7 @@ def test_special_predictions(normalization, tile):
         "embeddings of numbers and of a hidden layer",
         "embedded numbers",
         "factors",
+        "codes beside numbers",
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -318,3 +319,14 @@ def test_kernels_of_every_kind_of_layer(name, dtype):
     check_native(TRAINING, train, (8, 0))
     options |= dict(trains=False, link="identity")
     check_native(PREDICTION, arguments_of(**options), (9, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_whole_updates_of_lines_that_a_batch_has(dtype):
+    layers = kinds_of(graph(5, *GRAPHS["codes beside numbers"]))
+    train = arguments_of(
+        "run_operation", layers=layers, dtype=dtype, loss="squared_error",
+        solver="muon", penalises=True, updates_whole=True, averages=True,
+    )  # fmt: skip
+    check_native(TRAINING, train, (9, 0))

@@ -12,6 +12,8 @@ A unit is a range of the lines of a column. Lines that the batch does not have c
 nothing (`nnfit.cpu.kernels.updates`): sorting depends on the batch alone.
 """
 
+from itertools import pairwise
+
 import numpy as np
 
 from nnfit.cpu import fields as at
@@ -36,9 +38,9 @@ UNIT, N_CODES, FIRST_CODE, N_LINES, FIRST_LINE, FIRST_OUTPUT, COLUMN_WIDTH = ran
 COLUMN = len(Column._fields)
 #: Units of a column, and lines of one at least.
 PARTS, MIN_LINES = 4, 8
-#: What an element that a batch may touch takes, in rows of the batch: its update and
-#: its share of sorting; see `nnfit.cpu.kinds.dense`.
-COST = 40
+#: What an element of a line takes, in rows of the batch: sorting and sums for each row,
+#: and an update, which waits for memory; see `nnfit.cpu.kinds.dense`.
+COST_PER_ROW, UPDATE_COST = 60, 80
 
 
 def takes_entries(node):
@@ -84,9 +86,9 @@ def add_units(graph, number, node):
     for place, column in enumerate(embedded):
         n_parts = max(1, min(PARTS, column.n_lines // MIN_LINES))
         ends = [column.n_lines * part // n_parts for part in range(n_parts + 1)]
-        for begin, end in zip(ends[:-1], ends[1:], strict=True):
+        for begin, end in pairwise(ends):
             first = column.first_line + begin
-            cost = 0, -(-COST // n_parts)
+            cost = COST_PER_ROW // n_parts, UPDATE_COST // n_parts
             graph.add_lines(number, 1, gradient, place, first, end - begin, cost)
 
 

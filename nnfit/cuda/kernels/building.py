@@ -77,10 +77,22 @@ def make_sizes(build, size):
     return _of_groups(build, "make_sizes", size)
 
 
+def make_steps(build, step):
+    """Build what moves the lines that a batch has, by number."""
+    return _of_groups(build, "make_steps", step)
+
+
+def has_lines(kind):
+    """Whether a batch has only some lines of a tensor."""
+    modules = [importlib.import_module(module) for module, _ in kind.layers]
+    return any(hasattr(module, "make_steps") for module in modules)
+
+
 def _of_groups(build, maker, function):
     numbers, found = gradients_of(build.kind.layers), {}
     for module, traits in build.kind.layers:
-        make = getattr(importlib.import_module(module), maker)
-        for name, made in make(build, traits, function).items():
+        make = getattr(importlib.import_module(module), maker, None)
+        functions = make(build, traits, function) if make else {}
+        for name, made in functions.items():
             found[numbers[module, name]] = made
     return found
