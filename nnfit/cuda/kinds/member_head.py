@@ -83,11 +83,8 @@ def make(build, traits):
         """Delivers (batch, n_in): sum over units of gradient times coefficients."""
         longs, row = m.longs, net + place
         edge, coef = row + at.EDGES, tensor_of(m, net, row, 0)
-        c, n_in, n_out = (
-            open_goal(m, edge),
-            longs[edge + at.N_IN],
-            longs[row + at.N_OUT],
-        )
+        n_in, n_out = longs[edge + at.N_IN], longs[row + at.N_OUT]
+        c = open_goal(m, edge)
         gradient = longs[row + at.GRADIENT_BY_OUTPUT]
         stride = longs[row + at.GRADIENT_STRIDE]
         first = block * groups + threads.group()
