@@ -185,6 +185,6 @@ OPERATION, ARGUMENT, WAITS, PHASE_FIELDS = range(4)
     UPDATE_CLIPPED, LOOK_AHEAD, ORIENT, GRAM, SQUARE, MULTIPLY, UPDATE_MATRIX, BOUND,
     DERIVE, ACCOUNT, COLLECT, AVERAGE_LINES,
     N_STAGES,  # numbers of kinds' operations begin here, see `nnfit.cuda.operations`
-) = range(20)  # fmt: skip
+) = range(21)  # fmt: skip
 #: Arguments of GATHER.
 CURRENT, NEXT = range(2)
