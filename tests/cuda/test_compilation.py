@@ -301,7 +301,9 @@ def test_special_predictions(normalization, tile):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["readers that do not multiply", "factors"])
+@pytest.mark.parametrize(
+    "name", ["readers that do not multiply", "factors", "numbers by bins"]
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_of_every_kind_of_layer(name, dtype):
     layers = kinds_of(graph(5, *GRAPHS[name]))
