@@ -11,6 +11,8 @@ import pytest
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
+from nnfit.cpu import target as targets
+from nnfit.cpu.layout import layout_of
 from nnfit.cpu.orders import shuffled_orders
 from nnfit.engine_settings import EngineSettings
 from nnfit.functions.activations import ACTIVATIONS
@@ -207,6 +209,14 @@ def numerical_gradient(loss, flat, step=1e-4):
             12.0 * step
         )
     return gradient
+
+
+def trained_elements(network, flat):
+    """Mask of the compiled engine's parameters that training changes."""
+    mask = flat != 0.0  # but for the padding
+    for part in layout_of(network, targets.host()).statistics():
+        mask[part] = False
+    return mask
 
 
 def assert_other_states_are_refused(module):

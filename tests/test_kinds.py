@@ -14,9 +14,7 @@ import scipy.sparse
 from nnfit import MLPRegressor
 from nnfit.cpu import compiling, kernels, plans, training_plans
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import target as targets
 from nnfit.cpu.graph import kernel_of_kind
-from nnfit.cpu.layout import layout_of
 from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.functions.normalization import EPSILON
 from nnfit.network.kinds import KINDS, Batch, kind_of
@@ -29,6 +27,7 @@ from tests.engines import (
     results_of,
     tolerance_of,
     train,
+    trained_elements,
 )
 from tests.graphs import EXAMPLES, PLACES, first, name_of, sparse_features
 from tests.numpy_engine.functions import activate
@@ -254,10 +253,7 @@ def test_gradient_is_the_derivative_of_the_loss(example, place):
     flat = engine.flat.copy()
     _, gradient = engine.loss_and_gradient(flat)
     expected = numerical_gradient(lambda at: engine.loss_and_gradient(at)[0], flat)
-    used = np.ones(len(flat), bool)
-    used[flat == 0.0] = False  # the padding
-    for part in layout_of(network, targets.host()).statistics():
-        used[part] = False
+    used = trained_elements(network, flat)
     assert np.abs(gradient - expected)[used].max() < 1e-7 * np.abs(expected).max()
     assert not gradient[~used].any()
 

@@ -327,6 +327,7 @@ def test_special_predictions(normalization, tile):
         "factors",
         "codes beside numbers",
         "members beside members",
+        "numbers by bins",
     ],
 )
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -341,7 +341,8 @@ class Engine:
     def _factor_of(self, tensor):
         """Factor of a tensor's learning rate."""
         of_layers = self._settings.learning_rate_factors
-        return tensor.learning_rate * (of_layers[tensor.layer] if of_layers else 1.0)
+        is_own = of_layers and tensor.layer is not None
+        return tensor.learning_rate * (of_layers[tensor.layer] if is_own else 1.0)
 
     def _rate_rows(self):
         """Factors of the learning rate, one for each of the engines' rows of rates."""
