@@ -33,7 +33,7 @@ def lay_out(graph, number, node):
 
 def way_back(graph, number, node):
     """Gradient by the inputs, if anything learns from it."""
-    if graph.deliver(number, 0):
+    if graph.deliver(number, 0, in_tiles=not begins(node)):
         kernel = graph.plan.kernel_of(node)
         graph.instruct(kernel, "backward", graph.row_of(number))
 
@@ -88,13 +88,14 @@ def build(target, dtype):
         edge_of,
         exports,
         make_deliver,
+        make_deliver_product,
         make_line,
         make_tensor_line,
     )
     from nnfit.cpu.kernels.pointers import offset
 
     line, deliver = make_line(dtype), make_deliver(dtype)
-    tensor_line = make_tensor_line(dtype)
+    tensor_line, deliver_product = make_tensor_line(dtype), make_deliver_product(dtype)
     zero = scalar_type(dtype)(0.0)
 
     def forward(table, row, now, begin, count):
@@ -110,14 +111,20 @@ def build(target, dtype):
     def backward(table, row, now, begin, count):
         """goal (count / repeats, n_out) = sum of factors * gradient, in order."""
         edge, n_members, repeats = edge_of(row, 0), row[at.LINES], row[REPEATS]
-        n_out = row[at.N_OUT]
+        n_out, stride = row[at.N_OUT], row[at.GRADIENT_STRIDE]
+        if repeats == 1:
+            for r in range(begin, begin + count):
+                factors = tensor_line(table, row, 0, r % n_members)
+                gradient = line(row[at.GRADIENT_BY_OUTPUT], stride, r)
+                deliver_product(edge, r, factors, gradient, n_out)
+            return
         for i in range(begin // repeats, (begin + count) // repeats):
             goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], i)
             for j in range(n_out):
                 goal[j] = zero
             for r in range(i * repeats, (i + 1) * repeats):
                 factors = tensor_line(table, row, 0, r % n_members)
-                gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
+                gradient = line(row[at.GRADIENT_BY_OUTPUT], stride, r)
                 for j in range(n_out):
                     goal[j] += factors[j] * gradient[j]
             deliver(edge, i, n_out)
