@@ -16,7 +16,7 @@ from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network
 from nnfit.network.kinds import Node
-from nnfit.network.members import member_nodes
+from nnfit.network.members import Members, member_nodes
 from nnfit.training import memory
 from nnfit.training.containers import memory_left
 from tests.engines import make_network
@@ -234,7 +234,7 @@ def test_what_layers_keep_is_counted(kind):
 @pytest.mark.parametrize("adapters", ["all", "first"])
 def test_what_members_keep_is_counted(adapters):
     chain = make_network((128, 96, 96, 16), "tanh", dtype="float32")
-    nodes = member_nodes(chain.layers, 0, 8, adapters, None, 0)
+    nodes = member_nodes(chain.layers, (), Members(8, adapters))
     assert_memory_is_counted(replace(chain, nodes=nodes, layers=()), 6_000)
 
 
