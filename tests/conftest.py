@@ -104,11 +104,18 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test with `any_engine` on all, on the slow emulator if it is marked so."""
+    """Run a test with `any_engine` on all, on the emulator if it is marked so.
+
+    The quick part has the compiled engine alone: there the naive one is compared with
+    it, feature by feature.
+    """
     if "any_engine" in metafunc.fixturenames:
-        names = [name for name in ENGINES if name != "emulated"]
-        if metafunc.definition.get_closest_marker("emulated") is not None:
-            names.append(pytest.param("emulated", marks=pytest.mark.slow))
+        is_emulated = metafunc.definition.get_closest_marker("emulated") is not None
+        names = [
+            pytest.param(name, marks=[pytest.mark.slow] * (name != "compiled"))
+            for name in ENGINES
+            if name != "emulated" or is_emulated
+        ]
         metafunc.parametrize("any_engine", names, indirect=True)
 
 
