@@ -30,9 +30,10 @@ GRADIENT_SUM = f"{__name__}.elementwise:gradient_sum"
 MUON = f"{__name__}.muon:muon"
 #: Orders of rows for an engine of another device; takes nothing.
 ORDERS = f"{__name__}.orders:orders"
-#: Kinds of layers whose code is here; the second takes a name before the dtype.
+#: Kinds of layers whose code is here; normalization takes a name before the dtype.
 DENSE = f"{__name__}.dense:build"
 NORMALIZATION = f"{__name__}.normalization:build"
+CATEGORY_EMBEDDING = f"{__name__}.category_embedding:build"
 #: These take the name of a row of their registry before the dtype.
 OPTIMIZER = f"{__name__}.elementwise:optimizer"
 LOSS = f"{__name__}.elementwise:loss"
