@@ -138,7 +138,7 @@ def test_the_naive_gradient_is_the_derivative_of_the_naive_loss(name):
     arrays = in_order(split(network, expected))
     for tensor, array in zip(network.tensors, arrays, strict=True):
         if tensor.n_trained is not None:
-            array[tensor.n_trained :] = 0.0
+            array[tensor.n_trained :] = 0.0  # statistics and what comes from data
     assert np.abs(gradient - expected).max() < 1e-7 * np.abs(expected).max()
 
 

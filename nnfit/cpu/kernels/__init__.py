@@ -36,6 +36,7 @@ PIECEWISE_LINEAR_ENCODING = f"{__name__}.piecewise_linear_encoding:build"
 PIECEWISE_LINEAR_EMBEDDING = f"{__name__}.piecewise_linear_embedding:build"
 NORMALIZATION = f"{__name__}.normalization:build"
 WAVES = f"{__name__}.waves:build"
+CATEGORY_EMBEDDING = f"{__name__}.category_embedding:build"
 #: These take the name of a row of their registry before the dtype.
 OPTIMIZER = f"{__name__}.elementwise:optimizer"
 LOSS = f"{__name__}.elementwise:loss"

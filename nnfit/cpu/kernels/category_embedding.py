@@ -24,8 +24,14 @@ from nnfit.cpu.kernels.pointers import as_int64, offset
 from nnfit.cpu.kinds import category_embedding as own
 
 
-def build(dtype):
-    """Functions of layers of categories, for a precision."""
+def build(target, dtype):
+    """Kernel of layers of categories.
+
+    Parameters
+    ----------
+    target : nnfit.cpu.target.Target
+    dtype : {"float32", "float64"}
+    """
     operations = (
         make_look_up(dtype),
         mask,

@@ -17,9 +17,12 @@ from itertools import pairwise
 import numpy as np
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels import CATEGORY_EMBEDDING
 from nnfit.functions.random import MASK as MASK_STREAM
 from nnfit.network.kinds.category_embedding import MASK, Column, columns_of
 
+#: What compiles its functions.
+BUILDER = CATEGORY_EMBEDDING
 #: Numbers of the layer's row.
 COLUMNS = at.PRIVATE  # int64 (n_columns, COLUMN): what is known of each
 N_COLUMNS = COLUMNS + 1
@@ -90,16 +93,3 @@ def add_units(graph, number, node):
             first = column.first_line + begin
             cost = COST_PER_ROW // n_parts, UPDATE_COST // n_parts
             graph.add_lines(number, 1, gradient, place, first, end - begin, cost)
-
-
-def build(target, dtype):
-    """Kernel of the functions above.
-
-    Parameters
-    ----------
-    target : nnfit.cpu.target.Target
-    dtype : {"float32", "float64"}
-    """
-    from nnfit.cpu.kernels.category_embedding import build
-
-    return build(dtype)
