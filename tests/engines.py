@@ -82,7 +82,7 @@ def make_weights(network, seed=1):
         if fixed[number]:
             parts[tensor.place].append(at_start[number])
             continue
-        if tensor.in_panels:
+        if tensor.in_panels or (tensor.place == "others" and tensor.rows > 1):
             values /= np.sqrt(tensor.rows)
         elif tensor.place == "intercepts":
             values *= 0.1

@@ -31,6 +31,17 @@ def together(*inputs, **others):
     return Node("concatenation", inputs, **others)
 
 
+def periodic(value, columns, k, size, is_lite=False, activation=RELU):
+    """Cosines and sines of some columns, and a layer behind them."""
+    options = (columns, k, size, is_lite, 0.3)
+    return Node("periodic_embedding", (value,), 0, activation, options)
+
+
+def pbld(value, columns, k, size):
+    """Cosines of some columns, and themselves."""
+    return Node("pbld", (value,), options=(columns, k, size, 0.1))
+
+
 def graph(n_features, *nodes, loss="squared_error", dtype="float64"):
     """A network of nodes."""
     return Network(n_features, nodes, LOSSES[loss], (), dtype)
@@ -51,6 +62,19 @@ EXAMPLES = {
     ("parametric_activation", ""): lambda v, width: Node(
         "parametric_activation", (v,), activation=GELU
     ),
+    ("periodic_embedding", ""): lambda v, width: periodic(
+        v, tuple(range(width)), 5, 3, activation=TANH
+    ),
+    ("periodic_embedding", "wide"): lambda v, width: periodic(v, (0,), 50, 37),
+    ("periodic_embedding", "lite"): lambda v, width: periodic(
+        v, tuple(range(width)), 4, 2, is_lite=True
+    ),
+    ("periodic_embedding", "lite of some"): lambda v, width: periodic(
+        v, (width - 1, 0, width - 1), 19, 17, is_lite=True, activation=None
+    ),
+    ("pbld", ""): lambda v, width: pbld(v, tuple(range(width)), 16, 3),
+    ("pbld", "of some"): lambda v, width: pbld(v, (width - 1, 0, 0), 3, 20),
+    ("ntp", ""): lambda v, width: Node("ntp", (v,)),
 }
 # A new kind has an example as soon as it has a row.
 for _kind in sorted(set(KINDS) - {kind for kind, _ in EXAMPLES}):
@@ -201,6 +225,22 @@ GRAPHS = {
     "residual blocks": residual_blocks(None),
     "residual blocks, normalised by layers": residual_blocks("layer"),
     "residual blocks, normalised by batches": residual_blocks("batch"),
+    "embedded numbers": (
+        replace(pbld(0, (0, 1, 3), 4, 3), dropout=0),
+        Node("scale", (1,)),
+        Node("ntp", (2,)),
+        dense((3,), 6, TANH, dropout=1),
+        Node("ntp", (4,), layer=None),
+        dense((5,), 3, layer=1),
+    ),
+    "embeddings of numbers and of a hidden layer": (
+        replace(periodic(0, (4, 2), 5, 3, activation=GELU), dropout=0),
+        dense((0,), 4, TANH),
+        periodic(2, (0, 3, 3), 3, 2, is_lite=True, activation=None),
+        replace(pbld(2, (1,), 3, 2), dropout=1),
+        together(4, 1, 3, 2),
+        dense((5,), 3),
+    ),
     "factors": (
         Node("scale", (0,), factors=(Factors(8.0),)),
         dense((1,), 6, TANH, factors=FACTORS, layer=1, dropout=0),

@@ -89,7 +89,7 @@ def of_dense(x, arrays, **_):
     return sum((x[0] @ coef, *x[1:], *intercept))
 
 
-def of_normalization(x, arrays, how, share):
+def of_normalization(x, arrays, how, share, **_):
     intercept, *norms = arrays
     (z,) = x
     if how == "none":
@@ -102,12 +102,39 @@ def of_normalization(x, arrays, how, share):
     return norms[0][0] * (z - mean) / np.sqrt(variance + EPSILON) + intercept
 
 
+def of_periodic_embedding(x, arrays, node, **_):
+    columns, k, _, is_lite, _ = node.options
+    frequencies, weights, intercept = arrays
+    blocks = []
+    for i, column in enumerate(columns):
+        turns = np.exp(2j * np.pi * np.outer(x[0][:, column], frequencies[i]))
+        own = slice(0, 2 * k) if is_lite else slice(2 * k * i, 2 * k * (i + 1))
+        of_cosines, of_sines = np.split(weights[own], 2)
+        z = turns.real @ of_cosines + turns.imag @ of_sines
+        blocks.append(z + (intercept if is_lite else intercept[i]))
+    return np.hstack(blocks)
+
+
+def of_pbld(x, arrays, node, **_):
+    columns, k, _, _ = node.options
+    frequencies, phases, weights, intercept = arrays
+    blocks = []
+    for i, column in enumerate(columns):
+        number = x[0][:, [column]]
+        h = np.exp(1j * (2 * np.pi * number * frequencies[i] + phases[i])).real
+        blocks += [h @ weights[k * i : k * (i + 1)] + intercept[i], number]
+    return np.hstack(blocks)
+
+
 #: Formulas of the outputs before an activation, written out again.
 FORMULAS = {
     "dense": of_dense,
     "normalization": of_normalization,
     "concatenation": lambda x, arrays, **_: np.concatenate(x, axis=1),
     "scale": lambda x, arrays, **_: x[0] @ np.diag(arrays[0]),
+    "periodic_embedding": of_periodic_embedding,
+    "pbld": of_pbld,
+    "ntp": lambda x, arrays, **_: x[0] / np.sqrt(x[0].shape[1]),
 }
 
 
@@ -117,7 +144,8 @@ FORMULAS = {
 def test_forward_is_the_formula(example):
     node, inputs, arrays, share = make_case(example)
     output, _ = kind_of(node).forward(node, inputs, arrays, Batch(share, activate))
-    expected = FORMULAS[node.kind](inputs, arrays, how=example[1], share=share)
+    special = dict(how=example[1], share=share, node=node)
+    expected = FORMULAS[node.kind](inputs, arrays, **special)
     expected = activate(node.activation, expected)[0]
     np.testing.assert_allclose(output, expected, rtol=1e-12, atol=1e-12)
 

@@ -123,8 +123,8 @@ class Graph(graph.Graph):
         """Work of a product with so many columns, of sums of so many terms."""
         return Work(self.plan.tile.count(self.plan.n_rows, columns), depth)
 
-    def add_tiles(self, number, tensor, name):
-        """Add the units of a matrix: its tiles.
+    def add_tiles(self, number, tensor, name, blocks=1):
+        """Add the units of a matrix, or of blocks of its lines: tiles.
 
         Parameters
         ----------
@@ -132,15 +132,20 @@ class Graph(graph.Graph):
             The layer, and which of its tensors.
         name : str
             One of the kind's ``GRADIENTS``.
+        blocks : int, default=1
+            Matrices of equal size that the tensor has, one after another.
         """
-        shape = self.network.tensors_of_nodes[number][tensor].shape
-        n_tiles = self.plan.tile.count(*shape)
+        rows, columns = self.network.tensors_of_nodes[number][tensor].shape
+        n_tiles = blocks * self.plan.tile.count(rows // blocks, columns)
         self.n_tiles += n_tiles
         self._add_group(number, tensor, name, n_tiles)
 
     def add_columns(self, number, tensor, name):
-        """Add the units of a vector: a column for each thread of a group."""
-        width = self.network.tensors_of_nodes[number][tensor].columns
+        """Add the units of a vector: an element for each thread of a group.
+
+        A tensor of several lines that are trained is one vector.
+        """
+        width = self.network.tensors_of_nodes[number][tensor].size_trained
         self._add_group(number, tensor, name, -(-width // self.plan.lanes))
 
     def _add_group(self, number, tensor, name, n_units):

@@ -301,7 +301,15 @@ def test_special_predictions(normalization, tile):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["readers that do not multiply", "factors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "readers that do not multiply",
+        "embeddings of numbers and of a hidden layer",
+        "embedded numbers",
+        "factors",
+    ],
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_of_every_kind_of_layer(name, dtype):
     layers = kinds_of(graph(5, *GRAPHS[name]))

@@ -33,6 +33,7 @@ ORDERS = f"{__name__}.orders:orders"
 #: Kinds of layers whose code is here; the second takes a name before the dtype.
 DENSE = f"{__name__}.dense:build"
 NORMALIZATION = f"{__name__}.normalization:build"
+WAVES = f"{__name__}.waves:build"
 #: These take the name of a row of their registry before the dtype.
 OPTIMIZER = f"{__name__}.elementwise:optimizer"
 LOSS = f"{__name__}.elementwise:loss"
@@ -45,6 +46,7 @@ COSTS = {
     MUON: 1.4,
     DENSE: 1.2,
     NORMALIZATION: 0.9,
+    WAVES: 0.9,
     AUGMENTATION: 0.8,
     SPARSE: 0.6,
     WHOLE_UPDATE: 0.6,
@@ -68,5 +70,5 @@ COST_OF_A_KIND = 0.5
 OF_DTYPE = tuple(
     builder
     for builder in COSTS
-    if builder not in {OPTIMIZER, LOSS, LINK, ACTIVATION, DENSE, NORMALIZATION}
+    if builder not in {OPTIMIZER, LOSS, LINK, ACTIVATION, DENSE, NORMALIZATION, WAVES}
 )

@@ -25,7 +25,9 @@ def make_columns(cuda, threads, term):
 
 
 def make_vector_gradient(build, store, open_term, term):
-    """Build the gradient of a vector, whose units are a column for each lane.
+    """Build the gradient of a vector, whose units are an element for each lane.
+
+    A tensor of several lines is one vector, of what training changes.
 
     Parameters
     ----------
@@ -33,8 +35,8 @@ def make_vector_gradient(build, store, open_term, term):
     store : callable
         See `nnfit.cuda.kinds`.
     open_term, term : callable
-        The gradient of column j is the sum of ``term(m, c, r, j)`` over the rows of the
-        batch, where c is ``open_term(m, net, row, tensor, now)``.
+        The gradient of element j is the sum of ``term(m, c, r, j)`` over the batch's
+        rows, where c is ``open_term(m, net, row, tensor, now)``.
     """
     threads, scalar, lanes = build.threads, build.scalar, build.threads.lanes
     open_update = build.open_update
@@ -47,7 +49,7 @@ def make_vector_gradient(build, store, open_term, term):
         row = net + longs[group + at.G_ROW]
         c = open_term(m, net, row, tensor, now)
         u = open_update(m, net, tensor, now.weight_sum)
-        n, first = longs[tensor + at.N_COLUMNS], longs[group + at.G_FIRST]
+        n, first = longs[tensor + at.N_TRAINED], longs[group + at.G_FIRST]
         begin = (block - first) % n_blocks
         for number in range(begin, longs[group + at.G_UNITS], n_blocks):
             j = number * lanes + threads.lane()

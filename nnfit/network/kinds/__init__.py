@@ -184,6 +184,9 @@ KINDS = {
         "concatenation",
         "scale",
         "parametric_activation",
+        "periodic_embedding",
+        "pbld",
+        "ntp",
     )
 }
 
