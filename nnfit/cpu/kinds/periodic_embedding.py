@@ -28,7 +28,7 @@ ANGLE_WIDTH = Z + 4  # padded to vectors
 N_SIZE = Z + 5  # elements of an embedding
 SIZE_WIDTH = Z + 6  # padded to vectors
 ROWS = Z + 7  # of the buffers
-WAVES = Z + 8
+WAVES = Z + 8  # see above, and OF_ANGLE
 PRODUCT = Z + 9  # (batch, size width), of one column
 OF_WAVES = Z + 10  # (2, batch, angle width): gradient by the waves of one column
 OF_ANGLE = Z + 11
@@ -65,11 +65,11 @@ def lay_out(graph, number, node):
     else:
         plan.same(row + Z, row + at.OUTPUT)
         graph.gradient(number)
-    begin_waves(graph, number, node)
+    _begin_waves(graph, number, node)
     graph.instruct(kernel, "forward", row)
 
 
-def begin_waves(graph, number, node):
+def _begin_waves(graph, number, node):
     """Sizes and buffers of angles, and where the parameters are."""
     plan, words, row = graph.plan, graph.plan.words, graph.row_of(number)
     columns = node.options[COLUMNS]
@@ -111,16 +111,24 @@ def _weights_of(graph, number):
     return graph.network.tensors_of_nodes[number][-2]
 
 
+def _columns_of_a_sum(graph, number):
+    """Columns that gradients of weights and intercepts are summed over."""
+    words, row = graph.plan.words, graph.row_of(number)
+    return words[row + N_COLUMNS] if words[row + IS_SHARED] else 1
+
+
 def add_units(graph, number, node):
     """A line of frequencies, strips of a column's weights, a line of intercepts."""
-    plan, words, row = graph.plan, graph.plan.words, graph.row_of(number)
-    kernel = plan.kernel_of(node)
+    kernel = graph.plan.kernel_of(node)
     *lines, weights, intercept = range(len(graph.network.tensors_of_nodes[number]))
     for tensor, name in zip(lines, ("frequencies", "phases"), strict=False):
         _add_lines(graph, number, tensor, kernel.address(f"{name}_gradient"))
     _add_strips(graph, number, weights, kernel)
-    times = words[row + N_COLUMNS] if words[row + IS_SHARED] else 1
-    _add_lines(graph, number, intercept, kernel.address("intercept_gradient"), times)
+    gradient, times = (
+        kernel.address("intercept_gradient"),
+        _columns_of_a_sum(graph, number),
+    )
+    _add_lines(graph, number, intercept, gradient, times)
 
 
 def _add_lines(graph, number, tensor, gradient, times=1):
@@ -140,8 +148,8 @@ def _add_strips(graph, number, tensor, kernel):
     """Units of weights, for each part of them strips of lines."""
     plan, words, row = graph.plan, graph.plan.words, graph.row_of(number)
     k, width = words[row + N_WAVES], words[row + SIZE_WIDTH]
-    times = words[row + N_COLUMNS] if words[row + IS_SHARED] else 1
     per_row, fixed = WEIGHT_COST
+    per_row *= _columns_of_a_sum(graph, number)
     gradient, after = kernel.address("weights_gradient"), kernel.address("transpose")
     strip = plan.target.strip(plan.dtype)
     plan.units.begin_group()
@@ -151,5 +159,5 @@ def _add_strips(graph, number, tensor, kernel):
             graph.add_unit(
                 number, tensor, gradient, after,
                 start=(part * k + first) * width, size=rows * width,
-                place=(part, first, rows), cost=(per_row * times, fixed),
+                place=(part, first, rows), cost=(per_row, fixed),
             )  # fmt: skip
