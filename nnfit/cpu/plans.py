@@ -38,12 +38,12 @@ def row_block(network):
     """How many rows pass the network together."""
     is_large = network.largest_matrix > LARGE_WEIGHTS
     lines = LARGE_ROW_BLOCK if is_large else ROW_BLOCK
-    return max(1, lines // max(network.lines))
+    return max(1, lines // network.most_lines)
 
 
 def row_grain(network, target):
     """Of how many rows threads get multiples, so that most tiles are whole."""
-    return math.lcm(target.tile_rows, max(network.lines)) // max(network.lines)
+    return math.lcm(target.tile_rows, network.most_lines) // network.most_lines
 
 
 def row_kernel(builder, registry, row, dtype):

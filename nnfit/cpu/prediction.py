@@ -73,8 +73,8 @@ def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
 def _are_few(network, X):
     """Whether rows take less time than to copy the weights for them."""
     n_rows = X.shape[0]
-    if n_rows * max(network.lines) <= FEW_ROWS or not is_sparse(X):
-        return n_rows * max(network.lines) <= FEW_ROWS
+    if n_rows * network.most_lines <= FEW_ROWS or not is_sparse(X):
+        return n_rows * network.most_lines <= FEW_ROWS
     dense = 2 * network.n_products
     # Work on rows takes twice as long without panels.
     return 2 * n_rows * operations_per_row(network, X) <= FEW_ROWS * dense

@@ -173,6 +173,11 @@ class Network:
         return self._sizes[1]
 
     @cached_property
+    def most_lines(self):
+        """The largest number of them."""
+        return max(self.lines)
+
+    @cached_property
     def _sizes(self):
         widths, lines = [self.n_features], [1]
         if not self.nodes:

@@ -335,7 +335,7 @@ def test_kernels_of_every_kind_of_layer(name, dtype):
     network = graph(5, *GRAPHS[name])
     options = dict(
         layers=kinds_of(network), adds=True, drops_apart=True, drops=True, dtype=dtype,
-        has_lines=max(network.lines) > 1,
+        has_lines=network.most_lines > 1,
     )  # fmt: skip
     train = arguments_of("train", loss="squared_error", solver="adam", **options)
     check_native(TRAINING, train, (8, 0))

@@ -161,6 +161,7 @@ def batch(target, dtype):
         """
         position, weight_sum = position_of(now), weight_sum_of(now)
         n_targets, n_lines = table[at.N_TARGETS], table[at.RAW_LINES]
+        of_lines = weight_sum * n_lines
         y = as_floats(table[at.Y])
         goal = as_floats(table[at.BATCH_Y])
         weights = as_floats(table[at.BATCH_WEIGHT])
@@ -169,11 +170,14 @@ def batch(target, dtype):
         for r in range(begin, begin + count):
             number = rows_of.row_number(table, position + r)
             weights[r] = scalar(rows_of.weight(own, number) / weight_sum)
-            of_line = rows_of.weight(of_loss, number) / (weight_sum * n_lines)
-            for i in range(r * n_lines, (r + 1) * n_lines):
+            first = r * n_lines
+            for j in range(n_targets):
+                goal[first * n_targets + j] = y[number * n_targets + j]
+            loss_weights[first] = scalar(rows_of.weight(of_loss, number) / of_lines)
+            for i in range(first + 1, first + n_lines):
                 for j in range(n_targets):
-                    goal[i * n_targets + j] = y[number * n_targets + j]
-                loss_weights[i] = scalar(of_line)
+                    goal[i * n_targets + j] = goal[first * n_targets + j]
+                loss_weights[i] = loss_weights[first]
 
     def row_losses(table, row, now, begin, count):
         """Losses of lines, and their gradient by the raw prediction."""
