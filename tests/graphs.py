@@ -413,7 +413,7 @@ GRAPHS = {
         dense((1,), 6, TANH, dropout=0),
         together(1, 2, dropout=1),
         adapter((3,), layer=1),
-        dense((4, 3), 11, RELU, layer=1, is_hidden=True),
+        dense((4, 3), 11, GELU, layer=1, is_hidden=True),
         Node("scale", (5,)),
         members((6,), None),
         normed((7,), "layer"),
