@@ -20,11 +20,7 @@ from nnfit.cpu.kernels.operations import (
     make_line,
     tensor_of,
 )
-from nnfit.cpu.kernels.pointers import (
-    as_int64,
-    offset,
-    pointer_from_address,
-)
+from nnfit.cpu.kernels.pointers import as_int64, offset, pointer_from_address
 from nnfit.cpu.kernels.tile import make_tile
 from nnfit.cpu.kinds import piecewise_linear_embedding as own
 
@@ -69,7 +65,8 @@ def make_forward(target, dtype):
     """Make ``forward``: column by column, so that its weights stay in the cache."""
     line, line_of, bins = make_line(dtype), make_lines(dtype), make_bins(dtype)
     activate = make_activate(dtype)
-    as_floats, one = pointer_from_address(dtype), scalar_type(dtype)(1.0)
+    as_floats, scalar = pointer_from_address(dtype), scalar_type(dtype)
+    zero, one = scalar(0.0), scalar(1.0)
     add_product, lanes = make_add_product(target, dtype), target.lanes(dtype)
 
     @helper
@@ -87,6 +84,14 @@ def make_forward(target, dtype):
             return as_floats(row[own.SUMS])
         place = as_int64(now)[at.NOW_THREAD] * table[at.SCRATCH_STRIDE]
         return offset(as_floats(table[at.SCRATCH]), place)
+
+    @helper
+    def clear_padding(row, begin, count):
+        """Zeros where an activation left its slopes of the batch before."""
+        for r in range(begin, begin + count):
+            z = line(row[own.Z], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT], row[at.WIDTH]):
+                z[j] = zero
 
     def forward(table, row, now, begin, count):
         """z (count, n_columns * d), then output and slope."""
@@ -110,6 +115,7 @@ def make_forward(target, dtype):
                 add_product(z, offset(sums, place), x, slope, d, in_lanes)
                 before, part = offset(weights, place), column.fractions[r]
                 add_product(z, z, part, before, d, in_lanes)
+        clear_padding(row, begin, count)
         activate(row, row[own.ACTIVATION], row[own.Z], row[at.OUTPUT], begin, count)
 
     return forward
