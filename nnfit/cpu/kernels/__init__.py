@@ -45,6 +45,7 @@ ACTIVATION = f"{__name__}.elementwise:activation"
 COSTS = {
     TRAINING: 2.0,
     MUON: 1.4,
+    PIECEWISE_LINEAR_EMBEDDING: 1.6,
     DENSE: 1.2,
     NORMALIZATION: 0.9,
     AUGMENTATION: 0.8,
@@ -70,5 +71,14 @@ COST_OF_A_KIND = 0.5
 OF_DTYPE = tuple(
     builder
     for builder in COSTS
-    if builder not in {OPTIMIZER, LOSS, LINK, ACTIVATION, DENSE, NORMALIZATION}
+    if builder
+    not in {
+        OPTIMIZER,
+        LOSS,
+        LINK,
+        ACTIVATION,
+        DENSE,
+        NORMALIZATION,
+        PIECEWISE_LINEAR_EMBEDDING,
+    }
 )
