@@ -8,7 +8,14 @@ from sklearn.tree import DecisionTreeRegressor
 from nnfit.cpu import engine as cpu
 from nnfit.network import bins
 from nnfit.network.kinds import Node
-from tests.engines import make_data, make_engine, train
+from tests.engines import (
+    assert_same_training,
+    make_data,
+    make_engine,
+    make_weights,
+    tolerance_of,
+    train,
+)
 from tests.graphs import between, dense, graph
 
 X = np.random.default_rng(0).gamma(2.0, size=(500, 4))
@@ -140,3 +147,20 @@ def test_an_average_of_the_weights_leaves_the_bins_alone():
         for weights in (engine.get_weights(), evaluated):
             np.testing.assert_array_equal(weights.others[0], before)
         assert (evaluated.others[1] != engine.get_weights().others[1]).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", ["encoding", "embedding"])
+def test_many_bins_train_as_the_reference(kind, dtype):
+    """Of values on edges and far outside of them as well."""
+    options = (1.0, False) if kind == "encoding" else (18,)
+    n_bins = 70, 33
+    node = Node(f"piecewise_linear_{kind}", (0,), options=((1, 0), n_bins, *options))
+    network = graph(2, node, dense((1,), 2), dtype=dtype)
+    edges = make_weights(network).others[0]
+    inside = np.random.default_rng(2).normal(size=(60, 2)).astype(dtype)
+    outside = np.array([[-30.0, 30.0], [1e3, -1e3]], dtype)
+    on_edges = np.stack([edges[1, :34], edges[0, :34]], axis=1)
+    features = np.vstack([inside, outside, on_edges])
+    data = features, make_data(network, len(features))[1]
+    assert_same_training(network, data, **tolerance_of(dtype), learning_rate_init=1e-3)

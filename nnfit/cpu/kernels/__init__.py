@@ -48,6 +48,7 @@ ACTIVATION = f"{__name__}.elementwise:activation"
 #: Rough seconds that each takes, the slow ones first.
 COSTS = {
     TRAINING: 2.0,
+    PIECEWISE_LINEAR_EMBEDDING: 1.6,
     MUON: 1.4,
     DENSE: 1.2,
     NORMALIZATION: 0.9,
@@ -76,6 +77,6 @@ COST_OF_A_KIND = 0.5
 OF_DTYPE = tuple(
     builder
     for builder in COSTS
-    if builder
-    not in {OPTIMIZER, LOSS, LINK, POOL, ACTIVATION, DENSE, NORMALIZATION, WAVES}
+    if builder not in {OPTIMIZER, LOSS, LINK, POOL, ACTIVATION}
+    and builder not in {DENSE, PIECEWISE_LINEAR_EMBEDDING, NORMALIZATION, WAVES}
 )

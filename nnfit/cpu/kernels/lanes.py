@@ -1,4 +1,4 @@
-"""Products of vectors that are about as long as a register of the processor.
+"""Products of numbers and vectors that are as long as a register of the processor.
 
 A loop of a dozen steps costs more in its checks than in its sums: LLVM unrolls it for
 longer ones, and must see first whether its operands overlap.
@@ -10,32 +10,27 @@ from numba.extending import intrinsic
 
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.pointers import offset, pointer_type
-from nnfit.cpu.kernels.tile import make_multiply_add, multiply_add
+from nnfit.cpu.kernels.tile import multiply_add
 
 
 def make_add_product(target, dtype):
-    """Make ``add_product(goal, start, a, x, n, in_lanes)``: goal = start + a x.
+    """Make ``add_product(goal, start, a, x, n)``: goal = start + a x, whole vectors.
 
-    Goal, start and x have n elements, a is a number. With `in_lanes` whole vectors are
-    read and written, so that goal has what follows of the last one. The bits of the n
-    elements are the same.
+    Goal, start and x have n elements, `a` is a number. They are read and written up to
+    the next multiple of the register's lanes. The bits are those of
+    `nnfit.cpu.kernels.tile.make_multiply_add`.
     """
-    lanes = target.lanes(dtype)
-    of_lanes, of_numbers = _make_lanes(target, dtype), make_multiply_add(target, dtype)
+    lanes, of_lanes = target.lanes(dtype), _make_of_lanes(target, dtype)
 
     @helper
-    def add_product(goal, start, a, x, n, in_lanes):
-        if in_lanes:
-            for j in range(0, n, lanes):
-                of_lanes(offset(goal, j), offset(start, j), a, offset(x, j))
-        else:
-            for j in range(n):
-                goal[j] = of_numbers(a, x[j], start[j])
+    def add_product(goal, start, a, x, n):
+        for j in range(0, n, lanes):
+            of_lanes(offset(goal, j), offset(start, j), a, offset(x, j))
 
     return add_product
 
 
-def _make_lanes(target, dtype):
+def _make_of_lanes(target, dtype):
     """`add_product` of one vector."""
     pointer, scalar = pointer_type(dtype), scalar_type(dtype)
     lanes, align = target.lanes(dtype), 4 if dtype == "float32" else 8

@@ -20,12 +20,8 @@ from nnfit.cpu.kernels.operations import (
     make_line,
     tensor_of,
 )
-from nnfit.cpu.kernels.pointers import (
-    as_int64,
-    offset,
-    pointer_from_address,
-)
-from nnfit.cpu.kernels.tile import make_tile
+from nnfit.cpu.kernels.pointers import as_int64, offset, pointer_from_address
+from nnfit.cpu.kernels.tile import make_multiply_add, make_tile
 from nnfit.cpu.kinds import piecewise_linear_embedding as own
 
 
@@ -69,17 +65,35 @@ def make_forward(target, dtype):
     """Make ``forward``: column by column, so that its weights stay in the cache."""
     line, line_of, bins = make_line(dtype), make_lines(dtype), make_bins(dtype)
     activate = make_activate(dtype)
-    as_floats, one = pointer_from_address(dtype), scalar_type(dtype)(1.0)
-    add_product, lanes = make_add_product(target, dtype), target.lanes(dtype)
+    as_floats, scalar = pointer_from_address(dtype), scalar_type(dtype)
+    zero, one = scalar(0.0), scalar(1.0)
+    add, lanes = make_add_product(target, dtype), target.lanes(dtype)
+    multiply_add = make_multiply_add(target, dtype)
 
     @helper
-    def add_up(sums, start, weights, between, n, d, in_lanes):
+    def add_up(sums, start, weights, between, n, d, is_padded):
         """sums (n + 1, d) = start plus the weights (n, d) of the bins before each."""
         for j in range(d):
             sums[j] = start[j]
         for t in range(n):
             before, after = offset(sums, t * between), offset(sums, (t + 1) * between)
-            add_product(after, before, one, offset(weights, t * between), d, in_lanes)
+            own_weights = offset(weights, t * between)
+            if is_padded:
+                add(after, before, one, own_weights, d)
+            else:
+                for j in range(d):
+                    after[j] = before[j] + own_weights[j]
+
+    @helper
+    def embed(z, start, x, slope, part, weights, d, in_lanes):
+        """z (d,) = start + x slope + part weights, the same bits in lanes or not."""
+        if in_lanes:
+            add(z, start, x, slope, d)
+            add(z, z, part, weights, d)
+        else:
+            for j in range(d):
+                value = multiply_add(x, slope[j], start[j])
+                z[j] = multiply_add(part, weights[j], value)
 
     @helper
     def sums_of(table, row, now):
@@ -87,6 +101,14 @@ def make_forward(target, dtype):
             return as_floats(row[own.SUMS])
         place = as_int64(now)[at.NOW_THREAD] * table[at.SCRATCH_STRIDE]
         return offset(as_floats(table[at.SCRATCH]), place)
+
+    @helper
+    def clear_padding(row, begin, count):
+        """Zeros where an activation left its slopes of the batch before."""
+        for r in range(begin, begin + count):
+            z = line(row[own.Z], row[at.STRIDE], r)
+            for j in range(row[at.N_OUT], row[at.WIDTH]):
+                z[j] = zero
 
     def forward(table, row, now, begin, count):
         """z (count, n_columns * d), then output and slope."""
@@ -107,9 +129,11 @@ def make_forward(target, dtype):
                 x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)[column.input]
                 z = offset(line(row[own.Z], row[at.STRIDE], r), number * d)
                 place = column.bins[r] * between
-                add_product(z, offset(sums, place), x, slope, d, in_lanes)
-                before, part = offset(weights, place), column.fractions[r]
-                add_product(z, z, part, before, d, in_lanes)
+                embed(
+                    z, offset(sums, place), x, slope, column.fractions[r],
+                    offset(weights, place), d, in_lanes,
+                )  # fmt: skip
+        clear_padding(row, begin, count)
         activate(row, row[own.ACTIVATION], row[own.Z], row[at.OUTPUT], begin, count)
 
     return forward
@@ -195,7 +219,7 @@ def make_line_gradients(target, dtype):
 def make_weights_gradient(target, dtype):
     """Make ``weights_gradient`` of a column."""
     line, bins = make_line(dtype), make_bins(dtype)
-    add_product, scalar = make_add_product(target, dtype), scalar_type(dtype)
+    add, scalar = make_add_product(target, dtype), scalar_type(dtype)
     zero, one = scalar(0.0), scalar(1.0)
 
     def weights_gradient(table, row, unit, batch, goal):
@@ -209,15 +233,14 @@ def make_weights_gradient(target, dtype):
             by_z = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
             gradient, found = offset(by_z, number * d), column.bins[r]
             at_bin = offset(goal, found * width)
-            add_product(at_bin, at_bin, column.fractions[r], gradient, d, True)
+            add(at_bin, at_bin, column.fractions[r], gradient, d)
             if found > 0:
                 before, rest = offset(at_bin, -width), one - column.fractions[r]
-                add_product(before, before, rest, gradient, d, True)
+                add(before, before, rest, gradient, d)
         for t in range(column.n_bins - 1, -1, -1):
             at_bin = offset(goal, t * width)
             if t < column.n_bins - 1:
-                behind = offset(at_bin, width)
-                add_product(at_bin, at_bin, one, behind, d, True)
+                add(at_bin, at_bin, one, offset(at_bin, width), d)
             for j in range(d, width):
                 at_bin[j] = zero
 
