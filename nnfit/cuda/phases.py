@@ -51,8 +51,8 @@ def phases_of_batch(table, solver, features, bounds):
     list of Phase
     """
     batch, graph, update = table.n_rows, table.graph, Work(table.graph.n_tiles)
-    summing = update._replace(depth=batch)
-    losses = Work(-(-batch // table.tile.n_threads))
+    summing = update._replace(depth=batch * table.network.most_lines)
+    losses = Work(-(-batch * table.network.lines[-1] // table.tile.n_threads))
     phases = [*graph.forward, Phase(at.PREPARE, waits=False)]
     phases += [Phase(at.FIND_ROW_LOSSES, work=losses), *graph.back]
     last = Phase(at.UPDATE, 1, work=summing)

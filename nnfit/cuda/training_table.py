@@ -124,13 +124,14 @@ class TrainingTable(Table):
         network, batch, buffer = self.network, self.batch, self.buffer
         double, n_units = np.float64, int(self.ints[at.N_UNITS])
         buffer(at.BATCH_WEIGHT, 2 * batch)
-        buffer(at.ROW_LOSS, batch, double)
+        n_lines = batch * network.lines[-1]
+        buffer(at.ROW_LOSS, n_lines, double)
         buffer(at.PENALTY, 2 * n_units, double)
         buffer(at.SQUARES, n_units, double)
         buffer(at.RATES, int(self.ints[at.N_RATE_ROWS]) * at.N_RATES)
         buffer(at.BARRIER, 1, np.int64, "barrier")
         if features.mixes:
-            buffer(at.PARTNER_GRADIENT, batch * network.n_outputs)
+            buffer(at.PARTNER_GRADIENT, n_lines * network.n_outputs)
         if features.updates_whole:
             buffer(at.GRADIENT, self.layout.size)
             self._reserve_matrices(solver)

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from nnfit.network.description import check_state
 from nnfit.network.kinds import kind_of
 from tests.numpy_engine import optimizers
-from tests.numpy_engine.functions import link, reported, row_losses
+from tests.numpy_engine.functions import link, pool, reported, row_losses
 from tests.numpy_engine.network import (
     backward,
     drop_inputs,
@@ -164,7 +164,7 @@ class Engine:
         X, y, sample_weight, score = self._watched
         weights = split(self.network, self.evaluated())
         with np.errstate(all="ignore"):
-            raw = forward(self.network, weights, X)[-1].output
+            raw = pool(self.network, forward(self.network, weights, X)[-1].output)
             values = row_losses(self.network, raw, y)[0]
             mean = np.average(values, weights=sample_weight)
         loss = float(mean) * reported(self.network)
@@ -218,7 +218,10 @@ class Engine:
             factors = hidden_dropout(draws, rates, dtype) if any(rates) else None
         traces = forward(network, weights, X, share, factors, draws)
         loss, of_raw = 0.0, 0.0
+        lines = network.lines[-1]
         for target, of_rows in targets:
+            target, of_rows = np.repeat(target, lines, 0), np.repeat(of_rows, lines)
+            of_rows = of_rows / lines
             losses, slope = row_losses(network, traces[-1].output, target)
             loss += losses @ of_rows
             of_raw = of_raw + slope * of_rows[:, None].astype(dtype)
@@ -338,7 +341,8 @@ class Engine:
     def _factor_of(self, tensor):
         """Factor of a tensor's learning rate."""
         of_layers = self._settings.learning_rate_factors
-        return tensor.learning_rate * (of_layers[tensor.layer] if of_layers else 1.0)
+        is_own = of_layers and tensor.layer is not None
+        return tensor.learning_rate * (of_layers[tensor.layer] if is_own else 1.0)
 
     def _rate_rows(self):
         """Factors of the learning rate, one for each of the engines' rows of rates."""

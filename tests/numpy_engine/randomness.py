@@ -90,12 +90,12 @@ class Draws:
         self._start = stream(seed, step)
         self._position = position
 
-    def _bits(self, purpose, shape):
-        return bits(stream(self._start, purpose), self._position, shape)
+    def _bits(self, purpose, shape, lines=1):
+        return bits(stream(self._start, purpose), self._position * lines, shape)
 
-    def dropout(self, purpose, rate, shape, dtype):
+    def dropout(self, purpose, rate, shape, dtype, lines=1):
         """Factors of every element: 0, or 1 / (1 - rate) where it is kept."""
-        kept = self._bits(purpose, shape) >= np.floor(rate * 2.0**32)
+        kept = self._bits(purpose, shape, lines) >= np.floor(rate * 2.0**32)
         return kept.astype(dtype) * np.dtype(dtype).type(1 / (1 - rate))
 
     def masked(self, purpose, rate, shape):

@@ -125,7 +125,8 @@ def make_gradient(dtype):
     @helper
     def find(table, unit, batch, goal):
         row = offset(table, unit[at.U_ROW])
-        call_gradient(unit[at.U_GRADIENT], (table, row, unit, batch, goal))
+        n_lines = batch * row[at.LINES]
+        call_gradient(unit[at.U_GRADIENT], (table, row, unit, n_lines, goal))
 
     @helper
     def penalise(table, floats, unit, gradient, weight_sum, limit):

@@ -13,6 +13,8 @@ device. The description's module has
                                            that have such
     touched(kept)                          lines that the batch has of the tensor
                                            that is changed by lines, likewise
+    lines(node, lines)                     lines of the output for each row, ValueError;
+                                           for kinds that ask about those of the inputs
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
 what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
@@ -41,8 +43,8 @@ class Tensor:
     shape : tuple of int
         (n_in, n_out), (k, n_out) or (n_out,).
     n_trained : int, default=None
-        Rows that training changes, the first ones; the others are statistics, or found
-        from data before training. None for all.
+        Rows that training changes, the first ones; the others are running statistics,
+        or where there are none, 0, found from data before training. None for all.
     in_panels : bool, default=False
         Whether it is multiplied by as a matrix: an engine lays it out for that, and
         `max_norm` bounds its columns.
@@ -96,7 +98,7 @@ class Tensor:
 
     @property
     def has_statistics(self):
-        """Whether its last rows are statistics of batches."""
+        """Whether rows of it follow the statistics of batches."""
         return 0 < self.size_trained < self.size
 
 
@@ -200,7 +202,16 @@ KINDS = {
         "concatenation",
         "scale",
         "parametric_activation",
+        "selection",
+        "piecewise_linear_encoding",
+        "piecewise_linear_embedding",
         "category_embedding",
+        "periodic_embedding",
+        "pbld",
+        "ntp",
+        "members",
+        "member_adapter",
+        "member_head",
     )
 }
 
@@ -224,3 +235,28 @@ def kind_of(node, device="network"):
             f"that reads the values {node.inputs}. Use device='cpu'."
         )
     return importlib.import_module(module)
+
+
+def lines_of(node, lines):
+    """Lines of a node's output for each row of features.
+
+    Parameters
+    ----------
+    node : Node
+    lines : list of int
+        Those of its inputs; the output has as many, unless the kind says otherwise.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit.
+    """
+    module = kind_of(node)
+    if hasattr(module, "lines"):
+        return module.lines(node, lines)
+    if len(set(lines)) != 1:
+        raise ValueError(
+            "its inputs must have the same number of lines for each row, got "
+            f"{list(lines)}"
+        )
+    return lines[0]
