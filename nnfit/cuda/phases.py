@@ -66,7 +66,7 @@ def phases_of_batch(table, solver, features, bounds):
     # The three change different things: a block goes from one to the next.
     gather = Phase(at.GATHER, at.NEXT, False, table.by_rows)
     phases += [Phase(at.ACCOUNT, waits=False), gather, last]
-    if features.averages and table.network.has_lines:
+    if features.averages and table.network.changes_by_lines:
         phases.append(Phase(at.AVERAGE_LINES, work=update))
     return phases
 

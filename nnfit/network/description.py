@@ -273,7 +273,7 @@ class Network:
         return any(tensor.has_statistics for tensor in self.tensors)
 
     @cached_property
-    def has_lines(self):
+    def changes_by_lines(self):
         """Whether a step changes only those lines of a tensor that the batch has."""
         return any(tensor.by_lines for tensor in self.tensors)
 

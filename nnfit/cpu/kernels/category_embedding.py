@@ -154,14 +154,21 @@ def make_give_nothing(dtype):
 @helper
 def merge(source, goal, begin, middle, end):
     """Two sorted parts side by side as one."""
-    i, j = begin, middle
-    for k in range(begin, end):
-        if j >= end or (i < middle and source[i] < source[j]):
-            goal[k] = source[i]
-            i += 1
-        else:
-            goal[k] = source[j]
-            j += 1
+    i, j, k = begin, middle, begin
+    while i < middle and j < end:
+        # Two choices without a branch, which nobody could foresee.
+        one, other = source[i], source[j]
+        is_first = one < other
+        goal[k] = one if is_first else other
+        i += 1 if is_first else 0
+        j += 0 if is_first else 1
+        k += 1
+    for rest in range(i, middle):
+        goal[k] = source[rest]
+        k += 1
+    for rest in range(j, end):
+        goal[k] = source[rest]
+        k += 1
 
 
 @helper

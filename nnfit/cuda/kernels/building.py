@@ -114,7 +114,7 @@ def make_steps(build, step):
     return _of_groups(build, "make_steps", step)
 
 
-def has_lines(kind):
+def changes_by_lines(kind):
     """Whether a batch has only some lines of a tensor."""
     modules = [importlib.import_module(module) for module, _ in kind.layers]
     return any(hasattr(module, "make_steps") for module in modules)

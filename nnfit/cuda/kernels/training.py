@@ -16,7 +16,7 @@ import numpy as np
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
 from nnfit.cuda.kernels.building import (
-    has_lines,
+    changes_by_lines,
     make_build,
     make_gradients,
     make_operations,
@@ -137,7 +137,7 @@ def _with_weight(build, optimizer, updates):
     cuda, threads, kind = build.cuda, build.threads, build.kind
     find_row_losses = make_find_row_losses(cuda, threads, kind, build.batches)
     found = {at.FIND_ROW_LOSSES: find_row_losses, **make_operations(build)}
-    if kind.averages and has_lines(kind):
+    if kind.averages and changes_by_lines(kind):
         found[at.AVERAGE_LINES] = make_average_lines(build)
     if not kind.updates_whole:
         return {**found, at.UPDATE: updates.update}

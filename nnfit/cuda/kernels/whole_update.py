@@ -50,7 +50,7 @@ def make_whole_update(build, optimizer, make_steps):
         return change(m, c.net, p, bounded(g, c.limit), c.h, zero, c.decay)
 
     steps = make_steps(build, step)
-    has_lines, call_steps = bool(steps), make_choice(cuda, steps)
+    by_lines, call_steps = bool(steps), make_choice(cuda, steps)
 
     @device
     def update_lines(m, net, now, factor, block, n_blocks):
@@ -85,7 +85,7 @@ def make_whole_update(build, optimizer, make_steps):
             is_matrix = longs[tensor + at.MATRIX] != 0
             is_bounded = longs[tensor + at.IN_PANELS] != 0  # `bound` moves its average
             n = longs[tensor + at.N_TRAINED]
-            if has_lines and longs[tensor + at.BY_LINES] != 0:
+            if by_lines and longs[tensor + at.BY_LINES] != 0:
                 n = nothing
             for e in range(start, n, stride):
                 p = c.place + e
@@ -97,7 +97,7 @@ def make_whole_update(build, optimizer, make_steps):
                     if not is_bounded:
                         move_average(m, c, p, w)
             tensor += at.TENSOR
-        if has_lines:
+        if by_lines:
             update_lines(m, net, now, factor, block, n_blocks)
 
     @device
