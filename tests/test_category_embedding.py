@@ -8,9 +8,11 @@ import pytest
 
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import fields as at
+from nnfit.cuda import engine as cuda
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network.kinds import Node
 from tests import numpy_engine
+from tests.cuda import tiles
 from tests.engines import (
     assert_same_training,
     make_data,
@@ -21,7 +23,7 @@ from tests.engines import (
     train,
 )
 from tests.features import CLIPPED
-from tests.graphs import TANH, dense, graph
+from tests.graphs import TANH, categories, dense, graph, head, members
 
 DTYPES = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
@@ -223,6 +225,20 @@ def test_a_step_costs_what_the_batch_has():
             seconds[n_categories].append(time.process_time() - started)
     few, many = (min(each) for each in seconds.values())
     assert many < 4 * few  # all lines would be sixty times as much
+
+
+@pytest.mark.parametrize("module", [cpu, cuda])
+def test_codes_of_several_lines_of_a_row(module):
+    """Gradients are sums over all lines, and each is masked by itself."""
+    codes_of_lines = categories(1, 5, "eee", mask=0.3)
+    nodes = members((0,)), codes_of_lines, dense((2,), 6, TANH), head((3,), 2)
+    network = graph(5, *nodes)
+    data = make_data(network, 29)
+    with tiles.small_gpu():
+        assert_same_training(
+            network, data, **tolerance_of("float64"), batch_size=12,
+            modules=(module, numpy_engine),
+        )  # fmt: skip
 
 
 # ------------------------------------------------------------------------ bad input

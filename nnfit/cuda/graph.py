@@ -166,9 +166,9 @@ class Graph(graph.Graph):
         """Add the units of a tensor of which a batch has some lines.
 
         For each column that a row has a line of, a unit is so many rows of the batch as
-        a block has groups of threads.
+        a block has groups of threads; or so many lines of them.
         """
-        n_units = n_columns * self.plan.by_rows.blocks
+        n_units = n_columns * self.plan.by_lines(self.network.lines[number + 1]).blocks
         self.n_tiles += n_units
         self._add_group(number, tensor, name, n_units)
 

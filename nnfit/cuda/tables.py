@@ -235,7 +235,11 @@ class Table:
     @property
     def by_rows(self):
         """Work of a phase whose groups of threads take a row or line each."""
-        return Work(-(-self.n_rows // (self.tile.n_threads // self.lanes)))
+        return self.by_lines(self.lines)
+
+    def by_lines(self, lines):
+        """The same with so many lines of a row."""
+        return Work(-(-self._batch * lines // (self.tile.n_threads // self.lanes)))
 
     # ----------------------------------------------------- numbers of the table
 

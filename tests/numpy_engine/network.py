@@ -92,7 +92,7 @@ def forward(network, weights, X, share=None, dropout=None, draws=None):
     nodes = zip(network.lines[1:], by_node(network, weights), strict=True)
     for number, (lines, arrays) in enumerate(nodes):
         node = network.nodes[number]
-        masked = draws and partial(draws.masked, FIRST_MASK + number)
+        masked = draws and partial(draws.masked, FIRST_MASK + number, lines=lines)
         batch = Batch(share, activate, masked)
         inputs = [values[value] for value in node.inputs]
         output, kept = kind_of(node).forward(node, inputs, arrays, batch)

@@ -98,17 +98,21 @@ class Draws:
         kept = self._bits(purpose, shape, lines) >= np.floor(rate * 2.0**32)
         return kept.astype(dtype) * np.dtype(dtype).type(1 / (1 - rate))
 
-    def masked(self, purpose, rate, shape):
+    def masked(self, purpose, rate, shape, lines=1):
         """Whether each element is taken for missing."""
-        return self._bits(purpose, shape) < np.floor(rate * 2.0**32)
+        return self._bits(purpose, shape, lines) < np.floor(rate * 2.0**32)
 
-    def noise(self, deviation, shape):
+    def noise(self, deviation, shape, lines=1):
         """Normal numbers."""
-        return deviation * ndtri((self._bits(NOISE, shape) + 0.5) / 2.0**32)
+        return deviation * ndtri((self._bits(NOISE, shape, lines) + 0.5) / 2.0**32)
 
-    def mixup(self, a, n_rows):
-        """Share of the row itself, of Beta(a, a), and the number of its partner."""
+    def mixup(self, a, n_rows, lines=1):
+        """Share of the row itself, of Beta(a, a), and the number of its partner.
+
+        Lines of a row have lines of one other row as theirs.
+        """
         start = stream(self._start, MIXUP)
         shift = 1 + below(start, 0, n_rows - 1)
-        partner = (np.arange(n_rows) + shift) % n_rows
+        n_lines = n_rows * lines
+        partner = (np.arange(n_lines) + shift * lines) % n_lines
         return beta_quantiles(a)[below(start, 1, 1024)], partner

@@ -88,7 +88,8 @@ def make_look_up(dtype):
 
 def mask(table, row, now, begin, count):
     """Line 0 for some codes, by seed, step, layer, row of the epoch and column."""
-    limit, position = np.uint32(row[own.MASK_LIMIT]), position_of(now)
+    limit = np.uint32(row[own.MASK_LIMIT])
+    position = position_of(now) * row[at.LINES]
     stream = random.stream_of(table[at.SEED], step_of(now), row[own.MASK_PURPOSE])
     for r in range(begin, begin + count):
         key = random.stream(nb.int64(stream), position + r)
@@ -194,7 +195,7 @@ def keys_of(row, number):
 
 def sort_lines(table, row, now, begin, count):
     """Sort the lines of embedded columns and their rows."""
-    batch, embedded = batch_of(now), as_int64(row[own.EMBEDDED])
+    batch, embedded = batch_of(now) * row[at.LINES], as_int64(row[own.EMBEDDED])
     for number in range(begin, begin + count):
         keys, place = keys_of(row, number), embedded[number]
         first = column_of(row, place)[own.FIRST_LINE]

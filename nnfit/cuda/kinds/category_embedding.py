@@ -260,7 +260,8 @@ def _make_walk(build, take):
     @build.device
     def walk(m, net, group, now, given, parts, block, n_blocks):
         longs = m.longs
-        each = (longs[net + at.BUFFER_ROWS] + groups - 1) // groups
+        n_lines = longs[net + longs[group + at.G_ROW] + at.LINES]
+        each = (longs[net + at.BUFFER_ROWS] * n_lines + groups - 1) // groups
         first = longs[group + at.G_FIRST]
         begin = (block - first) % n_blocks
         for number in range(begin, longs[group + at.G_UNITS], n_blocks):
