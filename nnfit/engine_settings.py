@@ -61,6 +61,10 @@ class EngineSettings:
         One for each hidden layer, or none.
     learning_rate_factors : tuple of float
         One for each layer, or none.
+    own_rows : bool
+        Whether members that share weights have an order of the rows each: member m of
+        k begins `m / k` of the rows further on than the first, and goes on from the
+        last row with the first one.
     average : bool
         Whether an average of the weights is kept, by the factors' last column.
     batch_factors : callable or None
@@ -91,8 +95,18 @@ class EngineSettings:
     input_noise: float = 0.0
     mixup: float = 0.0
     learning_rate_factors: tuple[float, ...] = ()
+    own_rows: bool = False
     average: bool = False
     batch_factors: Callable | None = None
+
+    def trained(self, network):
+        """The network as batches pass it in training.
+
+        Parameters
+        ----------
+        network : nnfit.network.description.Network
+        """
+        return network.with_own_rows if self.own_rows else network
 
     def features(self, solver):
         """Which `Features` a training with these settings has.

@@ -41,6 +41,13 @@ WAYS = {
         "category_embedding": {"max_one_hot": 3, "n_outputs": 2, "mask": 0.3},
     },
     "members": {"n_shared_members": 3},
+    "members with own rows": {
+        "n_shared_members": 3,
+        "member_rows": "own",
+        "numeric_embedding": {"kind": "pbld", "features": [0], "n_frequencies": 2},
+        "categorical_features": [1],
+        "category_embedding": {"max_one_hot": 3, "n_outputs": 2},
+    },
     "members behind the first adapter": {
         "n_shared_members": 2,
         "member_adapters": "first",

@@ -235,7 +235,9 @@ def test_what_layers_keep_is_counted(kind):
 def test_what_members_keep_is_counted(adapters):
     chain = make_network((128, 96, 96, 16), "tanh", dtype="float32")
     nodes = member_nodes(chain.layers, (), Members(8, adapters))
-    assert_memory_is_counted(replace(chain, nodes=nodes, layers=()), 6_000)
+    network = replace(chain, nodes=nodes, layers=())
+    assert_memory_is_counted(network, 6_000)
+    assert_memory_is_counted(network.with_own_rows, 6_000)
 
 
 def assert_memory_is_counted(network, rows):

@@ -44,6 +44,7 @@ UNUSED = [
     ),
     (MLPRegressor, {"layer_width": 7}, "n_layers", {"n_layers": 2}),
     (MLPRegressor, {"taper": 0.5}, "n_layers", {"n_layers": 2}),
+    (MLPRegressor, {"member_rows": "own"}, "n_shared_m", {"n_shared_members": 2}),
     (
         MLPClassifier,
         {"learning_rate_decay": 0.5},

@@ -184,9 +184,9 @@ class Engine:
         if settings.average and self._average is None:
             self._average = self.flat.copy()
         tables = TrainingTables(
-            self.network, self.solver, self._target, settings, self._data, self.flat,
-            self._average if settings.average else None, self._state, self._memory,
-            self._threads.size,
+            settings.trained(self.network), self.solver, self._target, settings,
+            self._data, self.flat, self._average if settings.average else None,
+            self._state, self._memory, self._threads.size,
         )  # fmt: skip
         tables.ints[at.PATIENCE] = int(PATIENCE / CLOCK_TICK)
         if before is not None:

@@ -20,6 +20,7 @@ RAW = next(_number)  # address of the raw predictions of a batch
 RAW_STRIDE = next(_number)
 RAW_GRADIENT = next(_number)  # of the loss by them, in rows of the same distance
 RAW_LINES = next(_number)  # of them for each row, one a member
+OWN_ROWS = next(_number)  # 1: each of these lines has a row of the data of its own
 
 # ------------------------------------- what is done: rows further on in the table
 SEGMENTS = next(_number)  # where the first one is; numbers of a segment below

@@ -11,7 +11,7 @@ from nnfit.network.kinds import KINDS, Node, kind_of
 @lru_cache(maxsize=64)
 def takes_entries(network):
     """Whether all layers that read features can read a sparse matrix's entries."""
-    return all(
+    return network.lines[0] == 1 and all(
         node.inputs.index(0) == 0
         and node.inputs.count(0) == 1
         and kind_of(node, "cpu").takes_entries(node)
@@ -57,12 +57,12 @@ class Graph(graph.Graph):
 
     def _features(self):
         plan, n = self.plan, self.network.n_features
-        row = plan.reserve(at.EDGES)
+        row, lines = plan.reserve(at.EDGES), self.network.lines[0]
         stride = plan.layout.stride(plan.padded(n))
         plan.words[row + at.N_OUT], plan.words[row + at.WIDTH] = n, plan.padded(n)
-        plan.words[row + at.STRIDE], plan.words[row + at.LINES] = stride, 1
+        plan.words[row + at.STRIDE], plan.words[row + at.LINES] = stride, lines
         if not plan.on_entries:
-            plan.buffer(row + at.OUTPUT, plan.n_rows * stride)
+            plan.buffer(row + at.OUTPUT, plan.n_rows * lines * stride)
         return row
 
     def lay_out(self):

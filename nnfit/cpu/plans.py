@@ -123,6 +123,7 @@ class Plan:
         words[at.N_DROPOUT] = network.n_dropout + 1
         words[at.ROW_BLOCK] = block
         words[at.RAW_LINES] = network.lines[-1] if trains else 1
+        words[at.OWN_ROWS] = self.has_own_rows
         self._kinds[at.PARAMETERS] = PARAMETERS
 
     def finish(self):
@@ -132,6 +133,11 @@ class Plan:
         self.ints = np.array(self.words, np.int64)
         self.kinds = np.array(self._kinds, np.int64)
         return self
+
+    @property
+    def has_own_rows(self):
+        """Whether each line of the features is a row of the data."""
+        return self.network.lines[0] > 1
 
     @property
     def n_rows(self):
@@ -274,7 +280,8 @@ def begin_forward(plan, change_features=()):
     program, features = plan.program, plan.graph.rows[0]
     if not plan.on_entries:
         kernel = plan.kernel(kernels.BATCH)
-        program.rows(kernel.address("gather"), features)
+        name = "gather_lines" if plan.has_own_rows else "gather"
+        program.rows(kernel.address(name), features)
     if change_features:
         kernel = plan.kernel(kernels.AUGMENTATION)
         for name in change_features:

@@ -72,7 +72,8 @@ def training_plan(
     _load_features(plan, features)
     plan.add_loss(n_targets)
     of_batch = plan.kernel(kernels.BATCH)
-    plan.program.rows(of_batch.address("gather_targets"), plan.graph.rows[0])
+    name = "gather_targets_of_lines" if plan.has_own_rows else "gather_targets"
+    plan.program.rows(of_batch.address(name), plan.graph.rows[0])
     begin_forward(plan, features.changes)
     _add_losses(plan, of_batch, n_targets, features)
     plan.graph.way_back()

@@ -190,10 +190,11 @@ class Engine:
         if settings.average and self._average is None:
             self._average = self.stream.upload(self.flat)
         batch = min(settings.batch_size, self._data.n_rows)
-        self.launches = launches_pay(self.network, batch)
-        tile = tile_of(self.network, batch)
+        network = settings.trained(self.network)
+        self.launches = launches_pay(network, batch)
+        tile = tile_of(network, batch)
         table = TrainingTable(
-            self.network,
+            network,
             self.solver,
             tile,
             settings,
@@ -201,7 +202,7 @@ class Engine:
             self.launches,
             self._shuffled_orders,
         )
-        check_memory(self.network, table.space.n_bytes, self.stream.device)
+        check_memory(network, table.space.n_bytes, self.stream.device)
         table.begin(
             self.stream,
             {
@@ -218,7 +219,8 @@ class Engine:
 
     def _load(self, tile):
         """Load the kernels, and decide on the number of blocks."""
-        network, features = self.network, self._settings.features(self.solver)
+        network = self._tables.network
+        features = self._settings.features(self.solver)
         functions = self._functions
         is_sparse = self._data.is_sparse
         kind = training_kind(network, self.solver, tile, functions, features, is_sparse)

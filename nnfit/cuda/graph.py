@@ -43,9 +43,9 @@ class Graph(graph.Graph):
         plan, n = self.plan, self.network.n_features
         row = plan.reserve(at.EDGES)
         plan.words[row + at.N_OUT] = plan.words[row + at.STRIDE] = n
-        plan.words[row + at.LINES] = 1
+        plan.words[row + at.LINES] = lines = self.network.lines[0]
         if plan.n_inputs:
-            plan.buffer(row + at.OUTPUT, plan.n_inputs * plan.n_rows * n)
+            plan.buffer(row + at.OUTPUT, plan.n_inputs * plan.n_rows * lines * n)
         return row
 
     def lay_out(self):

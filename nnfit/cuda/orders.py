@@ -20,6 +20,9 @@ class Orders:
         Of the shuffles; None if all epochs have the same order.
     shuffled_orders : callable
         That of `nnfit.cpu.orders`, not used if all epochs have the same order.
+    n_lines : int
+        Of a row of a batch, each with a row of the data of its own
+        (`EngineSettings.own_rows`).
 
     Attributes
     ----------
@@ -28,10 +31,11 @@ class Orders:
     orders : ndarray of shape (n_epochs, n_rows)
     """
 
-    def __init__(self, data, batch, seed, shuffled_orders):
+    def __init__(self, data, batch, seed, shuffled_orders, n_lines):
         self._data, self._batch, self._seed = data, batch, seed
         self._shuffled_orders = shuffled_orders
         self.first, self.orders = 0, np.empty((0, data.n_rows), np.int32)
+        self._begins = np.arange(n_lines) * data.n_rows // n_lines
         self._weights = None
 
     @property
@@ -57,9 +61,14 @@ class Orders:
             self._weights = None
         return is_new
 
-    def rows(self, epoch, begin, count):
-        """Row numbers from a place in an epoch on, through the epochs after it."""
-        places = begin + np.arange(count)
+    def places(self, begin, count):
+        """Places of all lines from one in an epoch on, through the epochs after it."""
+        n_rows, places = self._data.n_rows, begin + np.arange(count)
+        own = (places[:, None] % n_rows + self._begins) % n_rows
+        return (own + places[:, None] // n_rows * n_rows).ravel()
+
+    def rows(self, epoch, places):
+        """Row numbers at places of `places`."""
         numbers = epoch - self.first + places // self._data.n_rows
         if not self.is_shuffled:
             numbers = 0
@@ -90,6 +99,9 @@ class Orders:
             sums = squares = np.tile(sums, len(self.orders))
         else:
             weights = weights[self.orders]
+            if len(self._begins) > 1:  # of a row the mean of those of its lines
+                own = [np.roll(weights, -begin, axis=1) for begin in self._begins]
+                weights = np.mean(own, axis=0)
             sums = np.add.reduceat(weights, starts, axis=1).ravel()
             squares = np.add.reduceat(weights * weights, starts, axis=1).ravel()
         return np.stack([sums, spread_of_weights(sums, squares)], axis=1)

@@ -64,7 +64,7 @@ def phases_of_batch(table, solver, features, bounds):
         phases += [Phase(at.BOUND, work=update)] * bounds
         last = Phase(at.DERIVE, 1, work=update)
     # The three change different things: a block goes from one to the next.
-    gather = Phase(at.GATHER, at.NEXT, False, table.by_rows)
+    gather = _gather(table, at.NEXT, waits=False)
     phases += [Phase(at.ACCOUNT, waits=False), gather, last]
     if features.averages and table.network.changes_by_lines:
         phases.append(Phase(at.AVERAGE_LINES, work=update))
@@ -93,8 +93,7 @@ def _matrix_updates(table, update):
 
 def collecting_phases(table):
     """Phases of a batch whose statistics are collected."""
-    gather = Phase(at.GATHER, at.CURRENT, work=table.by_rows)
-    return [gather, *table.graph.forward, Phase(at.COLLECT)]
+    return [_gather(table), *table.graph.forward, Phase(at.COLLECT)]
 
 
 def in_launches(phases, table):
@@ -105,4 +104,8 @@ def in_launches(phases, table):
     """
     later = [phase for phase in phases if phase.operation == at.ACCOUNT]
     kept = [phase for phase in phases if phase.operation not in (at.ACCOUNT, at.GATHER)]
-    return [Phase(at.GATHER, at.CURRENT, work=table.by_rows), *kept, *later]
+    return [_gather(table), *kept, *later]
+
+
+def _gather(table, which=at.CURRENT, waits=True):
+    return Phase(at.GATHER, which, waits, table.by_lines(table.network.lines[0]))

@@ -90,6 +90,7 @@ def kind_of(network, tile, functions, **others):
         adds=trains and adds_gradients(network, drops),
         drops_apart=any(map(drops_apart, network.nodes)),
         has_lines=network.most_lines > 1,
+        own_rows=network.lines[0] > 1,
         pool=None if trains or network.lines[-1] == 1 else network.loss.link,
         **others,
     )

@@ -65,7 +65,8 @@ class TrainingTable(Table):
         epochs = max(2, min(MAX_EPOCHS, MAX_ORDERS // (4 * data.n_rows)))
         self._epochs_ahead = epochs
         seed = settings.seed if settings.shuffle else None
-        self._orders = Orders(data, batch, seed, shuffled_orders)
+        self._lines = network.lines[0]
+        self._orders = Orders(data, batch, seed, shuffled_orders, self._lines)
         self.max_batches = (epochs - 1) * per_epoch
         self._has_orders = False  # whether the device has those of `_orders`
         self.per_epoch = per_epoch
@@ -210,9 +211,10 @@ class TrainingTable(Table):
         for name, values in self._given.items():
             self.space.set(name, values)
         free, _ = stream.device.memory()
-        self.data.place(stream, int(free * USABLE), self.batch)
+        batch = self.batch * self._lines
+        self.data.place(stream, int(free * USABLE), batch)
         if self.data.window is not None:
-            self.max_batches = min(self.max_batches, self.data.window // self.batch)
+            self.max_batches = min(self.max_batches, self.data.window // batch)
         self.data.point_to(self.ints)
         for index, address in state.items():
             self.ints[index] = address
@@ -269,17 +271,18 @@ class TrainingTable(Table):
         begin, n_rows = batch * self.batch, self.data.n_rows
         end = batch + count
         last = end // self.per_epoch * n_rows + end % self.per_epoch * self.batch
-        count = last - begin
-        self.data.send_window(self._stream, self._orders.rows(epoch, begin, count))
+        places = self._orders.places(begin, last - begin)
+        self.data.send_window(self._stream, self._orders.rows(epoch, places))
         self.data.point_to(ints)
         if self._orders.is_shuffled:
-            begin += (epoch - self._orders.first) * n_rows
-            self.space.set("order", np.arange(count), begin)
+            places += (epoch - self._orders.first) * n_rows
+            first, size = int(places.min()), np.ptp(places) + 1
         else:  # all epochs have one order, and the window is a part of it
-            places = (begin + np.arange(count)) % n_rows
-            order = np.zeros(n_rows, np.int32)
-            order[places] = np.arange(count)
-            self.space.set("order", order)
+            places %= n_rows
+            first, size = 0, n_rows
+        order = np.zeros(size, np.int32)
+        order[places - first] = np.arange(len(places))
+        self.space.set("order", order, first)
 
     def _send_batch_numbers(self, epoch, batch, count, factors=None):
         """Send factors, or ones, and weights of so many batches."""
@@ -331,7 +334,7 @@ class TrainingTable(Table):
         ints[at.FLOATS] = self.space.index("other floats")
         self.space.set("other floats", floats)
         training = self._orders
-        self._orders = Orders(self.data, self.batch, None, None)
+        self._orders = Orders(self.data, self.batch, None, None, self._lines)
         self._has_orders = False
         part = min(self.per_epoch, self.max_batches)
         try:

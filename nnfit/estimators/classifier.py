@@ -195,6 +195,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         category_embedding: dict[str, Any] | None = None,
         n_shared_members: int = 1,
         member_adapters: str = "all",
+        member_rows: str = "shared",
         n_layers: int | None = None,
         layer_width: int = 100,
         taper: float = 1.0,

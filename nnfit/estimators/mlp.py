@@ -20,7 +20,12 @@ from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.row_weights import dividing_weight
-from nnfit.estimators.settings import batch_rows, n_copies, training_settings
+from nnfit.estimators.settings import (
+    batch_rows,
+    has_own_rows,
+    n_copies,
+    training_settings,
+)
 from nnfit.estimators.standardising import training_rows
 from nnfit.estimators.unused import warn_of_unused
 from nnfit.estimators.validation import (
@@ -231,7 +236,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
         if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
             n_arrays = n_together = 0
-        check_memory(network, n_arrays, n_together, X)
+        trained = network.with_own_rows if has_own_rows(self, optimizer) else network
+        check_memory(trained, n_arrays, n_together, X)
 
         data_driven = first_pass and self.initialization == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them

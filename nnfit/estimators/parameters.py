@@ -19,7 +19,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import loss_options
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import INITIALIZATIONS
-from nnfit.network.members import ADAPTERS
+from nnfit.network.members import ADAPTERS, ROWS
 from nnfit.training.schedules import SCHEDULES
 
 # Nesterov's momentum is a parameter of "sgd".
@@ -101,6 +101,7 @@ ARCHITECTURE = Group(
         "category_embedding": [dict, None],
         "n_shared_members": interval(1, MOST_OBJECTS, "both", Integral),
         "member_adapters": [among(ADAPTERS)],
+        "member_rows": [among(ROWS)],
     },
     """
 hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(100,)
@@ -164,6 +165,9 @@ n_shared_members : int, default=1
 member_adapters : {"all", "first"}, default="all"
     Which layers have factors of each member's own: all, which also have intercepts of
     their own, or the first alone, which is faster ("TabM-mini").
+member_rows : {"shared", "own"}, default="shared"
+    Which rows members see in a step: all the same, or each a batch of its own, so that
+    they differ more. L-BFGS sums over all rows in both.
 """,
 )
 

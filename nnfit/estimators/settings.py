@@ -31,6 +31,11 @@ def most_epochs(estimator):
     return int(min(estimator.max_iter, MOST))
 
 
+def has_own_rows(estimator, optimizer):
+    """Whether members that share weights see other rows in a step."""
+    return estimator.member_rows == "own" and optimizer is not None
+
+
 def n_copies(estimator, optimizer):
     """Arrays as large as the parameters that a training has beside them.
 
@@ -116,6 +121,7 @@ def training_settings(
         learning_rate_factors=check_learning_rate_factors(
             estimator.learning_rate_factors, n_layers
         ),
+        own_rows=has_own_rows(estimator, optimizer),
         average=factors.averages,
         batch_factors=None if factors.is_constant else factors,
     )

@@ -26,7 +26,10 @@ CHOICES = (
     "momentum_schedule",
 )
 #: Parameters that no registry knows.
-OTHERS = ("scoring", "dropout_schedule", "layer_width", "taper", "member_adapters")
+OTHERS = (
+    *("scoring", "dropout_schedule", "layer_width", "taper"),
+    *("member_adapters", "member_rows"),
+)
 
 
 def _readers(pairs):
@@ -110,7 +113,7 @@ def _need(estimator, name, has_validation):
     elif name == "dropout_schedule":
         missing = not (is_on(estimator.dropout) or is_on(estimator.input_dropout))
         need = "dropout or input_dropout"
-    elif name == "member_adapters":
+    elif name in ("member_adapters", "member_rows"):
         missing, need = estimator.n_shared_members == 1, "n_shared_members"
     else:  # layer_width, taper
         missing, need = estimator.n_layers is None, "n_layers"

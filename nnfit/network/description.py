@@ -11,7 +11,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import Loss
 from nnfit.network.chain import Inputs, Layer, layers_of, nodes_of
 from nnfit.network.kinds import Factors, Node, kind_of, lines_of
-from nnfit.network.members import member_nodes
+from nnfit.network.members import begun, member_nodes
 
 ITEM_SIZE = {"float32": 4, "float64": 8}
 
@@ -115,6 +115,8 @@ class Network:
         `Network.dense`; empty for other networks.
     n_input_nodes : int
         Nodes before that chain, the first ones.
+    feature_lines : int
+        Lines of the features for each row of a batch, see `with_own_rows`.
 
     Raises
     ------
@@ -130,6 +132,7 @@ class Network:
     dtype: str
     layers: tuple[Layer, ...] = field(default=(), compare=False)
     n_input_nodes: int = field(default=0, compare=False)
+    feature_lines: int = 1
 
     def __post_init__(self):
         self.widths  # noqa: B018  raises where nodes do not fit
@@ -179,7 +182,7 @@ class Network:
 
     @cached_property
     def _sizes(self):
-        widths, lines = [self.n_features], [1]
+        widths, lines = [self.n_features], [self.feature_lines]
         if not self.nodes:
             raise ValueError("A network needs at least one node, got none.")
         for number, node in enumerate(self.nodes):
@@ -261,6 +264,18 @@ class Network:
                 or any(found[value] for value in node.inputs)
             )
         return tuple(found)
+
+    @cached_property
+    def with_own_rows(self):
+        """The same network with features of each member's own, if it has members.
+
+        A row of a batch then is one row of the data for each member. The tensors are
+        the same.
+        """
+        n_lines = self.lines[-1]
+        if n_lines == self.feature_lines:
+            return self
+        return replace(self, nodes=begun(self.nodes), feature_lines=n_lines)
 
     @property
     def n_outputs(self):

@@ -14,6 +14,8 @@ from nnfit.network.kinds import Node
 
 #: Which products have adapters, by name of the form.
 ADAPTERS = ("all", "first")
+#: Which rows members see in a step of the training: the same, or each others.
+ROWS = ("shared", "own")
 
 
 class Members(NamedTuple):
@@ -65,6 +67,16 @@ def member_nodes(layers, before, members):
     *hidden, last = (_moved(node, len(before) + 1) for node in chain)
     head = replace(last, kind="member_head", options=(n_members,))
     return (*before, begin, *hidden, head)
+
+
+def begun(nodes):
+    """Nodes of members of which the features have a line each, a tuple."""
+    return tuple(
+        replace(node, options=(node.options[0], None, node.options[2]))
+        if node.kind == "members"
+        else node
+        for node in nodes
+    )
 
 
 def _check(layers, n_members, adapters):

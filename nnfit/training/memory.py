@@ -64,7 +64,7 @@ def training_memory(network, n_slots, batch_size, X):
         entries = entries_of_batch(X, batch_size)
         inputs = entries * (item + 8) + (network.n_features + 2) * 8
     else:  # and of the inputs two copies
-        inputs = 2 * batch_size * network.n_features * item
+        inputs = 2 * batch_size * network.lines[0] * network.n_features * item
     return item * numbers + inputs
 
 

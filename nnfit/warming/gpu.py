@@ -66,12 +66,15 @@ def _kinds(estimator, network, functions):
     """Builder, what it takes before the `Kind`, and the `Kind`, of each kernel."""
     solver = estimator._chosen_optimizer()
     settings = training_settings(estimator, network, solver, MANY, 0, False, False)
-    features = settings.engine.features(solver)
+    features, trained = (
+        settings.engine.features(solver),
+        settings.engine.trained(network),
+    )
     for entry, tile in ("train", tables.SMALL), ("run_operation", tables.LARGE):
         yield (
             engine.BUILDER,
             (entry,),
-            training_kind(network, solver, tile, functions, features, is_sparse=False),
+            training_kind(trained, solver, tile, functions, features, is_sparse=False),
         )
         forward = {"is_sparse": False, "trains": False}
         for link in sorted({"identity", network.loss.link}):

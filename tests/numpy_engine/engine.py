@@ -187,6 +187,12 @@ class Engine:
         size = self._settings.batch_size
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
+    def _rows_of_lines(self, rows):
+        """For each row of an epoch's batches the row of each of its lines, (n, k)."""
+        n_lines = self._settings.trained(self.network).lines[0]
+        begins = [len(rows) * member // n_lines for member in range(n_lines)]
+        return np.stack([np.roll(rows, -begin) for begin in begins], axis=1)
+
     def _share(self, rows):
         """Weights of some rows, divided by their sum; None if that is 0."""
         weight = weights_of(self._weight, rows)
@@ -200,7 +206,7 @@ class Engine:
         flat : ndarray
             The parameters.
         rows : ndarray of int64
-            Not all of weight 0.
+            Of shape (n, n_lines): those of each line. Not all of weight 0.
         draws : Draws, default=None
             None to leave out mixup, noise and dropout.
         dropout : float, default=1.0
@@ -208,19 +214,21 @@ class Engine:
         scale : float, default=1.0
             Factor of the loss without penalties, in the value alone.
         """
-        network, dtype = self.network, self.network.dtype
+        network, dtype = self._settings.trained(self.network), self.network.dtype
+        n_own, rows = network.lines[0], rows.ravel()
         weights, share = split(network, flat), self._share(rows)
         X, y, weight = self._X[rows], self._y[rows], weights_of(self._loss_weight, rows)
         targets, factors = [(y, weight)], None
         if draws is not None:
-            X, targets = self._augment(X, y, weight, draws, dropout)
+            X, targets = self._augment(X, y, weight, draws, dropout, n_own)
             rates = [rate * dropout for rate in self._settings.dropout]
             factors = hidden_dropout(draws, rates, dtype) if any(rates) else None
         traces = forward(network, weights, X, share, factors, draws)
         loss, of_raw = 0.0, 0.0
         lines = network.lines[-1]
         for target, of_rows in targets:
-            target, of_rows = np.repeat(target, lines, 0), np.repeat(of_rows, lines)
+            copies = lines // n_own
+            target, of_rows = np.repeat(target, copies, 0), np.repeat(of_rows, copies)
             of_rows = of_rows / lines
             losses, slope = row_losses(network, traces[-1].output, target)
             loss += losses @ of_rows
@@ -228,14 +236,14 @@ class Engine:
         gradients = backward(network, weights, traces, of_raw, share)
         penalty = self._add_penalty(weights, gradients)
         gradient = np.concatenate([a.ravel() for a in in_order(gradients)])
-        total = weights_of(self._weight, rows).sum()
+        total = weights_of(self._weight, rows).sum() / n_own
         return (
             float(scale * loss + penalty) / total,
             (gradient / total).astype(dtype),
             traces,
         )
 
-    def _augment(self, X, y, weight, draws, dropout):
+    def _augment(self, X, y, weight, draws, dropout, lines):
         """Mixup, then noise, then dropout of the features.
 
         Returns
@@ -249,16 +257,18 @@ class Engine:
         targets = [(y, weight)]
         if settings.mixup or settings.input_noise:
             X = X if isinstance(X, np.ndarray) else X.toarray()
-        if settings.mixup and len(X) > 1:
-            own, partner = draws.mixup(settings.mixup, len(X))
+        n_rows = X.shape[0] // lines
+        if settings.mixup and n_rows > 1:
+            own, partner = draws.mixup(settings.mixup, n_rows, lines)
             X = (own * X + (1 - own) * X[partner]).astype(dtype)
             targets = [
                 (y, own * weight),
                 (y[partner], (1 - own) * weight[partner]),
             ]
         if settings.input_noise:
-            X = X + draws.noise(settings.input_noise, X.shape).astype(dtype)
-        return drop_inputs(draws, settings.input_dropout * dropout, X), targets
+            X = X + draws.noise(settings.input_noise, X.shape, lines).astype(dtype)
+        X = drop_inputs(draws, settings.input_dropout * dropout, X, lines)
+        return X, targets
 
     def _add_penalty(self, weights, gradients):
         """Penalty of the weights; its gradient is added to `gradients`."""
@@ -275,7 +285,7 @@ class Engine:
     def loss_and_gradient(self, flat):
         flat = np.asarray(flat, dtype=self.network.dtype)
         with np.errstate(all="ignore"):
-            return self.batch(flat, self._rows)[:2]
+            return self.batch(flat, self._rows_of_lines(self._rows))[:2]
 
     # a step of the optimizer
 
@@ -394,6 +404,7 @@ class Engine:
         settings, rows = self._settings, self._rows
         if settings.shuffle:
             rows = rows[shuffled(len(rows), settings.seed, self.progress.epoch)]
+        rows = self._rows_of_lines(rows)
         losses, position = [], 0
         with np.errstate(all="ignore"):
             for batch in self._batches_of(rows):

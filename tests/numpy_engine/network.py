@@ -154,12 +154,12 @@ def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
     return out if raw else link(network, out)
 
 
-def drop_inputs(draws, rate, X):
+def drop_inputs(draws, rate, X, lines=1):
     """Features after dropout."""
     if rate == 0:
         return X
     X = X if isinstance(X, np.ndarray) else X.toarray()
-    return X * draws.dropout(INPUT_DROPOUT, rate, X.shape, X.dtype)
+    return X * draws.dropout(INPUT_DROPOUT, rate, X.shape, X.dtype, lines)
 
 
 def hidden_dropout(draws, rates, dtype):

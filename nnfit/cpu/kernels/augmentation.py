@@ -41,7 +41,7 @@ def augmentation(target, dtype):
 
 
 def make_mixing(dtype):
-    """Make ``mixing(table, now)``, and ``partner(table, now, r, shift)``."""
+    """Make ``mixing(table, now)`` and ``partner(table, now, r, n_lines, shift)``."""
     rows_of = make_rows(dtype)
 
     @helper
@@ -56,10 +56,11 @@ def make_mixing(dtype):
         return as_doubles(table[at.BETA_QUANTILES])[place], shift
 
     @helper
-    def partner(table, now, r, shift):
-        """Row of the data that is mixed into row r of the batch."""
-        place = position_of(now) + (r + shift) % batch_of(now)
-        return rows_of.row_number(table, place)
+    def partner(table, now, r, n_lines, shift):
+        """Row of the data that is mixed into line r of the batch."""
+        n = batch_of(now) * n_lines
+        other = (r + shift * n_lines) % n
+        return rows_of.row_of_line(table, position_of(now), other, n_lines)
 
     return mixing, partner
 
@@ -73,13 +74,14 @@ def make_mix(dtype, mixing):
         share, shift = mixing_of(table, now)
         if shift == 0:
             return
-        n = row[at.N_OUT]
+        n, n_lines = row[at.N_OUT], row[at.LINES]
         own, other = scalar(share), scalar(1.0 - share)
         for r in range(begin, begin + count):
             goal = line(row[at.OUTPUT], row[at.STRIDE], r)
             for j in range(n):
                 goal[j] *= own
-            rows_of.add_row(table, partner(table, now, r, shift), other, goal, n)
+            number = partner(table, now, r, n_lines, shift)
+            rows_of.add_row(table, number, other, goal, n)
 
     return mix
 
@@ -93,8 +95,9 @@ def make_changes(dtype):
     def add_noise(table, row, now, begin, count):
         deviation = as_doubles(table[at.AUGMENTATION])[at.NOISE]
         stream = random.stream_of(table[at.SEED], step_of(now), INPUT_NOISE)
+        position = position_of(now) * row[at.LINES]
         for r in range(begin, begin + count):
-            key = random.stream(nb.int64(stream), position_of(now) + r)
+            key = random.stream(nb.int64(stream), position + r)
             low, high = random.low_word(key), random.high_word(key)
             goal = line(row[at.OUTPUT], row[at.STRIDE], r)
             for j in range(row[at.N_OUT]):
@@ -106,10 +109,11 @@ def make_changes(dtype):
         if rate <= 0.0:
             return
         stream = random.stream_of(table[at.SEED], step_of(now), INPUT_DROPOUT)
+        position = position_of(now) * row[at.LINES]
         limit = np.uint32(np.uint64(rate * 4294967296.0))
         kept = scalar(1.0 / (1.0 - rate))
         for r in range(begin, begin + count):
-            key = random.stream(nb.int64(stream), position_of(now) + r)
+            key = random.stream(nb.int64(stream), position + r)
             low, high = random.low_word(key), random.high_word(key)
             goal = line(row[at.OUTPUT], row[at.STRIDE], r)
             for j in range(row[at.N_OUT]):
@@ -133,7 +137,7 @@ def make_mixed_losses(dtype, mixing):
         n_targets, n_lines = table[at.N_TARGETS], table[at.RAW_LINES]
         goal, y = as_floats(table[at.PARTNER_Y]), as_floats(table[at.Y])
         for r in range(begin, begin + count):
-            number = partner(table, now, r // n_lines, shift)
+            number = partner(table, now, r, n_lines, shift)
             for j in range(n_targets):
                 goal[r * n_targets + j] = y[number * n_targets + j]
             weight = rows_of.weight(table[at.LOSS_WEIGHT], number)

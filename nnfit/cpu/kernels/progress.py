@@ -21,6 +21,7 @@ from nnfit.cpu.kernels.pointers import (
     pointer_from_address,
     pointer_type,
 )
+from nnfit.cpu.kernels.rows import make_rows
 from nnfit.cpu.kernels.updates import rates_offset
 from nnfit.engine_settings import (
     AVERAGE_FACTOR,
@@ -38,7 +39,7 @@ Progress = namedtuple("Progress", "begin_epoch finish_batch prepare_batch")
 
 def make_progress(dtype):
     """Build the functions that lead from batch to batch, for a precision."""
-    as_floats = pointer_from_address(dtype)
+    as_floats, rows_of = pointer_from_address(dtype), make_rows(dtype)
     pointer = pointer_type(dtype)
     scalar = scalar_type(dtype)
     prepare_rates = caller(
@@ -68,7 +69,13 @@ def make_progress(dtype):
         """Sum and spread of the weights of the batch that comes next."""
         count = min(table[at.BATCH_SIZE], table[at.N_ROWS] - table[at.CURSOR])
         weight_sum = squares = nb.float64(count)
-        if table[at.SAMPLE_WEIGHT] != 0:
+        if table[at.SAMPLE_WEIGHT] != 0 and table[at.OWN_ROWS] != 0:
+            n_lines, weight_sum = table[at.RAW_LINES], 0.0
+            for r in range(count * n_lines):
+                row = rows_of.row_of_line(table, table[at.CURSOR], r, n_lines)
+                weight_sum += rows_of.weight(table[at.SAMPLE_WEIGHT], row)
+            weight_sum /= nb.float64(n_lines)  # spread: of batch normalisation
+        elif table[at.SAMPLE_WEIGHT] != 0:
             weights = as_doubles(table[at.SAMPLE_WEIGHT])
             ordered = table[at.ORDER] != 0
             order = as_int64(table[at.ORDER])

@@ -25,7 +25,7 @@ from nnfit.cpu.kernels.pointers import (
     pointer_type,
 )
 
-Rows = namedtuple("Rows", "copy_row add_row row_number weight entries")
+Rows = namedtuple("Rows", "copy_row add_row row_number row_of_line weight entries")
 
 
 def loss_arguments(dtype):
@@ -59,6 +59,16 @@ def make_rows(dtype):
         if table[at.ORDER] == 0:
             return position
         return as_int64(table[at.ORDER])[position]
+
+    @helper
+    def row_of_line(table, position, r, n_lines):
+        """Row of the data of line r of a batch; `EngineSettings.own_rows`."""
+        place, n_rows = position + r // n_lines, table[at.N_ROWS]
+        if table[at.OWN_ROWS] != 0:
+            place += r % n_lines * n_rows // n_lines
+            if place >= n_rows:
+                place -= n_rows
+        return row_number(table, place)
 
     @helper
     def copy_dense(table, row, goal, n):
@@ -123,7 +133,7 @@ def make_rows(dtype):
             return 1.0
         return as_doubles(address)[number]
 
-    return Rows(copy_row, add_row, row_number, weight, entries)
+    return Rows(copy_row, add_row, row_number, row_of_line, weight, entries)
 
 
 def batch(target, dtype):
@@ -137,8 +147,8 @@ def batch(target, dtype):
     Returns
     -------
     exports : dict
-        Of `gather`, whose layer is the features, `gather_targets` and `row_losses`,
-        and of `add_gradient`.
+        Of `gather` and `gather_targets`, whose layer is the features, of the same for
+        lines that have rows of their own, of `row_losses` and `add_gradient`.
     """
     scalar = scalar_type(dtype)
     as_floats, line = pointer_from_address(dtype), make_line(dtype)
@@ -153,6 +163,27 @@ def batch(target, dtype):
             goal = line(row[at.OUTPUT], row[at.STRIDE], r)
             number = rows_of.row_number(table, position + r)
             rows_of.copy_row(table, number, goal, row[at.N_OUT])
+
+    def gather_lines(table, row, now, begin, count):
+        """Copy a row of X for each line into the buffer of features."""
+        position, n_lines = position_of(now), row[at.LINES]
+        for r in range(begin, begin + count):
+            goal = line(row[at.OUTPUT], row[at.STRIDE], r)
+            number = rows_of.row_of_line(table, position, r, n_lines)
+            rows_of.copy_row(table, number, goal, row[at.N_OUT])
+
+    def gather_targets_of_lines(table, row, now, begin, count):
+        """Copy a row of y for each line, and its part of the weight."""
+        position, n_lines = position_of(now), row[at.LINES]
+        of_lines, n_targets = weight_sum_of(now) * n_lines, table[at.N_TARGETS]
+        y, goal = as_floats(table[at.Y]), as_floats(table[at.BATCH_Y])
+        loss_weights = as_floats(table[at.BATCH_LOSS_WEIGHT])
+        of_loss = table[at.LOSS_WEIGHT]
+        for r in range(begin, begin + count):
+            number = rows_of.row_of_line(table, position, r, n_lines)
+            for j in range(n_targets):
+                goal[r * n_targets + j] = y[number * n_targets + j]
+            loss_weights[r] = scalar(rows_of.weight(of_loss, number) / of_lines)
 
     def gather_targets(table, row, now, begin, count):
         """Copy rows of y, and both weights divided by the batch's sum.
@@ -208,5 +239,8 @@ def batch(target, dtype):
                 goal[j] = gradient[j]
             deliver(edge, r, edge[at.N_IN])
 
-    operations = (gather, gather_targets, row_losses, add_gradient)
+    operations = (
+        gather, gather_lines, gather_targets, gather_targets_of_lines, row_losses,
+        add_gradient,
+    )  # fmt: skip
     return exports(dtype, operations=operations)

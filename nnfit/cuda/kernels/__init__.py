@@ -58,6 +58,8 @@ class Kind(NamedTuple):
         Whether the rows are copied before the first layer reads them.
     has_lines : bool
         Whether values have several lines for each row.
+    own_rows : bool
+        Whether each line of the features is a row of the data of its own.
     pool : str or None
         Link of predictions that are means over the lines of a row.
     """
@@ -82,6 +84,7 @@ class Kind(NamedTuple):
     trains: bool = True
     gathers: bool = True
     has_lines: bool = False
+    own_rows: bool = False
     pool: str | None = None
 
     def encoded(self):

@@ -22,7 +22,7 @@ Batch = namedtuple(
     "Batch",
     "position size begin end step epoch number weight_sum spread buffer",
 )
-Batches = namedtuple("Batches", "current following row_number weight gather mixing")
+Batches = namedtuple("Batches", "current following row_of_line weight gather mixing")
 Random = namedtuple("Random", "stream stream_of low_word high_word bits below")
 
 
@@ -100,6 +100,7 @@ def make_batches(cuda, threads, kind):
     random_of = make_random(cuda)
     below, stream_of = random_of.below, random_of.stream_of
     factor_of = make_factor_of(cuda)
+    own_rows = kind.own_rows
     mixes, augments = kind.mixes, kind.adds_noise or kind.drops_inputs
     change = _make_change(cuda, threads, kind, random_of, factor_of)
 
@@ -154,6 +155,22 @@ def make_batches(cuda, threads, kind):
         return np.int64(m.ints[place])
 
     @device
+    def row_of_line(m, net, now, r, n_lines):
+        """Row of the data of line r of the batch; `EngineSettings.own_rows`."""
+        place = r // n_lines
+        if own_rows:
+            n_rows = m.longs[net + at.N_ROWS]
+            place += r % n_lines * n_rows // n_lines
+            if now.position + place >= n_rows:
+                place -= n_rows
+        return row_number(m, net, now, place)
+
+    @device
+    def lines_of(m, net):
+        """Lines of the features."""
+        return m.longs[net + at.RAW_LINES] if own_rows else np.int64(1)
+
+    @device
     def weight(m, net, which, row):
         """Weight of a row of the data, SAMPLE_WEIGHT or LOSS_WEIGHT."""
         weights = m.longs[net + which]
@@ -204,7 +221,9 @@ def make_batches(cuda, threads, kind):
         for k in range(lane, n, lanes):
             m.floats[goal + k] *= own
         cuda.syncthreads()
-        partner = row_number(m, net, now, (r + shift) % now.size)
+        n_lines = lines_of(m, net)
+        other = (r + shift * n_lines) % (now.size * n_lines)
+        partner = row_of_line(m, net, now, other, n_lines)
         add_row(m, net, partner, scalar(1.0 - share), goal, lane)
 
     @device
@@ -214,22 +233,22 @@ def make_batches(cuda, threads, kind):
         A group of threads takes a row; all groups of a block make equally many turns,
         since they wait for each other.
         """
-        n = m.longs[net + at.N_FEATURES]
+        n, n_lines = m.longs[net + at.N_FEATURES], lines_of(m, net)
         size = m.longs[net + at.BUFFER_ROWS]
-        inputs = m.longs[net + at.FEATURES] + now.buffer * size * n
+        inputs = m.longs[net + at.FEATURES] + now.buffer * size * n_lines * n
         weights = m.longs[net + at.BATCH_WEIGHT] + now.buffer * size
         share, shift = 1.0, np.int64(0)
         if mixes:
             share, shift = mixing(m, net, now)
-        first, end = now.begin + block * groups, now.end
+        first, end = now.begin * n_lines + block * groups, now.end * n_lines
         while first < end:
             # Groups beyond the last row take part in the waiting alone.
             is_own = first + threads.group() < end
             lane = threads.lane() if is_own else NOBODY
             r = min(first + threads.group(), end - 1)
-            row = row_number(m, net, now, r)
+            row = row_of_line(m, net, now, r, n_lines)
             goal = inputs + r * n
-            if lane == 0:
+            if lane == 0 and not own_rows:  # of batch normalisation
                 own = weight(m, net, at.SAMPLE_WEIGHT, row)
                 m.floats[weights + r] = scalar(own / now.weight_sum)
             copy_row(m, net, row, goal, lane)
@@ -237,10 +256,11 @@ def make_batches(cuda, threads, kind):
                 mix(m, net, now, r, goal, lane, share, shift)
             if augments:
                 cuda.syncthreads()
-                change(m, net, now, r, goal, lane)
+                place = now.position * n_lines + r
+                change(m, net, now, place, goal, lane)
             first += n_blocks * groups
 
-    return Batches(current, following, row_number, weight, gather, mixing)
+    return Batches(current, following, row_of_line, weight, gather, mixing)
 
 
 def _make_change(cuda, threads, kind, random_of, factor_of):
@@ -254,35 +274,35 @@ def _make_change(cuda, threads, kind, random_of, factor_of):
     low_word, high_word, bits = random_of.low_word, random_of.high_word, random_of.bits
 
     @cuda.jit(device=True)
-    def key_of(m, net, now, r, purpose):
+    def key_of(m, net, now, place, purpose):
         start = stream_of(m.longs[net + at.SEED], now.step, purpose)
-        return stream(np.int64(start), now.position + r)
+        return stream(np.int64(start), place)
 
     @cuda.jit(device=True)
-    def add_noise(m, net, now, r, goal, lane):
+    def add_noise(m, net, now, place, goal, lane):
         deviation = m.doubles[m.longs[net + at.FLOATS] + at.NOISE]
         if deviation > 0.0:
-            key = key_of(m, net, now, r, random.INPUT_NOISE)
+            key = key_of(m, net, now, place, random.INPUT_NOISE)
             low, high = low_word(key), high_word(key)
             for k in range(lane, m.longs[net + at.N_FEATURES], lanes):
                 uniform = (np.float64(bits(low, high, k)) + 0.5) / 4294967296.0
                 m.floats[goal + k] += scalar(deviation * quantile(uniform))
 
     @cuda.jit(device=True)
-    def drop(m, net, now, r, goal, lane):
+    def drop(m, net, now, place, goal, lane):
         last = m.longs[net + at.DROPOUT_RATES] + m.longs[net + at.N_DROPOUT] - 1
         rate = m.doubles[last] * factor_of(m, net, now.number, DROPOUT_FACTOR)
         if rate > 0.0:
-            key = key_of(m, net, now, r, random.INPUT_DROPOUT)
+            key = key_of(m, net, now, place, random.INPUT_DROPOUT)
             low, high = low_word(key), high_word(key)
             for k in range(lane, m.longs[net + at.N_FEATURES], lanes):
                 m.floats[goal + k] *= keep(low, high, k, rate)
 
     @cuda.jit(device=True)
-    def change(m, net, now, r, goal, lane):
+    def change(m, net, now, place, goal, lane):
         if adds_noise:
-            add_noise(m, net, now, r, goal, lane)
+            add_noise(m, net, now, place, goal, lane)
         if drops:
-            drop(m, net, now, r, goal, lane)
+            drop(m, net, now, place, goal, lane)
 
     return change

@@ -15,7 +15,7 @@ def make_find_row_losses(cuda, threads, kind, batches):
     """
     loss = make_loss(cuda, kind.dtype, kind.loss)
     scalar = np.dtype(kind.dtype).type
-    mixes, row_number = kind.mixes, batches.row_number
+    mixes, row_of_line = kind.mixes, batches.row_of_line
 
     @cuda.jit(device=True)
     def loss_of(m, net, r, row, gradient):
@@ -48,15 +48,15 @@ def make_find_row_losses(cuda, threads, kind, batches):
         r = now.begin * n_lines + first + threads.number()
         while r < now.end * n_lines:
             gradient = longs[net + at.RAW_GRADIENT] + r * longs[net + at.RAW_STRIDE]
-            row = row_number(m, net, now, r // n_lines)
+            row = row_of_line(m, net, now, r, n_lines)
             weight = batches.weight(m, net, at.LOSS_WEIGHT, row)
             own = scalar(share) * scalar(weight / weight_sum)
             value = loss_of(m, net, r, row, gradient) * np.float64(own)
             for j in range(n):
                 m.floats[gradient + j] *= own
             if mixes and shift != 0:
-                place = (r // n_lines + shift) % now.size
-                partner = row_number(m, net, now, place)
+                line = (r + shift * n_lines) % (now.size * n_lines)
+                partner = row_of_line(m, net, now, line, n_lines)
                 weight = batches.weight(m, net, at.LOSS_WEIGHT, partner)
                 other = scalar((1.0 - share) * weight / weight_sum)
                 mixed = longs[net + at.PARTNER_GRADIENT] + r * n
