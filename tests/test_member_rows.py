@@ -265,7 +265,7 @@ def test_a_search_compares_both():
     X, y = table()
     grid = {"member_rows": ["shared", "own"]}
     labels = (y > 0).astype(int)
-    options = {**SMALL, "max_iter": 50, "early_stopping": True}
+    options = {**SMALL, "early_stopping": True}
     search = PopulationSearchCV(MLPClassifier(**options), grid, cv=2, random_state=0)
     scores = search.fit(X, labels).cv_results_["mean_test_score"]
-    assert min(scores) > 0.8
+    assert len(scores) == 2 and min(scores) > 0.7
