@@ -1,5 +1,6 @@
 """What tests share: the engine they run on, an empty cache."""
 
+import gc
 import os
 import re
 import signal
@@ -81,6 +82,16 @@ def pytest_configure(config):
             raise pytest.UsageError(f"NNFIT_TEST_DEVICE: {error}") from error
 
 
+def pytest_collection_finish():
+    """Keep what lives as long as the process from the collector.
+
+    A collection took 0.1 seconds and more, most of it for modules and tests, and takes
+    0.01; every emulated GPU ends with one.
+    """
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print the figures of tests.trials, whichever worker they come from."""
     reports = terminalreporter.getreports("passed") + terminalreporter.getreports(
@@ -93,11 +104,18 @@ def pytest_terminal_summary(terminalreporter):
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test with `any_engine` on all, on the slow emulator if it is marked so."""
+    """Run a test with `any_engine` on all, on the emulator if it is marked so.
+
+    The quick part has the compiled engine alone: there the naive one is compared with
+    it, feature by feature.
+    """
     if "any_engine" in metafunc.fixturenames:
-        names = [name for name in ENGINES if name != "emulated"]
-        if metafunc.definition.get_closest_marker("emulated") is not None:
-            names.append(pytest.param("emulated", marks=pytest.mark.slow))
+        is_emulated = metafunc.definition.get_closest_marker("emulated") is not None
+        names = [
+            pytest.param(name, marks=[pytest.mark.slow] * (name != "compiled"))
+            for name in ENGINES
+            if name != "emulated" or is_emulated
+        ]
         metafunc.parametrize("any_engine", names, indirect=True)
 
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.network import Network
-from nnfit.network.kinds import KINDS, Factors, Node, kind_of
+from nnfit.network.kinds import KINDS, Factors, Node, kind_of, lines_of
+from nnfit.network.members import Members, member_nodes
 
 TANH, RELU, GELU = (ACTIVATIONS[name] for name in ("tanh", "relu", "gelu"))
 
@@ -31,9 +32,87 @@ def together(*inputs, **others):
     return Node("concatenation", inputs, **others)
 
 
+def categories(value, width, kinds, size=5, mask=0.0):
+    """A layer of codes: "o" for a column that becomes one-hot, "e" for vectors."""
+    numbers = range(len(kinds))
+    columns = tuple((4 - number) % width for number in numbers)
+    n_codes = tuple((3, 40, 5, 2, 9)[number] for number in numbers)
+    n_lines = tuple((3, 33, 6, 3, 2)[number] for number in numbers)
+    is_one_hot = tuple(kind == "o" for kind in kinds)
+    options = columns, n_codes, n_lines, is_one_hot, size, mask
+    return Node("category_embedding", (value,), options=options)
+
+
+#: Kinds whose inputs are codes, by which there is no derivative.
+CODED = {"category_embedding"}
+
+
+def reads_codes(network):
+    """Whether a layer reads codes among the features."""
+    return any(node.kind in CODED and 0 in node.inputs for node in network.nodes)
+
+
+def with_codes(network, X, seed=0):
+    """X with codes where a layer reads such, some that it does not know."""
+    X, rng = X.copy(), np.random.default_rng(seed)
+    for node in network.nodes:
+        if node.kind in CODED and node.inputs == (0,):
+            for column, n_codes in zip(*node.options[:2], strict=True):
+                X[:, column] = rng.integers(-1, n_codes + 1, size=len(X))
+    return X
+
+
+def periodic(value, columns, k, size, is_lite=False, activation=RELU):
+    """Cosines and sines of some columns, and a layer behind them."""
+    options = (columns, k, size, is_lite, 0.3)
+    return Node("periodic_embedding", (value,), 0, activation, options)
+
+
+def pbld(value, columns, k, size):
+    """Cosines of some columns, and themselves."""
+    return Node("pbld", (value,), options=(columns, k, size, 0.1))
+
+
 def graph(n_features, *nodes, loss="squared_error", dtype="float64"):
     """A network of nodes."""
     return Network(n_features, nodes, LOSSES[loss], (), dtype)
+
+
+def binned(kind, value, width, *options, activation=None):
+    """A layer that reads bins: of all columns from the last on, one to four bins."""
+    columns = tuple(range(width - 1, -1, -1))
+    n_bins = tuple(1 + 3 * i % 4 for i in columns)
+    return Node(kind, (value,), 0, activation, (columns, n_bins, *options))
+
+
+def encoded(value, width, *options):
+    """An encoding of bins."""
+    return binned("piecewise_linear_encoding", value, width, *options)
+
+
+def embedded(value, width, d, activation=None):
+    """An embedding of bins."""
+    kind = "piecewise_linear_embedding"
+    return binned(kind, value, width, d, activation=activation)
+
+
+#: Members of the examples.
+MEMBERS = 3
+
+
+def members(inputs, start="ones", blocks=None, **others):
+    """Lines for members, or with their factors."""
+    return Node("members", inputs, options=(MEMBERS, start, blocks), **others)
+
+
+def adapter(inputs, activation=TANH, **others):
+    """What members have of their own behind a product."""
+    return Node("member_adapter", inputs, 0, activation, (MEMBERS, 5), **others)
+
+
+def head(inputs, n_out, **others):
+    """A dense layer of each member's own."""
+    return Node("member_head", inputs, n_out, options=(MEMBERS,), **others)
 
 
 #: By kind and what is special: a layer that reads a value, of the given width.
@@ -51,7 +130,49 @@ EXAMPLES = {
     ("parametric_activation", ""): lambda v, width: Node(
         "parametric_activation", (v,), activation=GELU
     ),
+    ("selection", ""): lambda v, width: Node(
+        "selection", (v,), options=((width - 1, 0, width // 2),)
+    ),
+    ("piecewise_linear_encoding", ""): lambda v, width: encoded(v, width, 1.0, False),
+    ("piecewise_linear_encoding", "after its input"): lambda v, width: encoded(
+        v, width, 0.5, True
+    ),
+    ("piecewise_linear_embedding", ""): lambda v, width: embedded(v, width, 3),
+    ("piecewise_linear_embedding", "activated"): lambda v, width: embedded(
+        v, width, 2, GELU
+    ),
+    ("piecewise_linear_embedding", "wide"): lambda v, width: embedded(v, width, 18),
+    ("category_embedding", "one-hot"): lambda v, width: categories(v, width, "ooo"),
+    ("category_embedding", "vectors"): lambda v, width: categories(v, width, "eee"),
+    ("category_embedding", "mixed"): lambda v, width: categories(v, width, "oeoeo"),
+    ("category_embedding", "masked"): lambda v, width: categories(
+        v, width, "oeoe", mask=0.4
+    ),
+    ("periodic_embedding", ""): lambda v, width: periodic(
+        v, tuple(range(width)), 5, 3, activation=TANH
+    ),
+    ("periodic_embedding", "wide"): lambda v, width: periodic(v, (0,), 50, 37),
+    ("periodic_embedding", "lite"): lambda v, width: periodic(
+        v, tuple(range(width)), 4, 2, is_lite=True
+    ),
+    ("periodic_embedding", "lite of some"): lambda v, width: periodic(
+        v, (width - 1, 0, width - 1), 19, 17, is_lite=True, activation=None
+    ),
+    ("pbld", ""): lambda v, width: pbld(v, tuple(range(width)), 16, 3),
+    ("pbld", "of some"): lambda v, width: pbld(v, (width - 1, 0, 0), 3, 20),
+    ("ntp", ""): lambda v, width: Node("ntp", (v,)),
+    ("members", ""): lambda v, width: members((v,), "normal", (1, width - 1)),
+    ("members", "begun"): lambda v, width: members((v,), None),
+    ("member_adapter", ""): lambda v, width: adapter((v,), GELU),
+    ("member_adapter", "linear"): lambda v, width: adapter((v,), None),
+    ("member_head", ""): lambda v, width: head((v,), 2),
 }
+#: Examples that read the lines of members.
+OF_MEMBERS = {
+    case for case in EXAMPLES if case[0].startswith("member_") or case[1] == "begun"
+}
+#: Those that take the statistics of a batch, which lines of members do not have.
+OF_BATCHES = {("normalization", "batch"), ("normalization", "linear")}
 # A new kind has an example as soon as it has a row.
 for _kind in sorted(set(KINDS) - {kind for kind, _ in EXAMPLES}):
     EXAMPLES[_kind, ""] = lambda v, width, kind=_kind: Node(kind, (v,))
@@ -63,24 +184,30 @@ def name_of(example):
 
 
 def first(example, n_features=5, **options):
-    """A layer that reads the features, before a dense one."""
-    nodes = EXAMPLES[example](0, n_features), dense((1,), 3)
-    return graph(n_features, *nodes, **options)
+    """A layer that reads the features or their members, before a dense one."""
+    before = (members((0,)),) * (example in OF_MEMBERS)
+    n = len(before)
+    nodes = EXAMPLES[example](n, n_features), dense((n + 1,), 3)
+    return graph(n_features, *before, *nodes, **options)
 
 
 def between(example, n_features=5, **options):
     """A layer between two that are dense and the only one that reads the first."""
-    nodes = dense((0,), 9, TANH), EXAMPLES[example](1, 9), dense((2,), 2)
+    before = (dense((0,), 9, TANH), *(members((1,)),) * (example in OF_MEMBERS))
+    n = len(before)
+    nodes = *before, EXAMPLES[example](n, 9), dense((n + 1,), 2)
     return graph(n_features, *nodes, **options)
 
 
 def last(example, n_features=5, **options):
     """A layer at the end, where it needs no activation."""
-    node = EXAMPLES[example](1, 4)
+    before = (dense((0,), 4, TANH), *(members((1,)),) * (example in OF_MEMBERS))
+    n = len(before)
+    node = EXAMPLES[example](n, 4)
     if node.kind != "parametric_activation":
         node = replace(node, activation=None)
-    nodes = (node,) if node.activation is None else (node, dense((2,), 2))
-    return graph(n_features, dense((0,), 4, TANH), *nodes, **options)
+    nodes = (node,) if node.activation is None else (node, dense((n + 1,), 2))
+    return graph(n_features, *before, *nodes, **options)
 
 
 PLACES = {"first": first, "between": between, "last": last}
@@ -100,6 +227,21 @@ def residual_blocks(kind):
         dense((8, 5), 6, intercept=False, layer=1),  # 9
         normed((9,), kind),
         dense((10,), 3, layer=2),
+    )
+
+
+def chain(*widths, **structure):
+    """Layers of a chain of dense ones."""
+    activations = [TANH, GELU, RELU][: len(widths) - 2]
+    loss = LOSSES["squared_error"]
+    return Network.dense(widths, activations, loss, (), "float64", **structure).layers
+
+
+def with_factors(nodes):
+    """Nodes whose tensors, two each, have factors of their own."""
+    return tuple(
+        replace(node, factors=FACTORS) if node.kind == "member_adapter" else node
+        for node in nodes
     )
 
 
@@ -198,9 +340,55 @@ GRAPHS = {
         dense((1,), 6, TANH, dropout=0),
         normed((2,), "layer", None),
     ),
+    "numbers by bins": (
+        Node("selection", (0,), options=((3, 0, 4),)),
+        replace(embedded(1, 3, 3, RELU), dropout=0, layer=1),
+        encoded(0, 5, 1.0, True),
+        together(2, 3),
+        dense((4,), 6, TANH, dropout=1),
+        replace(embedded(5, 6, 2), layer=None),
+        encoded(5, 6, 0.5, False),
+        together(6, 7, 5),
+        dense((8,), 3, layer=2),
+    ),
     "residual blocks": residual_blocks(None),
     "residual blocks, normalised by layers": residual_blocks("layer"),
     "residual blocks, normalised by batches": residual_blocks("batch"),
+    "embedded numbers": (
+        replace(pbld(0, (0, 1, 3), 4, 3), dropout=0),
+        Node("scale", (1,)),
+        Node("ntp", (2,)),
+        dense((3,), 6, TANH, dropout=1),
+        Node("ntp", (4,), layer=None),
+        dense((5,), 3, layer=1),
+    ),
+    "embeddings of numbers and of a hidden layer": (
+        replace(periodic(0, (4, 2), 5, 3, activation=GELU), dropout=0),
+        dense((0,), 4, TANH),
+        periodic(2, (0, 3, 3), 3, 2, is_lite=True, activation=None),
+        replace(pbld(2, (1,), 3, 2), dropout=1),
+        together(4, 1, 3, 2),
+        dense((5,), 3),
+    ),
+    "codes beside numbers": (
+        categories(0, 5, "oeo", mask=0.3),
+        together(1, 0),
+        dense((2,), 6, TANH, dropout=0, is_hidden=True),
+        dense((3,), 3),
+    ),
+    "vectors of rates of their own": (
+        replace(
+            categories(0, 5, "ee"),
+            factors=(Factors(), Factors(0.3, 2.0, 3.0)),
+            dropout=0,
+            layer=1,
+        ),
+        dense((1,), 6, TANH, layer=0),
+        categories(2, 6, "eo", mask=0.2),
+        categories(0, 5, "oee", size=2, mask=0.2),
+        together(1, 2, 3, 4, dropout=1),
+        dense((5,), 3),
+    ),
     "factors": (
         Node("scale", (0,), factors=(Factors(8.0),)),
         dense((1,), 6, TANH, factors=FACTORS, layer=1, dropout=0),
@@ -208,21 +396,57 @@ GRAPHS = {
         normed((3,), "batch", factors=FACTORS),
         dense((4,), 3, factors=(Factors(decay=3.0), Factors(0.0)), layer=2),
     ),
+    "members": member_nodes(chain(5, 7, 6, 3), (), Members(4)),
+    "members of a residual network": member_nodes(
+        chain(5, 6, 7, 3, normalization="layer", residual=True),
+        (),
+        Members(3, "first", (2, 3)),
+    ),
+    "members behind other layers": (
+        *(BEFORE := (dense((0,), 4, GELU), together(0, 1))),
+        *with_factors(
+            member_nodes(chain(9, 6, 6, 3), BEFORE, Members(3, "all", (1,) * 9))[2:]
+        ),
+    ),
+    "members beside members": (
+        members((0,), "normal"),
+        dense((1,), 6, TANH, dropout=0),
+        together(1, 2, dropout=1),
+        adapter((3,), layer=1),
+        dense((4, 3), 11, GELU, layer=1, is_hidden=True),
+        Node("scale", (5,)),
+        members((6,), None),
+        normed((7,), "layer"),
+        together(8, 3),
+        head((9,), 3, layer=2),
+    ),
 }
 
 
 @st.composite
 def graphs(draw):
     """Networks of up to six layers, each read by another one."""
-    widths, nodes, unread = [draw(st.integers(1, 20))], [], set()
+    widths, lines, nodes, unread = [draw(st.integers(1, 20))], [1], [], set()
+
+    def fits(case, value):
+        """Whether an example can read a value, by its lines."""
+        if lines[value] == 1:
+            return case not in OF_MEMBERS
+        return case not in {("members", ""), *OF_BATCHES}
+
+    def like(value):
+        """A value of as many lines."""
+        same = [v for v, count in enumerate(lines) if count == lines[value]]
+        return draw(st.sampled_from(same))
+
     for _ in range(draw(st.integers(0, 5))):
         value = draw(st.integers(0, len(nodes)))
-        example = draw(st.sampled_from(list(EXAMPLES)))
-        node = EXAMPLES[example](value, widths[value])
+        cases = [case for case in EXAMPLES if fits(case, value)]
+        node = EXAMPLES[draw(st.sampled_from(cases))](value, widths[value])
         if node.kind == "concatenation":
-            node = together(value, draw(st.integers(0, len(nodes))))
+            node = together(value, like(value))
         elif node.kind == "dense" and draw(st.booleans()):
-            start = draw(st.integers(0, len(nodes)))
+            start = like(value)
             node = dense((value, start), widths[start], node.activation)
         elif node.kind == "dense" and len(node.inputs) == 1:
             node = replace(node, n_out=draw(st.integers(1, 20)))
@@ -237,6 +461,12 @@ def graphs(draw):
         unread.add(len(nodes))
         of_inputs = [widths[number] for number in node.inputs]
         widths.append(kind_of(node).width(node, of_inputs))
+        lines.append(lines_of(node, [lines[number] for number in node.inputs]))
+    if len({lines[value] for value in unread}) > 1:
+        for value in [value for value in unread if lines[value] == 1]:
+            unread.remove(value)
+            nodes.append(members((value,), "normal"))
+            unread.add(len(nodes))
     if len(unread) > 1:
         nodes.append(together(*sorted(unread)))
     nodes.append(dense((len(nodes),), draw(st.integers(1, 3))))

@@ -27,6 +27,7 @@ from tests.engines import (
     results_of,
     tolerance_of,
     train,
+    trained_elements,
 )
 from tests.graphs import EXAMPLES, PLACES, first, name_of, sparse_features
 from tests.numpy_engine.functions import activate
@@ -43,7 +44,7 @@ ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 def make_case(example, n_rows=6):
     """Node, its inputs, its arrays and a batch, in float64."""
     network = first(example)
-    node, arrays = network.nodes[0], by_node(network, make_weights(network))[0]
+    node, arrays = network.nodes[-2], by_node(network, make_weights(network))[-2]
     X, _ = make_data(network, n_rows)
     share = np.random.default_rng(5).uniform(0.5, 2.0, size=n_rows)
     return node, [X + i for i in range(len(node.inputs))], arrays, share / share.sum()
@@ -78,7 +79,8 @@ def test_backward_is_the_derivative_of_forward(example, running):
 
     expected = numerical_gradient(value, flat([*inputs, *arrays]))
     of_arrays = like(expected, [*inputs, *arrays])[len(inputs) :]
-    for tensor, part in zip(first(example).tensors_of_nodes[0], of_arrays, strict=True):
+    own = first(example).tensors_of_nodes[-2]
+    for tensor, part in zip(own, of_arrays, strict=True):
         if tensor.n_trained is not None:
             part[tensor.n_trained :] = 0.0  # statistics
     assert np.abs(found - expected).max() < 1e-9 * max(1.0, np.abs(expected).max())
@@ -89,7 +91,7 @@ def of_dense(x, arrays, **_):
     return sum((x[0] @ coef, *x[1:], *intercept))
 
 
-def of_normalization(x, arrays, how, share):
+def of_normalization(x, arrays, how, share, **_):
     intercept, *norms = arrays
     (z,) = x
     if how == "none":
@@ -102,12 +104,99 @@ def of_normalization(x, arrays, how, share):
     return norms[0][0] * (z - mean) / np.sqrt(variance + EPSILON) + intercept
 
 
+def of_selection(x, arrays, node, **_):
+    return np.stack([x[0][:, column] for column in node.options[0]], axis=1)
+
+
+def encodings_of(x, bins, node):
+    """Of each column all bins, each cut off where its neighbours begin."""
+    for column, n, edges in zip(*node.options[:2], bins, strict=True):
+        parts = []
+        for t in range(n):
+            part = (x[:, column] - edges[t]) / (edges[t + 1] - edges[t])
+            part = part if t == 0 else np.maximum(part, 0.0)
+            parts.append(part if t == n - 1 else np.minimum(part, 1.0))
+        yield column, np.stack(parts, axis=1)
+
+
+def of_encoding(x, arrays, node, **_):
+    scale, keeps_input = node.options[2:]
+    parts = []
+    for column, encoding in encodings_of(x[0], arrays[0], node):
+        parts += [x[0][:, [column]]] * keeps_input + [scale * encoding]
+    return np.hstack(parts)
+
+
+def of_embedding(x, arrays, node, **_):
+    bins, slope, intercept, weights = arrays
+    parts, first = [], 0
+    for i, (column, encoding) in enumerate(encodings_of(x[0], bins, node)):
+        line = np.outer(x[0][:, column], slope[i]) + intercept[i]
+        n = encoding.shape[1]
+        parts.append(line + encoding @ weights[first : first + n])
+        first += n
+    return np.hstack(parts)
+
+
+def of_periodic_embedding(x, arrays, node, **_):
+    columns, k, _, is_lite, _ = node.options
+    frequencies, weights, intercept = arrays
+    blocks = []
+    for i, column in enumerate(columns):
+        turns = np.exp(2j * np.pi * np.outer(x[0][:, column], frequencies[i]))
+        own = slice(0, 2 * k) if is_lite else slice(2 * k * i, 2 * k * (i + 1))
+        of_cosines, of_sines = np.split(weights[own], 2)
+        z = turns.real @ of_cosines + turns.imag @ of_sines
+        blocks.append(z + (intercept if is_lite else intercept[i]))
+    return np.hstack(blocks)
+
+
+def of_pbld(x, arrays, node, **_):
+    columns, k, _, _ = node.options
+    frequencies, phases, weights, intercept = arrays
+    blocks = []
+    for i, column in enumerate(columns):
+        number = x[0][:, [column]]
+        h = np.exp(1j * (2 * np.pi * number * frequencies[i] + phases[i])).real
+        blocks += [h @ weights[k * i : k * (i + 1)] + intercept[i], number]
+    return np.hstack(blocks)
+
+
+def of_category_embedding(x, arrays, node, **_):
+    (codes,), (lines, *vectors) = x, arrays
+    columns, n_codes, n_lines, is_one_hot, *_ = node.options
+    rows = []
+    for row in codes:
+        parts, first_code, first_line = [], 0, 0
+        for i, column in enumerate(columns):
+            code, line = row[column], 0
+            if code in range(n_codes[i]):
+                line = int(lines[first_code + int(code)])
+            first_code += n_codes[i]
+            if not is_one_hot[i]:
+                parts += list(vectors[0][first_line + line])
+                first_line += n_lines[i]
+            elif n_lines[i] == 3:
+                parts.append({0: 0.0, 1: 1.0, 2: -1.0}[line])
+            else:
+                parts += [float(line == k) for k in range(1, n_lines[i])]
+        rows.append(parts)
+    return np.array(rows)
+
+
 #: Formulas of the outputs before an activation, written out again.
 FORMULAS = {
     "dense": of_dense,
     "normalization": of_normalization,
     "concatenation": lambda x, arrays, **_: np.concatenate(x, axis=1),
     "scale": lambda x, arrays, **_: x[0] @ np.diag(arrays[0]),
+    "selection": of_selection,
+    "piecewise_linear_encoding": of_encoding,
+    "piecewise_linear_embedding": of_embedding,
+    "periodic_embedding": of_periodic_embedding,
+    "pbld": of_pbld,
+    "ntp": lambda x, arrays, **_: x[0] / np.sqrt(x[0].shape[1]),
+    "category_embedding": of_category_embedding,
 }
 
 
@@ -117,7 +206,8 @@ FORMULAS = {
 def test_forward_is_the_formula(example):
     node, inputs, arrays, share = make_case(example)
     output, _ = kind_of(node).forward(node, inputs, arrays, Batch(share, activate))
-    expected = FORMULAS[node.kind](inputs, arrays, how=example[1], share=share)
+    others = dict(how=example[1], share=share, node=node)
+    expected = FORMULAS[node.kind](inputs, arrays, **others)
     expected = activate(node.activation, expected)[0]
     np.testing.assert_allclose(output, expected, rtol=1e-12, atol=1e-12)
 
@@ -156,15 +246,14 @@ def test_it_trains_as_the_reference(example, place, dtype, n_rows, solver):
 def test_gradient_is_the_derivative_of_the_loss(example, place):
     """By L-BFGS's function where that has no statistics of a batch."""
     network = PLACES[place](example)
-    if any(tensor.size_trained < tensor.size for tensor in network.tensors):
+    if network.has_statistics:
         pytest.skip("estimators refuse lbfgs with batch normalisation")
     data = *make_data(network, 9), np.random.default_rng(5).uniform(0.5, 2.0, size=9)
     engine = make_engine(cpu, network, data, None, alpha=0.3)
     flat = engine.flat.copy()
     _, gradient = engine.loss_and_gradient(flat)
     expected = numerical_gradient(lambda at: engine.loss_and_gradient(at)[0], flat)
-    used = np.ones(len(flat), bool)
-    used[flat == 0.0] = False  # the padding
+    used = trained_elements(network, flat)
     assert np.abs(gradient - expected)[used].max() < 1e-7 * np.abs(expected).max()
     assert not gradient[~used].any()
 

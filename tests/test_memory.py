@@ -1,6 +1,7 @@
 """How much memory a fit takes beside the data it is given."""
 
 import tracemalloc
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,8 +16,10 @@ from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network
 from nnfit.network.kinds import Node
+from nnfit.network.members import Members, member_nodes
 from nnfit.training import memory
 from nnfit.training.containers import memory_left
+from tests.engines import make_network
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -214,7 +217,6 @@ def test_where_there_is_no_proc(tmp_path):
 
 @pytest.mark.parametrize("kind", [None, "layer", "batch"])
 def test_what_layers_keep_is_counted(kind):
-    """Of a batch so large that the other buffers are few."""
     activation = ACTIVATIONS["tanh"]
     nodes = (
         Node("scale", (0,)),
@@ -226,7 +228,19 @@ def test_what_layers_keep_is_counted(kind):
         Node("dense", (6,), 16, options=(True,)),
     )
     network = Network(128, nodes, LOSSES["squared_error"], (), "float32")
-    rows, adam = 50_000, OPTIMIZERS["adam"]
+    assert_memory_is_counted(network, 50_000)
+
+
+@pytest.mark.parametrize("adapters", ["all", "first"])
+def test_what_members_keep_is_counted(adapters):
+    chain = make_network((128, 96, 96, 16), "tanh", dtype="float32")
+    nodes = member_nodes(chain.layers, (), Members(8, adapters))
+    assert_memory_is_counted(replace(chain, nodes=nodes, layers=()), 6_000)
+
+
+def assert_memory_is_counted(network, rows):
+    """Of a batch so large that the other buffers are few."""
+    adam = OPTIMIZERS["adam"]
     plan = training_plans.training_plan(
         network, adam, targets.host(), rows, 16, 1, False, Features()
     )

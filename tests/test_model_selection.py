@@ -34,6 +34,7 @@ from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
 from nnfit.interruption import interrupted_by
 from nnfit.training import device, threads
 from tests.conftest import use_numpy_engine
+from tests.pairs import in_turn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -153,8 +154,7 @@ SITUATIONS = {
 }
 
 
-@pytest.mark.parametrize("n_jobs", [None, 1, 3])
-@pytest.mark.parametrize("name", SITUATIONS)
+@in_turn(name=SITUATIONS, n_jobs=[None, 1, 3])
 def test_results_are_those_of_a_grid_search(name, n_jobs):
     changes, fit_parameters = SITUATIONS[name]
     parameters = {"estimator": classifier(), "param_grid": GRID, "cv": 3, **changes}

@@ -61,14 +61,8 @@ def reference():
     return judged
 
 
-@pytest.mark.parametrize(
-    "peer",
-    [
-        pytest.param(peer, marks=() if peer == "nnfit" else pytest.mark.slow)
-        for peer in peers_for("cpu")
-        if peer != "sklearn"
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("peer", [p for p in peers_for("cpu") if p != "sklearn"])
 def test_every_installed_peer_trains_the_same(peer, reference):
     if PEERS[peer].missing():
         pytest.skip(f"{PEERS[peer].missing()} is not installed")

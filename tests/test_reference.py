@@ -18,7 +18,7 @@ from tests.engines import (
 from tests.numpy_engine import network as passes
 from tests.numpy_engine.optimizers import orthogonalised
 from tests.numpy_engine.randomness import Draws
-from tests.pairs import pairwise
+from tests.pairs import in_turn, pairwise
 
 #: Equal widths one after the other and different ones: residual networks have an
 #: identity and two projections.
@@ -61,8 +61,7 @@ def test_gradients_of_staged_layers(normalization, residual, dropout, weighted, 
     assert_derivative(network, weighted=weighted, l1=l1, **options)
 
 
-@pytest.mark.parametrize("loss", ["softmax", "log_loss", "poisson", "quantile"])
-@pytest.mark.parametrize("weighted", [False, True])
+@in_turn(loss=["softmax", "log_loss", "poisson", "quantile"], weighted=[False, True])
 def test_gradients_with_mixup_and_noise(loss, weighted):
     network = make_network(SIZES, "gelu", loss, normalization="batch", residual=True)
     assert_derivative(network, weighted=weighted, mixup=0.4, input_noise=0.3, **DROPOUT)

@@ -153,7 +153,8 @@ def test_lbfgs_reaches_the_same_minimum(any_engine, target):
         max_iter=2000,
         tol=1e-7,
     )
-    assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-5)
+    # SciPy ends where a step gains less than 2.2e-9 of a loss below 1.
+    assert ours.loss_ == pytest.approx(theirs.loss_, rel=1e-5, abs=1e-6)
     assert ours.coefs_[0].dtype == np.float64
 
 

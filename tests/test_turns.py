@@ -77,11 +77,11 @@ def test_what_another_process_compiles_is_waited_for(compiling_process, compiled
     assert process.wait(60) == 0
 
 
-def test_twelve_processes_compile_once(cache):
-    processes = [start(cache, 0.1) for _ in range(12)]
+def test_six_processes_compile_once(cache):
+    processes = [start(cache, 0.1) for _ in range(6)]
     said = [process.communicate(timeout=300)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0] * 12
-    assert sorted(said) == [b""] * 11 + [b"compiling\n"]
+    assert [process.returncode for process in processes] == [0] * 6
+    assert sorted(said) == [b""] * 5 + [b"compiling\n"]
     assert [path.name for path in cache.iterdir()] == [
         path.name for path in kernel_files(cache)
     ], "no locks are left"

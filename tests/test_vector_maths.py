@@ -29,6 +29,8 @@ REFERENCES = {
     "erf": scipy.special.erf,
     "sigmoid": scipy.special.expit,
     "softplus": softplus,
+    "sin": np.sin,
+    "cos": np.cos,
 }
 
 # Measured with and without fused multiply-add, rounded up.
@@ -42,7 +44,12 @@ LARGEST_ULP = {
     "erf": 1.5,
     "sigmoid": 2.5,
     "softplus": 2.7,
+    "sin": 3.0,
+    "cos": 3.2,
 }
+
+#: Largest arguments that the figures are for.
+ENDS = {"sin": 1e5, "cos": 1e5}
 
 # scipy's erf, the reference in float64, has itself errors of 2 ulp; against 60
 # digits ours has at most 1.0.
@@ -99,6 +106,8 @@ def check_accuracy(result, exact, largest_ulp):
 
 @pytest.mark.parametrize("name", maths.NAMES)
 def test_float32_accuracy_over_the_whole_range(name, loops, sweep):
+    if name in ENDS:
+        sweep = sweep[~(np.abs(sweep) > ENDS[name])]
     result = apply(loops["float32", name], sweep)
     # A million at a time: the references of 16 million would need gigabytes.
     for start in range(0, len(sweep), 2**20):
@@ -121,6 +130,7 @@ def test_float64_accuracy(name, loops):
             -magnitudes,
         ]
     )
+    x = x[np.abs(x) <= ENDS.get(name, np.inf)]
     wide = x.astype(np.longdouble)
     if np.finfo(np.longdouble).eps == np.finfo(np.float64).eps:
         # The reference is then itself wrong by up to an ulp or two.
@@ -148,6 +158,8 @@ LIMITS = {  # at inf, -inf, 0
     "erf": (1.0, -1.0, 0.0),
     "sigmoid": (1.0, 0.0, 0.5),
     "softplus": (INF, 0.0, math.log(2.0)),
+    "sin": (NAN, NAN, 0.0),
+    "cos": (NAN, NAN, 1.0),
 }
 
 
@@ -180,6 +192,22 @@ def test_subnormal_and_extreme_arguments(dtype, loops):
 
 
 @pytest.mark.parametrize("dtype", IMPLEMENTATIONS)
+def test_angles_of_any_size_have_a_sine_and_a_cosine(dtype, loops):
+    """To what the distance of floats leaves of an angle, and never above 1 by much."""
+    info = np.finfo(dtype)
+    x = np.exp(np.linspace(0.0, np.log(info.max / 2), 20_001)).astype(dtype)
+    x = np.concatenate([x, -x])
+    sine, cosine = (apply(loops[dtype, name], x) for name in ("sin", "cos"))
+    assert np.max(np.abs([sine, cosine])) < 1.1
+    near = np.abs(x) <= 1e-4 / info.eps  # 838 and 4.5e11
+    norm = np.hypot(sine, cosine)[near]
+    assert np.max(np.abs(norm - 1)) < 4 * info.eps
+    near = np.abs(x) <= 1e-2 / info.eps
+    exact = np.sin(x[near].astype(np.longdouble))
+    assert np.max(np.abs(sine[near] - exact)) < 0.01
+
+
+@pytest.mark.parametrize("dtype", IMPLEMENTATIONS)
 @pytest.mark.parametrize("name", maths.NAMES)
 def test_bits_do_not_depend_on_the_position(name, dtype, loops):
     # The scalar remainder of a vectorised loop gives what its vectors give.
@@ -195,7 +223,19 @@ def test_every_name_is_implemented():
         assert set(table) == set(maths.NAMES)
 
 
-LIBRARY = {"exp", "expm1", "log", "log1p", "tanh", "erf", "sqrt", "rint", "floor"}
+LIBRARY = {
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "tanh",
+    "erf",
+    "sqrt",
+    "rint",
+    "floor",
+    "sin",
+    "cos",
+}
 
 
 def wide_registers():

@@ -25,7 +25,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import BINARY, LINKS, LOSSES, MULTICLASS, MULTILABEL
 from nnfit.functions.optimizers import OPTIMIZERS
 from tests.cuda import emulator
-from tests.engines import make_data, make_engine
+from tests.engines import make_data, make_engine, make_weights
 from tests.graphs import EXAMPLES, between
 
 posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX owners")
@@ -160,6 +160,9 @@ def test_warmup_has_what_estimators_load(monkeypatch):
             for example in EXAMPLES:  # also of kinds that no estimator has
                 network = between(example, dtype=dtype)
                 make_engine(cpu, network, make_data(network, 9))
+            for name in {row.link: row.name for row in LOSSES.values()}.values():
+                network = between(("members", ""), loss=name, dtype=dtype)
+                cpu.predict(network, make_weights(network), make_data(network, 1)[0])
     assert loaded == set(warming.builtin_kernels(warming.DTYPES))
 
 

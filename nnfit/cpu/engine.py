@@ -354,7 +354,7 @@ class Engine:
                 self._average[part] = self.flat[part]
         elif self._settings is None or not self._settings.average:
             return self.flat
-        if any(True for _ in self._layout.statistics()):
+        if self.network.has_statistics:
             self._find_statistics(self._average)
             self._statistics_at = self.progress.step
         return self._average

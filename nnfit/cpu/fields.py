@@ -19,6 +19,7 @@ NOW = next(_number)  # address of what each thread knows of its batch, see below
 RAW = next(_number)  # address of the raw predictions of a batch
 RAW_STRIDE = next(_number)
 RAW_GRADIENT = next(_number)  # of the loss by them, in rows of the same distance
+RAW_LINES = next(_number)  # of them for each row, one a member
 
 # ------------------------------------- what is done: rows further on in the table
 SEGMENTS = next(_number)  # where the first one is; numbers of a segment below
@@ -50,13 +51,13 @@ DENSE, CSR_INT32, CSR_INT64 = range(3)
 PARAMETERS = next(_number)  # flat parameters
 STATE_0 = next(_number)  # optimizer slots, laid out like the parameters
 STATE_1 = next(_number)
-BATCH_Y = next(_number)  # (batch, n_targets)
+BATCH_Y = next(_number)  # (batch, n_targets), for each line of a raw prediction
 COLUMN_STARTS = next(_number)  # int64 (n_features + 2,): a sparse batch by columns
 COLUMN_ROWS = next(_number)  # int64 (entries,): row in the batch
 COLUMN_VALUES = next(_number)  # (entries,)
 BATCH_WEIGHT = next(_number)  # (batch,): sample weights divided by the batch's sum
-BATCH_LOSS_WEIGHT = next(_number)  # (batch,): loss weights divided by the same sum
-ROW_LOSS = next(_number)  # float64 (batch,)
+BATCH_LOSS_WEIGHT = next(_number)  # (batch,): loss weights likewise, for each line
+ROW_LOSS = next(_number)  # float64 (batch,), for each line
 SCRATCH = next(_number)  # one block a thread
 SCRATCH_STRIDE = next(_number)
 
@@ -173,6 +174,7 @@ FUNCTION, ROW, INSTRUCTION = range(3)
 _number = count()
 N_OUT = next(_number)
 WIDTH = next(_number)  # n_out padded to vectors
+LINES = next(_number)  # of its output for each row; `batch` below counts lines
 OUTPUT = next(_number)  # (batch, stride): the layer's value
 STRIDE = next(_number)
 SLOPE = next(_number)  # (batch, stride): what its gradient is multiplied by, or 0
@@ -213,9 +215,15 @@ TENSOR = next(_number)
 # ------------------------------------------------------------ integers: a unit's row
 #: Some parameters that one thread finds the gradient of and updates: the layer, its
 #: function, what follows from new parameters (or 0), tensor and its number, address,
-#: elements; where they lie in the tensor; and what the units before cost.
+#: elements; where they lie in the tensor; what of them a batch touches (or 0, for all);
+#: and what the units before cost.
 U_ROW, U_GRADIENT, U_AFTER, U_TENSOR, U_NUMBER, U_ADDRESS, U_SIZE = range(7)
-U_COLUMN, U_FIRST, U_ROWS, U_PER_ROW_BEFORE, U_FIXED_BEFORE, UNIT = range(7, 13)
+U_COLUMN, U_FIRST, U_ROWS, U_TOUCHED, U_PER_ROW_BEFORE, U_FIXED_BEFORE, UNIT = range(
+    7, 14
+)
+#: What a batch touches: how many of the unit's lines, then their numbers in it. The
+#: gradient of such a unit has them one after the other.
+TOUCHED_LINES, TOUCHED = range(2)
 #: Units whose columns are bounded together.
 G_FIRST, G_END, GROUP = range(3)
 

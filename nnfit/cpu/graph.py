@@ -60,7 +60,7 @@ class Graph(graph.Graph):
         row = plan.reserve(at.EDGES)
         stride = plan.layout.stride(plan.padded(n))
         plan.words[row + at.N_OUT], plan.words[row + at.WIDTH] = n, plan.padded(n)
-        plan.words[row + at.STRIDE] = stride
+        plan.words[row + at.STRIDE], plan.words[row + at.LINES] = stride, 1
         if not plan.on_entries:
             plan.buffer(row + at.OUTPUT, plan.n_rows * stride)
         return row
@@ -68,16 +68,18 @@ class Graph(graph.Graph):
     def lay_out(self):
         """Let every layer write its row and its way forward."""
         for number, node in enumerate(self.network.nodes):
+            self.plan.lines = self.network.lines[number + 1]
             self.kind_of(node).lay_out(self, number, node)
             if self.plan.drops and node.dropout is not None:
                 self._drop(number, node)
+        self.plan.lines = 1
 
     def _drop(self, number, node):
         """Drop units of a layer's output and of its slopes."""
         plan, row = self.plan, self.rows[number + 1]
         part, slopes = plan.reserve(at.EDGES + 1), self.slope_word(number)
         kernel = plan.kernel(kernels.DROPOUT)
-        for word in (at.N_OUT, at.STRIDE):
+        for word in (at.N_OUT, at.STRIDE, at.LINES):
             plan.words[part + word] = plan.words[row + word]
         plan.same(part + at.OUTPUT, row + at.OUTPUT)
         if not plan.words[row + slopes]:
@@ -140,8 +142,9 @@ class Graph(graph.Graph):
         self.add_unit(number, tensor, gradient, size=size, cost=cost)
 
     def add_unit(
-        self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0), cost
-    ):
+        self, number, tensor, gradient, after=0, *, start=0, size, place=(0, 0, 0),
+        lines=None, cost,
+    ):  # fmt: skip
         """Add a unit of a layer's tensor, see `nnfit.cpu.programs.Units`.
 
         Parameters
@@ -152,14 +155,56 @@ class Graph(graph.Graph):
             Addresses of functions.
         start, size : int
             Elements of the tensor in the engine's layout.
-        place, cost : tuple of int
+        place : tuple of int
+        lines : int, default=None
+            Of each row that its gradient is a sum over; None for all.
+        cost : tuple of int
+            Of each element, in lines of a batch: for each line, and besides.
         """
+        per_line, fixed = cost
+        lines = lines or self.plan.words[self.row_of(number) + at.LINES]
+        cost = size * per_line * lines, size * fixed
+        functions = gradient, after
+        self._add(number, tensor, functions, start, size, place, 0, size, cost)
+
+    def _add(self, number, tensor, functions, start, size, place, touched, held, cost):
         plan, row = self.plan, self.row_of(number)
         tensor_row = self.tensor_row(number, tensor)
         order = self.network.tensor_order
         counted = (tensor_row - plan.words[at.TENSORS]) // at.TENSOR
         item = plan.layout.dtype.itemsize
         plan.units.add(
-            row, gradient, after, tensor_row, order.index(counted),
-            plan.words[tensor_row + at.ADDRESS] + start * item, size, place, cost,
+            row, *functions, tensor_row, order.index(counted),
+            plan.words[tensor_row + at.ADDRESS] + start * item, size, place, touched,
+            held, cost,
+        )  # fmt: skip
+
+    def add_lines(self, number, tensor, gradient, column, first, n_lines, cost):
+        """Add a unit and group of lines of a tensor, of which a batch touches some.
+
+        Its function says which ones, see `nnfit.cpu.fields`.
+
+        Parameters
+        ----------
+        number, tensor, gradient
+            See `add_vector`.
+        column : int
+            The layer's own number of it.
+        first, n_lines : int
+            Lines of the tensor.
+        cost : tuple of int
+            For an element of a line: of each row of the batch, and of each of the
+            unit's lines that it may touch.
+        """
+        plan = self.plan
+        line = plan.words[self.tensor_row(number, tensor) + at.LINE]
+        n_rows = plan.n_rows * plan.words[self.row_of(number) + at.LINES]
+        most = min(n_rows, n_lines)
+        touched = plan.reserve(1)
+        plan.buffer(touched, at.TOUCHED + most, "int64")
+        plan.units.begin_group()
+        self._add(
+            number, tensor, (gradient, 0), first * line, n_lines * line,
+            (column, first, n_lines), touched, most * line,
+            (cost[0] * line, cost[1] * most * line),
         )  # fmt: skip

@@ -5,6 +5,7 @@ hidden layers, and every fit and every prediction copies it. Kinds of layers
 (`nnfit.cpu.kinds`) write their rows and instructions into it.
 """
 
+import math
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -20,7 +21,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import fingerprint
 from nnfit.functions.losses import LOSSES
 
-#: Rows that pass the network together: activations of 96 rows and 256 units are
+#: Lines that pass the network together: activations of 96 rows and 256 units are
 #: 96 kB, a tenth of the second-level cache, and a panel of weights is read from
 #: there once for 16 tiles.
 ROW_BLOCK = 96
@@ -36,7 +37,13 @@ IDENTITY = ACTIVATIONS["identity"]
 def row_block(network):
     """How many rows pass the network together."""
     is_large = network.largest_matrix > LARGE_WEIGHTS
-    return LARGE_ROW_BLOCK if is_large else ROW_BLOCK
+    lines = LARGE_ROW_BLOCK if is_large else ROW_BLOCK
+    return max(1, lines // network.most_lines)
+
+
+def row_grain(network, target):
+    """Of how many rows threads get multiples, so that most tiles are whole."""
+    return math.lcm(target.tile_rows, network.most_lines) // network.most_lines
 
 
 def row_kernel(builder, registry, row, dtype):
@@ -56,7 +63,7 @@ class Plan:
     network : nnfit.network.description.Network
     target : nnfit.cpu.target.Target
     n_rows : int
-        Rows of the buffers.
+        Rows of a batch.
     builder : str
         Of the kernel that works on the table, see `nnfit.cpu.kernels`.
     on_entries : bool, default=False
@@ -67,10 +74,14 @@ class Plan:
         Whether there is a way back.
     drops : bool, default=False
         Whether units are dropped.
+    masks : bool, default=False
+        Whether layers take some of their inputs for missing.
 
     Attributes
     ----------
     layout : Layout
+    lines : int
+        Of each row, in the value of the layer that writes itself down.
     words : list of int
         The table while it grows; in place of addresses, offsets in bytes.
     ints, kinds : ndarray of int64
@@ -84,11 +95,13 @@ class Plan:
 
     def __init__(
         self, network, target, n_rows, builder, *, on_entries=False, in_place=False,
-        trains=False, drops=False,
+        trains=False, drops=False, masks=False,
     ):  # fmt: skip
-        self.network, self.n_rows, self.target = network, n_rows, target
+        self.network, self._batch, self.target = network, n_rows, target
+        self.lines = 1
         self.dtype, self.on_entries = network.dtype, on_entries
-        self.in_place, self.trains, self.drops = in_place, trains, drops
+        self.in_place, self.trains = in_place, trains
+        self.drops, self.masks = drops, masks
         self.layout = layout = layout_of(network, target)
         self.main_kernel = compiling.load(builder, network.dtype, target=target)
         self.words = layout.table.tolist()
@@ -100,14 +113,16 @@ class Plan:
         self.size = ALIGNMENT  # an address of 0 stands for none
         self.custom = []
         self._kept = []  # whatever an address points to
-        self.program = Program(target.tile_rows, min(row_block(network), n_rows))
+        block = min(row_block(network), n_rows)
+        self.program = Program(row_grain(network, target), block)
         self.graph = Graph(self)
         self.units = Units()
         words = self.words
         words[at.N_THREADS] = 1
         words[at.N_OUTPUTS] = network.n_outputs
         words[at.N_DROPOUT] = network.n_dropout + 1
-        words[at.ROW_BLOCK] = min(row_block(network), n_rows)
+        words[at.ROW_BLOCK] = block
+        words[at.RAW_LINES] = network.lines[-1] if trains else 1
         self._kinds[at.PARAMETERS] = PARAMETERS
 
     def finish(self):
@@ -117,6 +132,11 @@ class Plan:
         self.ints = np.array(self.words, np.int64)
         self.kinds = np.array(self._kinds, np.int64)
         return self
+
+    @property
+    def n_rows(self):
+        """Rows of the buffers of a value: of a batch, or all of their lines."""
+        return self._batch * self.lines
 
     # ----------------------------------------------------- numbers of the table
 
@@ -209,10 +229,26 @@ class Plan:
         self.row_function(at.LOSS_KERNEL, kernels.LOSS, LOSSES, loss, "loss")
         words[at.N_TARGETS] = n_targets
         self.constants(at.LOSS_PARAMETERS, (*self.network.loss_parameters, 0.0))
-        self.buffer(at.BATCH_Y, self.n_rows * n_targets)
+        n_lines = self.n_rows * words[at.RAW_LINES]
+        self.buffer(at.BATCH_Y, n_lines * n_targets)
         self.buffer(at.BATCH_WEIGHT, self.n_rows)
-        self.buffer(at.BATCH_LOSS_WEIGHT, self.n_rows)
-        self.buffer(at.ROW_LOSS, self.n_rows, np.float64)
+        self.buffer(at.BATCH_LOSS_WEIGHT, n_lines)
+        self.buffer(at.ROW_LOSS, n_lines, np.float64)
+
+    def pool(self):
+        """Make one raw prediction of those of a row's members, if it has several."""
+        words, own = self.words, self.graph.rows[-1]
+        n_lines = words[own + at.LINES]
+        if n_lines == 1:
+            return
+        row = self.graph.new_part(len(self.network.nodes))
+        words[self.reserve(1)] = n_lines  # number at.PRIVATE of the row
+        words[row + at.N_OUT], words[row + at.LINES] = words[own + at.N_OUT], 1
+        stride = words[row + at.STRIDE] = words[own + at.STRIDE]
+        self.buffer(row + at.OUTPUT, self.n_rows * stride)
+        kernel = self.kernel(kernels.POOL, self.network.loss.link)
+        self.program.rows(kernel.address("pool"), row)
+        self.graph.rows.append(row)
 
     def point_to_raw(self):
         """Write down where the raw predictions are, and their gradient."""
@@ -244,6 +280,8 @@ def begin_forward(plan, change_features=()):
         for name in change_features:
             program.rows(kernel.address(name), features, is_random=True)
     plan.graph.lay_out()
+    if not plan.trains:
+        plan.pool()
     plan.point_to_raw()
 
 
@@ -264,6 +302,6 @@ def forward_plan(
         plan.program.rows(address_of("gather_targets"), plan.graph.rows[0])
     begin_forward(plan, ("drop_inputs",) * drops_inputs)
     if n_targets:
-        plan.program.rows(address_of("row_losses"), plan.graph.rows[0])
+        plan.program.rows(address_of("row_losses"), plan.graph.rows[-1])
     plan.buffer(at.NOW, at.NOW_FIELDS, np.int64)
     return plan.finish()

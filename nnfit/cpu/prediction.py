@@ -16,8 +16,8 @@ from nnfit.cpu.thread_group import ThreadGroup
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.sparsity import is_sparse, operations_per_row
 
-#: Rows that are predicted without copying the weights into panels first; more if they
-#: are sparse and together as much work.
+#: Rows, or lines of members, that are predicted without copying the weights into panels
+#: first; more if they are sparse and together as much work.
 FEW_ROWS = 16
 #: Parts of a prediction for each thread, and the rows of one at least; there are no
 #: more threads than such parts.
@@ -73,8 +73,8 @@ def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
 def _are_few(network, X):
     """Whether rows take less time than to copy the weights for them."""
     n_rows = X.shape[0]
-    if n_rows <= FEW_ROWS or not is_sparse(X):
-        return n_rows <= FEW_ROWS
+    if n_rows * network.most_lines <= FEW_ROWS or not is_sparse(X):
+        return n_rows * network.most_lines <= FEW_ROWS
     dense = 2 * network.n_products
     # Work on rows takes twice as long without panels.
     return 2 * n_rows * operations_per_row(network, X) <= FEW_ROWS * dense

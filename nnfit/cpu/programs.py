@@ -63,6 +63,7 @@ class Program:
     def __init__(self, grain, block):
         self._grain, self._block = grain, block
         self._segments, self._later, self._once = [], [], []
+        self._shared_last = []
         self._statistics = []
         self._takes_rows = False  # whether the last segment is of rows and open
 
@@ -78,6 +79,10 @@ class Program:
     def rows_last(self, function, row):
         """Let a function work on rows when the way back is done."""
         self._later.append((function, row))
+
+    def share_last(self, function, row, extent):
+        """Let threads share out an extent when the way back is done."""
+        self._shared_last.append((function, row, extent))
 
     def once(self, function, row):
         """Let thread 0 call a function beside the last of the rows."""
@@ -95,13 +100,18 @@ class Program:
         self._statistics = [each.without_random() for each in self._segments]
 
     def end_rows(self):
-        """The way back is done: what waited for that, then what thread 0 does."""
+        """The way back is done: what waited for that, by rows or shared out, then what
+        thread 0 does.
+        """
         for function, row in self._later:
             self.rows(function, row)
         self._takes_rows = False
+        for function, row, extent in self._shared_last:
+            self.share(function, row, extent, waits=False)
         for function, row in self._once:
-            self._segments[-1].numbers[4] = False  # the last of them waits
+            self._segments[-1].numbers[4] = False
             self.share(function, row, 1, shares=at.FIRST_THREAD)
+        self._segments[-1].numbers[4] = True  # the last of them waits
 
     def write(self, plan):
         """Write segments and instructions into a plan's table."""
@@ -122,10 +132,17 @@ class Program:
 
 
 class Units:
-    """Units of parameters in the order of the layers, see `nnfit.cpu.fields`."""
+    """Units of parameters in the order of the layers, see `nnfit.cpu.fields`.
+
+    Attributes
+    ----------
+    largest : int
+        Elements of the largest gradient of a unit.
+    """
 
     def __init__(self):
-        self._units, self._groups = [], []
+        self._units, self._groups, self._touched = [], [], []
+        self.largest = 0
         self._per_row = self._fixed = 0
 
     def __len__(self):
@@ -135,7 +152,10 @@ class Units:
         """The next units belong to one panel."""
         self._groups.append([len(self._units), len(self._units)])
 
-    def add(self, row, gradient, after, tensor, number, address, size, place, cost):
+    def add(
+        self, row, gradient, after, tensor, number, address, size, place, touched,
+        held, cost,
+    ):  # fmt: skip
         """Add a unit, whose numbers are those of a unit's row.
 
         Parameters
@@ -144,16 +164,23 @@ class Units:
             Bytes from the begin of the parameters.
         place : tuple of int
             Column, first row and rows in the tensor.
+        touched : int
+            Which number of the table is the address of what a batch touches; 0 for
+            none.
+        held : int
+            Most elements of its gradient.
         cost : tuple of int
-            Of each element, in rows of a batch: for each row, and besides.
+            In rows of a batch: for each row, and besides.
         """
         before = self._per_row, self._fixed
         self._units.append(
-            (row, gradient, after, tensor, number, address, size, *place, *before)
+            (row, gradient, after, tensor, number, address, size, *place, 0, *before)
         )
-        self._per_row += cost[0] * size
-        self._fixed += cost[1] * size
+        self._touched.append(touched)
+        self._per_row += cost[0]
+        self._fixed += cost[1]
         self._groups[-1][1] = len(self._units)
+        self.largest = max(self.largest, held)
 
     def write(self, plan):
         """Write units and groups into a plan's table."""
@@ -164,6 +191,8 @@ class Units:
             place = begin + number * at.UNIT
             words[place : place + at.UNIT] = unit
             plan.set_parameter(place + at.U_ADDRESS)
+            if self._touched[number]:
+                plan.same(place + at.U_TOUCHED, self._touched[number])
         end = begin + n * at.UNIT
         words[end + at.U_PER_ROW_BEFORE] = self._per_row
         words[end + at.U_FIXED_BEFORE] = self._fixed
@@ -171,11 +200,6 @@ class Units:
         for first, last in self._groups:
             group = plan.reserve(at.GROUP)
             words[group + at.G_FIRST], words[group + at.G_END] = first, last
-
-    @property
-    def largest(self):
-        """Elements of the largest unit."""
-        return max(unit[6] for unit in self._units)
 
     @property
     def n_groups(self):

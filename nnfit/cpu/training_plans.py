@@ -66,7 +66,7 @@ def training_plan(
     """
     plan = Plan(
         network, target, batch, kernels.TRAINING, on_entries=on_entries, trains=True,
-        drops=features.drops,
+        drops=features.drops, masks=solver is not None,
     )  # fmt: skip
     plan.buffer(at.NOW, n_threads * at.NOW_FIELDS, np.int64)
     _load_features(plan, features)
@@ -115,12 +115,13 @@ def _add_losses(plan, of_batch, n_targets, features):
     function = of_batch.address("row_losses")
     if features.mixes:
         function = plan.kernel(kernels.AUGMENTATION).address("mixed_losses")
-        plan.buffer(at.PARTNER_Y, plan.n_rows * n_targets)
-        plan.buffer(at.PARTNER_WEIGHT, plan.n_rows)
-        plan.buffer(at.OWN_WEIGHT, plan.n_rows)
-        plan.buffer(at.PARTNER_GRADIENT, plan.n_rows * plan.words[at.RAW_STRIDE])
-        plan.buffer(at.PARTNER_LOSS, plan.n_rows, "float64")
-    plan.program.rows(function, plan.graph.rows[0])
+        n_lines = plan.n_rows * plan.words[at.RAW_LINES]
+        plan.buffer(at.PARTNER_Y, n_lines * n_targets)
+        plan.buffer(at.PARTNER_WEIGHT, n_lines)
+        plan.buffer(at.OWN_WEIGHT, n_lines)
+        plan.buffer(at.PARTNER_GRADIENT, n_lines * plan.words[at.RAW_STRIDE])
+        plan.buffer(at.PARTNER_LOSS, n_lines, "float64")
+    plan.program.rows(function, plan.graph.rows[-1])
 
 
 def _add_solver(plan, solver):

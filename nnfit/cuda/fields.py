@@ -23,6 +23,7 @@ BARRIER = next(_number)  # address of an int64 that counts arrivals of blocks
 RAW = next(_number)  # (batch, raw stride): the raw predictions of a batch
 RAW_STRIDE = next(_number)
 RAW_GRADIENT = next(_number)  # of the loss by them, in rows of the same distance
+RAW_LINES = next(_number)  # of them for each row, one a member
 TENSORS = next(_number)  # place of the first one
 N_TENSORS = next(_number)
 GROUPS = next(_number)  # place of the first group of units
@@ -49,8 +50,8 @@ GRADIENT = next(_number)  # where a step needs all gradients before it updates
 FEATURES = next(_number)  # (2, batch, n_features): this batch, and the next one
 BATCH_WEIGHT = next(_number)  # (2, batch): sample weights over the batch's sum
 BUFFER_ROWS = next(_number)  # rows of those buffers
-ROW_LOSS = next(_number)  # float64 (batch,)
-PARTNER_GRADIENT = next(_number)  # (batch, n_outputs), of the rows that are mixed in
+ROW_LOSS = next(_number)  # float64 (batch,), for each line of a raw prediction
+PARTNER_GRADIENT = next(_number)  # (batch, n_outputs), likewise, of rows mixed in
 
 # ------------------------------------------------------------- its updates
 N_UNITS = next(_number)  # parts of tensors that a block updates at a time
@@ -108,6 +109,7 @@ HEADER = next(_number)
 # ---------------------------------------------------- integers: a layer's row
 _number = count()
 N_OUT = next(_number)
+LINES = next(_number)  # of its output for each row; `batch` below counts lines
 OUTPUT = next(_number)  # (batch, stride): the layer's value
 STRIDE = next(_number)
 SLOPE = next(_number)  # (batch, stride): what its gradient is multiplied by, or 0
@@ -144,6 +146,7 @@ PENALISED = next(_number)
 MATRIX = next(_number)  # 1: it is updated as a whole
 RATE = next(_number)  # row of its rates
 NUMBER = next(_number)  # of its factor
+BY_LINES = next(_number)  # 1: a step changes only lines that the batch has
 TENSOR = next(_number)
 
 # ---------------------------------------------------- integers: a group of units
@@ -178,10 +181,10 @@ N_FLOATS = next(_number)
 #: Operation, its argument, and whether all blocks wait for each other after it.
 OPERATION, ARGUMENT, WAITS, PHASE_FIELDS = range(4)
 (
-    GATHER, DROP, FIND_ROW_LOSSES, ADD_GRADIENT, PREPARE, UPDATE, FIND_GRADIENT,
+    GATHER, DROP, FIND_ROW_LOSSES, ADD_GRADIENT, POOL, PREPARE, UPDATE, FIND_GRADIENT,
     UPDATE_CLIPPED, LOOK_AHEAD, ORIENT, GRAM, SQUARE, MULTIPLY, UPDATE_MATRIX, BOUND,
-    DERIVE, ACCOUNT, COLLECT,
+    DERIVE, ACCOUNT, COLLECT, AVERAGE_LINES,
     N_STAGES,  # numbers of kinds' operations begin here, see `nnfit.cuda.operations`
-) = range(19)  # fmt: skip
+) = range(21)  # fmt: skip
 #: Arguments of GATHER.
 CURRENT, NEXT = range(2)

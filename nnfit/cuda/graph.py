@@ -25,7 +25,7 @@ class Graph(graph.Graph):
     readers : list of int
         Places of the edges that read the features.
     n_tiles, n_units : int
-        Of matrices, and of all tensors.
+        Tiles of matrices and units of lines, and units of all tensors.
     """
 
     device = "cuda"
@@ -43,6 +43,7 @@ class Graph(graph.Graph):
         plan, n = self.plan, self.network.n_features
         row = plan.reserve(at.EDGES)
         plan.words[row + at.N_OUT] = plan.words[row + at.STRIDE] = n
+        plan.words[row + at.LINES] = 1
         if plan.n_inputs:
             plan.buffer(row + at.OUTPUT, plan.n_inputs * plan.n_rows * n)
         return row
@@ -50,15 +51,30 @@ class Graph(graph.Graph):
     def lay_out(self):
         """Let every layer write its row and its way forward."""
         for number, node in enumerate(self.network.nodes):
+            self.plan.lines = self.network.lines[number + 1]
             self.kind_of(node).lay_out(self, number, node)
             if self.plan.drops and drops_apart(node):
                 self._drop(number)
+        self.plan.lines = 1
+        if not self.plan.trains and self.network.lines[-1] > 1:
+            self._pool()
+
+    def _pool(self):
+        """Make one raw prediction of those of a row's members."""
+        plan, own = self.plan, self.rows[-1]
+        row = self.new_part(len(self.network.nodes))
+        plan.words[plan.reserve(1)] = plan.words[own + at.LINES]  # number at.PRIVATE
+        n_out = plan.words[row + at.N_OUT] = plan.words[own + at.N_OUT]
+        plan.words[row + at.LINES], plan.words[row + at.STRIDE] = 1, n_out
+        plan.buffer(row + at.OUTPUT, plan.n_rows * n_out)
+        self._phases.append(Phase(at.POOL, row, work=plan.by_rows))
+        self.rows.append(row)
 
     def _drop(self, number):
         """Drop units of a layer without an activation, and give it slopes for it."""
         plan, row = self.plan, self.row_of(number)
         part = plan.reserve(at.EDGES)
-        for word in (at.N_OUT, at.STRIDE, at.DROPOUT):
+        for word in (at.N_OUT, at.STRIDE, at.DROPOUT, at.LINES):
             plan.words[part + word] = plan.words[row + word]
         plan.words[part + at.ACTIVATION] = -1
         plan.same(part + at.OUTPUT, row + at.OUTPUT)
@@ -90,7 +106,8 @@ class Graph(graph.Graph):
         super()._read(edge, value)
         if value == 0:
             self.readers.append(edge)
-            self.plan.words[edge + at.TURN] = self.plan.n_rows * self.network.n_features
+            size = self._rows_of(value) * self.network.n_features
+            self.plan.words[edge + at.TURN] = size
 
     def add_gradient(self, part):
         """Let a gradient that lies elsewhere be delivered, a row of `new_part`."""
@@ -123,8 +140,8 @@ class Graph(graph.Graph):
         """Work of a product with so many columns, of sums of so many terms."""
         return Work(self.plan.tile.count(self.plan.n_rows, columns), depth)
 
-    def add_tiles(self, number, tensor, name):
-        """Add the units of a matrix: its tiles.
+    def add_tiles(self, number, tensor, name, blocks=1):
+        """Add the units of a matrix, or of blocks of its lines: tiles.
 
         Parameters
         ----------
@@ -132,16 +149,28 @@ class Graph(graph.Graph):
             The layer, and which of its tensors.
         name : str
             One of the kind's ``GRADIENTS``.
+        blocks : int, default=1
+            Matrices of equal size that the tensor has, one after another.
         """
-        shape = self.network.tensors_of_nodes[number][tensor].shape
-        n_tiles = self.plan.tile.count(*shape)
+        rows, columns = self.network.tensors_of_nodes[number][tensor].shape
+        n_tiles = blocks * self.plan.tile.count(rows // blocks, columns)
         self.n_tiles += n_tiles
         self._add_group(number, tensor, name, n_tiles)
 
     def add_columns(self, number, tensor, name):
-        """Add the units of a vector: a column for each thread of a group."""
-        width = self.network.tensors_of_nodes[number][tensor].columns
-        self._add_group(number, tensor, name, -(-width // self.plan.lanes))
+        """Add the units of a vector, or of lines: an element for each thread."""
+        size = self.network.tensors_of_nodes[number][tensor].size_trained
+        self._add_group(number, tensor, name, -(-size // self.plan.lanes))
+
+    def add_lines(self, number, tensor, name, n_columns):
+        """Add the units of a tensor of which a batch has some lines.
+
+        For each column that a row has a line of, a unit is so many rows of the batch as
+        a block has groups of threads.
+        """
+        n_units = n_columns * self.plan.by_rows.blocks
+        self.n_tiles += n_units
+        self._add_group(number, tensor, name, n_units)
 
     def _add_group(self, number, tensor, name, n_units):
         module = self.kind_of(self.network.nodes[number]).__name__

@@ -51,8 +51,8 @@ def phases_of_batch(table, solver, features, bounds):
     list of Phase
     """
     batch, graph, update = table.n_rows, table.graph, Work(table.graph.n_tiles)
-    summing = update._replace(depth=batch)
-    losses = Work(-(-batch // table.tile.n_threads))
+    summing = update._replace(depth=batch * table.network.most_lines)
+    losses = Work(-(-batch * table.network.lines[-1] // table.tile.n_threads))
     phases = [*graph.forward, Phase(at.PREPARE, waits=False)]
     phases += [Phase(at.FIND_ROW_LOSSES, work=losses), *graph.back]
     last = Phase(at.UPDATE, 1, work=summing)
@@ -65,7 +65,10 @@ def phases_of_batch(table, solver, features, bounds):
         last = Phase(at.DERIVE, 1, work=update)
     # The three change different things: a block goes from one to the next.
     gather = Phase(at.GATHER, at.NEXT, False, table.by_rows)
-    return [*phases, Phase(at.ACCOUNT, waits=False), gather, last]
+    phases += [Phase(at.ACCOUNT, waits=False), gather, last]
+    if features.averages and table.network.changes_by_lines:
+        phases.append(Phase(at.AVERAGE_LINES, work=update))
+    return phases
 
 
 def _matrix_updates(table, update):

@@ -59,10 +59,10 @@ class _Forward(Table):
 
     def __init__(self, stream, network, n_rows, **kind):
         item = np.dtype(network.dtype).itemsize
-        units = sum(network.widths[1:])
+        units = np.dot(network.widths[1:], network.lines[1:])
         room = min(PART_BYTES, stream.device.memory()[0] // 4)
         row = item * (4 * units + 2 * network.n_features)
-        part = max(1, min(PART_ROWS, room // row, n_rows))
+        part = int(max(1, min(PART_ROWS, room // row, n_rows)))
         tile = tile_of(network, part)
         functions = functions_of(network)
         if "loss" in kind:

@@ -89,6 +89,8 @@ def kind_of(network, tile, functions, **others):
         layers=kinds_of(network),
         adds=trains and adds_gradients(network, drops),
         drops_apart=any(map(drops_apart, network.nodes)),
+        has_lines=network.most_lines > 1,
+        pool=None if trains or network.lines[-1] == 1 else network.loss.link,
         **others,
     )
 
@@ -137,7 +139,7 @@ class Table:
     ----------
     network : nnfit.network.description.Network
     n_rows : int
-        Rows of the buffers.
+        Rows of a batch.
     tile : Tile
     trains : bool
         Whether there is a way back.
@@ -145,9 +147,13 @@ class Table:
         Whether units are dropped.
     n_inputs : int
         Batches that the buffer of the features has room for; 0 if there is none.
+    masks : bool, default=False
+        Whether layers take some of their inputs for missing.
 
     Attributes
     ----------
+    lines : int
+        Of each row, in the value of the layer that writes itself down.
     words : list of int
         The table while kinds of layers write into it; in place of addresses, numbers of
         the elements in the buffers.
@@ -159,12 +165,15 @@ class Table:
         The buffers that the table points to, and room for both tables.
     """
 
-    def __init__(self, network, n_rows, tile, *, trains, drops, n_inputs):
-        self.network, self.n_rows, self.tile = network, n_rows, tile
+    def __init__(
+        self, network, n_rows, tile, *, trains, drops, n_inputs, masks=False
+    ):  # fmt: skip
+        self.network, self._batch, self.tile = network, n_rows, tile
+        self.lines = 1
         self.trains, self.drops, self.n_inputs = trains, drops, n_inputs
+        self.masks = masks
         self.lanes, self.layout = lanes_of(tile), layout_of(network)
         self.activations = activations_of(network)
-        self.by_rows = Work(-(-n_rows // (tile.n_threads // self.lanes)))
         self.space, self._places = Space(network.dtype), {}
         self.words = [0] * at.HEADER
         self._add_tensors()
@@ -192,6 +201,7 @@ class Table:
             words[row + at.N_TRAINED] = tensor.size_trained
             words[row + at.IN_PANELS] = tensor.in_panels
             words[row + at.PENALISED] = tensor.is_penalised
+            words[row + at.BY_LINES] = tensor.by_lines
 
     def _finish(self):
         """Make the table an array, and write down what its header says of it."""
@@ -202,6 +212,7 @@ class Table:
         ints[at.N_DROPOUT] = network.n_dropout + 1
         self.same(at.RAW, raw + at.OUTPUT)
         ints[at.RAW_STRIDE] = ints[raw + at.STRIDE]
+        ints[at.RAW_LINES] = ints[raw + at.LINES]
         if self.trains:
             self.same(at.RAW_GRADIENT, raw + at.GRADIENT_BY_OUTPUT)
         if self.n_inputs:
@@ -215,6 +226,16 @@ class Table:
         """Places and tensors of what an optimizer of whole matrices updates."""
         rows = zip(self._tensor_rows, self.network.tensors, strict=True)
         return [(row, tensor) for row, tensor in rows if tensor.is_matrix]
+
+    @property
+    def n_rows(self):
+        """Rows of the buffers of a value: of a batch, or all of their lines."""
+        return self._batch * self.lines
+
+    @property
+    def by_rows(self):
+        """Work of a phase whose groups of threads take a row or line each."""
+        return Work(-(-self.n_rows // (self.tile.n_threads // self.lanes)))
 
     # ----------------------------------------------------- numbers of the table
 

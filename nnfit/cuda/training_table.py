@@ -54,8 +54,9 @@ class TrainingTable(Table):
         features = settings.features(solver)
         self.batch = batch = min(settings.batch_size, data.n_rows)
         super().__init__(
-            network, batch, tile, trains=True, drops=features.drops, n_inputs=2
-        )
+            network, batch, tile, trains=True, drops=features.drops, n_inputs=2,
+            masks=solver is not None,
+        )  # fmt: skip
         self.phases = phases_of_batch(self, solver, features, self._bounds())
         if launches:
             self.phases = in_launches(self.phases, self)
@@ -123,13 +124,14 @@ class TrainingTable(Table):
         network, batch, buffer = self.network, self.batch, self.buffer
         double, n_units = np.float64, int(self.ints[at.N_UNITS])
         buffer(at.BATCH_WEIGHT, 2 * batch)
-        buffer(at.ROW_LOSS, batch, double)
+        n_lines = batch * network.lines[-1]
+        buffer(at.ROW_LOSS, n_lines, double)
         buffer(at.PENALTY, 2 * n_units, double)
         buffer(at.SQUARES, n_units, double)
         buffer(at.RATES, int(self.ints[at.N_RATE_ROWS]) * at.N_RATES)
         buffer(at.BARRIER, 1, np.int64, "barrier")
         if features.mixes:
-            buffer(at.PARTNER_GRADIENT, batch * network.n_outputs)
+            buffer(at.PARTNER_GRADIENT, n_lines * network.n_outputs)
         if features.updates_whole:
             buffer(at.GRADIENT, self.layout.size)
             self._reserve_matrices(solver)
@@ -173,7 +175,7 @@ class TrainingTable(Table):
             self._give(at.BETA_QUANTILES, "quantiles", beta_quantiles(settings.mixup))
         self._give_phases(at.PHASES, "phases", self.phases)
         self.ints[at.N_PHASES] = len(self.phases)
-        if any(True for _ in self.layout.statistics()):
+        if self.network.has_statistics:
             self._give_phases(None, "collecting", self._collecting)
             self.space.reserve("other ints", len(self.ints), np.int64)
             self.space.reserve("other floats", len(self.floats), double)

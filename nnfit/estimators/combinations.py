@@ -4,6 +4,7 @@ from numbers import Real
 
 import numpy as np
 
+from nnfit.estimators import embeddings
 from nnfit.estimators.losses import (
     check_loss_parameters,
     check_temperature_scaling,
@@ -53,6 +54,7 @@ def check_combinations(estimator, optimizer, has_validation):
         That says what to change.
     """
     check_loss_parameters(estimator)
+    embeddings.check(estimator)
     if optimizer is None:
         _check_lbfgs(estimator)
     else:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 
-from nnfit.estimators import by_hand, resuming
+from nnfit.estimators import by_hand, embeddings, resuming
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.conventions import Conventions
@@ -29,7 +29,12 @@ from nnfit.estimators.validation import (
     check_X_y,
     hidden_sizes,
 )
-from nnfit.estimators.watching import check_alike, given_validation, split_validation
+from nnfit.estimators.watching import (
+    check_alike,
+    given_validation,
+    split_rows,
+    watch,
+)
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
@@ -215,16 +220,22 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
+        data = (X, y, target, sample_weight, loss_weight)
+        random_state = check_random_state(self.random_state)
+        parts, found = None, {}
+        if first_pass and embeddings.are_wanted(self):
+            if splits:
+                parts = split_rows(self, data, groups, random_state)
+            found = embeddings.find(self, data, None if parts is None else parts[0])
         network = self._describe(X.shape[1], target, dtype)
         n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
         if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
             n_arrays = n_together = 0
         check_memory(network, n_arrays, n_together, X)
 
-        random_state = check_random_state(self.random_state)
         data_driven = first_pass and self.initialization == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
-            weights = self._starting_weights(network, random_state, first_pass)
+            weights = self._starting_weights(network, random_state, first_pass, found)
         self._set_structure(network)
         vars(self).setdefault("t_", 0)
 
@@ -234,12 +245,12 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             if first_pass:
                 check_alike(X, validation.X)
         elif splits:
-            data = (X, y, target, sample_weight, loss_weight)
-            rows, validation = split_validation(self, data, groups, random_state)
+            rows, others = parts or split_rows(self, data, groups, random_state)
+            validation = watch(self, *data, others)
         if data_driven:
             engine = device.load_engine(self.device_)
             weights = initial_weights(
-                network, random_state, "data_driven", X, rows, engine
+                network, random_state, "data_driven", X, rows, engine, found
             )
         data = (X, target, sample_weight, loss_weight)
         self._train_network(
@@ -329,6 +340,9 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         return "float64" if self.solver == "lbfgs" else "float32"
 
     def _describe(self, n_features, target, dtype):
+        inputs = self._standard("inputs")
+        if inputs is not None:
+            n_features = fitted.inputs_of(inputs).widths[-1]
         sizes = n_features, *hidden_sizes(self), self._count_outputs(target)
         return self._network(sizes, dtype)
 
@@ -336,12 +350,16 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         """Network that the parameters ask for."""
         loss, loss_parameters = self._loss_row()
         described = fitted.describe(self, loss, loss_parameters)
+        for name in ("inputs", "members"):
+            described[name] = self._standard(name)
         return fitted.network_of(described, sizes, loss, loss_parameters, dtype)
 
-    def _starting_weights(self, network, random_state, first_pass):
+    def _starting_weights(self, network, random_state, first_pass, found):
         """New weights, or those of the fitted network, edited by the user or not."""
         if first_pass:
-            return initial_weights(network, random_state, self.initialization)
+            return initial_weights(
+                network, random_state, self.initialization, found=found
+            )
         self._check_continuation(network)
         return resuming.training_weights(self)
 
@@ -383,6 +401,12 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
         self._validate_params()
+        if embeddings.are_wanted(self):
+            raise ValueError(
+                "from_arrays makes networks that read the features, which have no bins "
+                "and codes from data. Leave out numeric_embedding and "
+                "categorical_features."
+            )
         given = {"coefs": coefs, "intercepts": intercepts, "norms": norms}
         for name, arrays in given.items():
             setattr(self, f"{name}_", by_hand.plain_arrays(name, arrays))

@@ -19,6 +19,7 @@ from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import loss_options
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import INITIALIZATIONS
+from nnfit.network.members import ADAPTERS
 from nnfit.training.schedules import SCHEDULES
 
 # Nesterov's momentum is a parameter of "sgd".
@@ -95,6 +96,11 @@ ARCHITECTURE = Group(
         "normalization": [among(["batch", "layer"]), None],
         "residual": ["boolean"],
         "initialization": [among(INITIALIZATIONS)],
+        "numeric_embedding": [str, dict, None],
+        "categorical_features": ["array-like", None],
+        "category_embedding": [dict, None],
+        "n_shared_members": interval(1, MOST_OBJECTS, "both", Integral),
+        "member_adapters": [among(ADAPTERS)],
     },
     """
 hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(100,)
@@ -133,6 +139,31 @@ initialization : str, default="glorot"
     intercepts 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
+numeric_embedding : str, dict or None, default=None
+    What the network learns of each number before its first layer; bins are found in
+    the first training rows. "piecewise_linear": a linear function, and one that is
+    piecewise linear over bins and zero at the start. "piecewise_linear_encoding": the
+    position in the bins, nothing learnt. "periodic": sines and cosines of learnt
+    frequencies, and a layer of their own. "pbld": cosines, a layer of their own, and
+    the number itself. A dict has one of them as "kind" and changes what it has: see
+    the :ref:`user guide <embeddings>`.
+categorical_features : array-like of {bool, int, str} or None, default=None
+    Columns of `X` that hold categories: a mask, numbers or names. They hold codes,
+    integers from 0; a negative one stands for a missing category, as every code does
+    that the first training rows do not have.
+category_embedding : dict or None, default=None
+    How categories are taken. "max_one_hot": columns with up to so many categories (8)
+    become indicators; for others the network learns "n_outputs" numbers (8) for each
+    category. "mask": the part of the codes (0.02) that a step treats as missing, which
+    trains what missing ones get. "learning_rate_factor" (1).
+n_shared_members : int, default=1
+    Members in one network that share its weights, as BatchEnsemble and TabM have them:
+    an ensemble's accuracy at a part of its cost. Each has factors and a last layer of
+    its own, is trained by its own loss, and their probabilities (in regression:
+    predictions) are averaged.
+member_adapters : {"all", "first"}, default="all"
+    Which layers have factors of each member's own: all, which also have intercepts of
+    their own, or the first alone, which is faster ("TabM-mini").
 """,
 )
 
@@ -407,6 +438,8 @@ intercepts_ : list of ndarray of shape (n_out,)
 norms_ : list of ndarray of shape (1, n_out) or (3, n_out)
     Of every normalised layer the scale, and with batch normalisation also the running
     mean and variance; empty without normalisation.
+others_ : list of ndarray
+    Arrays of embeddings, bins and codes among them; empty without embeddings.
 feature_shifts_, feature_scales_ : ndarray of shape (`n_features_in_`,)
     What is subtracted from the features, and what they are divided by then, before the
     first layer: 0 and 1 except for columns that lie far from zero.

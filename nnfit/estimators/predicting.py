@@ -38,6 +38,7 @@ class FittedMLP:
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
     norms_: list[FloatArray]
+    others_: list[FloatArray]
     n_features_in_: int
     feature_names_in_: npt.NDArray[np.object_]
     n_iter_: int
@@ -71,6 +72,7 @@ class FittedMLP:
             list(map(np.asarray, self.coefs_)),
             list(map(np.asarray, self.intercepts_)),
             list(map(np.asarray, getattr(self, "norms_", ()))),
+            list(map(np.asarray, getattr(self, "others_", ()))),
         )
         targets = self._standard("targets")
         return fitted.without_units(weights, targets, self._standard("dtype"))
@@ -78,7 +80,7 @@ class FittedMLP:
     def _set_weights(self, weights):
         """Set the attributes that `_weights` reads."""
         weights = fitted.in_units(weights, self._standard("targets"))
-        self.coefs_, self.intercepts_, self.norms_ = weights[:3]
+        self.coefs_, self.intercepts_, self.norms_, self.others_ = weights
 
     @property
     def feature_shifts_(self) -> FloatArray:
@@ -137,16 +139,15 @@ class FittedMLP:
     def _compute(self, whole, X, raw, dropout, given):
         """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
         weights = self._weights()
-        sizes = fitted.sizes_of(weights.coefs)
-        if X.shape[1] != sizes[0]:
+        described = self._description()
+        sizes = fitted.sizes_of(weights.coefs, described.get("members"))
+        if X.shape[1] != fitted.n_features_of(described, sizes):
             raise ValueError(
                 f"coefs_[0] must have a row for each of the {X.shape[1]} features, "
                 f"got the shape {weights.coefs[0].shape}."
             )
         self._check_outputs(sizes[-1])
-        network = fitted.network_for(
-            self._description(), whole._link, sizes, X.dtype.name
-        )
+        network = fitted.network_for(described, whole._link, sizes, X.dtype.name)
         widens = given is np.float64 and network.dtype != "float64"
         operations = prediction_operations(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)

@@ -25,8 +25,8 @@ OF_AVERAGE = ("raw", "digest", "optimizer", "step", "averaged")
 CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
 #: What is predicted with, by one network or by an ensemble.
 FITTED = (
-    *("coefs_", "intercepts_", "norms_", "temperature_", "t_", "members_"),
-    "_fitted",
+    *("coefs_", "intercepts_", "norms_", "others_"),
+    *("temperature_", "t_", "members_", "_fitted"),
 )
 
 

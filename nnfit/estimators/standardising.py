@@ -21,6 +21,8 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
+from nnfit.estimators.embeddings import category_columns
+
 #: A column whose values spread over less than this part of the largest has an offset.
 OFFSET = 1 / 8
 #: With fewer rows the spread is not known.
@@ -93,7 +95,7 @@ def _find_features(estimator, given, X):
         None if all columns stay as they are, else the "columns" that do not, their
         "shift" and their "scale".
     """
-    columns = _conspicuous(X)
+    columns = _conspicuous(estimator, X)
     if len(columns) == 0:
         return None
     if issparse(X):
@@ -109,7 +111,7 @@ def _find_features(estimator, given, X):
 def _check_features(estimator, X):
     """Warn if data of a later call are not as those of the first were."""
     if X.shape[0] >= FEW_ROWS:
-        columns = _conspicuous(X)
+        columns = _conspicuous(estimator, X)
         if len(columns):
             reason = "It was not so in the first call, which decides. Scale them"
             _warn_of_features(estimator, columns, reason)
@@ -150,8 +152,8 @@ def of_all_features(estimator, name, otherwise):
     return values
 
 
-def _conspicuous(X):
-    """Numbers of the columns that no network should be given."""
+def _conspicuous(estimator, X):
+    """Numbers of the columns of numbers that no network should be given."""
     n_rows = X.shape[0]
     columns = np.arange(X.shape[1])
     # Every part of a column with an offset has one: a sample tells where to look.
@@ -166,7 +168,8 @@ def _conspicuous(X):
         low, high = _range(X[:, candidates])
         small = np.maximum(-low, high) < FEATURE_SIZE
         offset[candidates[small | ~has_offset(low, high, n_rows)]] = False
-    return columns[offset | huge]
+    found = columns[offset | huge]
+    return np.setdiff1d(found, category_columns(estimator)) if len(found) else found
 
 
 def _range(X):

@@ -26,7 +26,7 @@ CHOICES = (
     "momentum_schedule",
 )
 #: Parameters that no registry knows.
-OTHERS = ("scoring", "dropout_schedule", "layer_width", "taper")
+OTHERS = ("scoring", "dropout_schedule", "layer_width", "taper", "member_adapters")
 
 
 def _readers(pairs):
@@ -110,6 +110,8 @@ def _need(estimator, name, has_validation):
     elif name == "dropout_schedule":
         missing = not (is_on(estimator.dropout) or is_on(estimator.input_dropout))
         need = "dropout or input_dropout"
+    elif name == "member_adapters":
+        missing, need = estimator.n_shared_members == 1, "n_shared_members"
     else:  # layer_width, taper
         missing, need = estimator.n_layers is None, "n_layers"
     return need if missing else None

@@ -61,7 +61,7 @@ def given_validation(estimator, given, training, is_raw):
             f"y_val must have {n_columns} columns as y, got {target.shape[1]}."
         )
     loss_weight = estimator._loss_weights(y, sample_weight, "sample_weight_val")
-    return _watch(estimator, X, y, target, sample_weight, loss_weight, None)
+    return watch(estimator, X, y, target, sample_weight, loss_weight, None)
 
 
 def check_alike(X, X_val):
@@ -100,7 +100,7 @@ def _moments(X):
     return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
 
 
-def split_validation(estimator, data, groups, random_state):
+def split_rows(estimator, data, groups, random_state):
     """Set rows aside by ``validation_fraction``.
 
     Parameters
@@ -113,9 +113,7 @@ def split_validation(estimator, data, groups, random_state):
 
     Returns
     -------
-    train_rows : ndarray of int64
-    validation : Validation
-        The other rows; copied only for a scorer of scikit-learn's.
+    train_rows, validation_rows : ndarray of int64
     """
     _, y, target, _, loss_weight = data
     fraction = estimator.validation_fraction
@@ -139,11 +137,23 @@ def split_validation(estimator, data, groups, random_state):
                     "validation_fraction is zero. Pass X_val and y_val, or leave out "
                     "samples of no weight."
                 )
-    return train_rows, _watch(estimator, *data, validation_rows)
+    return train_rows, validation_rows
 
 
-def _watch(estimator, X, y, target, sample_weight, loss_weight, rows):
-    """Validation data with the score that ``scoring`` names."""
+def watch(estimator, X, y, target, sample_weight, loss_weight, rows):
+    """Validation data with the score that ``scoring`` names.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    X, y, target, sample_weight, loss_weight : ndarray or None
+    rows : ndarray of int64 or None
+        Those of the data; None for all. Copied only for a scorer of scikit-learn's.
+
+    Returns
+    -------
+    Validation
+    """
     scoring, try_first = estimator.scoring, False
     score = "loss" if scoring == "loss" else estimator._default_score()
     targets = estimator._standard("targets")

@@ -64,6 +64,16 @@ def softplus(x):
     return (0.0 if x <= 0.0 else x) + math.log1p(exp(-abs(x)))
 
 
+def sin(x):
+    """Sine of an angle in radians; NaN of infinity."""
+    return math.sin(x) if abs(x) < INFINITY else NAN
+
+
+def cos(x):
+    """Cosine of an angle in radians; NaN of infinity."""
+    return math.cos(x) if abs(x) < INFINITY else NAN
+
+
 NAMES = (
     "exp",
     "expm1",
@@ -74,4 +84,6 @@ NAMES = (
     "erf",
     "sigmoid",
     "softplus",
+    "sin",
+    "cos",
 )

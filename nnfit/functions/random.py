@@ -18,6 +18,8 @@ _15, _16 = np.uint32(15), np.uint32(16)
 
 #: What a stream of random numbers of a step is for; those of hidden layers follow.
 INPUT_DROPOUT, INPUT_NOISE, MIXUP, HIDDEN_DROPOUT = range(4)
+#: Of what is taken for missing in layer i: MASK + i, beyond those of dropout.
+MASK = 1 << 32
 
 
 def mix(x):

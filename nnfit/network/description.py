@@ -3,14 +3,15 @@
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property
-from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
 
-from nnfit.functions.activations import ACTIVATIONS, Activation
+from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import Loss
-from nnfit.network.kinds import Factors, Node, kind_of
+from nnfit.network.chain import Inputs, Layer, layers_of, nodes_of
+from nnfit.network.kinds import Factors, Node, kind_of, lines_of
+from nnfit.network.members import member_nodes
 
 ITEM_SIZE = {"float32": 4, "float64": 8}
 
@@ -33,52 +34,6 @@ class Weights(NamedTuple):
     intercepts: list
     norms: list = ()
     others: list = ()
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A dense layer, and what happens between its product and its activation.
-
-    A plain layer is ``activation(x @ coef + intercept)``. In a normalised or residual
-    one ``z = x @ coef + skip`` is kept, and the layer is ``activation(u)`` with
-    ``u = scale * (z - mean) / sqrt(variance + EPSILON) + intercept``, or
-    ``u = z + intercept`` without normalisation (pre-activation: He et al. 2016,
-    arXiv:1603.05027).
-
-    Attributes
-    ----------
-    n_in, n_out : int
-        Number of inputs and of units.
-    activation : Activation
-        Row of the activation registry, or a user's own function wrapped as one.
-        The last layer of a network has the identity: its link belongs to the loss.
-    normalization : {"batch", "layer"}, default=None
-        Over what mean and variance are taken: the rows of a batch (Ioffe and Szegedy
-        2015, arXiv:1502.03167) or the units of a row (Ba et al. 2016,
-        arXiv:1607.06450).
-    skip : {"none", "identity", "projection"}, default=None
-        None for a layer outside of a residual network. What is added to `z`: nothing,
-        in the first layer; the `z` of the layer before; or, where that has another
-        number of units, a linear function of it: then the input of this layer is the
-        output of the layer before followed by its `z`, so that `n_in` is twice its
-        number of units.
-    """
-
-    n_in: int
-    n_out: int
-    activation: Activation
-    normalization: str | None = None
-    skip: str | None = None
-
-    @property
-    def is_staged(self):
-        """Whether `z` is kept, and the intercept added after it."""
-        return self.normalization is not None or self.skip is not None
-
-    @property
-    def n_norms(self):
-        """Rows of the layer's array in `Weights.norms`."""
-        return {None: 0, "layer": 1, "batch": 3}[self.normalization]
 
 
 def check_arrays(tensors, weights):
@@ -158,6 +113,8 @@ class Network:
     layers : tuple of Layer
         What an estimator's parameters say of a chain of dense layers, see
         `Network.dense`; empty for other networks.
+    n_input_nodes : int
+        Nodes before that chain, the first ones.
 
     Raises
     ------
@@ -172,6 +129,7 @@ class Network:
     loss_parameters: tuple[float, ...]
     dtype: str
     layers: tuple[Layer, ...] = field(default=(), compare=False)
+    n_input_nodes: int = field(default=0, compare=False)
 
     def __post_init__(self):
         self.widths  # noqa: B018  raises where nodes do not fit
@@ -207,11 +165,24 @@ class Network:
     @cached_property
     def widths(self):
         """Units of every value: the features, then the outputs of the nodes."""
-        widths = [self.n_features]
+        return self._sizes[0]
+
+    @cached_property
+    def lines(self):
+        """Lines of every value for each row of features: 1, or one for each member."""
+        return self._sizes[1]
+
+    @cached_property
+    def most_lines(self):
+        """The largest number of them."""
+        return max(self.lines)
+
+    @cached_property
+    def _sizes(self):
+        widths, lines = [self.n_features], [1]
         if not self.nodes:
             raise ValueError("A network needs at least one node, got none.")
         for number, node in enumerate(self.nodes):
-            of_inputs = []
             for value in node.inputs:
                 if not 0 <= value <= number:
                     raise ValueError(
@@ -219,15 +190,17 @@ class Network:
                         f"values 0 to {number} come before it: a graph must not have "
                         "a circle. List each node after those that it reads."
                     )
-                of_inputs.append(widths[value])
+            of_inputs = [widths[value] for value in node.inputs]
             try:
-                widths.append(int(kind_of(node).width(node, of_inputs)))
+                width = int(kind_of(node).width(node, of_inputs))
+                lines.append(lines_of(node, [lines[value] for value in node.inputs]))
             except ValueError as error:
                 raise ValueError(
                     f"Node {number} ({node.kind!r}) does not fit its inputs of "
                     f"{of_inputs} units: {error}."
                 ) from None
-        return tuple(widths)
+            widths.append(width)
+        return tuple(widths), tuple(lines)
 
     @cached_property
     def tensors_of_nodes(self):
@@ -295,6 +268,16 @@ class Network:
         return self.widths[-1]
 
     @cached_property
+    def has_statistics(self):
+        """Whether a tensor has running statistics of batches."""
+        return any(tensor.has_statistics for tensor in self.tensors)
+
+    @cached_property
+    def changes_by_lines(self):
+        """Whether a step changes only those lines of a tensor that the batch has."""
+        return any(tensor.by_lines for tensor in self.tensors)
+
+    @cached_property
     def n_parameters(self):
         """Number of trained parameters, a Python int that cannot overflow."""
         return sum(tensor.size_trained for tensor in self.tensors)
@@ -302,7 +285,13 @@ class Network:
     @cached_property
     def n_products(self):
         """Multiplications with matrices of a row of features, an int."""
-        return sum(tensor.size for tensor in self.tensors if tensor.in_panels)
+        nodes = zip(self.lines[1:], self.tensors_of_nodes, strict=True)
+        return sum(
+            lines * tensor.size
+            for lines, own in nodes
+            for tensor in own
+            if tensor.in_panels
+        )
 
     @cached_property
     def largest_matrix(self):
@@ -380,13 +369,16 @@ class Network:
         dtype,
         normalization=None,
         residual=False,
+        inputs=None,
+        members=None,
     ):
         """Chain dense layers.
 
         Parameters
         ----------
         sizes : sequence of int
-            Number of features, units of every hidden layer, number of outputs.
+            Number of features, or of what is made of them; units of every hidden layer;
+            number of outputs.
         activations : sequence of Activation
             One for each hidden layer.
         loss : Loss
@@ -396,67 +388,23 @@ class Network:
             Of the hidden layers.
         residual : bool, default=False
             Whether hidden layers from the second on add their input to their output.
+        inputs : Inputs or None, default=None
+            What is made of the features before the first layer.
+        members : Members or None, default=None
+            Of networks that share the chain's weights.
 
         Returns
         -------
         Network
         """
-        *hidden, last = [(int(n_in), int(n_out)) for n_in, n_out in pairwise(sizes)]
-        layers = []
-        for (n_in, n_out), activation in zip(hidden, activations, strict=True):
-            skip = None
-            if residual:
-                skip = "none"
-                if layers:
-                    skip = "identity" if n_in == n_out else "projection"
-            n_in = 2 * n_in if skip == "projection" else n_in
-            layers.append(Layer(n_in, n_out, activation, normalization, skip))
-        layers.append(Layer(*last, ACTIVATIONS["identity"]))
+        layers = layers_of(sizes, activations, normalization, residual)
         parameters = tuple(map(float, loss_parameters))
-        nodes = nodes_of(layers)
-        return cls(int(sizes[0]), nodes, loss, parameters, dtype, tuple(layers))
-
-
-def nodes_of(layers):
-    """Nodes of a chain of `Layer`, a tuple."""
-    nodes = []
-    output, z = 0, None  # values
-    for index, layer in enumerate(layers):
-        of_layer = dict(layer=index)
-        if index < len(layers) - 1:
-            of_layer.update(activation=layer.activation, dropout=index)
-        is_hidden = 0 < index < len(layers) - 1
-        if not layer.is_staged:
-            nodes.append(
-                Node(
-                    "dense",
-                    (output,),
-                    layer.n_out,
-                    options=(True,),
-                    is_hidden=is_hidden,
-                    **of_layer,
-                )
-            )
-            output = len(nodes)
-            continue
-        inputs = (output,)
-        if layer.skip == "projection":
-            nodes.append(Node("concatenation", (output, z)))
-            inputs = (len(nodes),)
-        elif layer.skip == "identity":
-            inputs = (output, z)
-        nodes.append(
-            Node(
-                "dense",
-                inputs,
-                layer.n_out,
-                options=(False,),
-                layer=index,
-                is_hidden=is_hidden,
-            )
-        )
-        z = len(nodes)
-        options = (layer.normalization,)
-        nodes.append(Node("normalization", (z,), options=options, **of_layer))
-        output = len(nodes)
-    return tuple(nodes)
+        inputs = Inputs(int(sizes[0])) if inputs is None else inputs
+        if members is not None:
+            nodes = member_nodes(layers, inputs.nodes, members)
+            return cls(inputs.n_features, nodes, loss, parameters, dtype)
+        nodes = nodes_of(layers, inputs.nodes)
+        return cls(
+            inputs.n_features, nodes, loss, parameters, dtype, layers,
+            len(inputs.nodes),
+        )  # fmt: skip

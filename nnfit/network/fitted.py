@@ -11,12 +11,22 @@ from functools import lru_cache
 
 import numpy as np
 
+from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import find_activation, is_same
 from nnfit.functions.losses import LOSSES
+from nnfit.network.chain import Inputs
 from nnfit.network.description import Network
+from nnfit.network.kinds import Factors, Node
+from nnfit.network.members import Members
 
-#: Parameters that say which function of its weights a network is.
-ARCHITECTURE = ("activation", "normalization", "residual")
+#: Parameters of hidden layers that say which function of its weights a network is.
+OF_HIDDEN = ("activation", "normalization", "residual")
+#: All such parameters.
+ARCHITECTURE = (
+    *OF_HIDDEN,
+    *("numeric_embedding", "categorical_features", "category_embedding"),
+    *("n_shared_members", "member_adapters"),
+)
 #: Those that predictions with dropout depend on, too.
 DROPOUT = ("dropout", "input_dropout")
 #: Any loss with the link.
@@ -50,6 +60,8 @@ def describe(parameters, loss, loss_parameters):
 def _plain(value):
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 
@@ -74,6 +86,8 @@ def network_of(fitted, sizes, loss, loss_parameters, dtype):
         tuple(activations(fitted["activation"], len(sizes) - 2)),
         fitted["normalization"],
         bool(fitted["residual"]),
+        fitted.get("inputs"),
+        fitted.get("members"),
         tuple(sizes),
         loss,
         tuple(loss_parameters),
@@ -84,20 +98,94 @@ def network_of(fitted, sizes, loss, loss_parameters, dtype):
 # The same one for the same arguments: engines look it up, a user's function takes a
 # check, and a prediction of one row is not to wait for it.
 @lru_cache(maxsize=64)
-def _network(activations, normalization, residual, sizes, loss, parameters, dtype):
+def _network(
+    activations, normalization, residual, inputs, members, sizes, loss, parameters,
+    dtype,
+):  # fmt: skip
     different = {id(item): item for item in activations}
     rows = {key: find_activation(item) for key, item in different.items()}
     rows = [rows[id(item)] for item in activations]
-    return Network.dense(sizes, rows, loss, parameters, dtype, normalization, residual)
+    return Network.dense(
+        sizes, rows, loss, parameters, dtype, normalization, residual,
+        None if inputs is None else inputs_of(inputs),
+        None if members is None else Members(*members),
+    )  # fmt: skip
 
 
-def sizes_of(coefs):
-    """Number of features, and of units of every layer.
+# Before the first layer ------------------------------------------------------
+
+
+def plain_inputs(inputs):
+    """Take down what stands before the first layer, as tuples of plain values.
+
+    Parameters
+    ----------
+    inputs : nnfit.network.description.Inputs
+        Of layers without a rate of their own.
+
+    Returns
+    -------
+    tuple
+        Number of features, and of each node kind, inputs, name of the activation or
+        None, options, and factors of its arrays.
+    """
+    return inputs.n_features, tuple(
+        (
+            node.kind,
+            node.inputs,
+            None if node.activation is None else node.activation.name,
+            node.options,
+            tuple((f.learning_rate, f.decay, f.penalty) for f in node.factors),
+        )
+        for node in inputs.nodes
+    )
+
+
+def inputs_of(plain):
+    """The inverse of `plain_inputs`."""
+    n_features, nodes = plain
+    return Inputs(
+        n_features,
+        tuple(
+            Node(
+                kind,
+                inputs,
+                activation=None if activation is None else ACTIVATIONS[activation],
+                options=options,
+                factors=tuple(Factors(*each) for each in factors),
+                layer=None,
+            )
+            for kind, inputs, activation, options, factors in nodes
+        ),
+    )
+
+
+def n_features_of(fitted, sizes):
+    """Features of a network, whose first layer may read what is made of them.
+
+    Parameters
+    ----------
+    fitted : dict
+    sizes : sequence of int
+
+    Returns
+    -------
+    int
+    """
+    inputs = fitted.get("inputs")
+    return sizes[0] if inputs is None else inputs[0]
+
+
+def sizes_of(coefs, members=None):
+    """Number of features, or of what is made of them, and of units of every layer.
 
     Parameters
     ----------
     coefs : list of ndarray
         That the user may have set.
+    members : tuple or None, default=None
+        As a description has it. The last matrix then holds one of each member, and
+        inputs are its columns.
 
     Returns
     -------
@@ -114,6 +202,9 @@ def sizes_of(coefs):
             "coefs_ must be a list of matrices, one for each layer, got the shapes "
             f"{shapes}."
         )
+    if members is not None:
+        n_rows, n_in = shapes[-1]
+        shapes[-1] = n_in, n_rows // members[0]
     return (shapes[0][0], *[shape[1] for shape in shapes])
 
 
@@ -168,7 +259,7 @@ def differences(fitted, other, n_hidden):
         if (
             any(not is_same(*pair) for pair in pairs)
             if name == "activation"
-            else n_hidden and fitted[name] != other[name]
+            else (n_hidden or name not in OF_HIDDEN) and fitted[name] != other[name]
         )
     ]
 

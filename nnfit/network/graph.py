@@ -68,13 +68,17 @@ class Graph:
     def lay_out(self):
         """Let every layer write its row and its way forward."""
         for number, node in enumerate(self.network.nodes):
+            self.plan.lines = self.network.lines[number + 1]
             self.kind_of(node).lay_out(self, number, node)
+        self.plan.lines = 1
 
     def way_back(self):
         """Let every layer write its way back, then its units."""
         nodes = list(enumerate(self.network.nodes))
         for number, node in reversed(nodes):
+            self.plan.lines = self.network.lines[number + 1]
             self.kind_of(node).way_back(self, number, node)
+        self.plan.lines = 1
         for number, node in nodes:
             self.kind_of(node).add_units(self, number, node)
 
@@ -104,6 +108,7 @@ class Graph:
         self.rows.append(row)
         words[row + at.N_OUT] = self.network.widths[number + 1]
         words[row + at.STRIDE] = self._stride_of(number + 1)
+        words[row + at.LINES] = self.network.lines[number + 1]
         words[row + at.OWN_TENSORS] = self._first_tensors[number]
         for place, value in enumerate(self.network.nodes[number].inputs[:2]):
             self._read(row + at.EDGES + place * at.EDGE, value)
@@ -112,6 +117,7 @@ class Graph:
     def new_part(self, value):
         """A row that has a value as its only input."""
         row = self.plan.reserve(self._at.PRIVATE)
+        self.plan.words[row + self._at.LINES] = self.network.lines[value]
         self._read(row + self._at.EDGES, value)
         return row
 
@@ -127,6 +133,10 @@ class Graph:
         if value in self._in_first_part:
             return self._stride_of(self._in_first_part[value])
         return self.plan.layout.stride(self.plan.padded(self._extent_of(value)))
+
+    def _rows_of(self, value):
+        """Rows of a value's buffers."""
+        return self.plan.n_rows // self.plan.lines * self.network.lines[value]
 
     def _extent_of(self, value):
         """Elements of a row that are written: a first part has padding at its end."""
@@ -200,7 +210,7 @@ class Graph:
             plan.same(edge + at.GOAL, row + at.GRADIENT_BY_OUTPUT)
             words[row + at.GRADIENT_STRIDE] = stride
             return
-        plan.buffer(edge + at.GOAL, plan.n_rows * stride)
+        plan.buffer(edge + at.GOAL, self._rows_of(value) * stride)
         if is_last:
             plan.same(row + at.GRADIENT_BY_OUTPUT, edge + at.GOAL)
         else:

@@ -13,13 +13,14 @@ arXiv:1901.09321).
 from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import issparse
 
 from nnfit.blas import one_blas_thread
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.normalization import EPSILON
 from nnfit.network.description import Network, Weights
-from nnfit.network.kinds import kind_of
+from nnfit.network.kinds import Batch, kind_of
 from nnfit.network.kinds.normalization import start_of_norms
 
 
@@ -140,8 +141,9 @@ INITIALIZATIONS = {
 
 
 def initial_weights(
-    network, random_state, initialization="glorot", X=None, rows=None, engine=None
-):
+    network, random_state, initialization="glorot", X=None, rows=None, engine=None,
+    found=None,
+):  # fmt: skip
     """Draw the weights a network starts from.
 
     Parameters
@@ -156,6 +158,8 @@ def initial_weights(
         Rows to train on; None for all.
     engine : module or DeviceEngine, default=None
         With ``predict`` and ``activate``; only "data_driven" needs it.
+    found : dict, default=None
+        Arrays that come from the data, by number of the node and name of the tensor.
 
     Returns
     -------
@@ -163,11 +167,16 @@ def initial_weights(
         Of the network's dtype; drawn in float64 and rounded.
     """
     if not network.layers:
-        return _of_graph(network, random_state, initialization)
+        return _of_graph(network, random_state, initialization, found or {})
+    before = network.nodes[: network.n_input_nodes]
+    arrays = _of_nodes(network, before, _Draw(None, random_state), found or {})
+    others = [array for own in arrays for array in own]
     if initialization == "data_driven":
-        return _data_driven(
-            network, random_state, _sample(X, rows, random_state), engine
-        )
+        X = _sample(X, rows, random_state)
+        if arrays:
+            X = _after_inputs(network, arrays, X, engine)
+        weights = _data_driven(network, random_state, X, engine)
+        return weights._replace(others=others)
     draw = INITIALIZATIONS[initialization]
     hidden = [layer.activation for layer in network.layers[:-1]]
     activations = hidden + (hidden[-1:] or [ACTIVATIONS["identity"]])
@@ -188,7 +197,39 @@ def initial_weights(
         for layer in network.layers
         if layer.normalization is not None
     ]
-    return Weights(coefs, intercepts, norms)
+    return Weights(coefs, intercepts, norms, others)
+
+
+def _of_nodes(network, nodes, draw, found):
+    """Arrays of each of the first nodes, as their kinds or the data have them."""
+    arrays = []
+    for number, node in enumerate(nodes):
+        widths = [network.widths[value] for value in node.inputs]
+        drawn = kind_of(node).initial(node, widths, draw)
+        drawn = [
+            found.get((number, tensor.name), array)
+            for tensor, array in zip(
+                network.tensors_of_nodes[number], drawn, strict=True
+            )
+        ]
+        arrays.append([np.ascontiguousarray(each, network.dtype) for each in drawn])
+    return arrays
+
+
+def _after_inputs(network, arrays, X, engine):
+    """What the first layer reads of some rows."""
+
+    def activate(activation, z):
+        is_identity = activation in (None, ACTIVATIONS["identity"])
+        return z if is_identity else engine.activate(activation, z), None
+
+    values = [X.toarray() if issparse(X) else X]
+    with one_blas_thread():
+        for node, own in zip(network.nodes, arrays, strict=False):
+            inputs = [values[value] for value in node.inputs]
+            output, _ = kind_of(node).forward(node, inputs, own, Batch(None, activate))
+            values.append(np.ascontiguousarray(output, network.dtype))
+    return values[-1]
 
 
 class _Draw:
@@ -205,7 +246,7 @@ class _Draw:
         return self._draw_at(place, self.random_state)
 
 
-def _of_graph(network, random_state, initialization):
+def _of_graph(network, random_state, initialization, found):
     """`initial_weights` of a network that is no chain, as its kinds of layers say."""
     draw_at = INITIALIZATIONS[initialization]
     if draw_at is None:
@@ -213,15 +254,10 @@ def _of_graph(network, random_state, initialization):
             f"initialization={initialization!r} needs a chain of dense layers, got a "
             'graph. Use another, such as "he".'
         )
-
-    arrays, draw = [], _Draw(draw_at, random_state)
-    for node in network.nodes:
-        widths = [network.widths[value] for value in node.inputs]
-        arrays += kind_of(node).initial(node, widths, draw)
-    return network.weights_of(
-        np.ascontiguousarray(arrays[number], network.dtype)
-        for number in network.tensor_order
-    )
+    draw = _Draw(draw_at, random_state)
+    of_nodes = _of_nodes(network, network.nodes, draw, found)
+    arrays = [array for own in of_nodes for array in own]
+    return network.weights_of(arrays[number] for number in network.tensor_order)
 
 
 # Residual and normalised layers ----------------------------------------------

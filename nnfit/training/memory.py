@@ -53,10 +53,12 @@ def training_memory(network, n_slots, batch_size, X):
     """
     # Weights, their transpose and their copy in the estimator, beside the state. Of
     # a batch for each unit of a node value, slope and gradient, and what its kind keeps
-    # or copies: four numbers at most, and another gradient for each further reader.
+    # or copies: four numbers at most, and another gradient for each further reader; so
+    # many for each line of the row.
     item = ITEM_SIZE[network.dtype]
-    readers = zip(network.widths[1:], network.n_consumers[1:], strict=True)
-    units = sum(width * (4 + max(0, count - 1)) for width, count in readers)
+    values = zip(network.widths, network.lines, network.n_consumers, strict=True)
+    _, *values = values  # the inputs are counted below
+    units = sum(w * lines * (4 + max(0, count - 1)) for w, lines, count in values)
     numbers = network.n_parameters * (3 + n_slots) + batch_size * units
     if is_sparse(X):  # its entries by column, each with its row
         entries = entries_of_batch(X, batch_size)

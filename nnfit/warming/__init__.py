@@ -15,6 +15,7 @@ from nnfit.cpu.graph import kernels_of_kinds
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.functions.pools import POOLS
 
 if TYPE_CHECKING:
     from nnfit.estimators.annotations import Dtype
@@ -160,6 +161,7 @@ def builtin_kernels(dtypes):
         kernels.OPTIMIZER: OPTIMIZERS,
         kernels.LOSS: LOSSES,
         kernels.LINK: [name for name in LINKS if name != "identity"],
+        kernels.POOL: POOLS,
         kernels.ACTIVATION: ACTIVATIONS,
     }
     builders = [(builder,) for builder in kernels.OF_DTYPE] + kernels_of_kinds()

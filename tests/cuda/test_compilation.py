@@ -18,6 +18,7 @@ from nnfit.cuda.kernels.functions import (
     make_link,
     make_loss,
     make_optimizer,
+    make_pool,
 )
 from nnfit.cuda.kernels.pointers import offset
 from nnfit.cuda.kernels.threads import make_memory, make_threads
@@ -27,6 +28,7 @@ from nnfit.engine_settings import Features
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.functions.pools import POOLS
 from tests.engines import make_network
 from tests.graphs import GRAPHS, graph
 from tests.pairs import pairs
@@ -176,6 +178,19 @@ def registries(cuda, dtype):
 
         return run
 
+    def call_pools(names):
+        if not names:
+            return nothing
+        pool, rest = make_pool(cuda, dtype, names[0]), call_pools(names[1:])
+
+        @device
+        def run(m, place, n):
+            raw = offset(m.floats, place)
+            pool(raw, n, offset(m.floats, place + n), n, n)
+            rest(m, place + n, n)
+
+        return run
+
     def call_optimizers(names):
         if not names:
             return nothing
@@ -194,6 +209,7 @@ def registries(cuda, dtype):
         return run
 
     losses, links = call_losses(tuple(LOSSES)), call_links(tuple(LINKS))
+    pools = call_pools(tuple(POOLS))
     optimizers = call_optimizers((None, *OPTIMIZERS))
 
     def call_all(floats, doubles, longs, ints, place, n):
@@ -203,6 +219,7 @@ def registries(cuda, dtype):
             floats[place + number] = value * slope
         losses(m, place, n)
         links(m, place, n)
+        pools(m, place, n)
         optimizers(m, place, n)
 
     return Kernels(dtype, {"call_all": (call_all, 2)})
@@ -301,12 +318,39 @@ def test_special_predictions(normalization, tile):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["readers that do not multiply", "factors"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "readers that do not multiply",
+        "embeddings of numbers and of a hidden layer",
+        "embedded numbers",
+        "factors",
+        "codes beside numbers",
+        "members beside members",
+        "numbers by bins",
+    ],
+)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_kernels_of_every_kind_of_layer(name, dtype):
-    layers = kinds_of(graph(5, *GRAPHS[name]))
-    options = dict(layers=layers, adds=True, drops_apart=True, drops=True, dtype=dtype)
+    network = graph(5, *GRAPHS[name])
+    options = dict(
+        layers=kinds_of(network), adds=True, drops_apart=True, drops=True, dtype=dtype,
+        has_lines=network.most_lines > 1,
+    )  # fmt: skip
     train = arguments_of("train", loss="squared_error", solver="adam", **options)
     check_native(TRAINING, train, (8, 0))
     options |= dict(trains=False, link="identity")
+    if network.lines[-1] > 1:
+        options["pool"] = "softmax"
     check_native(PREDICTION, arguments_of(**options), (9, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_whole_updates_of_lines_that_a_batch_has(dtype):
+    layers = kinds_of(graph(5, *GRAPHS["codes beside numbers"]))
+    train = arguments_of(
+        "run_operation", layers=layers, dtype=dtype, loss="squared_error",
+        solver="muon", penalises=True, updates_whole=True, averages=True,
+    )  # fmt: skip
+    check_native(TRAINING, train, (9, 0))

@@ -57,7 +57,7 @@ def test_windows_train_as_the_reference(windows, name, is_sparse, weighted, shuf
         data,
         modules=(cuda, numpy_engine),
         **rounding(name),
-        **{**options, "batch_size": 12, "epochs": 3, "shuffle": shuffle},
+        **{**options, "batch_size": 12, "epochs": 2, "shuffle": shuffle},
     )
     assert windows[0] in (12, 24)
 

@@ -378,7 +378,7 @@ def test_losses_in_single_precision_are_those_of_the_cpu(loss, solver):
     data = make_data(network, 60)
     options = dict(shuffle=True, batch_size=20, dropout=(0.2, 0.0))
     losses = [
-        train(make_engine(module, network, data, solver, **options), 20)
+        train(make_engine(module, network, data, solver, **options), 8)
         for module in (cuda, cpu)
     ]
     assert losses[0][0] == pytest.approx(losses[1][0], rel=1e-5)

@@ -27,7 +27,7 @@ from tests.features import (
     rounding,
     structured,
 )
-from tests.pairs import in_turn, pairwise
+from tests.pairs import in_turn, pairs
 
 #: Small, and with the blocks of `tests.features.SIZES`; layers of more than a tile.
 SIZES = (5, 9, 9, 6, 3)
@@ -44,8 +44,7 @@ def weights_of(n_rows):
     return weight, weight * rng.integers(0, 4, size=n_rows)
 
 
-@pairwise(
-    name=FEATURES,
+VALUES = dict(
     dtype=["float32", "float64"],
     is_sparse=[False, True],
     weighted=[False, True],
@@ -53,7 +52,26 @@ def weights_of(n_rows):
     shuffle=[False, True],
     launches=[False, True],
 )
-def test_every_feature_trains_as_the_reference(
+#: Any two values meet in one of them.
+WAYS = pairs(**VALUES)
+OPPOSITE = [
+    {name: values[1 - values.index(way[name])] for name, values in VALUES.items()}
+    for way in WAYS
+]
+
+
+@in_turn(name=FEATURES, way=WAYS)
+def test_every_feature_trains_as_the_reference(name, way):
+    assert_trains_as_the_reference(name, **way)
+
+
+@pytest.mark.slow
+@in_turn(name=FEATURES, way=OPPOSITE)
+def test_every_feature_trains_as_the_reference_in_the_opposite_way(name, way):
+    assert_trains_as_the_reference(name, **way)
+
+
+def assert_trains_as_the_reference(
     name, dtype, is_sparse, weighted, chosen, shuffle, launches
 ):
     """Two epochs; the last batch has one row or seven."""
@@ -113,7 +131,7 @@ def test_short_calls_train_as_long_ones(name, launches):
         engine._batches_in = lambda seconds, n_blocks: 2
 
     with tiles.small_gpu(launches=launches):
-        long, short = (bits_of(name, epochs=4, prepare=p) for p in (None, shorten))
+        long, short = (bits_of(name, epochs=3, prepare=p) for p in (None, shorten))
     assert_equal(short, long)
 
 
@@ -129,7 +147,7 @@ def test_losses_do_not_depend_on_where_calls_begin():
             engine = make_engine(cuda, network, data, alpha=1.0, batch_size=2)
             if prepare is not None:
                 prepare(engine)
-            losses.append(train(engine, 3))
+            losses.append(train(engine, 2))
     np.testing.assert_array_equal(*losses)
 
 

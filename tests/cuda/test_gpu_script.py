@@ -177,7 +177,7 @@ def test_wrong_arguments(words, message, capsys):
 
 
 def test_a_worker_answers_in_one_line():
-    arguments = json.dumps({"name": "relu", "dtype": "float32"})
+    arguments = json.dumps({"name": "relu", "dtype": "float64"})
     command = [sys.executable, "-m", WORKER, "activation", arguments]
     done = subprocess.run(command, capture_output=True, text=True, cwd=process.ROOT)
     assert json.loads(done.stdout)["ok"] is True, done.stderr

@@ -21,7 +21,16 @@ from tests.engines import (
     train,
 )
 from tests.features import CLIPPED, batch_factors
-from tests.graphs import EXAMPLES, GRAPHS, PLACES, graph, name_of, sparse_features
+from tests.graphs import (
+    EXAMPLES,
+    GRAPHS,
+    PLACES,
+    categories,
+    dense,
+    graph,
+    name_of,
+    sparse_features,
+)
 from tests.pairs import pairwise
 
 MODULES = cuda, numpy_engine
@@ -119,6 +128,28 @@ def test_a_graph_predicts_as_the_cpu(small_gpu, name):
             for module in (cuda, cpu)
         )
         np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("options", [{}, CLIPPED], ids=["plain", "clipped"])
+def test_lines_that_a_batch_does_not_have_keep_their_bits(small_gpu, options):
+    """Values and moments."""
+    network = graph(2, categories(0, 2, "ee"), dense((1,), 2))
+    X, y = make_data(network, 13)
+    engine = make_engine(cuda, network, (X, y), batch_size=8, **options)
+    train(engine, 1)
+    before = engine.get_weights().others[1], engine.get_state()["moments"]
+    engine.set_data(np.ones_like(X), y)  # code 1 of both columns, line 2
+    train(engine, 2)
+    after = engine.get_weights().others[1], engine.get_state()["moments"]
+    kept = ~np.isin(np.arange(len(before[0])), (2, 3 + 2))
+    of_vectors = slice(-before[0].size, None)
+    parts = [
+        (part[0], *part[1][:, of_vectors].reshape(2, *part[0].shape))
+        for part in (before, after)
+    ]
+    for one, other in zip(*parts, strict=True):
+        assert np.array_equal(one[kept], other[kept])
+        assert (one[~kept] != other[~kept]).all()
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name_of)

@@ -8,7 +8,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from nnfit.network.description import check_state
 from nnfit.network.kinds import kind_of
 from tests.numpy_engine import optimizers
-from tests.numpy_engine.functions import link, reported, row_losses
+from tests.numpy_engine.functions import link, pool, reported, row_losses
 from tests.numpy_engine.network import (
     backward,
     drop_inputs,
@@ -133,14 +133,14 @@ class Engine:
         nodes = zip(self.network.nodes, self.network.tensors_of_nodes, strict=True)
         for (node, own), trace in zip(nodes, traces, strict=False):
             for tensor, number in zip(own, numbers, strict=False):
-                if tensor.size_trained < tensor.size:
+                if tensor.has_statistics:
                     found[number] = kind_of(node).statistics(trace.kept)
         return found
 
     def _recompute_statistics(self, flat):
         """Mean of the statistics of the training data's batches."""
         tensors, weights = self.network.tensors, split(self.network, flat)
-        if all(tensor.size_trained == tensor.size for tensor in tensors):
+        if not self.network.has_statistics:
             return
         sums, total = {}, 0
         for batch in self._batches_of(self._rows):
@@ -164,7 +164,7 @@ class Engine:
         X, y, sample_weight, score = self._watched
         weights = split(self.network, self.evaluated())
         with np.errstate(all="ignore"):
-            raw = forward(self.network, weights, X)[-1].output
+            raw = pool(self.network, forward(self.network, weights, X)[-1].output)
             values = row_losses(self.network, raw, y)[0]
             mean = np.average(values, weights=sample_weight)
         loss = float(mean) * reported(self.network)
@@ -216,9 +216,12 @@ class Engine:
             X, targets = self._augment(X, y, weight, draws, dropout)
             rates = [rate * dropout for rate in self._settings.dropout]
             factors = hidden_dropout(draws, rates, dtype) if any(rates) else None
-        traces = forward(network, weights, X, share, factors)
+        traces = forward(network, weights, X, share, factors, draws)
         loss, of_raw = 0.0, 0.0
+        lines = network.lines[-1]
         for target, of_rows in targets:
+            target, of_rows = np.repeat(target, lines, 0), np.repeat(of_rows, lines)
+            of_rows = of_rows / lines
             losses, slope = row_losses(network, traces[-1].output, target)
             loss += losses @ of_rows
             of_raw = of_raw + slope * of_rows[:, None].astype(dtype)
@@ -297,7 +300,17 @@ class Engine:
             gradient = (gradient * (settings.clip_norm / norm)).astype(gradient.dtype)
         return np.clip(gradient, -settings.clip_value, settings.clip_value)
 
-    def _update(self, gradient, rate, decay, momentum):
+    def _touched(self, traces):
+        """Lines that a batch has of tensors by lines, by the number of the tensor."""
+        found, numbers = {}, iter(np.argsort(self.network.tensor_order))
+        nodes = zip(self.network.nodes, self.network.tensors_of_nodes, strict=True)
+        for (node, own), trace in zip(nodes, traces, strict=True):
+            for tensor, number in zip(own, numbers, strict=False):
+                if tensor.by_lines:
+                    found[number] = kind_of(node).touched(trace.kept)
+        return found
+
+    def _update(self, gradient, rate, decay, momentum, traces):
         """Move all trained parameters, and shorten long columns."""
         settings, progress, solver = self._settings, self.progress, self.solver
         progress.step += 1
@@ -306,7 +319,7 @@ class Engine:
         hyper["share"] = self._share_of_step(rate)
         flats = self.flat, self._clip(gradient), *self._slots
         parts = [trained(self.network, flat) for flat in flats]
-        tensors = enumerate(self.network.tensors)
+        tensors, touched = enumerate(self.network.tensors), self._touched(traces)
         for (number, tensor), w, g, *slots in zip(tensors, *parts, strict=True):
             own = rate * self._factor_of(tensor)
             hyper["shrink"] = own * decay * tensor.decay * tensor.is_penalised
@@ -314,9 +327,13 @@ class Engine:
             update = optimizers.update_of(solver)
             if solver.matrices and tensor.is_matrix:
                 update = optimizers.muon
-            w[...], new_slots = update(w, g, slots, progress.step, own, hyper)
+            lines = touched.get(number, ...)
+            old = [slot[lines] for slot in slots]
+            w[lines], new_slots = update(
+                w[lines], g[lines], old, progress.step, own, hyper
+            )
             for slot, value in zip(slots, new_slots, strict=True):
-                slot[...] = value
+                slot[lines] = value
             if tensor.in_panels and np.isfinite(settings.max_norm):
                 norm = np.linalg.norm(w.astype(np.float64), axis=0)
                 w *= settings.max_norm / np.maximum(norm, settings.max_norm)
@@ -324,7 +341,8 @@ class Engine:
     def _factor_of(self, tensor):
         """Factor of a tensor's learning rate."""
         of_layers = self._settings.learning_rate_factors
-        return tensor.learning_rate * (of_layers[tensor.layer] if of_layers else 1.0)
+        is_own = of_layers and tensor.layer is not None
+        return tensor.learning_rate * (of_layers[tensor.layer] if is_own else 1.0)
 
     def _rate_rows(self):
         """Factors of the learning rate, one for each of the engines' rows of rates."""
@@ -363,7 +381,7 @@ class Engine:
         loss, gradient, traces = self.batch(
             self.flat, rows, draws, dropout, reported(self.network)
         )
-        self._update(gradient, self._rate, decay, momentum)
+        self._update(gradient, self._rate, decay, momentum, traces)
         self._move_statistics(traces, len(rows))
         if settings.average:
             self._averaged += average * (self.flat - self._averaged)

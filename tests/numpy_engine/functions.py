@@ -6,7 +6,7 @@ the scalar function, element by element.
 """
 
 import numpy as np
-from scipy.special import expit, log_softmax, logsumexp, softmax, xlogy
+from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax, xlogy
 
 from nnfit.functions.losses import LINKS
 
@@ -148,6 +148,25 @@ def row_losses(network, raw, y):
 def reported(network):
     """Factor of the losses that are reported: some are means over the outputs."""
     return 1 / network.n_outputs if network.loss.average_outputs else 1.0
+
+
+def pool(network, raw):
+    """Raw predictions of which the link makes the mean of the members' predictions."""
+    k = network.lines[-1]
+    if k == 1:
+        return raw
+    members, name = raw.reshape(-1, k, raw.shape[1]), network.loss.link
+    if name == "softmax":
+        members = log_softmax(members, axis=2)
+    if name in ("softmax", "exp"):
+        return logsumexp(members, axis=1) - np.log(k).astype(raw.dtype)
+    if name == "logistic":
+        return logsumexp(log_expit(members), axis=1) - logsumexp(
+            log_expit(-members), axis=1
+        )
+    if name == "sorted":
+        members = np.sort(members, axis=2)
+    return members.mean(axis=1)
 
 
 # links: raw -> predictions ---------------------------------------------------

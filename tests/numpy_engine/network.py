@@ -5,14 +5,20 @@ tests/test_reference.py and tests/test_kinds.py hold against formulas and numeri
 derivatives.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 
 from nnfit.network import Weights
 from nnfit.network.kinds import Batch, kind_of
-from tests.numpy_engine.functions import activate, link
-from tests.numpy_engine.randomness import FIRST_LAYER, INPUT_DROPOUT, Draws
+from tests.numpy_engine.functions import activate, link, pool
+from tests.numpy_engine.randomness import (
+    FIRST_LAYER,
+    FIRST_MASK,
+    INPUT_DROPOUT,
+    Draws,
+)
 
 
 def size_of(network):
@@ -61,7 +67,7 @@ class Trace(NamedTuple):
     factor: np.ndarray | float
 
 
-def forward(network, weights, X, share=None, dropout=None):
+def forward(network, weights, X, share=None, dropout=None, draws=None):
     """A pass through all nodes.
 
     Parameters
@@ -72,7 +78,10 @@ def forward(network, weights, X, share=None, dropout=None):
     share : ndarray of shape (n,), default=None
         Weights of the rows in batch statistics, of sum 1; None for running ones.
     dropout : callable, default=None
-        ``dropout(i, shape)``: factors of outputs, by the i-th rate.
+        ``dropout(i, shape, lines)``: factors of outputs, by the i-th rate, of so many
+        lines for each row.
+    draws : Draws, default=None
+        Of what layers take for missing; None for nothing.
 
     Returns
     -------
@@ -80,13 +89,16 @@ def forward(network, weights, X, share=None, dropout=None):
         One for each node. The output of the last is the raw prediction.
     """
     values, traces = [X if isinstance(X, np.ndarray) else X.toarray()], []
-    batch = Batch(share, activate)
-    for node, arrays in zip(network.nodes, by_node(network, weights), strict=True):
+    nodes = zip(network.lines[1:], by_node(network, weights), strict=True)
+    for number, (lines, arrays) in enumerate(nodes):
+        node = network.nodes[number]
+        masked = draws and partial(draws.masked, FIRST_MASK + number)
+        batch = Batch(share, activate, masked)
         inputs = [values[value] for value in node.inputs]
         output, kept = kind_of(node).forward(node, inputs, arrays, batch)
         factor = 1.0
         if dropout is not None and node.dropout is not None:
-            factor = dropout(node.dropout, output.shape)
+            factor = dropout(node.dropout, output.shape, lines)
             output = output * factor
         values.append(output)
         traces.append(Trace(output, kept, factor))
@@ -137,7 +149,8 @@ def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
                 draws = Draws(seed, number, i)
                 row = drop_inputs(draws, input_rate, row)
                 factors = hidden_dropout(draws, rates, network.dtype)
-            out[i] = forward(network, weights, row, dropout=factors)[-1].output[0]
+            lines = forward(network, weights, row, dropout=factors)[-1].output
+            out[i] = pool(network, lines)[0]
     return out if raw else link(network, out)
 
 
@@ -152,8 +165,8 @@ def drop_inputs(draws, rate, X):
 def hidden_dropout(draws, rates, dtype):
     """The function that `forward` takes."""
 
-    def factors(i, shape):
+    def factors(i, shape, lines):
         rate = rates[i] if i < len(rates) else 0.0
-        return draws.dropout(FIRST_LAYER + i, rate, shape, dtype)
+        return draws.dropout(FIRST_LAYER + i, rate, shape, dtype, lines)
 
     return factors

@@ -12,6 +12,8 @@ from scipy.special import betaincinv, ndtri
 GAMMA = 0x9E3779B97F4A7C15
 #: What a number is for; hidden layer i, from 0, has the purpose FIRST_LAYER + i.
 INPUT_DROPOUT, NOISE, MIXUP, FIRST_LAYER = range(4)
+#: That of what layer i takes for missing is FIRST_MASK + i.
+FIRST_MASK = 2**32
 
 
 def mix(x):
@@ -88,13 +90,17 @@ class Draws:
         self._start = stream(seed, step)
         self._position = position
 
-    def _bits(self, purpose, shape):
-        return bits(stream(self._start, purpose), self._position, shape)
+    def _bits(self, purpose, shape, lines=1):
+        return bits(stream(self._start, purpose), self._position * lines, shape)
 
-    def dropout(self, purpose, rate, shape, dtype):
+    def dropout(self, purpose, rate, shape, dtype, lines=1):
         """Factors of every element: 0, or 1 / (1 - rate) where it is kept."""
-        kept = self._bits(purpose, shape) >= np.floor(rate * 2.0**32)
+        kept = self._bits(purpose, shape, lines) >= np.floor(rate * 2.0**32)
         return kept.astype(dtype) * np.dtype(dtype).type(1 / (1 - rate))
+
+    def masked(self, purpose, rate, shape):
+        """Whether each element is taken for missing."""
+        return self._bits(purpose, shape) < np.floor(rate * 2.0**32)
 
     def noise(self, deviation, shape):
         """Normal numbers."""

@@ -30,21 +30,29 @@ GRADIENT_SUM = f"{__name__}.elementwise:gradient_sum"
 MUON = f"{__name__}.muon:muon"
 #: Orders of rows for an engine of another device; takes nothing.
 ORDERS = f"{__name__}.orders:orders"
-#: Kinds of layers whose code is here; the second takes a name before the dtype.
+#: Kinds of layers whose code is here; `NORMALIZATION` takes a name before the dtype.
 DENSE = f"{__name__}.dense:build"
+PIECEWISE_LINEAR_ENCODING = f"{__name__}.piecewise_linear_encoding:build"
+PIECEWISE_LINEAR_EMBEDDING = f"{__name__}.piecewise_linear_embedding:build"
 NORMALIZATION = f"{__name__}.normalization:build"
+WAVES = f"{__name__}.waves:build"
+CATEGORY_EMBEDDING = f"{__name__}.category_embedding:build"
 #: These take the name of a row of their registry before the dtype.
 OPTIMIZER = f"{__name__}.elementwise:optimizer"
 LOSS = f"{__name__}.elementwise:loss"
 LINK = f"{__name__}.elementwise:link"
+#: Raw predictions of members as one, by link.
+POOL = f"{__name__}.pooling:pool"
 ACTIVATION = f"{__name__}.elementwise:activation"
 
 #: Rough seconds that each takes, the slow ones first.
 COSTS = {
     TRAINING: 2.0,
+    PIECEWISE_LINEAR_EMBEDDING: 1.6,
     MUON: 1.4,
     DENSE: 1.2,
     NORMALIZATION: 0.9,
+    WAVES: 0.9,
     AUGMENTATION: 0.8,
     SPARSE: 0.6,
     WHOLE_UPDATE: 0.6,
@@ -61,6 +69,7 @@ COSTS = {
     AVERAGE: 0.1,
     ACTIVATION: 0.1,
     LINK: 0.1,
+    POOL: 0.1,
 }
 #: That of a kind of layer that is not in the table.
 COST_OF_A_KIND = 0.5
@@ -68,5 +77,6 @@ COST_OF_A_KIND = 0.5
 OF_DTYPE = tuple(
     builder
     for builder in COSTS
-    if builder not in {OPTIMIZER, LOSS, LINK, ACTIVATION, DENSE, NORMALIZATION}
+    if builder not in {OPTIMIZER, LOSS, LINK, POOL, ACTIVATION}
+    and builder not in {DENSE, PIECEWISE_LINEAR_EMBEDDING, NORMALIZATION, WAVES}
 )

@@ -130,14 +130,14 @@ def make_mixed_losses(dtype, mixing):
     @helper
     def weigh(table, now, begin, count, share, shift):
         """Targets of the partners, and both shares of the weights."""
-        n_targets = table[at.N_TARGETS]
+        n_targets, n_lines = table[at.N_TARGETS], table[at.RAW_LINES]
         goal, y = as_floats(table[at.PARTNER_Y]), as_floats(table[at.Y])
         for r in range(begin, begin + count):
-            number = partner(table, now, r, shift)
+            number = partner(table, now, r // n_lines, shift)
             for j in range(n_targets):
                 goal[r * n_targets + j] = y[number * n_targets + j]
             weight = rows_of.weight(table[at.LOSS_WEIGHT], number)
-            other = (1.0 - share) * weight / weight_sum_of(now)
+            other = (1.0 - share) * weight / (weight_sum_of(now) * n_lines)
             as_floats(table[at.PARTNER_WEIGHT])[r] = scalar(other)
             own = as_floats(table[at.BATCH_LOSS_WEIGHT])[r]
             as_floats(table[at.OWN_WEIGHT])[r] = scalar(share) * own
@@ -162,7 +162,7 @@ def make_mixed_losses(dtype, mixing):
         )
 
     def mixed_losses(table, row, now, begin, count):
-        """Losses of mixed rows, and their gradient by the raw prediction."""
+        """Losses of lines of mixed rows, and their gradient by the raw prediction."""
         share, shift = mixing_of(table, now)
         weigh(table, now, begin, count, share, shift)
         losses_of(

@@ -236,8 +236,9 @@ def make_pack(target, dtype):
 
     def pack(table, row, now, begin, count):
         """Copies of a block's inputs and gradients."""
-        pack_inputs(row, batch_of(now), begin, count)
-        pack_gradients(row, batch_of(now), begin, count)
+        n_lines = batch_of(now) * row[at.LINES]
+        pack_inputs(row, n_lines, begin, count)
+        pack_gradients(row, n_lines, begin, count)
 
     return pack
 

@@ -1,7 +1,8 @@
 """Dropout: units set to zero at random, the others scaled up (Srivastava et al. 2014).
 
 The slope is multiplied as the value is, so that the way back needs nothing. What is
-dropped depends on seed, step, layer, the row's place in the epoch and the unit alone.
+dropped depends on seed, step, layer, the row's place in the epoch, its line and the
+unit alone.
 """
 
 import numpy as np
@@ -39,7 +40,7 @@ def dropout(target, dtype):
         seed, step = table[at.SEED], step_of(now)
         stream = random.stream_of(seed, step, HIDDEN_DROPOUT + number)
         for r in range(begin, begin + count):
-            key = random.stream(nb.int64(stream), position + r)
+            key = random.stream(nb.int64(stream), position * row[at.LINES] + r)
             low, high = random.low_word(key), random.high_word(key)
             values = line(row[at.OUTPUT], row[at.STRIDE], r)
             slopes = line(row[at.SLOPE], row[at.STRIDE], r)

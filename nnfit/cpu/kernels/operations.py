@@ -101,6 +101,18 @@ def make_tensor(dtype):
     return tensor
 
 
+def make_tensor_line(dtype):
+    """Make ``tensor_line(table, row, number, i)``: line i of a tensor of a layer."""
+    as_floats = pointer_from_address(dtype)
+
+    @helper
+    def tensor_line(table, row, number, i):
+        tensor = tensor_of(table, row, number)
+        return offset(as_floats(tensor[at.ADDRESS]), i * tensor[at.LINE])
+
+    return tensor_line
+
+
 def make_deliver(dtype):
     """Make ``deliver(edge, r, n)``, which finishes a row's gradient by an input.
 
@@ -126,3 +138,33 @@ def make_deliver(dtype):
             goal[j] = zero
 
     return deliver
+
+
+def make_deliver_product(dtype):
+    """Make ``deliver_product(edge, r, a, b, n)``: deliver n numbers ``a * b``.
+
+    Where the goal is in the place of the slopes, as for products of tiles
+    (`nnfit.network.graph.Graph.deliver`), they are read before they are written.
+    """
+    line, deliver = make_line(dtype), make_deliver(dtype)
+    zero = scalar_type(dtype)(0.0)
+
+    @helper
+    def deliver_product(edge, r, a, b, n):
+        goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], r)
+        if edge[at.SCALE] != edge[at.GOAL]:
+            for j in range(n):
+                goal[j] = a[j] * b[j]
+            deliver(edge, r, n)
+            return
+        if edge[at.ADDED] == 0:
+            for j in range(n):
+                goal[j] *= a[j] * b[j]
+        else:
+            added = line(edge[at.ADDED], edge[at.ADDED_STRIDE], r)
+            for j in range(n):
+                goal[j] *= a[j] * b[j] + added[j]
+        for j in range(n, edge[at.GOAL_WIDTH]):
+            goal[j] = zero
+
+    return deliver_product

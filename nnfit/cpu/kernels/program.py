@@ -35,10 +35,13 @@ def make_program(target):
 
     @helper
     def run_block(table, segment, now, begin, count):
-        """All instructions of a segment on a block."""
+        """All instructions of a segment on a block; of rows, on all their lines."""
+        of_rows = segment[at.SHARES] == at.EVENLY and segment[at.EXTENT] == 0
         for step in range(segment[at.BEGIN], segment[at.END], at.INSTRUCTION):
             row = offset(table, table[step + at.ROW])
-            call(table[step + at.FUNCTION], (table, row, now, begin, count))
+            lines = row[at.LINES] if of_rows else 1
+            place = begin * lines, count * lines
+            call(table[step + at.FUNCTION], (table, row, now, *place))
 
     @helper
     def work_before(unit, batch):

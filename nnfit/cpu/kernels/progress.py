@@ -146,7 +146,7 @@ def make_progress(dtype):
         """
         rows = as_doubles(table[at.ROW_LOSS])
         loss = 0.0
-        for r in range(batch):
+        for r in range(batch * table[at.RAW_LINES]):
             loss += rows[r]
         loss *= floats[at.LOSS_SCALE]
         n_units = table[at.N_UNITS]

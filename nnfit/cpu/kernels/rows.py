@@ -155,9 +155,13 @@ def batch(target, dtype):
             rows_of.copy_row(table, number, goal, row[at.N_OUT])
 
     def gather_targets(table, row, now, begin, count):
-        """Copy rows of y, and both weights divided by the batch's sum."""
+        """Copy rows of y, and both weights divided by the batch's sum.
+
+        Each line of a raw prediction has the row's target, and its part of the weight.
+        """
         position, weight_sum = position_of(now), weight_sum_of(now)
-        n_targets = table[at.N_TARGETS]
+        n_targets, n_lines = table[at.N_TARGETS], table[at.RAW_LINES]
+        of_lines = weight_sum * n_lines
         y = as_floats(table[at.Y])
         goal = as_floats(table[at.BATCH_Y])
         weights = as_floats(table[at.BATCH_WEIGHT])
@@ -165,13 +169,18 @@ def batch(target, dtype):
         own, of_loss = table[at.SAMPLE_WEIGHT], table[at.LOSS_WEIGHT]
         for r in range(begin, begin + count):
             number = rows_of.row_number(table, position + r)
-            for j in range(n_targets):
-                goal[r * n_targets + j] = y[number * n_targets + j]
             weights[r] = scalar(rows_of.weight(own, number) / weight_sum)
-            loss_weights[r] = scalar(rows_of.weight(of_loss, number) / weight_sum)
+            first = r * n_lines
+            for j in range(n_targets):
+                goal[first * n_targets + j] = y[number * n_targets + j]
+            loss_weights[first] = scalar(rows_of.weight(of_loss, number) / of_lines)
+            for i in range(first + 1, first + n_lines):
+                for j in range(n_targets):
+                    goal[i * n_targets + j] = goal[first * n_targets + j]
+                loss_weights[i] = loss_weights[first]
 
     def row_losses(table, row, now, begin, count):
-        """Losses of rows, and their gradient by the raw prediction."""
+        """Losses of lines, and their gradient by the raw prediction."""
         stride, n_targets = table[at.RAW_STRIDE], table[at.N_TARGETS]
         call_loss(
             table[at.LOSS_KERNEL],

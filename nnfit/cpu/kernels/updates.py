@@ -4,6 +4,11 @@ A unit is some of a tensor's parameters: a strip of weights, some rows of one pa
 a whole vector. Units lie in the order of the layers and are dealt to threads in runs of
 equal cost, so that a thread keeps a panel's columns of the gradient in its cache and
 none waits long for another. No sum depends on who has which.
+
+Of some units a batch touches a few lines alone. Their gradient is that of these lines
+one after the other, and each of them is a *part*, which is updated by itself: the other
+lines, and what the optimizer keeps of them, stay as they are. Any other unit is one
+part.
 """
 
 from collections import namedtuple
@@ -41,6 +46,22 @@ def unit_at(table, number):
 
 
 @helper
+def n_parts(unit):
+    """Parts of a unit that the batch touches, once its gradient is found."""
+    if unit[at.U_TOUCHED] == 0:
+        return 1
+    return as_int64(unit[at.U_TOUCHED])[at.TOUCHED_LINES]
+
+
+@helper
+def part_size(table, unit):
+    """Elements of each part of a unit."""
+    if unit[at.U_TOUCHED] == 0:
+        return unit[at.U_SIZE]
+    return offset(table, unit[at.U_TENSOR])[at.LINE]
+
+
+@helper
 def rates_offset(table, step, number):
     """Where the scalars of a step lie; two sets, to prepare one in advance."""
     return ((step % 2) * table[at.N_RATE_ROWS] + number) * at.N_RATES
@@ -66,6 +87,20 @@ def make_place(dtype):
     return like, rates_of
 
 
+def make_part_address(dtype):
+    """Make ``part_address(table, unit, number)``: where a part of a unit begins."""
+    item = 4 if dtype == "float32" else 8
+
+    @helper
+    def part_address(table, unit, number):
+        if unit[at.U_TOUCHED] == 0:
+            return unit[at.U_ADDRESS]
+        line = as_int64(unit[at.U_TOUCHED])[at.TOUCHED + number]
+        return unit[at.U_ADDRESS] + line * part_size(table, unit) * item
+
+    return part_address
+
+
 def make_steps(dtype):
     """Build what is done with a unit, for a precision.
 
@@ -84,12 +119,14 @@ def make_gradient(dtype):
     scalar, as_floats = scalar_type(dtype), pointer_from_address(dtype)
     call_gradient = caller(nb.void, *UNIT_GRADIENT[dtype])
     call_penalise = caller(nb.void, *PENALISE[dtype])
+    part_address = make_part_address(dtype)
     zero = scalar(0.0)
 
     @helper
     def find(table, unit, batch, goal):
         row = offset(table, unit[at.U_ROW])
-        call_gradient(unit[at.U_GRADIENT], (table, row, unit, batch, goal))
+        n_lines = batch * row[at.LINES]
+        call_gradient(unit[at.U_GRADIENT], (table, row, unit, n_lines, goal))
 
     @helper
     def penalise(table, floats, unit, gradient, weight_sum, limit):
@@ -99,9 +136,12 @@ def make_gradient(dtype):
             factor = as_doubles(table[at.TENSOR_FACTORS])[unit[at.U_NUMBER]]
             l2 = scalar(factor * floats[at.ALPHA] / weight_sum)
             l1 = scalar(factor * floats[at.L1] / weight_sum)
-        weights = as_floats(unit[at.U_ADDRESS])
-        arguments = (gradient, weights, unit[at.U_SIZE], l2, l1, scalar(limit))
-        call_penalise(table[at.PENALISE_KERNEL], arguments)
+        size = part_size(table, unit)
+        for number in range(n_parts(unit)):
+            weights = as_floats(part_address(table, unit, number))
+            own = offset(gradient, number * size)
+            arguments = (own, weights, size, l2, l1, scalar(limit))
+            call_penalise(table[at.PENALISE_KERNEL], arguments)
 
     return find, penalise
 
@@ -110,7 +150,7 @@ def make_apply(dtype):
     """Make ``apply`` and ``average``: a unit's step, and that of its average."""
     scalar, pointer = scalar_type(dtype), pointer_type(dtype)
     as_floats = pointer_from_address(dtype)
-    like, _ = make_place(dtype)
+    (like, _), part_address = make_place(dtype), make_part_address(dtype)
     call_update = caller(
         nb.void, pointer, pointer, pointer, pointer, nb.int64, pointer, scalar, scalar
     )
@@ -119,21 +159,23 @@ def make_apply(dtype):
 
     @helper
     def apply(table, unit, gradient, rates, l2):
-        address = unit[at.U_ADDRESS]
         penalised = offset(table, unit[at.U_TENSOR])[at.PENALISED] != 0
-        call_update(
-            table[at.UPDATE_KERNEL],
-            (
-                as_floats(address),
-                gradient,
-                like(table, address, table[at.STATE_0]),
-                like(table, address, table[at.STATE_1]),
-                unit[at.U_SIZE],
-                rates,
-                l2,
-                rates[at.DECAY] if penalised else one,
-            ),
-        )
+        size = part_size(table, unit)
+        for number in range(n_parts(unit)):
+            address = part_address(table, unit, number)
+            call_update(
+                table[at.UPDATE_KERNEL],
+                (
+                    as_floats(address),
+                    offset(gradient, number * size),
+                    like(table, address, table[at.STATE_0]),
+                    like(table, address, table[at.STATE_1]),
+                    size,
+                    rates,
+                    l2,
+                    rates[at.DECAY] if penalised else one,
+                ),
+            )
 
     @helper
     def average(table, unit, rate):

@@ -1,12 +1,15 @@
-"""Elementary functions that LLVM vectorises: exp, log, tanh, erf and relatives.
+"""Elementary functions that LLVM vectorises: exp, log, tanh, erf, sin and relatives.
 
 numba compiles ``math.exp`` and its like to one library call per element; these are
 arithmetic without branches or calls, so a loop over them runs in vector registers
 on every target, the baseline of x86-64 included (which has no rounding
 instruction). :data:`IMPLEMENTATIONS` has them by dtype and by their name in
 :mod:`nnfit.functions.maths`, whose semantics they share: overflow gives infinity,
-``log(0)`` minus infinity, NaN gives NaN. One difference: results of ``exp`` below
-the smallest normal number are 0.
+``log(0)`` minus infinity, NaN gives NaN. Two differences: results of ``exp`` below
+the smallest normal number are 0; and ``sin`` and ``cos`` have the figures below as far
+as 10^5, lose digits beyond, and give those of 0 where the distance of neighbouring
+floats nears 1: from 2^21 on, in float64 from 2^50. A loop that takes both of a number
+reduces it once: 0.74 ns with AVX-512, where each takes 0.61 and ``exp`` 0.38.
 
 Largest error in ulp (float32: every 257th bit pattern; float64: 4 * 10^5 random
 numbers; the larger of the figures with and without fused multiply-add), and
@@ -24,17 +27,20 @@ tanh      2.6          0.66 (14.3)         2.4          1.8 (12.9)
 erf       1.3          1.2 (14.9)          1.1          5.0 (15.5)
 sigmoid   2.4          0.58                2.2          1.6
 softplus  2.6          1.1                 2.4          4.0
+sin       3.0                              2.2
+cos       3.2                              2.3
 ========  ===========  ==================  ===========  ==================
 """
 
 import math
-from dataclasses import dataclass
 
 import numba
 import numpy as np
 from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
+
+from nnfit.cpu.kernels.vector_formats import FORMATS
 
 # forceinline: a loop around a call does not vectorise, and the longest of these
 # exceed what LLVM inlines by itself.
@@ -47,193 +53,6 @@ _inlined = numba.njit(
     _nrt=False,
 )
 
-
-@dataclass(frozen=True)
-class _Format:
-    """What the functions must know of a floating-point format.
-
-    ``magic`` is 1.5 times 2 to the number of fraction bits: adding it rounds to an
-    integer, which then stands in the low bits. ``ln2_high`` has so few bits that
-    its product with any exponent is exact; ``ln2_high + ln2_low`` is log 2.
-
-    The polynomials (constant term first) are weighted least-squares fits on
-    Chebyshev nodes in 60-digit arithmetic; degrees are the smallest whose error is
-    a small part of an ulp:
-
-    - exp: ``(e^r - 1 - r) / r^2`` on ``|r| <= log(2) / 2``;
-    - log: ``(2 atanh(s) - 2 s) / s^3`` in ``s^2``, ``|s| <= 0.1716``;
-    - log1p: ``log(1 + x) / x`` on ``[0, 1]``, relative error;
-    - erf: ``erf(x) / x - 1`` in ``x^2`` on ``[0, 1]``, relative error of erf;
-    - log_erfc: ``log(erfc(x))`` in ``x - 1`` on ``[1, erf_end]``, weighted by
-      ``erfc(x)``; beyond ``erf_end`` erf rounds to 1.
-    """
-
-    real: type
-    fraction_bits: int
-    magic: float
-    smallest_normal: float
-    subnormal_scale: float
-    exp_low: float
-    exp_high: float
-    ln2_high: float
-    ln2_low: float
-    erf_end: float
-    exp: tuple
-    log: tuple
-    log1p: tuple
-    erf: tuple
-    log_erfc: tuple
-
-
-_FORMATS = {
-    "float32": _Format(
-        real=np.float32,
-        fraction_bits=23,
-        magic=1.5 * 2.0**23,
-        smallest_normal=2.0**-126,
-        subnormal_scale=2.0**23,
-        exp_low=-87.33654022216797,
-        exp_high=88.72283172607422,
-        ln2_high=0.693145751953125,
-        ln2_low=1.4286068203094173e-06,
-        erf_end=4.0,
-        exp=(
-            0.5,
-            0.1666654,
-            0.04166635,
-            0.008366767,
-            0.0013941121,
-        ),
-        log=(
-            0.66666776,
-            0.399773,
-            0.29877445,
-        ),
-        log1p=(
-            1.0,
-            -0.4999989,
-            0.33329666,
-            -0.24951167,
-            0.19661018,
-            -0.15263274,
-            0.105329506,
-            -0.056269526,
-            0.019487686,
-            -0.0031639994,
-        ),
-        erf=(
-            0.12837917,
-            -0.37612626,
-            0.112835824,
-            -0.026853692,
-            0.005188099,
-            -0.0008008189,
-            7.847259e-05,
-        ),
-        log_erfc=(
-            -1.8496056,
-            -2.6389668,
-            -0.8431178,
-            -0.041503053,
-            0.009895253,
-            -0.0018296357,
-            0.00018655171,
-        ),
-    ),
-    "float64": _Format(
-        real=np.float64,
-        fraction_bits=52,
-        magic=1.5 * 2.0**52,
-        smallest_normal=2.0**-1022,
-        subnormal_scale=2.0**52,
-        exp_low=-708.3964185322641,
-        exp_high=709.782712893384,
-        ln2_high=0.6931471805601177,
-        ln2_low=-1.7239444525614835e-13,
-        erf_end=6.0,
-        exp=(
-            0.5000000000000006,
-            0.16666666666666677,
-            0.04166666666657306,
-            0.008333333333321421,
-            0.0013888888932517304,
-            0.00019841269886591435,
-            2.4801504310983356e-05,
-            2.755724378779126e-06,
-            2.762637210237089e-07,
-            2.5109171314008863e-08,
-        ),
-        log=(
-            0.6666666666666737,
-            0.3999999999940143,
-            0.28571428745022687,
-            0.2222219832138817,
-            0.1818357681823898,
-            0.15313740438192908,
-            0.14798994301953908,
-        ),
-        log1p=(
-            1.0,
-            -0.49999999999999833,
-            0.3333333333330616,
-            -0.2499999999824741,
-            0.19999999939818655,
-            -0.16666665393757513,
-            0.14285696185485436,
-            -0.12499816674339809,
-            0.11109733797040011,
-            -0.09992093087992572,
-            0.09055436778533013,
-            -0.08206780118202418,
-            0.07328131058337645,
-            -0.06287147524061665,
-            0.05005441419194191,
-            -0.03550473241308141,
-            0.02148866078062579,
-            -0.010600011734050408,
-            0.0040407529861324195,
-            -0.0011070411202804796,
-            0.0001928297421103607,
-            -1.5974832649876538e-05,
-        ),
-        erf=(
-            0.12837916709551256,
-            -0.3761263890318375,
-            0.11283791670954854,
-            -0.02686617064507231,
-            0.0052239776247753195,
-            -0.0008548326978430694,
-            0.00012055331025793798,
-            -1.4925593245923501e-05,
-            1.6460968721975601e-06,
-            -1.634998274189769e-07,
-            1.4657600165778558e-08,
-            -1.1364607520605601e-09,
-            5.943508233981782e-11,
-        ),
-        log_erfc=(
-            -1.8496055099332482,
-            -2.638967514234788,
-            -0.8431072563586866,
-            -0.04156109804159179,
-            0.010033825371928505,
-            -0.0019779025510959767,
-            0.0002373224078962554,
-            2.6278094448532506e-05,
-            -2.715957480596495e-05,
-            9.60960724352212e-06,
-            -2.0605669406249576e-06,
-            1.4353832208517946e-07,
-            9.713692640519622e-08,
-            -5.185047792207241e-08,
-            1.4849384331745716e-08,
-            -2.849581657658107e-09,
-            3.660080614374357e-10,
-            -2.8608882469579202e-11,
-            1.0305267765735484e-12,
-        ),
-    ),
-}
 
 _INTEGERS = {types.float32: (ir.IntType(32), 23), types.float64: (ir.IntType(64), 52)}
 
@@ -326,6 +145,41 @@ def _polynomial(coefficients):
         return x(x), codegen
 
     return polynomial
+
+
+def _reduction(parts):
+    """An intrinsic that subtracts n times the sum of some parts, one after another."""
+
+    @intrinsic
+    def reduced(typingctx, x, n):
+        def codegen(context, builder, signature, args):
+            rest, n = args
+            for part in parts:
+                product = builder.fmul(n, ir.Constant(n.type, part))
+                rest = builder.fsub(rest, product)
+            return rest
+
+        return x(x, x), codegen
+
+    return reduced
+
+
+@intrinsic
+def _by_quadrant(typingctx, sine, cosine, shifted):
+    """``sin(r + n pi / 2)`` of ``sin(r)``, ``cos(r)`` and ``shifted = n + magic``."""
+
+    def codegen(context, builder, signature, args):
+        integer, _ = _INTEGERS[sine]
+        sine_of_r, cosine_of_r, n = args
+        n = builder.bitcast(n, integer)
+        is_odd = builder.trunc(n, ir.IntType(1))
+        value = builder.select(is_odd, cosine_of_r, sine_of_r)
+        second = builder.and_(n, ir.Constant(integer, 2))
+        sign = builder.shl(second, ir.Constant(integer, integer.width - 2))
+        value = builder.xor(builder.bitcast(value, integer), sign)
+        return builder.bitcast(value, args[0].type)
+
+    return sine(sine, sine, sine), codegen
 
 
 def _implement(form):
@@ -427,6 +281,30 @@ def _implement(form):
         tail = -tail if x < zero else tail
         return x + x * erf_ratio(z) if a < one else tail
 
+    reduced = _reduction(form.half_pi)
+    sin_tail, cos_tail = _polynomial(form.sin), _polynomial(form.cos)
+    inverse_half_pi = real(2.0 / math.pi)
+    largest_angle = real(2.0 ** (form.fraction_bits - 2))
+
+    @_inlined
+    def sin_of_turned(x, quarters):
+        """sin(x + quarters * pi / 2)."""
+        x = x if abs(x) <= largest_angle else x * zero  # infinity becomes NaN
+        shifted = x * inverse_half_pi + magic
+        r = reduced(x, shifted - magic)
+        z = r * r
+        sine = r + r * z * sin_tail(z)
+        cosine = one - (half * z - z * z * cos_tail(z))
+        return _by_quadrant(sine, cosine, shifted + quarters)
+
+    @_inlined
+    def sin(x):
+        return sin_of_turned(x, zero)
+
+    @_inlined
+    def cos(x):
+        return sin_of_turned(x, one)
+
     @_inlined
     def sqrt(x):
         return _sqrt(x)
@@ -441,8 +319,10 @@ def _implement(form):
         "erf": erf,
         "sigmoid": sigmoid,
         "softplus": softplus,
+        "sin": sin,
+        "cos": cos,
     }
 
 
 #: ``{dtype: {name: numba function}}``, one for each name of `nnfit.functions.maths`.
-IMPLEMENTATIONS = {dtype: _implement(form) for dtype, form in _FORMATS.items()}
+IMPLEMENTATIONS = {dtype: _implement(form) for dtype, form in FORMATS.items()}

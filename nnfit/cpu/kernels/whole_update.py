@@ -23,7 +23,14 @@ from nnfit.cpu.kernels.pointers import (
     offset,
     pointer_from_address,
 )
-from nnfit.cpu.kernels.updates import make_place, make_steps, sum_of_squares, unit_at
+from nnfit.cpu.kernels.updates import (
+    make_place,
+    make_steps,
+    n_parts,
+    part_size,
+    sum_of_squares,
+    unit_at,
+)
 
 
 def whole_update(target, dtype):
@@ -57,7 +64,10 @@ def make_find_units(dtype, steps):
             steps.find(table, unit, batch, gradient)
             if offset(table, unit[at.U_TENSOR])[at.PENALISED] != 0:
                 steps.penalise(table, floats, unit, gradient, weight_sum, math.inf)
-            squares[number] = nb.float64(sum_of_squares(gradient, unit[at.U_SIZE]))
+            size, total = n_parts(unit) * part_size(table, unit), 0.0
+            if size > 0:
+                total = nb.float64(sum_of_squares(gradient, size))
+            squares[number] = total
 
     return find_units
 
@@ -88,7 +98,8 @@ def make_update_units(dtype, steps):
         for number in range(begin, begin + count):
             unit = unit_at(table, number)
             gradient = like(table, unit[at.U_ADDRESS], table[at.GRADIENT])
-            arguments = (gradient, unit[at.U_SIZE], factor, limit)
+            size = n_parts(unit) * part_size(table, unit)
+            arguments = (gradient, size, factor, limit)
             call_clip(table[at.CLIP_KERNEL], arguments)
             if offset(table, unit[at.U_TENSOR])[at.MATRIX] == 0:
                 rates = rates_of(table, unit, step_of(now))

@@ -56,6 +56,10 @@ class Kind(NamedTuple):
         Whether slopes are kept and statistics those of a batch.
     gathers : bool
         Whether the rows are copied before the first layer reads them.
+    has_lines : bool
+        Whether values have several lines for each row.
+    pool : str or None
+        Link of predictions that are means over the lines of a row.
     """
 
     dtype: str
@@ -77,6 +81,8 @@ class Kind(NamedTuple):
     link: str | None = None
     trains: bool = True
     gathers: bool = True
+    has_lines: bool = False
+    pool: str | None = None
 
     def encoded(self):
         """What a builder takes: a text, and the functions of the user.

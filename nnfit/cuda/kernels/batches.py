@@ -26,6 +26,20 @@ Batches = namedtuple("Batches", "current following row_number weight gather mixi
 Random = namedtuple("Random", "stream stream_of low_word high_word bits below")
 
 
+def make_on_lines(cuda):
+    """Build ``on_lines(m, row, now)``: the batch counted in lines of a layer's row."""
+
+    @cuda.jit(device=True)
+    def on_lines(m, row, now):
+        lines = m.longs[row + at.LINES]
+        return Batch(
+            now.position * lines, now.size * lines, now.begin * lines, now.end * lines,
+            now.step, now.epoch, now.number, now.weight_sum, now.spread, now.buffer,
+        )  # fmt: skip
+
+    return on_lines
+
+
 def make_random(cuda):
     """The random numbers of `nnfit.functions.random` on the device."""
     copies = {}

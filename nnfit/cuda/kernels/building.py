@@ -6,7 +6,7 @@ from collections import namedtuple
 import numpy as np
 
 from nnfit.cuda import fields as at
-from nnfit.cuda.kernels.batches import make_batches
+from nnfit.cuda.kernels.batches import make_batches, make_on_lines
 from nnfit.cuda.kernels.functions import make_activate
 from nnfit.cuda.kernels.outputs import (
     make_add_gradient,
@@ -14,6 +14,7 @@ from nnfit.cuda.kernels.outputs import (
     make_drop,
     make_finish,
     make_input_of,
+    make_pool_phase,
     make_tensor_of,
 )
 from nnfit.cuda.kernels.products import make_loading, make_tiles
@@ -56,6 +57,8 @@ def make_build(cuda, kind):
 def make_operations(build):
     """Build the operations of layers, by number."""
     numbers, found = operations_of(build.kind.layers), {}
+    if build.kind.pool is not None:
+        found[at.POOL] = make_pool_phase(build)
     if build.kind.drops and build.kind.drops_apart:
         found[at.DROP] = make_drop(build)
     if build.kind.trains and build.kind.adds:
@@ -64,12 +67,41 @@ def make_operations(build):
         functions = importlib.import_module(module).make(build, traits)
         for name, function in functions.items():
             found[numbers[module, name]] = function
-    return found
+    if not build.kind.has_lines:
+        return found
+    return {number: _on_lines(build, function) for number, function in found.items()}
+
+
+def _on_lines(build, function):
+    """An operation whose batch is counted in lines of the layer's value."""
+    on_lines = make_on_lines(build.cuda)
+
+    @build.device
+    def operation(m, net, place, now, block, n_blocks):
+        function(m, net, place, on_lines(m, net + place, now), block, n_blocks)
+
+    return operation
 
 
 def make_gradients(build, store):
     """Build what finds gradients and hands them to `store`, by number."""
-    return _of_groups(build, "make_gradients", store)
+    found = _of_groups(build, "make_gradients", store)
+    if not build.kind.has_lines:
+        return found
+    return {number: _sum_lines(build, function) for number, function in found.items()}
+
+
+def _sum_lines(build, function):
+    """A gradient of a group of units whose batch is counted in lines."""
+    on_lines = make_on_lines(build.cuda)
+
+    @build.device
+    def gradient(m, net, group, now, parts, block, n_blocks):
+        row = net + m.longs[group + at.G_ROW]
+        lines = on_lines(m, row, now)
+        function(m, net, group, lines, parts, block, n_blocks)
+
+    return gradient
 
 
 def make_sizes(build, size):
@@ -77,10 +109,22 @@ def make_sizes(build, size):
     return _of_groups(build, "make_sizes", size)
 
 
+def make_steps(build, step):
+    """Build what moves the lines that a batch has, by number."""
+    return _of_groups(build, "make_steps", step)
+
+
+def changes_by_lines(kind):
+    """Whether a batch has only some lines of a tensor."""
+    modules = [importlib.import_module(module) for module, _ in kind.layers]
+    return any(hasattr(module, "make_steps") for module in modules)
+
+
 def _of_groups(build, maker, function):
     numbers, found = gradients_of(build.kind.layers), {}
     for module, traits in build.kind.layers:
-        make = getattr(importlib.import_module(module), maker)
-        for name, made in make(build, traits, function).items():
+        make = getattr(importlib.import_module(module), maker, None)
+        functions = make(build, traits, function) if make else {}
+        for name, made in functions.items():
             found[numbers[module, name]] = made
     return found

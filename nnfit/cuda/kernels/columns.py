@@ -24,8 +24,10 @@ def make_columns(cuda, threads, term):
     return sum_column
 
 
-def make_vector_gradient(build, store, open_term, term):
-    """Build the gradient of a vector, whose units are a column for each lane.
+def make_vector_gradient(build, store, open_term, term, by_member=False):
+    """Build the gradient of a vector, whose units are an element for each lane.
+
+    A tensor of several lines is one vector, of what training changes.
 
     Parameters
     ----------
@@ -33,8 +35,10 @@ def make_vector_gradient(build, store, open_term, term):
     store : callable
         See `nnfit.cuda.kinds`.
     open_term, term : callable
-        The gradient of column j is the sum of ``term(m, c, r, j)`` over the rows of the
-        batch, where c is ``open_term(m, net, row, tensor, now)``.
+        The gradient of element j is the sum over the rows of the batch of ``term(m, c,
+        r, j)``, where c is ``open_term(m, net, row, tensor, now)``.
+    by_member : bool, default=False
+        Whether the members of a row have numbers j of their own, and r counts rows.
     """
     threads, scalar, lanes = build.threads, build.scalar, build.threads.lanes
     open_update = build.open_update
@@ -47,11 +51,14 @@ def make_vector_gradient(build, store, open_term, term):
         row = net + longs[group + at.G_ROW]
         c = open_term(m, net, row, tensor, now)
         u = open_update(m, net, tensor, now.weight_sum)
-        n, first = longs[tensor + at.N_COLUMNS], longs[group + at.G_FIRST]
+        n, first = longs[tensor + at.N_TRAINED], longs[group + at.G_FIRST]
+        n_rows = now.size
+        if by_member:
+            n_rows = now.size // longs[row + at.LINES]
         begin = (block - first) % n_blocks
         for number in range(begin, longs[group + at.G_UNITS], n_blocks):
             j = number * lanes + threads.lane()
-            g = sum_column(m, c, j, now.size, n)
+            g = sum_column(m, c, j, n_rows, n)
             part = 0.0
             if j < n and threads.group() == 0:
                 part = store(m, u, u.place + j, scalar(g))
@@ -60,3 +67,27 @@ def make_vector_gradient(build, store, open_term, term):
                 m.doubles[parts + first + number] = part
 
     return gradient
+
+
+def make_vector_size(build, size):
+    """Build the penalty of a vector as it is, by the units of its gradient."""
+    threads, lanes, open_update = build.threads, build.threads.lanes, build.open_update
+
+    @build.device
+    def penalty(m, net, group, now, parts, block, n_blocks):
+        longs = m.longs
+        tensor = net + longs[group + at.G_TENSOR]
+        c = open_update(m, net, tensor, 1.0)
+        values = longs[net + at.PARAMETERS] + c.place
+        n, first = longs[tensor + at.N_TRAINED], longs[group + at.G_FIRST]
+        begin = (block - first) % n_blocks
+        for number in range(begin, longs[group + at.G_UNITS], n_blocks):
+            j = number * lanes + threads.lane()
+            part = 0.0
+            if j < n and threads.group() == 0:
+                part = size(c, m.floats[values + j])
+            part = threads.sum_of_block(m, part)
+            if threads.number() == 0:
+                m.doubles[parts + first + number] = part
+
+    return penalty

@@ -8,6 +8,7 @@ from nnfit.cuda import fields as at
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.optimizers import GRADIENT_SUM, OPTIMIZERS
+from nnfit.functions.pools import POOLS
 from nnfit.functions.specialising import specialise
 
 Optimizer = namedtuple("Optimizer", "row update prepare")
@@ -68,6 +69,11 @@ def make_loss(cuda, dtype, entry):
 def make_link(cuda, dtype, name):
     """Inverse link of a row, see `nnfit.functions.losses`."""
     return make_scalar(cuda, LINKS[name], dtype)
+
+
+def make_pool(cuda, dtype, name):
+    """Raw predictions of members as one, see `nnfit.functions.pools`."""
+    return make_scalar(cuda, POOLS[name], dtype)
 
 
 def make_optimizer(cuda, dtype, name):

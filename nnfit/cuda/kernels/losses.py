@@ -10,8 +10,8 @@ from nnfit.cuda.kernels.pointers import offset
 def make_find_row_losses(cuda, threads, kind, batches):
     """Build ``find_row_losses(m, net, argument, now, block, n_blocks)``.
 
-    For the rows of a batch it writes their losses times their weights, and the gradient
-    by the raw predictions.
+    For the lines of a batch it writes their losses times their weights, and the
+    gradient by the raw predictions. A line has its part of the row's weight.
     """
     loss = make_loss(cuda, kind.dtype, kind.loss)
     scalar = np.dtype(kind.dtype).type
@@ -36,26 +36,29 @@ def make_find_row_losses(cuda, threads, kind, batches):
 
     @cuda.jit(device=True)
     def find_row_losses(m, net, argument, now, block, n_blocks):
-        """Losses of rows; a thread takes a row."""
+        """Losses of lines; a thread takes a line."""
         longs = m.longs
+        n_lines = longs[net + at.RAW_LINES]
+        weight_sum = now.weight_sum * n_lines
         n = longs[net + at.N_OUTPUTS]
         share, shift = 1.0, np.int64(0)
         if mixes:
             share, shift = batches.mixing(m, net, now)
         first, stride = block * threads.n_threads, n_blocks * threads.n_threads
-        r = now.begin + first + threads.number()
-        while r < now.end:
+        r = now.begin * n_lines + first + threads.number()
+        while r < now.end * n_lines:
             gradient = longs[net + at.RAW_GRADIENT] + r * longs[net + at.RAW_STRIDE]
-            row = row_number(m, net, now, r)
+            row = row_number(m, net, now, r // n_lines)
             weight = batches.weight(m, net, at.LOSS_WEIGHT, row)
-            own = scalar(share) * scalar(weight / now.weight_sum)
+            own = scalar(share) * scalar(weight / weight_sum)
             value = loss_of(m, net, r, row, gradient) * np.float64(own)
             for j in range(n):
                 m.floats[gradient + j] *= own
             if mixes and shift != 0:
-                partner = row_number(m, net, now, (r + shift) % now.size)
+                place = (r // n_lines + shift) % now.size
+                partner = row_number(m, net, now, place)
                 weight = batches.weight(m, net, at.LOSS_WEIGHT, partner)
-                other = scalar((1.0 - share) * weight / now.weight_sum)
+                other = scalar((1.0 - share) * weight / weight_sum)
                 mixed = longs[net + at.PARTNER_GRADIENT] + r * n
                 value += loss_of(m, net, r, partner, mixed) * np.float64(other)
                 for j in range(n):

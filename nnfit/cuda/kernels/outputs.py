@@ -10,6 +10,8 @@ import numpy as np
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.batches import make_factor_of, make_keep, make_random
+from nnfit.cuda.kernels.functions import make_pool
+from nnfit.cuda.kernels.pointers import offset
 from nnfit.engine_settings import DROPOUT_FACTOR
 from nnfit.functions.random import HIDDEN_DROPOUT
 
@@ -149,6 +151,27 @@ def make_add_gradient(build):
                 deliver(m, c, r, j, m.floats[gradient + r * stride + j])
 
     return add_gradient
+
+
+def make_pool_phase(build):
+    """Build the phase that makes one raw prediction of those of a row's members."""
+    pool = make_pool(build.cuda, build.kind.dtype, build.kind.pool)
+    threads, n_threads = build.threads, build.threads.n_threads
+
+    @build.device
+    def pool_rows(m, net, place, now, block, n_blocks):
+        """output (batch, n_out) of input (batch * n_members, n_out)."""
+        longs, row = m.longs, net + place
+        edge, stride = row + at.EDGES, longs[row + at.STRIDE]
+        source, between = longs[edge + at.INPUT], longs[edge + at.INPUT_STRIDE]
+        n_members = longs[row + at.PRIVATE]
+        first = now.begin + block * n_threads + threads.number()
+        for r in range(first, now.end, n_blocks * n_threads):
+            members = offset(m.floats, source + r * n_members * between)
+            output = offset(m.floats, longs[row + at.OUTPUT] + r * stride)
+            pool(members, between, output, n_members, longs[row + at.N_OUT])
+
+    return pool_rows
 
 
 def make_input_of(cuda):

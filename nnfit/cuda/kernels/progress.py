@@ -111,7 +111,7 @@ def make_progress(cuda, threads, kind, optimizer):
         longs, t = m.longs, threads.number()
         floats = longs[net + at.FLOATS]
         part = 0.0
-        for r in range(t, now.size, n_threads):
+        for r in range(t, now.size * longs[net + at.RAW_LINES], n_threads):
             part += m.doubles[longs[net + at.ROW_LOSS] + r]
         loss = threads.sum_of_block(m, part) * m.doubles[floats + at.LOSS_SCALE]
         n_units = longs[net + at.N_UNITS]

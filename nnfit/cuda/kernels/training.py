@@ -16,17 +16,19 @@ import numpy as np
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import Kind
 from nnfit.cuda.kernels.building import (
+    changes_by_lines,
     make_build,
     make_gradients,
     make_operations,
     make_sizes,
+    make_steps,
 )
 from nnfit.cuda.kernels.choice import make_choice
 from nnfit.cuda.kernels.functions import make_optimizer
 from nnfit.cuda.kernels.losses import make_find_row_losses
 from nnfit.cuda.kernels.muon import make_muon
 from nnfit.cuda.kernels.progress import make_progress
-from nnfit.cuda.kernels.updates import make_updates
+from nnfit.cuda.kernels.updates import make_average_lines, make_updates
 from nnfit.cuda.kernels.whole_update import make_whole_update
 from nnfit.cuda.modules import Kernels
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -135,9 +137,11 @@ def _with_weight(build, optimizer, updates):
     cuda, threads, kind = build.cuda, build.threads, build.kind
     find_row_losses = make_find_row_losses(cuda, threads, kind, build.batches)
     found = {at.FIND_ROW_LOSSES: find_row_losses, **make_operations(build)}
+    if kind.averages and changes_by_lines(kind):
+        found[at.AVERAGE_LINES] = make_average_lines(build)
     if not kind.updates_whole:
         return {**found, at.UPDATE: updates.update}
-    whole = make_whole_update(build, optimizer)
+    whole = make_whole_update(build, optimizer, make_steps)
     found |= {
         at.FIND_GRADIENT: updates.find_gradient,
         at.UPDATE_CLIPPED: whole.update_clipped,

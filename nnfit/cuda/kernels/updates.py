@@ -20,6 +20,8 @@ Updates = namedtuple("Updates", "update find_gradient derive")
 #: What the update of a tensor's parameters takes.
 Update = namedtuple("Update", "net place h l2 l1 limit decay rate alpha l1_size")
 Parameters = namedtuple("Parameters", "open_update size move_average bounded")
+#: What the average of a tensor takes.
+Average = namedtuple("Average", "net rate")
 
 
 def make_parameters(cuda, threads, kind):
@@ -44,10 +46,13 @@ def make_parameters(cuda, threads, kind):
             alpha = m.doubles[factor] * m.doubles[floats + at.ALPHA]
             l1 = m.doubles[factor] * m.doubles[floats + at.L1]
             decay = m.floats[rates + at.DECAY]
+        rate = m.floats[rates + at.AVERAGE_RATE]
+        if averages and longs[tensor + at.BY_LINES] != 0:
+            rate = zero  # `average_lines` moves that of all lines
         return Update(
             net, longs[tensor + at.ADDRESS], h, scalar(alpha / weight_sum),
             scalar(l1 / weight_sum), scalar(m.doubles[floats + at.CLIP_VALUE]),
-            decay, m.floats[rates + at.AVERAGE_RATE], alpha, l1,
+            decay, rate, alpha, l1,
         )  # fmt: skip
 
     @device
@@ -72,6 +77,32 @@ def make_parameters(cuda, threads, kind):
         return -limit if value < -limit else value
 
     return Parameters(open_update, size, move_average, bounded)
+
+
+def make_average_lines(build):
+    """Build the phase that moves averages of tensors of which a batch has some lines.
+
+    Averages of the other lines move, too: it takes all of them.
+    """
+    move_average, n_threads = build.parameters.move_average, build.threads.n_threads
+    number = build.threads.number
+
+    @build.device
+    def average_lines(m, net, argument, now, block, n_blocks):
+        longs = m.longs
+        start, stride = block * n_threads + number(), n_blocks * n_threads
+        tensor = net + longs[net + at.TENSORS]
+        for _ in range(longs[net + at.N_TENSORS]):
+            if longs[tensor + at.BY_LINES] != 0:
+                rates = longs[net + at.RATES] + longs[tensor + at.RATE] * at.N_RATES
+                c = Average(net, m.floats[rates + at.AVERAGE_RATE])
+                for e in range(start, longs[tensor + at.N_TRAINED], stride):
+                    p = longs[tensor + at.ADDRESS] + e
+                    w = m.floats[longs[net + at.PARAMETERS] + p]
+                    move_average(m, c, p, w)
+            tensor += at.TENSOR
+
+    return average_lines
 
 
 def make_updates(build, optimizer, make_gradients, make_sizes):

@@ -14,19 +14,22 @@ from collections import namedtuple
 import numpy as np
 
 from nnfit.cuda import fields as at
+from nnfit.cuda.kernels.choice import make_choice
 from nnfit.cuda.kernels.columns import make_columns
 
 WholeUpdate = namedtuple("WholeUpdate", "update_clipped bound")
 Column = namedtuple("Column", "weights n_out")
 
 
-def make_whole_update(build, optimizer):
+def make_whole_update(build, optimizer, make_steps):
     """Build the phases of such a step after its gradients.
 
     Parameters
     ----------
     build : nnfit.cuda.kernels.building.Build
     optimizer : nnfit.cuda.kernels.functions.Optimizer
+    make_steps : callable
+        That of `nnfit.cuda.kernels.building`.
 
     Returns
     -------
@@ -35,9 +38,29 @@ def make_whole_update(build, optimizer):
     """
     cuda, device = build.cuda, build.device
     threads, scalar = build.threads, build.scalar
+    nothing = np.int64(0)
     zero, one, n_threads = scalar(0.0), scalar(1.0), threads.n_threads
     change = optimizer.update
     open_update, _, move_average, bounded = build.parameters
+
+    @device
+    def step(m, c, p, factor):
+        """Clip the gradient of a parameter, and update it; its new value."""
+        g = m.floats[m.longs[c.net + at.GRADIENT] + p] * factor
+        return change(m, c.net, p, bounded(g, c.limit), c.h, zero, c.decay)
+
+    steps = make_steps(build, step)
+    by_lines, call_steps = bool(steps), make_choice(cuda, steps)
+
+    @device
+    def update_lines(m, net, now, factor, block, n_blocks):
+        """`update_clipped` of tensors of which the batch has some lines."""
+        longs = m.longs
+        group = net + longs[net + at.GROUPS]
+        for _ in range(longs[net + at.N_GROUPS]):
+            function = longs[group + at.G_FUNCTION]
+            call_steps(function, m, net, group, now, factor, block, n_blocks)
+            group += at.GROUP
 
     @device
     def clip_factor(m, net):
@@ -61,16 +84,21 @@ def make_whole_update(build, optimizer):
             c = open_update(m, net, tensor, now.weight_sum)
             is_matrix = longs[tensor + at.MATRIX] != 0
             is_bounded = longs[tensor + at.IN_PANELS] != 0  # `bound` moves its average
-            for e in range(start, longs[tensor + at.N_TRAINED], stride):
+            n = longs[tensor + at.N_TRAINED]
+            if by_lines and longs[tensor + at.BY_LINES] != 0:
+                n = nothing
+            for e in range(start, n, stride):
                 p = c.place + e
-                g = bounded(m.floats[gradients + p] * factor, c.limit)
                 if is_matrix:
-                    m.floats[gradients + p] = g
+                    g = m.floats[gradients + p] * factor
+                    m.floats[gradients + p] = bounded(g, c.limit)
                 else:
-                    w = change(m, net, p, g, c.h, zero, c.decay)
+                    w = step(m, c, p, factor)
                     if not is_bounded:
                         move_average(m, c, p, w)
             tensor += at.TENSOR
+        if by_lines:
+            update_lines(m, net, now, factor, block, n_blocks)
 
     @device
     def square(m, c, r, j):

@@ -13,6 +13,8 @@
     make_gradients(build, traits, store)
                                     device functions by name, those of GRADIENTS
     make_sizes(build, traits, size) the same for penalised tensors: their penalties
+    make_steps(build, traits, step) the same for tensors of which a batch has some
+                                    lines: steps of these; optional
 
 `graph` is a `nnfit.cuda.graph.Graph`, `node` number `number` of its network, `build` a
 `nnfit.cuda.kernels.building.Build`; traits are those of all layers of the kind.
@@ -22,6 +24,8 @@
     penalty(m, net, group, now, parts, block, n_blocks)    likewise
     store(m, update, p, g) -> float                        takes the gradient of p
     size(update, w) -> float                               penalty of a parameter
+    steps(m, net, group, now, factor, block, n_blocks)     likewise
+    step(m, update, p, factor)                             moves p by its kept gradient
 
 All blocks run a function together. A gradient adds up what `store` returns over a unit,
 and writes the sum to the double at `parts` plus the unit's number. numba is imported

@@ -11,6 +11,10 @@ device. The description's module has
                                            NumPy: gradients by inputs, and by arrays
     statistics(kept)                       what running statistics go towards; for kinds
                                            that have such
+    touched(kept)                          lines that the batch has of the tensor
+                                           that is changed by lines, likewise
+    lines(node, lines)                     lines of the output for each row, ValueError;
+                                           for kinds that ask about those of the inputs
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
 what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
@@ -39,8 +43,8 @@ class Tensor:
     shape : tuple of int
         (n_in, n_out), (k, n_out) or (n_out,).
     n_trained : int, default=None
-        Rows that training changes, the first ones; the others are statistics, or found
-        from data before training. None for all.
+        Rows that training changes, the first ones; the others are running statistics,
+        or where there are none, 0, found from data before training. None for all.
     in_panels : bool, default=False
         Whether it is multiplied by as a matrix: an engine lays it out for that, and
         `max_norm` bounds its columns.
@@ -52,6 +56,10 @@ class Tensor:
         Factors of the learning rate, of weight decay and of `alpha` and `l1`.
     layer : int or None, default=0
         Which of the learning rates of layers is its own; None for none of them.
+    by_lines : bool, default=False
+        Whether a step changes only the rows that the batch has, with what the optimizer
+        keeps of them. The others take no step, no penalty and no decay, so that a step
+        costs what the batch touches.
     """
 
     name: str
@@ -65,6 +73,7 @@ class Tensor:
     decay: float = 1.0
     penalty: float = 1.0
     layer: int | None = 0
+    by_lines: bool = False
 
     @property
     def rows(self):
@@ -86,6 +95,11 @@ class Tensor:
         """Elements that training changes, the first ones, an int."""
         rows = self.rows if self.n_trained is None else self.n_trained
         return rows * self.columns
+
+    @property
+    def has_statistics(self):
+        """Whether rows of it follow the statistics of batches."""
+        return 0 < self.size_trained < self.size
 
 
 @dataclass(frozen=True)
@@ -146,10 +160,14 @@ class Batch:
         Weights of the rows, whose sum is 1; None in predictions.
     activate : callable
         ``activate(activation, z)`` gives value and slope.
+    masked : callable or None
+        ``masked(rate, shape)`` says of each row and number of a layer's own whether
+        training takes it for missing; None where nothing is random.
     """
 
     share: np.ndarray | None
     activate: object
+    masked: object = None
 
 
 @dataclass(frozen=True)
@@ -184,6 +202,16 @@ KINDS = {
         "concatenation",
         "scale",
         "parametric_activation",
+        "selection",
+        "piecewise_linear_encoding",
+        "piecewise_linear_embedding",
+        "category_embedding",
+        "periodic_embedding",
+        "pbld",
+        "ntp",
+        "members",
+        "member_adapter",
+        "member_head",
     )
 }
 
@@ -207,3 +235,28 @@ def kind_of(node, device="network"):
             f"that reads the values {node.inputs}. Use device='cpu'."
         )
     return importlib.import_module(module)
+
+
+def lines_of(node, lines):
+    """Lines of a node's output for each row of features.
+
+    Parameters
+    ----------
+    node : Node
+    lines : list of int
+        Those of its inputs; the output has as many, unless the kind says otherwise.
+
+    Raises
+    ------
+    ValueError
+        If they do not fit.
+    """
+    module = kind_of(node)
+    if hasattr(module, "lines"):
+        return module.lines(node, lines)
+    if len(set(lines)) != 1:
+        raise ValueError(
+            "its inputs must have the same number of lines for each row, got "
+            f"{list(lines)}"
+        )
+    return lines[0]

@@ -24,6 +24,16 @@ def width(node, widths):
     return widths[0]
 
 
+def lines(node, lines):
+    """Those of the input; a batch's statistics are of one line for each row."""
+    if node.options[0] == "batch" and lines[0] > 1:
+        raise ValueError(
+            "statistics of a batch are for values of one line for each row, got "
+            f'{lines[0]} lines; normalise before the members, or by "layer"'
+        )
+    return lines[0]
+
+
 def tensors(node, widths):
     """The intercept (n_out,), and norms (1, n_out) or (3, n_out)."""
     n_norms = N_NORMS[node.options[0]]

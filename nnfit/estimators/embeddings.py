@@ -1,0 +1,456 @@
+"""What an estimator makes of the features before the first layer.
+
+`numeric_embedding`, `categorical_features` and `category_embedding` become nodes of the
+network. What they need to know of the data, bins and categories, is found in the
+training rows of the first call and kept.
+"""
+
+from dataclasses import replace
+from functools import partial
+from numbers import Integral, Real
+from typing import NamedTuple
+
+import numpy as np
+from scipy.sparse import issparse
+
+from nnfit.estimators.losses import listed
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.network import fitted
+from nnfit.network.bins import find_bins
+from nnfit.network.chain import Inputs
+from nnfit.network.kinds import Factors, Node, kind_of
+from nnfit.network.kinds.category_embedding import columns_of
+from nnfit.network.members import Members
+
+#: float32 holds all integers below it.
+MOST_CODES = 2**24
+
+
+class Option(NamedTuple):
+    """What a key of a parameter may be.
+
+    Attributes
+    ----------
+    default : object
+    fits : callable
+        Whether a value is allowed.
+    expected : str
+        The same in words.
+    """
+
+    default: object
+    fits: object
+    expected: str
+
+
+def _is(kind, value):
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_)
+
+
+def _count(default):
+    fits = lambda value: _is(Integral, value) and value >= 1  # noqa: E731
+    return Option(default, fits, "an integer of at least 1")
+
+
+def _number(default, low=0.0, high=np.inf):
+    fits = lambda value: _is(Real, value) and low <= value < high  # noqa: E731
+    return Option(default, fits, f"a number in [{low:g}, {high:g})")
+
+
+def _flag(default):
+    return Option(default, lambda value: isinstance(value, bool), "True or False")
+
+
+ANY = Option(None, lambda value: True, "")
+BINS = {
+    "n_bins": _count(48),
+    "bins": Option("quantile", {"quantile", "tree"}.__contains__, "'quantile', 'tree'"),
+}
+RATE = {"learning_rate_factor": _number(1.0)}
+#: By kind its options; "features" are the columns that it embeds.
+NUMERIC = {
+    "piecewise_linear": {**BINS, "n_outputs": _count(16), **RATE},
+    "piecewise_linear_encoding": {
+        **BINS,
+        "scale": _number(1.0),
+        "keep_input": _flag(False),
+    },
+    "periodic": {
+        "n_frequencies": _count(48),
+        "n_outputs": _count(24),
+        "sigma": _number(0.01),
+        "lite": _flag(False),
+        **RATE,
+    },
+    "pbld": {
+        "n_frequencies": _count(16),
+        "n_outputs": _count(3),
+        "sigma": _number(0.1),
+        "learning_rate_factor": _number(0.1),
+    },
+}
+CATEGORY = {
+    "max_one_hot": Option(
+        8, lambda v: _is(Integral, v) and v >= 0, "an integer of at least 0"
+    ),
+    "n_outputs": _count(8),
+    "mask": _number(0.02, high=1.0),
+    **RATE,
+}
+
+
+# Parameters ------------------------------------------------------------------
+
+
+def are_wanted(estimator):
+    """Whether anything stands before the first layer."""
+    return (
+        estimator.numeric_embedding is not None
+        or estimator.categorical_features is not None
+        or estimator.n_shared_members > 1
+    )
+
+
+def check(estimator):
+    """Refuse what parameters may not be, before any data are looked at.
+
+    Raises
+    ------
+    ValueError
+        That names the parameter and the key.
+    """
+    _numeric_options(estimator)
+    _category_options(estimator)
+    if estimator.n_shared_members > 1:
+        _check_members(estimator)
+    if estimator.categorical_features is None:
+        if estimator.category_embedding is not None:
+            raise ValueError(
+                "category_embedding needs categorical_features, the columns of X that "
+                f"hold codes, got category_embedding={estimator.category_embedding!r} "
+                "and categorical_features=None."
+            )
+        return
+    for name in ("mixup", "input_noise", "input_dropout"):
+        value = getattr(estimator, name)
+        if value != 0:
+            raise ValueError(
+                f"{name} changes features, which codes of categories are not for, got "
+                f"{name}={value!r} and categorical_features. Set one of the two to its "
+                "default."
+            )
+
+
+def _check_members(estimator):
+    wrong = None
+    if estimator.normalization == "batch":
+        wrong = "normalization='batch'", "normalization='layer' or None"
+    elif estimator.initialization == "data_driven":
+        wrong = "initialization='data_driven'", "another initialization"
+    elif estimator.member_adapters == "all" and estimator.normalization is not None:
+        wrong = f"normalization={estimator.normalization!r}", "member_adapters='first'"
+    elif estimator.member_adapters == "all" and estimator.residual:
+        wrong = "residual=True", "member_adapters='first'"
+    if wrong is not None:
+        raise ValueError(
+            f"n_shared_members={estimator.n_shared_members} with member_adapters="
+            f"{estimator.member_adapters!r} cannot have {wrong[0]}. Choose {wrong[1]}, "
+            "or n_members for networks that share nothing."
+        )
+
+
+def _numeric_options(estimator):
+    """Name of the kind, the columns asked for, and its options; None for no kind."""
+    given, name = estimator.numeric_embedding, "numeric_embedding"
+    if given is None:
+        return None
+    given = {"kind": given} if isinstance(given, str) else dict(given)
+    kind = given.pop("kind", None)
+    if kind not in NUMERIC:
+        raise ValueError(
+            f"{name} must be None, {listed(NUMERIC)}, or a dict with one of these as "
+            f"'kind', got {estimator.numeric_embedding!r}."
+        )
+    options = _options(f"{name} of the kind {kind!r}", given, NUMERIC[kind])
+    return kind, options.pop("features"), options
+
+
+def _category_options(estimator):
+    given = dict(estimator.category_embedding or {})
+    if "features" in given:
+        raise ValueError(
+            "category_embedding takes no 'features': the columns are those of "
+            f"categorical_features, got {given!r}."
+        )
+    return _options("category_embedding", given, CATEGORY)
+
+
+def _options(name, given, table):
+    """All options, those given and the others at their defaults."""
+    table = {"features": ANY, **table}
+    for key, value in given.items():
+        if key not in table:
+            raise ValueError(
+                f"{name} has the keys {listed(table)}, got {key!r} in {given!r}."
+            )
+        if not table[key].fits(value):
+            raise ValueError(
+                f"{name} needs as {key!r} {table[key].expected}, got {value!r}."
+            )
+    return {key: given.get(key, option.default) for key, option in table.items()}
+
+
+# Columns ---------------------------------------------------------------------
+
+
+def category_columns(estimator):
+    """Numbers of the columns of X that hold codes, ascending.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        That knows number and names of its features.
+    """
+    asked = estimator.categorical_features
+    return [] if asked is None else _columns(estimator, asked, "categorical_features")
+
+
+def _columns(estimator, asked, name):
+    """Numbers of columns that a user gives as numbers, names or a mask, ascending."""
+    n, asked = estimator.n_features_in_, np.atleast_1d(np.asarray(asked))
+    wanted = f"{name} must be numbers of columns, their names, or a mask"
+    if asked.ndim != 1 or asked.dtype.kind not in "biuUO":
+        raise ValueError(f"{wanted}, got {asked!r}.")
+    if asked.dtype.kind == "b":
+        if len(asked) != n:
+            raise ValueError(
+                f"{name} must have an entry for each of the {n} features if it is a "
+                f"mask, got {len(asked)}."
+            )
+        return np.flatnonzero(asked).tolist()
+    if asked.dtype.kind in "UO":
+        return _columns_of_names(estimator, asked.tolist(), name)
+    if len(asked) and not (-n <= asked.min() and asked.max() < n):
+        raise ValueError(
+            f"{name} must be numbers of columns below {n}, the number of features, "
+            f"got {asked.tolist()}."
+        )
+    return sorted({number % n for number in asked.tolist()})
+
+
+def _columns_of_names(estimator, asked, name):
+    known = getattr(estimator, "feature_names_in_", None)
+    if known is None:
+        raise ValueError(
+            f"{name} holds names, {asked!r}, but X has none. Pass a DataFrame, or give "
+            "numbers of columns."
+        )
+    numbers = {each: number for number, each in enumerate(known.tolist())}
+    missing = [each for each in asked if each not in numbers]
+    if missing:
+        raise ValueError(
+            f"{name} must be names of columns of X, got {missing!r}, which it lacks. "
+            f"It has {known.tolist()}."
+        )
+    return sorted({numbers[each] for each in asked})
+
+
+def _name_of(estimator, column):
+    """A column as messages call it."""
+    names = getattr(estimator, "feature_names_in_", None)
+    return f"column {column if names is None else names[column]!r} of X"
+
+
+# What data say ---------------------------------------------------------------
+
+
+def find(estimator, data, rows):
+    """Look at the first training data; sets ``_fitted["inputs"]``.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    data : tuple
+        X as the network takes it, y, encoded targets, and weights of the score and of
+        the loss (or None).
+    rows : ndarray of int64 or None
+        Rows to train on; None for all.
+
+    Returns
+    -------
+    dict
+        Arrays that belong to the network from the start, by number of the node and name
+        of the tensor.
+    """
+    X, y, target, _, weights = data
+    if rows is not None:
+        X, y, target = X[rows], y[rows], target[rows]
+        weights = None if weights is None else weights[rows]
+    categories = category_columns(estimator)
+    parts, blocks, left = [], None, sorted(set(range(X.shape[1])) - set(categories))
+    numeric = _numeric_options(estimator)
+    if numeric is not None:
+        kind, asked, options = numeric
+        columns = left
+        if asked is not None:
+            columns = _columns(estimator, asked, "'features' of numeric_embedding")
+            _check_numeric(estimator, columns, categories)
+        if columns:
+            goal = y if estimator._task == "classification" else target
+            training = X, goal, weights, estimator._task
+            node, arrays, widths = MAKERS[kind](tuple(columns), options, training)
+            parts.append((node, arrays))
+            blocks = list(widths)
+        left = sorted(set(left) - set(columns))
+    if left and len(left) < X.shape[1]:
+        parts.append((Node("selection", (0,), options=(tuple(left),)), {}))
+    of_categories = _categories(estimator, X, categories) if categories else []
+    parts += of_categories
+    if blocks is not None:
+        blocks += [1] * len(left)
+        blocks += [each.n_out for node, _ in of_categories for each in columns_of(node)]
+    if estimator.n_shared_members > 1:
+        blocks = None if blocks is None else tuple(blocks)
+        members = Members(
+            int(estimator.n_shared_members), estimator.member_adapters, blocks
+        )
+        estimator._fitted["members"] = tuple(members)
+    return _put_together(estimator, X.shape[1], parts)
+
+
+def _check_numeric(estimator, columns, categories):
+    both = sorted(set(columns) & set(categories))
+    if both:
+        raise ValueError(
+            f"{_name_of(estimator, both[0])} is in categorical_features and in the "
+            "'features' of numeric_embedding. Name it in one of them."
+        )
+
+
+def _put_together(estimator, n_features, parts):
+    """Parts beside one another."""
+    nodes = [replace(node, layer=None) for node, _ in parts]
+    found = {
+        (number, name): array
+        for number, (_, arrays) in enumerate(parts)
+        for name, array in arrays.items()
+    }
+    if len(nodes) > 1:
+        values = tuple(range(1, len(nodes) + 1))
+        nodes.append(Node("concatenation", values, layer=None))
+    inputs = Inputs(n_features, tuple(nodes))
+    estimator._fitted["inputs"] = fitted.plain_inputs(inputs) if nodes else None
+    return found
+
+
+def _with_rate(node, n_features, factor):
+    """A node whose arrays all have a factor of the learning rate."""
+    if factor == 1.0:
+        return node
+    own = kind_of(node).tensors(node, [n_features])
+    return replace(node, factors=(Factors(learning_rate=float(factor)),) * len(own))
+
+
+# Numbers ---------------------------------------------------------------------
+
+
+def _bins(columns, options, training):
+    X, y, weights, task = training
+    y = y if options["bins"] == "tree" else None
+    return find_bins(X, columns, options["n_bins"], weights, X.dtype, y=y, task=task)
+
+
+def _piecewise_linear(columns, options, training):
+    n_bins, bins = _bins(columns, options, training)
+    node = Node(
+        "piecewise_linear_embedding",
+        (0,),
+        options=(columns, n_bins, int(options["n_outputs"])),
+    )
+    n_features = training[0].shape[1]
+    node = _with_rate(node, n_features, options["learning_rate_factor"])
+    return node, {"bins": bins}, [int(options["n_outputs"])] * len(columns)
+
+
+def _piecewise_linear_encoding(columns, options, training):
+    n_bins, bins = _bins(columns, options, training)
+    keeps = bool(options["keep_input"])
+    own = columns, n_bins, float(options["scale"]), keeps
+    node = Node("piecewise_linear_encoding", (0,), options=own)
+    return node, {"bins": bins}, [n + keeps for n in n_bins]
+
+
+def _waves(kind, own, columns, options, training, activation=None):
+    """`periodic` and `pbld`, whose arrays come from no data."""
+    own = columns, *(type_(options[name]) for name, type_ in own.items())
+    node = Node(kind, (0,), activation=activation, options=own)
+    n_features = training[0].shape[1]
+    node = _with_rate(node, n_features, options["learning_rate_factor"])
+    width = kind_of(node).width(node, [n_features]) // len(columns)
+    return node, {}, [width] * len(columns)
+
+
+#: By kind a function of columns, options and training data: a node, its arrays, and how
+#: many numbers become of each column.
+MAKERS = {
+    "piecewise_linear": _piecewise_linear,
+    "piecewise_linear_encoding": _piecewise_linear_encoding,
+    "periodic": partial(
+        _waves,
+        "periodic_embedding",
+        {"n_frequencies": int, "n_outputs": int, "lite": bool, "sigma": float},
+        activation=ACTIVATIONS["relu"],
+    ),
+    "pbld": partial(
+        _waves, "pbld", {"n_frequencies": int, "n_outputs": int, "sigma": float}
+    ),
+}
+
+
+# Categories ------------------------------------------------------------------
+
+
+def _categories(estimator, X, columns):
+    """The node of the categories and its arrays, in a list; none if there are none."""
+    options = _category_options(estimator)
+    lines = {column: _lines_of(estimator, X, column) for column in columns}
+    lines = {column: own for column, own in lines.items() if own.any()}
+    if not lines:
+        return []
+    n_lines = tuple(int(own.max()) + 1 for own in lines.values())
+    # L-BFGS's function must be the same at every call.
+    mask = 0.0 if estimator.solver == "lbfgs" else float(options["mask"])
+    own = (
+        tuple(lines),
+        tuple(map(len, lines.values())),
+        n_lines,
+        tuple(n - 1 <= options["max_one_hot"] for n in n_lines),
+        int(options["n_outputs"]),
+        mask,
+    )
+    node = Node("category_embedding", (0,), options=own)
+    node = _with_rate(node, X.shape[1], options["learning_rate_factor"])
+    return [(node, {"lines": np.concatenate(list(lines.values()))})]
+
+
+def _lines_of(estimator, X, column):
+    """For each code of a column the number of its category, from 1; 0 for none."""
+    codes = X[:, [column]].toarray().ravel() if issparse(X) else X[:, column]
+    wrong = codes[codes != np.rint(codes)]
+    if len(wrong):
+        raise ValueError(
+            f"{_name_of(estimator, column)} must hold codes of categories, integers "
+            f"from 0 and -1 for missing, got {wrong[0]:g}. Encode it, for example with "
+            "sklearn.preprocessing.OrdinalEncoder, or take it out of "
+            "categorical_features."
+        )
+    largest = codes.max(initial=-1)
+    if largest >= MOST_CODES:
+        raise ValueError(
+            f"{_name_of(estimator, column)} must hold codes of categories below "
+            f"{MOST_CODES}, got {largest:g}. Number its categories from 0, for example "
+            "with sklearn.preprocessing.OrdinalEncoder."
+        )
+    lines = np.zeros(int(largest) + 1)
+    lines[codes[codes >= 0].astype(np.int64)] = 1.0
+    return np.cumsum(lines) * lines
