@@ -219,6 +219,8 @@ def category_columns(estimator):
 def _columns(estimator, asked, name):
     """Numbers of columns that a user gives as numbers, names or a mask, ascending."""
     n, asked = estimator.n_features_in_, np.atleast_1d(np.asarray(asked))
+    if asked.size == 0:
+        return []
     wanted = f"{name} must be numbers of columns, their names, or a mask"
     if asked.ndim != 1 or asked.dtype.kind not in "biuUO":
         raise ValueError(f"{wanted}, got {asked!r}.")
@@ -231,7 +233,7 @@ def _columns(estimator, asked, name):
         return np.flatnonzero(asked).tolist()
     if asked.dtype.kind in "UO":
         return _columns_of_names(estimator, asked.tolist(), name)
-    if len(asked) and not (-n <= asked.min() and asked.max() < n):
+    if not (-n <= asked.min() and asked.max() < n):
         raise ValueError(
             f"{name} must be numbers of columns below {n}, the number of features, "
             f"got {asked.tolist()}."
