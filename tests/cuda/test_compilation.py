@@ -354,3 +354,19 @@ def test_whole_updates_of_lines_that_a_batch_has(dtype):
         solver="muon", penalises=True, updates_whole=True, averages=True,
     )  # fmt: skip
     check_native(TRAINING, train, (9, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("entry", "tile"), [("train", tables.SMALL), ("run_operation", tables.LARGE)]
+)
+@pytest.mark.parametrize("is_sparse", [False, True])
+def test_members_with_rows_of_their_own(entry, tile, is_sparse):
+    """With all that changes rows when they are gathered."""
+    layers = kinds_of(graph(5, *GRAPHS["members"]).with_own_rows)
+    train = arguments_of(
+        entry, tile=tile, layers=layers, has_lines=True, own_rows=True, mixes=True,
+        adds_noise=True, drops_inputs=True, is_sparse=is_sparse, loss="softmax",
+        solver="adam",
+    )  # fmt: skip
+    check_native(TRAINING, train, (9, 0))

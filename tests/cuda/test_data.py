@@ -94,11 +94,13 @@ def test_an_estimator_whose_data_do_not_fit(monkeypatch):
 def test_orders_are_found_once():
     network = make_network((3, 2, 1))
     data = Data(*make_data(network, 20))
-    orders = Orders(data, 6, seed=3, shuffled_orders=shuffled_orders)
+    orders = Orders(data, 6, seed=3, shuffled_orders=shuffled_orders, n_lines=1)
     assert orders.know(4, 2)
     assert not orders.know(4, 1) and not orders.know(5, 1)
     assert orders.know(5, 2) and orders.first == 5
     expected = np.concatenate(orders.orders)
-    np.testing.assert_array_equal(orders.rows(5, 12, 15), expected[12:27])
+    np.testing.assert_array_equal(
+        orders.rows(5, orders.places(12, 15)), expected[12:27]
+    )
     sums = orders.weights(5, 2, 4)[:, 0]
     np.testing.assert_array_equal(sums, [6, 2, 6, 6])
