@@ -10,8 +10,8 @@ import numpy as np
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import Loss
 from nnfit.network.chain import Inputs, Layer, layers_of, nodes_of
-from nnfit.network.kinds import Factors, Node, kind_of, lines_of
-from nnfit.network.members import begun, member_nodes
+from nnfit.network.kinds import Factors, Node, begun, kind_of, lines_of
+from nnfit.network.members import member_nodes
 
 ITEM_SIZE = {"float32": 4, "float64": 8}
 
@@ -275,7 +275,8 @@ class Network:
         n_lines = self.lines[-1]
         if n_lines == self.feature_lines:
             return self
-        return replace(self, nodes=begun(self.nodes), feature_lines=n_lines)
+        nodes = tuple(begun(node) for node in self.nodes)
+        return replace(self, nodes=nodes, feature_lines=n_lines)
 
     @property
     def n_outputs(self):

@@ -69,16 +69,6 @@ def member_nodes(layers, before, members):
     return (*before, begin, *hidden, head)
 
 
-def begun(nodes):
-    """Nodes of members of which the features have a line each, a tuple."""
-    return tuple(
-        replace(node, options=(node.options[0], None, node.options[2]))
-        if node.kind == "members"
-        else node
-        for node in nodes
-    )
-
-
 def _check(layers, n_members, adapters):
     if adapters not in ADAPTERS:
         raise ValueError(f"adapters must be one of {ADAPTERS}, got {adapters!r}.")

@@ -15,6 +15,8 @@ device. The description's module has
                                            that is changed by lines, likewise
     lines(node, lines)                     lines of the output for each row, ValueError;
                                            for kinds that ask about those of the inputs
+    begun(node)                            the node where features have several lines;
+                                           for kinds that make several of one
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
 what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
@@ -260,3 +262,9 @@ def lines_of(node, lines):
             f"{list(lines)}"
         )
     return lines[0]
+
+
+def begun(node):
+    """A node as it is where features have a line for each member."""
+    module = kind_of(node)
+    return module.begun(node) if hasattr(module, "begun") else node

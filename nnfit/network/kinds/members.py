@@ -10,6 +10,8 @@ ones) or "normal", None for members that have begun, whose factors start from 1;
 the widths of blocks of inputs that start with one factor, None for blocks of 1.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
 from nnfit.network.kinds import Tensor
@@ -20,6 +22,12 @@ STARTS = ("ones", "signs", "normal", None)
 def begins(node):
     """Whether a row becomes several lines here."""
     return node.options[1] is not None
+
+
+def begun(node):
+    """The same tensors, behind lines that there are already."""
+    n_members, _, blocks = node.options
+    return replace(node, options=(n_members, None, blocks))
 
 
 def width(node, widths):
