@@ -10,7 +10,7 @@ import numpy as np
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels.bins import END_OF_BINS, make_bins
-from nnfit.cuda.kernels.columns import make_vector_gradient
+from nnfit.cuda.kernels.columns import make_vector_gradient, make_vector_size
 from nnfit.cuda.kernels.selection import N_COLUMNS, make_spread
 from nnfit.cuda.kinds.piecewise_linear_encoding import add_bins
 
@@ -169,5 +169,5 @@ def make_gradients(build, traits, store):
 
 
 def make_sizes(build, traits, size):
-    """None: nothing of it is penalised."""
-    return {}
+    """Device function `weights`: penalties of what a number has beyond a line."""
+    return {"weights": make_vector_size(build, size)}
