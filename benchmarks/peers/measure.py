@@ -11,6 +11,7 @@ import math
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ..bench_kernels import peak_gflops
 from ..shapes import SHAPES
@@ -94,7 +95,7 @@ def measure_shape(name, workers, find_peak, repeats, report, deadline=math.inf):
     result : dict
         `summarize`'s.
     """
-    errors, last = {}, {}
+    errors = {}
 
     def ask(key, do, **arguments):
         try:
@@ -104,38 +105,50 @@ def measure_shape(name, workers, find_peak, repeats, report, deadline=math.inf):
             del workers[key]
             report(f"{name}: {key[0]} with {key[1]} threads failed: {error}")
 
-    def prepare(key):
-        report(f"{name}: {key[0]}, threads: {key[1]}, compiles and fits")
-        return None if ask(key, "load", shape=name) is None else ask(key, "judge")
-
-    keys = list(workers)
-    # Nothing of this is measured: as many at once as there are processors.
-    with ThreadPoolExecutor(machine.n_cores()) as pool:
-        judged = zip(keys, pool.map(prepare, keys), strict=True)
-        runs = {
-            key: {**found, "ms": [], "processor_ms": [], "waited": []}
-            for key, found in judged
-            if found is not None
-        }
+    runs = prepare(name, list(workers), ask, report)
     asked, peaks = list(runs), [find_peak()]
     for number in range(1, MOST * repeats + 1):
         report(f"{name}: round {number}, {len(asked)} runs")
-        for key in asked:
-            start = time.perf_counter()
-            time.sleep(PAUSE)
-            measured = ask(key, "time")
-            if measured is not None:
-                runs[key]["ms"].append(1000 * measured["seconds"])
-                runs[key]["processor_ms"].append(1000 * measured["processor_seconds"])
-                runs[key]["waited"].append(measured["waited"])
-            last[key] = time.perf_counter() - start
+        seconds = {key: take_turn(runs[key], partial(ask, key)) for key in asked}
         peaks.append(find_peak())
         asked = [key for key in contenders(runs) if key in workers]
-        end = time.perf_counter() + sum(last[key] for key in asked)
+        end = time.perf_counter() + sum(seconds[key] for key in asked)
         enough = all(sum(clean(runs[key])) >= repeats for key in asked)
         if enough or end > deadline:
             break
     return summarize(name, runs, errors, statistics.median(peaks))
+
+
+def prepare(name, keys, ask, report):
+    """Let all runs compile, fit and be judged; nothing of this is measured, so as many
+    work at once as have processors of their own."""
+
+    def begin(key):
+        report(f"{name}: {key[0]}, threads: {key[1]}, compiles and fits")
+        return None if ask(key, "load", shape=name) is None else ask(key, "judge")
+
+    judged = {}
+    for n in {n for _, n in keys}:
+        some = [key for key in keys if key[1] == n]
+        with ThreadPoolExecutor(max(1, machine.n_cores() // n)) as pool:
+            judged |= zip(some, pool.map(begin, some), strict=True)
+    return {
+        key: {**judged[key], "ms": [], "processor_ms": [], "waited": []}
+        for key in keys
+        if judged[key] is not None
+    }
+
+
+def take_turn(run, ask):
+    """Measure a run once more; returns the seconds that it took."""
+    start = time.perf_counter()
+    time.sleep(PAUSE)
+    measured = ask("time")
+    if measured is not None:
+        run["ms"].append(1000 * measured["seconds"])
+        run["processor_ms"].append(1000 * measured["processor_seconds"])
+        run["waited"].append(measured["waited"])
+    return time.perf_counter() - start
 
 
 def contenders(runs):
