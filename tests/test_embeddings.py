@@ -325,6 +325,15 @@ def test_a_sentence_says_what_is_wrong(message):
         MLPRegressor(**SMALL, **REFUSED[message]).fit(X, y)
 
 
+def test_no_columns_are_none():
+    X, y = make_data()
+    none = dict(categorical_features=[], numeric_embedding={"kind": "pbld"})
+    none["numeric_embedding"]["features"] = []
+    assert_same(
+        MLPRegressor(**SMALL, **none).fit(X, y), MLPRegressor(**SMALL).fit(X, y)
+    )
+
+
 def test_codes_that_single_precision_does_not_hold():
     X, y = make_data()
     X[0, 1] = 2.0**24

@@ -18,7 +18,8 @@ from numba.core import types as nb
 from nnfit.cpu import compiling, kernels, machine_code, object_files
 from nnfit.cpu import target as targets
 from nnfit.cpu.graph import kernels_of_kinds
-from nnfit.cpu.kernels import lowering
+from nnfit.cpu.kernels import denormals, lowering
+from nnfit.cpu.kernels.lowering import scalar_type
 from nnfit.cpu.kernels.pointers import pointer_type
 from nnfit.cpu.kernels.tile import make_tile
 from nnfit.functions.activations import ACTIVATIONS
@@ -58,8 +59,9 @@ def tile_kernel(target, dtype):
 
 def exports_of(name, target, *arguments):
     """The functions of a kernel, as `compiling` gets them."""
-    if name == "tile":
-        return tile_kernel(target, *arguments)
+    own = {"tile": tile_kernel, "flushing": flushing_kernel}
+    if name in own:
+        return own[name](target, *arguments)
     module, function = name.split(":")
     return getattr(importlib.import_module(module), function)(target, *arguments)
 
@@ -398,6 +400,53 @@ def test_small_kernels_for_another_processor(other, row, entries):
     check_object((name, target, expected), code, assembly, entries)
 
 
+#: What an entry point does that flushes denormal numbers, see
+#: `nnfit.cpu.kernels.denormals`.
+FLUSHING = {
+    "x86_64": r"v?stmxcsr.* orl\s+\$32832,.* v?ldmxcsr.* callq.* v?ldmxcsr",
+    "aarch64": r"mrs\s+(x\d+), FPCR .*orr\s+(x\d+), \1, #0x1000000 .*"
+    r"msr\s+FPCR, \2 .*bl.* msr\s+FPCR, \1 ",
+}
+FLUSHING["arm64"] = FLUSHING["aarch64"]
+
+
+def check_flushing(assembly, target, exports):
+    """Flushing begins before the call of what an entry point does and ends after it."""
+    pattern = FLUSHING[target.triple.split("-")[0]]
+    for name, (function, _) in exports.items():
+        if not denormals.flushes(function):
+            continue
+        start = re.search(rf"^_?{name}:", assembly, re.M).end()
+        lines = [" ".join(line.split()) for line in assembly[start:].splitlines()]
+        body = " ; ".join(lines).partition("; ret")[0]
+        assert re.search(pattern, body), body
+
+
+def flushing_kernel(target, dtype):
+    """A function that may be inlined, but for its mode."""
+    half = scalar_type(dtype)(0.5)
+
+    @denormals.flushing
+    def halve(x):
+        x[0] *= half
+
+    return {"halve": (halve, nb.void(pointer_type(dtype)))}
+
+
+def test_flushing_on_another_processor(other):
+    _, target, _ = other
+    _, code, assembly = optimised("flushing", "float32", target=target)
+    check_flushing(assembly, target, flushing_kernel(target, "float32"))
+    check_symbols(code, ["halve"])
+
+
+def test_operations_leave_the_mode_of_the_thread(other):
+    """They are called once for a block of rows or a unit."""
+    _, target, _ = other
+    _, _, assembly = optimised(builder("loss"), "softmax", "float32", target=target)
+    assert not re.search("mxcsr|FPCR", assembly)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("kernel", "other"), ELSEWHERE, indirect=["other"])
 def test_the_engine_for_another_processor(kernel, other):
@@ -417,6 +466,7 @@ def test_the_engine_for_another_processor(kernel, other):
         expected = (*expected[:2], r"%[yz]mm\d")
     entries = exports_of(kernel, target, *names, "float32")
     check_object((name, target, expected), code, assembly, entries)
+    check_flushing(assembly, target, entries)
     _, _, _, undefined = describe_object(code)
     system = {"sched_yield", "clock_gettime"}
     windows = {"SwitchToThread", "QueryPerformanceCounter"}

@@ -231,7 +231,7 @@ clip_value : float or None, default=None
     Largest absolute value of a component of the gradient, after `clip_norm`.
 learning_rate_factors : array-like of shape (n_hidden_layers + 1,) or None, default=None
     Factor of the learning rate of each layer, the last one included; a layer with
-    0 stays as it is.
+    0 stays as it is. The first one is for embeddings, too.
 """,
 )
 

@@ -120,8 +120,8 @@ def plain_inputs(inputs):
 
     Parameters
     ----------
-    inputs : nnfit.network.description.Inputs
-        Of layers without a rate of their own.
+    inputs : nnfit.network.chain.Inputs
+        Whose nodes have the learning rate of the first layer.
 
     Returns
     -------
@@ -153,7 +153,6 @@ def inputs_of(plain):
                 activation=None if activation is None else ACTIVATIONS[activation],
                 options=options,
                 factors=tuple(Factors(*each) for each in factors),
-                layer=None,
             )
             for kind, inputs, activation, options, factors in nodes
         ),

@@ -50,7 +50,7 @@ def assert_same(model, other, rtol=1e-6):
     if hasattr(model, "members_"):
         pairs = list(zip(model.members_, other.members_, strict=True))
     for mine, theirs in pairs:
-        for name in ("coefs_", "intercepts_", "norms_"):
+        for name in ("coefs_", "intercepts_", "norms_", "others_"):
             for a, b in zip(getattr(mine, name), getattr(theirs, name), strict=True):
                 assert_allclose(a, b, rtol=rtol, atol=1e-8)
 
@@ -87,6 +87,14 @@ CASES = {
     },
     "own activation": {"activation": swish},
     "layers": {"activation": ["tanh", "relu"]},
+    "embedded numbers": {
+        "numeric_embedding": {"kind": "piecewise_linear", "n_bins": 3, "n_outputs": 2},
+        "early_stopping": True,
+    },
+    "shared members": {
+        "numeric_embedding": {"kind": "pbld", "features": [0, 2], "n_frequencies": 3},
+        "n_shared_members": 3,
+    },
 }
 
 
@@ -104,6 +112,15 @@ def test_both_devices_fit_the_same(name, paths):
         more = {"sample_weight": WEIGHT} if path == "weights" else {}
         ours, theirs = fit_on_both(estimator, y, rows, more, **CASES[name])
         assert_allclose(ours.loss_, theirs.loss_, rtol=1e-6)
+
+
+def test_codes_of_categories():
+    codes = X.copy()
+    codes[:, 1] = np.arange(40) % 7
+    embedding = {"max_one_hot": 3, "n_outputs": 2, "mask": 0.3}
+    fit_on_both(
+        MLPClassifier, Y, codes, categorical_features=[1], category_embedding=embedding
+    )
 
 
 def test_own_loss():

@@ -17,6 +17,7 @@ order, so neither have the weights.
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.denormals import flushing
 from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.operations import OPERATION, batch_of
 from nnfit.cpu.kernels.pointers import (
@@ -60,6 +61,7 @@ def training(target, dtype):
     def begin_epoch(table):
         progress.begin_epoch(table)
 
+    @flushing
     def refresh(table, floats):
         """Everything derived from what may be set between two calls."""
         derive_all(table, floats)
@@ -104,6 +106,7 @@ def make_train(target):
             and atomic_load(offset(shared, at.ABORTED)) == 0
         )
 
+    @flushing
     def train(table, floats, thread):
         n_threads = table[at.N_THREADS]
         shared = as_int64(table[at.SHARED])
@@ -133,6 +136,7 @@ def make_collect(target):
     """Make ``collect(table)``: the statistics of the batch that thread 0 knows of."""
     program = make_program(target)
 
+    @flushing
     def collect(table):
         first, last = table[at.N_SEGMENTS], table[at.STATISTICS_END]
         shared, now = as_int64(table[at.SHARED]), record_of(table, 0)

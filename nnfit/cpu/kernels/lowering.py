@@ -7,7 +7,7 @@ optimised and assembled once. The object needs nothing of numba at run time:
 a test holds its undefined symbols to the C library's.
 """
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from unittest import mock
 
 import numba
@@ -23,6 +23,7 @@ from numba.core.cpu_options import FastMathOptions
 from numba.core.dispatcher import Dispatcher
 from numba.core.registry import cpu_target
 
+from nnfit.cpu.kernels import denormals
 from nnfit.functions import specialising
 
 #: 'contract' allows fused multiply-adds and 'nsz' ignores the sign of zero.
@@ -127,7 +128,9 @@ def optimised_module(exports, target, machine):
         for name, (function, signature) in exports.items():
             result = _type_and_lower(function, signature)
             _link(module, result.library)
-            module.link_in(llvm.parse_assembly(_c_entry_point(name, result)))
+            flushed_on = target if denormals.flushes(function) else None
+            entry_point = _c_entry_point(name, result, flushed_on)
+            module.link_in(llvm.parse_assembly(entry_point))
     for function in module.functions:
         if not function.is_declaration and function.name not in exports:
             function.linkage = "internal"
@@ -212,11 +215,12 @@ def _link(module, library):
         module.link_in(part._get_module_for_linking(), preserve=True)
 
 
-def _c_entry_point(name, result):
+def _c_entry_point(name, result, flushed_on):
     """A function with a plain C signature around one with numba's.
 
     numba returns through a pointer and reports exceptions by a status, which
-    is ignored here: kernels raise none.
+    is ignored here: kernels raise none. If `flushed_on` is a target, denormal
+    numbers are zero until it returns.
     """
     context = cpu_target.target_context
     module = ir.Module()
@@ -228,9 +232,13 @@ def _c_entry_point(name, result):
         module, ir.FunctionType(ir.VoidType() if is_void else restype, argtypes), name
     )
     builder = ir.IRBuilder(entry.append_basic_block())
-    _, value = context.call_conv.call_function(
-        builder, inner, result.fndesc.restype, result.fndesc.argtypes, entry.args
-    )
+    mode = denormals.flushed(builder, flushed_on) if flushed_on else nullcontext()
+    with mode:
+        status, value = context.call_conv.call_function(
+            builder, inner, result.fndesc.restype, result.fndesc.argtypes, entry.args
+        )
+    if flushed_on:  # or arithmetic could leave the part where the mode is set
+        status.code.attributes.add("noinline")
     if is_void:
         builder.ret_void()
     else:

@@ -7,6 +7,7 @@ of its own, so that a fit compiles none that it does not need.
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels.denormals import flushing
 from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.pointers import (
     FLOAT64_POINTER,
@@ -28,6 +29,7 @@ def prediction(target, dtype):
     run_block = make_program(target).run_block
     write_predictions = make_write_predictions(dtype)
 
+    @flushing
     def predict(table, out, begin, end):
         """out[begin:end] = link(raw prediction), or raw without a link."""
         block, now = table[at.ROW_BLOCK], record_of(table, 0)
@@ -70,6 +72,7 @@ def evaluation(target, dtype):
                     table[at.SCORE], value, n_outputs, y, n_targets, weight
                 )
 
+    @flushing
     def evaluate(table, weight_sum, sums):
         """Weighted mean loss over all rows, in row order; `sums` for the score."""
         block = table[at.ROW_BLOCK]

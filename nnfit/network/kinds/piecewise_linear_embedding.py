@@ -35,7 +35,7 @@ def tensors(node, widths):
         bins_of(node),
         Tensor("slope", "others", (len(columns), d)),
         Tensor("intercept", "others", (len(columns), d)),
-        Tensor("weights", "others", (sum(n_bins), d)),
+        Tensor("weights", "others", (sum(n_bins), d), is_penalised=True),
     )
 
 
