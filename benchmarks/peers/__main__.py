@@ -82,7 +82,9 @@ class Progress:
         is_passing = sys.stderr.isatty() and "failed" not in line
         start, end = ("\033[K", "\r") if is_passing else ("", "\n")
         seconds = time.perf_counter() - self.start
-        print(f"{start}{seconds:4.0f} s: {line}", end=end, file=sys.stderr, flush=True)
+        # At once: several threads have something to say.
+        sys.stderr.write(f"{start}{seconds:4.0f} s: {line}{end}")
+        sys.stderr.flush()
 
 
 def gpu_problem():

@@ -59,7 +59,7 @@ def table(results):
     peers = measured_peers(results)
     header = ["rows × features, hidden layers, batch"]
     header += [PEERS[peer].title for peer in peers]
-    header += ["best peer / nnfit", "nnfit's share of peak"]
+    header += ["best peer / nnfit (quartiles)", "nnfit's share of peak"]
     rows = [
         [
             shape_words(name, shape),
