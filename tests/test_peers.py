@@ -377,11 +377,10 @@ def test_recorded_steps_train_the_same(monkeypatch, reference):
         assert loss == pytest.approx(reference["tiny"]["loss"], rel=0.15)
 
 
-@pytest.mark.skipif(
-    not Path("/proc/pressure/cpu").exists(), reason="the system does not say"
-)
 def test_waiting_for_a_processor_is_counted():
-    """Of more processes than processors: one waits all the time, if all are here."""
+    """Of more processes than processors one waits all the time."""
+    if machine.waited_seconds() == 0.0:
+        pytest.skip("the system does not say how long tasks waited")
     spin = [sys.executable, "-c", "print(flush=True)\nwhile True: pass"]
     spinning = []
     try:
