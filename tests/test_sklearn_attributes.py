@@ -15,7 +15,7 @@ import nnfit
 NAMES = ["MLPClassifier", "MLPRegressor"]
 X, Y = load_iris(return_X_y=True)
 X = (X - X.mean(axis=0)) / X.std(axis=0)
-OURS_ONLY = {"history_", "n_threads_", "device_", "norms_"}
+OURS_ONLY = {"history_", "n_threads_", "device_", "norms_", "others_"}
 
 
 def public_attributes(estimator):

@@ -107,7 +107,7 @@ OF_BOTH = OF_ROWS * np.where(LABELS[:, 1], 0.5, 2.0)
 def plain(monkeypatch):
     """Make a classifier whose training is a sum, from weights of zero."""
 
-    def zeros(network, *others):
+    def zeros(network, *others, **_):
         coefs = [np.zeros((layer.n_in, layer.n_out)) for layer in network.layers]
         return Weights(coefs, [np.zeros(coef.shape[1]) for coef in coefs])
 

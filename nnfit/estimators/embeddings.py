@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.sparse import issparse
 
+from nnfit.estimators.columns import category_columns, columns_of, name_of
 from nnfit.estimators.losses import listed
 from nnfit.estimators.validation import check_learning_rate_factors, hidden_sizes
 from nnfit.functions.activations import ACTIVATIONS
@@ -20,7 +21,7 @@ from nnfit.network import fitted
 from nnfit.network.bins import find_bins
 from nnfit.network.chain import Inputs
 from nnfit.network.kinds import Factors, Node, kind_of
-from nnfit.network.kinds.category_embedding import columns_of
+from nnfit.network.kinds.category_embedding import columns_of as codes_of
 from nnfit.network.members import Members
 
 #: float32 holds all integers below it.
@@ -201,69 +202,6 @@ def _options(name, given, table):
     return {key: given.get(key, option.default) for key, option in table.items()}
 
 
-# Columns ---------------------------------------------------------------------
-
-
-def category_columns(estimator):
-    """Numbers of the columns of X that hold codes, ascending.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        That knows number and names of its features.
-    """
-    asked = estimator.categorical_features
-    return [] if asked is None else _columns(estimator, asked, "categorical_features")
-
-
-def _columns(estimator, asked, name):
-    """Numbers of columns that a user gives as numbers, names or a mask, ascending."""
-    n, asked = estimator.n_features_in_, np.atleast_1d(np.asarray(asked))
-    if asked.size == 0:
-        return []
-    wanted = f"{name} must be numbers of columns, their names, or a mask"
-    if asked.ndim != 1 or asked.dtype.kind not in "biuUO":
-        raise ValueError(f"{wanted}, got {asked!r}.")
-    if asked.dtype.kind == "b":
-        if len(asked) != n:
-            raise ValueError(
-                f"{name} must have an entry for each of the {n} features if it is a "
-                f"mask, got {len(asked)}."
-            )
-        return np.flatnonzero(asked).tolist()
-    if asked.dtype.kind in "UO":
-        return _columns_of_names(estimator, asked.tolist(), name)
-    if not (-n <= asked.min() and asked.max() < n):
-        raise ValueError(
-            f"{name} must be numbers of columns below {n}, the number of features, "
-            f"got {asked.tolist()}."
-        )
-    return sorted({number % n for number in asked.tolist()})
-
-
-def _columns_of_names(estimator, asked, name):
-    known = getattr(estimator, "feature_names_in_", None)
-    if known is None:
-        raise ValueError(
-            f"{name} holds names, {asked!r}, but X has none. Pass a DataFrame, or give "
-            "numbers of columns."
-        )
-    numbers = {each: number for number, each in enumerate(known.tolist())}
-    missing = [each for each in asked if each not in numbers]
-    if missing:
-        raise ValueError(
-            f"{name} must be names of columns of X, got {missing!r}, which it lacks. "
-            f"It has {known.tolist()}."
-        )
-    return sorted({numbers[each] for each in asked})
-
-
-def _name_of(estimator, column):
-    """A column as messages call it."""
-    names = getattr(estimator, "feature_names_in_", None)
-    return f"column {column if names is None else names[column]!r} of X"
-
-
 # What data say ---------------------------------------------------------------
 
 
@@ -296,7 +234,7 @@ def find(estimator, data, rows):
         kind, asked, options = numeric
         columns = left
         if asked is not None:
-            columns = _columns(estimator, asked, "'features' of numeric_embedding")
+            columns = columns_of(estimator, asked, "'features' of numeric_embedding")
             _check_numeric(estimator, columns, categories)
         if columns:
             goal = y if estimator._task == "classification" else target
@@ -311,7 +249,7 @@ def find(estimator, data, rows):
     parts += of_categories
     if blocks is not None:
         blocks += [1] * len(left)
-        blocks += [each.n_out for node, _ in of_categories for each in columns_of(node)]
+        blocks += [each.n_out for node, _ in of_categories for each in codes_of(node)]
     if estimator.n_shared_members > 1:
         blocks = None if blocks is None else tuple(blocks)
         members = Members(
@@ -325,7 +263,7 @@ def _check_numeric(estimator, columns, categories):
     both = sorted(set(columns) & set(categories))
     if both:
         raise ValueError(
-            f"{_name_of(estimator, both[0])} is in categorical_features and in the "
+            f"{name_of(estimator, both[0])} is in categorical_features and in the "
             "'features' of numeric_embedding. Name it in one of them."
         )
 
@@ -462,7 +400,7 @@ def _lines_of(estimator, X, column):
     wrong = codes[codes != np.rint(codes)]
     if len(wrong):
         raise ValueError(
-            f"{_name_of(estimator, column)} must hold codes of categories, integers "
+            f"{name_of(estimator, column)} must hold codes of categories, integers "
             f"from 0 and -1 for missing, got {wrong[0]:g}. Encode it, for example with "
             "sklearn.preprocessing.OrdinalEncoder, or take it out of "
             "categorical_features."
@@ -470,7 +408,7 @@ def _lines_of(estimator, X, column):
     largest = codes.max(initial=-1)
     if largest >= MOST_CODES:
         raise ValueError(
-            f"{_name_of(estimator, column)} must hold codes of categories below "
+            f"{name_of(estimator, column)} must hold codes of categories below "
             f"{MOST_CODES}, got {largest:g}. Number its categories from 0, for example "
             "with sklearn.preprocessing.OrdinalEncoder."
         )

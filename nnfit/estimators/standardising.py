@@ -21,7 +21,7 @@ import numpy as np
 from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
-from nnfit.estimators.embeddings import category_columns
+from nnfit.estimators.columns import category_columns
 
 #: A column whose values spread over less than this part of the largest has an offset.
 OFFSET = 1 / 8
