@@ -307,7 +307,7 @@ def test_copies_for_the_gradient_do_not_change_a_bit(monkeypatch, cpu_name, dtyp
     use_processor(monkeypatch, cpu_name)
     network = make_network((30, 53, 19, 1), "tanh", dtype=dtype)
     data = make_data(network, 77)
-    pack = compiling.load(kernels.DENSE, dtype).address("pack")
+    pack = compiling.load(kernels.DENSE, dtype).address("pack_inputs")
     results = []
     for size, copies in ((1, True), (1 << 40, False)):
         monkeypatch.setattr(dense, "PACK_SIZE", size)
