@@ -130,6 +130,12 @@ def measure(name, noise_name, seconds, turns):
     return {way: np.median(rows, axis=0) for way, rows in times.items()}
 
 
+def over_the_better(medians):
+    """Time of those that choose over the better of those that do not, by way."""
+    best = np.minimum(medians["one"], medians["two"])
+    return {way: medians[way] / best for way in ("None", "n_jobs=2")}
+
+
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -147,9 +153,8 @@ def main():
         MLPClassifier(**parameters(name, 2)).fit(*make_data(name)[:2])
         for noise_name in options.noises:
             medians = measure(name, noise_name, options.seconds, options.turns)
-            best = np.minimum(medians["one"], medians["two"])
             cells = "".join(f"{a:9.2f}{b:9.2f}" for a, b in medians.values())
-            ratios = [medians[way] / best for way in ("None", "n_jobs=2")]
+            ratios = over_the_better(medians).values()
             over = "".join(f"{a:7.2f}{b:6.2f}" for a, b in ratios)
             print(f"{name + ', ' + noise_name:30}{cells}   {over}", flush=True)
 

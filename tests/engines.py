@@ -32,6 +32,17 @@ DEFAULTS = {
 #: Values of losses' parameters that tell more than the defaults.
 LOSS_PARAMETERS = {**DEFAULTS, "label_smoothing": 0.1, "huber_delta": 0.7}
 TIGHT = dict(rtol=1e-9, atol=1e-11)
+#: Processors that kernels are compiled for and run on, where the machine can.
+PROCESSORS = targets.CHOICES
+
+
+def use_processor(monkeypatch, name):
+    """Compile for a processor from here on; returns its target."""
+    monkeypatch.setenv(targets.CPU_VARIABLE, name)
+    try:
+        return targets.host()
+    except ValueError as error:
+        pytest.skip(str(error))
 
 
 def tolerance_of(dtype):

@@ -13,6 +13,7 @@ import pytest
 from nnfit.cache import keys
 from nnfit.cpu import compiling
 from nnfit.cpu import target as targets
+from tests.engines import PROCESSORS, use_processor
 from tests.small_kernels import BUILDER, RELU
 from tests.test_floors import MODULES, imports_of, part_of
 
@@ -61,6 +62,11 @@ def test_numbers_of_different_type_have_different_keys():
 )
 def test_a_key_covers_the_processor(change):
     assert key(target=replace(targets.host(), **change)) != key()
+
+
+def test_processors_share_no_kernel(monkeypatch):
+    names = {key(target=use_processor(monkeypatch, name)) for name in PROCESSORS}
+    assert len(names) == len(PROCESSORS)
 
 
 SOURCES = {

@@ -17,6 +17,7 @@ from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network.description import Weights
 from tests import numpy_engine
 from tests.engines import (
+    PROCESSORS,
     TIGHT,
     assert_other_states_are_refused,
     assert_same_training,
@@ -28,6 +29,7 @@ from tests.engines import (
     numerical_gradient,
     tolerance_of,
     train,
+    use_processor,
 )
 from tests.pairs import in_turn, pairwise
 
@@ -298,12 +300,14 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cpu_name", ["host", "plain"])
+@pytest.mark.parametrize(
+    "cpu_name", ["host", pytest.param("avx2", marks=pytest.mark.slow), "plain"]
+)
 def test_copies_for_the_gradient_do_not_change_a_bit(monkeypatch, cpu_name, dtype):
-    monkeypatch.setenv(CPU_VARIABLE, cpu_name)
+    use_processor(monkeypatch, cpu_name)
     network = make_network((30, 53, 19, 1), "tanh", dtype=dtype)
     data = make_data(network, 77)
-    pack = compiling.load(kernels.DENSE, dtype).address("pack")
+    pack = compiling.load(kernels.DENSE, dtype).address("pack_inputs")
     results = []
     for size, copies in ((1, True), (1 << 40, False)):
         monkeypatch.setattr(dense, "PACK_SIZE", size)
@@ -339,13 +343,13 @@ def test_short_calls_train_as_long_ones(monkeypatch):
     assert np.array_equal(short.flat, long.flat)
 
 
-@pytest.mark.parametrize("cpu_name", ["host", "plain"])
+@pytest.mark.parametrize("cpu_name", PROCESSORS)
 @pytest.mark.parametrize("sizes", [(30, 70, 41, 3), (7, 96, 1), (5, 2)])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_predictions_do_not_depend_on_the_other_rows(
     dtype, sizes, cpu_name, monkeypatch
 ):
-    monkeypatch.setenv(CPU_VARIABLE, cpu_name)
+    use_processor(monkeypatch, cpu_name)
     network = make_network(sizes, "gelu", "log_loss", dtype)
     X, _ = make_data(network, 250)
     weights = make_weights(network)

@@ -19,6 +19,7 @@ from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.functions.normalization import EPSILON
 from nnfit.network.kinds import KINDS, Batch, kind_of
 from tests.engines import (
+    PROCESSORS,
     assert_same_training,
     make_data,
     make_engine,
@@ -28,6 +29,7 @@ from tests.engines import (
     tolerance_of,
     train,
     trained_elements,
+    use_processor,
 )
 from tests.graphs import EXAMPLES, PLACES, first, name_of, sparse_features
 from tests.numpy_engine.functions import activate
@@ -239,6 +241,24 @@ def test_it_trains_as_the_reference(example, place, dtype, n_rows, solver):
         network, data, **tolerance_of(dtype), solver=solver, batch_size=n_rows,
         learning_rate_init=rate,
     )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("cpu_name", PROCESSORS[1:])
+def test_other_processors_train_as_the_reference(cpu_name, dtype, monkeypatch):
+    """Kinds with kernels of products, of sines and of whole lanes."""
+    use_processor(monkeypatch, cpu_name)
+    for example in [
+        ("dense", "activated"),
+        ("normalization", "layer"),
+        ("piecewise_linear_embedding", "wide"),
+        ("periodic_embedding", "wide"),
+        ("members", ""),
+    ]:
+        network = PLACES["between"](example, dtype=dtype)
+        data = make_data(network, 97)
+        assert_same_training(network, data, **tolerance_of(dtype), batch_size=60)
 
 
 @ALL

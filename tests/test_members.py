@@ -9,6 +9,8 @@ from scipy.special import expit, logsumexp, softmax
 from sklearn.metrics import accuracy_score, r2_score
 
 from nnfit.cpu import engine as cpu
+from nnfit.cpu import training_plans
+from nnfit.cpu.kinds import dense as cpu_dense
 from nnfit.functions.losses import LINKS, LOSSES
 from nnfit.functions.pools import POOLS
 from nnfit.network import Weights, initial_weights
@@ -181,6 +183,26 @@ def test_bits_do_not_depend_on_the_number_of_threads(adapters, dtype):
     for others in results[1:]:
         for one, many in zip(results[0], others, strict=True):
             assert np.array_equal(one, many)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_buffers_that_layers_share_do_not_change_a_bit(monkeypatch, dtype):
+    """Where inputs are copied, factors of all layers write to one buffer."""
+    network = of_members(
+        make_network((5, 21, 20, 19, 2), "tanh", dtype=dtype), 5, "all"
+    )
+    data, results = make_data(network, 103), []
+    for size, n_threads in ((1 << 40, 1), (1, 1), (1, 3)):
+        monkeypatch.setattr(cpu_dense, "PACK_SIZE", size)
+        monkeypatch.setattr(cpu_dense, "PACK_FROM", 0)
+        training_plans.training_plan.cache_clear()
+        options = dict(batch_size=40, dropout=(0.2,))
+        engine = make_engine(cpu, network, data, "adam", n_threads, **options)
+        results.append([train(engine, 2), *results_of(engine)])
+    training_plans.training_plan.cache_clear()
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            assert np.array_equal(one, other)
 
 
 def test_loss_is_the_mean_of_those_of_the_members():

@@ -19,6 +19,7 @@ from nnfit.cpu.tables import Tables
 from nnfit.functions.losses import LOSSES
 from nnfit.network import Network, Weights
 from nnfit.network.kinds import Node
+from tests.engines import PROCESSORS, use_processor
 from tests.interpreter import BUILDER
 
 MU, RATE, DECAY = 0.95, 0.02, 0.999
@@ -163,9 +164,9 @@ def test_large_matrices_are_updated_as_in_numpy(dtype, shape):
 
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("shape", [(60, 100), (111, 75)])
-def test_plain_processors(dtype, shape, monkeypatch):
-    """Without vectors of more than 16 bytes and fused multiply-adds."""
-    monkeypatch.setenv(targets.CPU_VARIABLE, "plain")
+@pytest.mark.parametrize("cpu_name", PROCESSORS[1:])
+def test_other_processors(cpu_name, dtype, shape, monkeypatch):
+    use_processor(monkeypatch, cpu_name)
     check(*shape, dtype)
 
 

@@ -7,10 +7,10 @@ import scipy.sparse
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.cpu import engine as cpu
 from nnfit.cpu.prediction import FEW_ROWS
-from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.network import Weights
 from tests import numpy_engine
 from tests.engines import (
+    PROCESSORS,
     TIGHT,
     evaluate,
     make_data,
@@ -19,6 +19,7 @@ from tests.engines import (
     make_weights,
     numerical_gradient,
     tolerance_of,
+    use_processor,
 )
 from tests.pairs import pairwise
 
@@ -98,14 +99,14 @@ def test_gradient_of_all_data(structure):
 
 @pairwise(
     structure=STRUCTURES,
-    cpu_name=["host", "plain"],
+    cpu_name=PROCESSORS,
     sizes=[(30, 70, 70, 41, 3), (7, 96, 12, 12, 1)],
     dtype=["float32", "float64"],
 )
 def test_predictions_of_few_rows_and_of_many(
     dtype, sizes, cpu_name, structure, monkeypatch
 ):
-    monkeypatch.setenv(CPU_VARIABLE, cpu_name)
+    use_processor(monkeypatch, cpu_name)
     network = make_network(sizes, "gelu", "log_loss", dtype, **STRUCTURES[structure])
     X, _ = make_data(network, 250)
     weights = make_weights(network)

@@ -19,6 +19,7 @@ import pytest
 import nnfit
 from nnfit import MLPClassifier
 from nnfit.cpu import compiling
+from tests.engines import PROCESSORS, use_processor
 
 NOTICE = "nnfit: compiling kernels for this machine, once (a few seconds)\n"
 
@@ -347,11 +348,13 @@ def test_damaged_files_are_replaced_in_a_fit(own_cache):
 
 
 @pytest.mark.slow
-def test_the_plain_processor_gives_the_same_results():
-    """The baseline of the architecture; only the order of roundings differs."""
-    plain, _ = fit(None, NNFIT_CPU="plain")
+@pytest.mark.parametrize("name", PROCESSORS[1:])
+def test_another_processor_gives_the_same_results(name, monkeypatch):
+    """Only the order of roundings differs."""
+    use_processor(monkeypatch, name)
+    other, _ = fit(None, NNFIT_CPU=name)
     host, _ = fit(None, NNFIT_CPU="host")
-    for ours, theirs in zip(plain["coefs"], host["coefs"], strict=True):
+    for ours, theirs in zip(other["coefs"], host["coefs"], strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=0.0, atol=1e-5)
 
 
@@ -360,6 +363,6 @@ def test_an_unknown_processor_is_a_clear_error(tmp_path):
     _, err = process.communicate(timeout=300)
     assert process.returncode == 1
     assert err.splitlines()[-1] == (
-        "ValueError: The environment variable NNFIT_CPU must be 'host' or 'plain', "
-        "got 'pentium'."
+        "ValueError: The environment variable NNFIT_CPU must be 'host', 'avx2' "
+        "or 'plain', got 'pentium'."
     )

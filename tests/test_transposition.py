@@ -11,6 +11,7 @@ from nnfit.cpu import target as targets
 from nnfit.cpu.kernels import lowering
 from nnfit.cpu.kernels.pointers import pointer_type
 from nnfit.cpu.kernels.transposition import make_transpose_block
+from tests.engines import PROCESSORS, use_processor
 
 
 def compiled(target, dtype):
@@ -32,11 +33,10 @@ def compiled(target, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cpu_name", ["host", "plain"])
+@pytest.mark.parametrize("cpu_name", PROCESSORS)
 def test_a_block(monkeypatch, cpu_name, dtype):
     """Whole and in part: zeros for rows that lack, nothing beyond those of the goal."""
-    monkeypatch.setenv(targets.CPU_VARIABLE, cpu_name)
-    target = targets.host()
+    target = use_processor(monkeypatch, cpu_name)
     lanes = target.lanes(dtype)
     kernel, transpose, shuffles = compiled(target, dtype)
     assert shuffles == lanes * (lanes.bit_length() - 1)

@@ -19,13 +19,14 @@ from nnfit.__main__ import main
 from nnfit.cache.folder import Folder, cache_folder
 from nnfit.cpu import compiling
 from nnfit.cpu import engine as cpu
+from nnfit.cpu import target as targets
 from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import BINARY, LINKS, LOSSES, MULTICLASS, MULTILABEL
 from nnfit.functions.optimizers import OPTIMIZERS
 from tests.cuda import emulator
-from tests.engines import make_data, make_engine, make_weights
+from tests.engines import make_data, make_engine, make_weights, use_processor
 from tests.graphs import EXAMPLES, between
 
 posix = pytest.mark.skipif(not hasattr(os, "getuid"), reason="needs POSIX owners")
@@ -310,6 +311,25 @@ def test_info_names_the_processor(cache, capsys, monkeypatch):
     out = info(capsys)
     assert "(NNFIT_CPU=plain)" in out
     assert "vectors of 16 bytes, 4 float32 or 2 float64" in out
+    use_processor(monkeypatch, "avx2")
+    out = info(capsys)
+    assert "x86-64-v3 (NNFIT_CPU=avx2)\n" in out
+    assert re.search("vector features: .*avx2.* fma\n", out) and "avx512" not in out
+    assert "vectors of 32 bytes, 8 float32 or 4 float64" in out
+
+
+@pytest.mark.parametrize("features", ["", "-avx2,+bmi,+bmi2,+f16c,+fma,+lzcnt,+movbe"])
+def test_a_processor_without_avx2_is_a_clear_error(capsys, monkeypatch, features):
+    monkeypatch.setenv("NNFIT_CPU", "avx2")
+    monkeypatch.setattr(targets, "_host_features", lambda: features)
+    monkeypatch.setattr(targets.llvm, "get_host_cpu_name", lambda: "ivybridge")
+    targets._named_target.cache_clear()
+    assert main(["info"]) == 1
+    lacking = "avx2" if features else "avx2, bmi, bmi2, f16c, fma, lzcnt, movbe"
+    assert capsys.readouterr().err == (
+        "python -m nnfit info: The environment variable NNFIT_CPU is 'avx2', but this "
+        f"processor (ivybridge) lacks {lacking}. Unset it, or set it to 'plain'.\n"
+    )
 
 
 def test_info_names_the_variables_of_threads(cache, capsys, monkeypatch):

@@ -9,14 +9,17 @@ installed are left out; ``pip install --group peers`` brings all)::
     python -m benchmarks.peers --from-json result.json --markdown
 
 The time of an epoch is a long fit less a short one, over the difference of their
-epochs; the table shows medians. Every peer runs with all threads and with one, and
-the better counts. An exclamation mark stands at a peer whose loss after the same
-number of epochs is not that of the others.
+epochs; the table shows medians over rounds, and the verdict quartiles as well. Every
+peer runs with all threads and with one, and the better median counts. Rounds that
+something else on the machine has interrupted do not count and are repeated while there
+is time. An exclamation mark stands at a peer whose loss after the same number of epochs
+is not that of the others. NNFIT_CPU=avx2 holds all to AVX2.
 """
 
 import argparse
 import json
 import sys
+import time
 
 from ..shapes import shapes_for
 from . import machine, measure, report
@@ -38,7 +41,8 @@ def arguments(argv=None):
     add("--peers", metavar="LIST", help="some of " + ",".join(peers_for("cpu")))
     add("--device", choices=["cpu", "cuda"], default="cpu")
     add("--threads", type=int, help="default: all cores")
-    add("--repeats", type=int, default=5, help="rounds (default 5)")
+    add("--repeats", type=int, default=7, help="rounds, if time allows (default 7)")
+    add("--minutes", type=float, default=10, help="for all (default 10)")
     add("--timeout", type=float, default=600, help="seconds for one answer of a peer")
     add("--scaling", action="store_true", help="also nnfit on 1, 2, 4, ... threads")
     add("--strict", action="store_true", help="exit with 1 if a loss differs")
@@ -61,18 +65,26 @@ def arguments(argv=None):
             parser.error(f"unknown {kind} {unknown}; choose from {known}")
     if options.scaling and options.device != "cpu":
         parser.error("--scaling is for threads of the CPU")
-    for name in ("threads", "repeats", "timeout"):
+    for name in ("threads", "repeats", "minutes", "timeout"):
         if getattr(options, name) <= 0:
             parser.error(f"--{name} must be positive, got {getattr(options, name)}")
     return options
 
 
-def progress(line):
-    """Write a line about what goes on; on a terminal the next one overwrites it,
-    unless it says what failed."""
-    is_passing = sys.stderr.isatty() and "failed" not in line
-    start, end = ("\033[K", "\r") if is_passing else ("", "\n")
-    print(f"{start}{line}", end=end, file=sys.stderr, flush=True)
+class Progress:
+    """Writes lines about what goes on, with the seconds since it began; on a terminal
+    the next one overwrites it, unless it says what failed."""
+
+    def __init__(self):
+        self.start = time.perf_counter()
+
+    def __call__(self, line):
+        is_passing = sys.stderr.isatty() and "failed" not in line
+        start, end = ("\033[K", "\r") if is_passing else ("", "\n")
+        seconds = time.perf_counter() - self.start
+        # At once: several threads have something to say.
+        sys.stderr.write(f"{start}{seconds:4.0f} s: {line}{end}")
+        sys.stderr.flush()
 
 
 def gpu_problem():
@@ -86,13 +98,14 @@ def measured(options):
     """Measure as the command line says; returns what --json writes."""
     device = options.device
     peers, notes = measure.installed(options.peers, device)
-    settings = (options.threads, options.repeats, options.timeout, progress)
+    settings = (options.threads, options.repeats, options.timeout, Progress())
+    seconds = 60 * options.minutes / (len(options.shapes) + options.scaling)
     results = {
         "machine": machine.describe(device),
         "threads": options.threads,
         "repeats": options.repeats,
         "notes": notes,
-        "shapes": measure.compare(options.shapes, peers, *settings, device),
+        "shapes": measure.compare(options.shapes, peers, *settings, device, seconds),
     }
     if options.scaling:
         results["scaling"] = measure.scaling(SCALED, *settings)

@@ -52,10 +52,28 @@ def n_cores():
         return os.cpu_count()
 
 
+def waited_seconds():
+    """Time in which a task waited for a processor, of the mean processor, and in which
+    the hypervisor ran something else, since the start.
+
+    Linux counts both, exactly the first and in hundredths the second; elsewhere it is
+    0.0. Processor time tells less: threads that wait for each other look like
+    interrupted ones.
+    """
+    try:
+        with open("/proc/pressure/cpu") as file:
+            waited = int(file.readline().rpartition("=")[2]) / 1e6
+        with open("/proc/stat") as file:
+            stolen = int(file.readline().split()[8]) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return 0.0
+    return waited + stolen / n_cores()
+
+
 def cpu_name():
-    """The processor's name, with the kernels that LLVM would choose for it: virtual
+    """The processor's name, with that which kernels are compiled for: virtual
     machines often hide the model."""
-    from llvmlite import binding as llvm
+    from nnfit.cpu import target
 
     name = platform.processor() or platform.machine()
     try:
@@ -66,4 +84,4 @@ def cpu_name():
                     break
     except OSError:
         pass
-    return f"{name} ({llvm.get_host_cpu_name()})"
+    return f"{name} ({target.host().cpu})"

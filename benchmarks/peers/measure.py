@@ -1,25 +1,45 @@
-"""Rounds over all peers: each is asked for one epoch's time in every round."""
+"""Rounds over all peers: each is asked for one epoch's time in every round.
+
+A run is a peer with a number of threads. All are in processes of their own that live
+on, and take turns: a short and a long fit each. Where something waited for a processor
+meanwhile, the fit was interrupted: it does not count, and rounds are added for it.
+"""
 
 import contextlib
 import itertools
 import math
 import statistics
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from ..bench_kernels import peak_gflops
 from ..shapes import SHAPES
+from . import machine
 from .process import WorkerError, WorkerProcess
 from .registry import PEERS
+from .summary import clean, summarize
 
-#: How far a peer's loss may be from the median of all, as a share of it: equal
-#: training differs by the order of the rows alone, which makes 1 to 5 %.
-LOSS_TOLERANCE = 0.15
 #: Seconds before each measurement in which threads of the one before fall asleep:
 #: those of OpenBLAS and OpenMP wait for work without sleeping for a while.
 PAUSE = 0.1
+#: A number of threads that takes so many times as long as a peer's other one, at their
+#: best, is not measured again.
+FAR = 1.4
+#: Rounds for each that is wanted, where fits are interrupted.
+MOST = 3
 
 
-def compare(shapes, peers, n_threads, repeats, timeout, report=print, device="cpu"):
+def compare(
+    shapes,
+    peers,
+    n_threads,
+    repeats,
+    timeout,
+    report=print,
+    device="cpu",
+    seconds=math.inf,
+):
     """Measure peers on shapes.
 
     Parameters
@@ -29,12 +49,14 @@ def compare(shapes, peers, n_threads, repeats, timeout, report=print, device="cp
         Every peer runs with as many threads, and with one as well; the better of
         the two counts.
     repeats : int
-        Rounds.
+        Rounds without an interruption that are enough.
     timeout : float
         Seconds for one answer of a worker.
     report : callable
         Takes lines about what goes on.
     device : {"cpu", "cuda"}, default="cpu"
+    seconds : float
+        For a shape, after which no round begins. What it leaves over is the next ones'.
 
     Returns
     -------
@@ -42,14 +64,17 @@ def compare(shapes, peers, n_threads, repeats, timeout, report=print, device="cp
         Of shape name to `measure_shape`'s result.
     """
     results, workers = {}, {}
-    find_peak = peak_finder(device, n_threads)
+    find_peak, start = peak_finder(device, n_threads), time.perf_counter()
     with contextlib.ExitStack() as stack:
-        for name in shapes:
+        for number, name in enumerate(shapes, 1):
             for key in itertools.product(peers, sorted({1, n_threads})):
                 if key not in workers:  # or it failed on the shape before
                     worker = WorkerProcess(*key, timeout, device)
                     workers[key] = stack.enter_context(worker)
-            results[name] = measure_shape(name, workers, find_peak, repeats, report)
+            deadline = start + number * seconds
+            results[name] = measure_shape(
+                name, workers, find_peak, repeats, report, deadline
+            )
     return results
 
 
@@ -62,17 +87,15 @@ def peak_finder(device, n_threads):
     return Peaks().float32_gflops
 
 
-def measure_shape(name, workers, find_peak, repeats, report):
+def measure_shape(name, workers, find_peak, repeats, report, deadline=math.inf):
     """Measure all workers on one shape; those that fail are taken out of `workers`.
 
     Returns
     -------
     result : dict
-        ``peak_gflops``, and ``peers`` with an entry for each that was asked:
-        ``errors`` and ``runs`` by number of threads and, unless all failed, the
-        best run's figures and ``agrees``.
+        `summarize`'s.
     """
-    runs, errors, peaks = {}, {}, []
+    errors = {}
 
     def ask(key, do, **arguments):
         try:
@@ -82,79 +105,62 @@ def measure_shape(name, workers, find_peak, repeats, report):
             del workers[key]
             report(f"{name}: {key[0]} with {key[1]} threads failed: {error}")
 
-    for key in list(workers):
-        report(f"{name}: {key[0]}, threads: {key[1]}, compiles and fits")
-        if ask(key, "load", shape=name) is None:
-            continue
-        judged = ask(key, "judge")
-        if judged is not None:
-            runs[key] = {**judged, "ms": [], "processor_ms": []}
-    for number in range(repeats):
-        report(f"{name}: round {number + 1} of {repeats}")
-        time.sleep(PAUSE)
+    runs = prepare(name, list(workers), ask, report)
+    asked, peaks = list(runs), [find_peak()]
+    for number in range(1, MOST * repeats + 1):
+        report(f"{name}: round {number}, {len(asked)} runs")
+        seconds = {key: take_turn(runs[key], partial(ask, key)) for key in asked}
         peaks.append(find_peak())
-        for key in [key for key in runs if key in workers]:
-            time.sleep(PAUSE)
-            measured = ask(key, "time")
-            if measured is not None:
-                runs[key]["ms"].append(1000 * measured["seconds"])
-                seconds = measured["processor_seconds"]
-                runs[key]["processor_ms"].append(1000 * seconds)
+        asked = [key for key in contenders(runs) if key in workers]
+        end = time.perf_counter() + sum(seconds[key] for key in asked)
+        enough = all(sum(clean(runs[key])) >= repeats for key in asked)
+        if enough or end > deadline:
+            break
     return summarize(name, runs, errors, statistics.median(peaks))
 
 
-def summarize(name, runs, errors, peak):
-    """Best run of every peer, its share of the peak, and whether losses agree.
+def prepare(name, keys, ask, report):
+    """Let all runs compile, fit and be judged; nothing of this is measured, so as many
+    work at once as have processors of their own."""
 
-    Parameters
-    ----------
-    name : str
-    runs : dict
-        Of (peer, number of threads) to ``loss``, ``score``, lists ``ms`` and
-        ``processor_ms``.
-    errors : dict
-        Of (peer, number of threads) to a sentence.
-    peak : float
-        GFLOP/s.
-    """
-    shape = SHAPES[name]
-    runs = {key: run for key, run in runs.items() if key not in errors}
-    losses = [run["loss"] for run in runs.values() if math.isfinite(run["loss"])]
-    usual = statistics.median(losses) if losses else math.nan
-    peers = {}
-    for peer in dict.fromkeys(peer for peer, _ in (*runs, *errors)):
-        own = {n: run for (each, n), run in runs.items() if each == peer}
-        failed = {n: text for (each, n), text in errors.items() if each == peer}
-        peers[peer] = {"errors": {str(n): text for n, text in failed.items()}}
-        if not own:
-            continue
-        threads = min(own, key=lambda n: statistics.median(own[n]["ms"]))
-        best = own[threads]
-        ms = statistics.median(best["ms"])
-        peers[peer] |= {
-            "threads": threads,
-            "ms_per_epoch": ms,
-            "share_of_peak": shape.flops_per_epoch / (ms / 1000) / (1e9 * peak),
-            "loss": best["loss"],
-            "score": best["score"],
-            "agrees": all(
-                abs(run["loss"] - usual) <= LOSS_TOLERANCE * usual
-                for run in own.values()
-            ),
-            "runs": {str(n): run for n, run in own.items()},
-        }
+    def begin(key):
+        report(f"{name}: {key[0]}, threads: {key[1]}, compiles and fits")
+        return None if ask(key, "load", shape=name) is None else ask(key, "judge")
+
+    judged = {}
+    for n in {n for _, n in keys}:
+        some = [key for key in keys if key[1] == n]
+        with ThreadPoolExecutor(max(1, machine.n_cores() // n)) as pool:
+            judged |= zip(some, pool.map(begin, some), strict=True)
     return {
-        "samples": shape.n_samples,
-        "features": shape.n_features,
-        "hidden_layer_sizes": list(shape.hidden_layer_sizes),
-        "batch_size": shape.batch_size,
-        "task": shape.task,
-        "epochs": shape.scored,
-        "flops_per_epoch": shape.flops_per_epoch,
-        "peak_gflops": peak,
-        "median_loss": usual,
-        "peers": peers,
+        key: {**judged[key], "ms": [], "processor_ms": [], "waited": []}
+        for key in keys
+        if judged[key] is not None
     }
+
+
+def take_turn(run, ask):
+    """Measure a run once more; returns the seconds that it took."""
+    start = time.perf_counter()
+    time.sleep(PAUSE)
+    measured = ask("time")
+    if measured is not None:
+        run["ms"].append(1000 * measured["seconds"])
+        run["processor_ms"].append(1000 * measured["processor_seconds"])
+        run["waited"].append(measured["waited"])
+    return time.perf_counter() - start
+
+
+def contenders(runs):
+    """The runs that can be their peer's best."""
+    best = {}
+    for (peer, _), run in runs.items():
+        best[peer] = min(best.get(peer, math.inf), *run["ms"], math.inf)
+    return [
+        key
+        for key, run in runs.items()
+        if min(run["ms"], default=0) <= FAR * best[key[0]]
+    ]
 
 
 def scaling(shapes, n_threads, repeats, timeout, report=print):
@@ -177,6 +183,7 @@ def scaling(shapes, n_threads, repeats, timeout, report=print):
             times = {n: [] for n in numbers}
             for worker in workers.values():
                 worker.ask("load", shape=name)
+                worker.ask("judge")
             for number in range(repeats):
                 report(f"{name}: scaling, round {number + 1} of {repeats}")
                 for n, worker in workers.items():

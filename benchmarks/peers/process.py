@@ -12,6 +12,13 @@ from pathlib import Path
 
 #: Seconds that a process which was told to end may take.
 LAST_SECONDS = 10
+#: What keeps the libraries below PyTorch and NumPy from AVX-512; XLA takes a flag.
+AVX2 = {
+    "ATEN_CPU_CAPABILITY": "avx2",
+    "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+}
 ROOT = Path(__file__).parents[2]
 WORKER = "benchmarks.peers.worker"
 
@@ -23,7 +30,8 @@ class WorkerError(Exception):
 def environment(n_threads, device="cpu"):
     """Environment variables that give a library ``n_threads`` threads, or a GPU.
 
-    Each library reads some of them when it is imported; JAX goes by NPROC.
+    Each library reads some of them when it is imported; JAX goes by NPROC. Where
+    NNFIT_CPU holds nnfit to AVX2, they hold the others to it as well.
     """
     number = str(n_threads)
     names = ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "NUMBA", "VECLIB")
@@ -36,9 +44,13 @@ def environment(n_threads, device="cpu"):
         variables["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     # Otherwise processes that compile would stay beside those that are measured.
     variables["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    flags = [variables.get("XLA_FLAGS", "")]
     if n_threads == 1:
-        flags = variables.get("XLA_FLAGS", "")
-        variables["XLA_FLAGS"] = f"{flags} --xla_cpu_multi_thread_eigen=false".strip()
+        flags.append("--xla_cpu_multi_thread_eigen=false")
+    if os.environ.get("NNFIT_CPU") == "avx2":
+        flags.append("--xla_cpu_max_isa=AVX2")
+        variables |= AVX2
+    variables["XLA_FLAGS"] = " ".join(flags).strip()
     return variables
 
 

@@ -1,6 +1,7 @@
 """Tables of the results: for the terminal, for the README, for the documentation."""
 
 from .registry import PEERS
+from .summary import clean
 
 BASE = next(iter(PEERS))
 
@@ -37,23 +38,14 @@ def cell(entry):
     return milliseconds(entry["ms_per_epoch"]) + ("" if entry["agrees"] else " !")
 
 
-def best_other(shape):
-    """Name and entry of the fastest peer beside the first, or None."""
-    others = [
-        (entry["ms_per_epoch"], peer)
-        for peer, entry in shape["peers"].items()
-        if peer != BASE and "ms_per_epoch" in entry and entry["agrees"]
-    ]
-    return min(others)[1] if others else None
-
-
 def ratio(shape):
-    """Best other's time over that of nnfit, as text, or nothing."""
-    other, own = best_other(shape), shape["peers"].get(BASE, {})
-    if other is None or "ms_per_epoch" not in own:
+    """Best other's time over that of nnfit, with its quartiles over the rounds, as
+    text, or nothing."""
+    verdict = shape["verdict"]
+    if verdict is None:
         return ""
-    value = shape["peers"][other]["ms_per_epoch"] / own["ms_per_epoch"]
-    return f"{value:.2f}" if value < 10 else f"{value:.0f}"
+    low, middle, high = (f"{verdict[key]:#.3g}" for key in ("low", "ratio", "high"))
+    return f"{middle} ({low} – {high})"
 
 
 def share(shape, peer=BASE):
@@ -67,7 +59,7 @@ def table(results):
     peers = measured_peers(results)
     header = ["rows × features, hidden layers, batch"]
     header += [PEERS[peer].title for peer in peers]
-    header += ["best peer / nnfit", "nnfit's share of peak"]
+    header += ["best peer / nnfit (quartiles)", "nnfit's share of peak"]
     rows = [
         [
             shape_words(name, shape),
@@ -158,6 +150,25 @@ def _entry_table(results, corner, words):
     return header, rows
 
 
+def verdict_table(results):
+    """Header and rows: the best other peer's time over that of nnfit, what it says, how
+    many fits of both were interrupted, and in how much of the others something waited
+    for a processor."""
+    rows = []
+    for name, shape in results["shapes"].items():
+        if shape["verdict"] is None:
+            continue
+        other = shape["verdict"]["peer"]
+        entries = [shape["peers"][peer] for peer in (BASE, other)]
+        runs = [entry["runs"][str(entry["threads"])] for entry in entries]
+        spoiled = [f"{clean(r).count(False)} of {len(r['ms'])}" for r in runs]
+        waited = [f"{min(r['waited']):.0%}" for r in runs]
+        words = [PEERS[other].title, ratio(shape), shape["verdict"]["word"]]
+        rows.append([name, *words, ", ".join(spoiled), ", ".join(waited)])
+    header = ["verdict", "best peer", "its time over nnfit's (quartiles)", "nnfit is"]
+    return [*header, "interrupted", "waiting, at least"], rows
+
+
 def scaling_table(results):
     """Header and rows: nnfit's milliseconds by the number of threads, and its share
     of the peak of as many."""
@@ -174,9 +185,9 @@ def scaling_table(results):
 
 
 def terminal(results):
-    """Everything, as text: times, their ratios, shares of the peak, losses and
+    """Everything, as text: times, the verdict, ratios, shares of the peak, losses and
     scores, scaling, and what went wrong."""
-    makers = (table, ratio_table, share_table, loss_table)
+    makers = (table, verdict_table, ratio_table, share_table, loss_table)
     tables = [make(results) for make in makers]
     if "scaling" in results:
         tables.append(scaling_table(results))

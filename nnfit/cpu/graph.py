@@ -53,6 +53,8 @@ class Graph(graph.Graph):
 
     def __init__(self, plan):
         super().__init__(plan, at)
+        self._passing = set()  # values, see `passes`
+        self._shared = {}  # by word, stride and lines: where the address is
         self.rows.append(self._features())
 
     def _features(self):
@@ -94,6 +96,56 @@ class Graph(graph.Graph):
         """Number in a layer's row that has the address of its slopes."""
         node = self.network.nodes[number]
         return getattr(self.kind_of(node), "SLOPES", at.SLOPE)
+
+    def _only_reader(self, number):
+        """Number of the one layer that reads an output, and its kind; or None."""
+        nodes = list(enumerate(self.network.nodes))
+        readers = [n for n, node in nodes for v in node.inputs if v == number + 1]
+        if len(readers) != 1:
+            return None, None
+        return readers[0], self.kind_of(self.network.nodes[readers[0]])
+
+    def freed(self, number):
+        """Where the gradient by a layer's output may lie: in its place, or None.
+
+        For layers that do not read it themselves on the way back, if the one layer
+        that does is done with it before it writes the gradient there.
+        """
+        _, kind = self._only_reader(number)
+        frees = getattr(kind, "frees_input", False)
+        return self.row_of(number) + at.OUTPUT if frees else None
+
+    def passing_gradient(self, number):
+        """Where the gradient by a layer's output may lie until its way back, or None.
+
+        For layers whose way back alone reads it. If the one layer that reads the
+        output is the next, no other writes a gradient in between: all such gradients
+        of one shape share a buffer, which so stays in the cache.
+        """
+        reader, _ = self._only_reader(number)
+        return self._share(number, at.GRADIENT_BY_OUTPUT, reader == number + 1)
+
+    def passing_output(self, number):
+        """The same of an output that the next layer copies for its way back."""
+        reader, kind = self._only_reader(number)
+        copies_input = getattr(kind, "copies_input", None)
+        passes = reader == number + 1 and copies_input and copies_input(self, reader)
+        if passes and self.plan.trains:
+            self._passing.add(number + 1)
+        return self._share(number, at.OUTPUT, passes)
+
+    def _share(self, number, word, is_shared):
+        """Another layer's number with the address for that of a layer, or None."""
+        if not is_shared or not self.plan.trains:
+            return None
+        words, place = self.plan.words, self.row_of(number) + word
+        shape = words[self.row_of(number) + at.STRIDE], self.plan.lines
+        first = self._shared.setdefault((word, *shape), place)
+        return None if first == place else first
+
+    def passes(self, value):
+        """Whether a value is there until the next layer has read it, not after."""
+        return value in self._passing
 
     def reads_entries(self, value):
         """Whether a value is the entries of a sparse matrix."""

@@ -28,6 +28,8 @@ ROW_BLOCK = 96
 #: The same where the weights of a layer are too many for the second-level cache and
 #: are read from memory for every block (two layers of 2048: 95 to 90 ms a batch).
 LARGE_ROW_BLOCK, LARGE_WEIGHTS = 256, 1 << 20
+#: Rows of several lines that the way back sums up; see `nnfit.cpu.kernels.parts`.
+PART_ROWS = 8
 #: What a number in a plan is: itself, or an offset in the work space or in the
 #: parameters.
 NUMBER, WORK, PARAMETERS = range(3)
@@ -43,7 +45,8 @@ def row_block(network):
 
 def row_grain(network, target):
     """Of how many rows threads get multiples, so that most tiles are whole."""
-    return math.lcm(target.tile_rows, network.most_lines) // network.most_lines
+    grain = math.lcm(target.tile_rows, network.most_lines) // network.most_lines
+    return grain if network.most_lines == 1 else math.lcm(grain, PART_ROWS)
 
 
 def row_kernel(builder, registry, row, dtype):

@@ -61,7 +61,7 @@ class Program:
     """
 
     def __init__(self, grain, block):
-        self._grain, self._block = grain, block
+        self.grain, self._block = grain, block
         self._segments, self._later, self._once = [], [], []
         self._shared_last = []
         self._statistics = []
@@ -70,7 +70,7 @@ class Program:
     def rows(self, function, row, is_random=False):
         """Let a function work on the rows of a batch, block by block."""
         if not self._takes_rows:
-            segment = Segment(at.EVENLY, 0, self._grain, self._block)
+            segment = Segment(at.EVENLY, 0, self.grain, self._block)
             self._segments.append(segment)
             self._takes_rows = True
         instruction = Instruction(function, row, is_random)

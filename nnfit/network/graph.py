@@ -150,11 +150,14 @@ class Graph:
         """Whether a value lies at the begin of the output of layer `number`."""
         return self._in_first_part.get(value) == number + 1
 
-    def output(self, number):
-        """Reserve a layer's output."""
+    def output(self, number, place=None):
+        """Reserve a layer's output, or give it another's buffer."""
         plan, row = self.plan, self.row_of(number)
-        size = plan.n_rows * plan.words[row + self._at.STRIDE]
-        plan.buffer(row + self._at.OUTPUT, size)
+        if place is None:
+            size = plan.n_rows * plan.words[row + self._at.STRIDE]
+            plan.buffer(row + self._at.OUTPUT, size)
+        else:
+            plan.same(row + self._at.OUTPUT, place)
 
     def gradient(self, number, place=None):
         """Reserve the gradient by a layer's output, or give it another's buffer."""

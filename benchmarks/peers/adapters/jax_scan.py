@@ -30,7 +30,7 @@ class Jax:
         shape = problem.shape
         self.n_rows = shape.n_samples
         # Every number of epochs that is asked for is a multiple of this.
-        self.epochs_per_call = math.gcd(shape.short, shape.long, shape.scored)
+        self.epochs_per_call = math.gcd(shape.short, shape.scored)
         y = jnp.asarray(problem.y)
         if shape.task == "classification":
             y = jax.nn.one_hot(y, shape.n_outputs)

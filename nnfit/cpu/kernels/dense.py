@@ -46,13 +46,13 @@ def build(target, dtype):
     Returns
     -------
     exports : dict
-        Of `forward`, `backward`, `pack`, and for units `weights_gradient`,
-        `intercept_gradient` and `transpose`.
+        Of `forward`, `backward`, `pack_inputs`, `pack_gradients`, and for units
+        `weights_gradient`, `intercept_gradient` and `transpose`.
     """
     product = make_product(target, dtype)
     activate = make_activate(dtype)
     backward = make_backward(target, dtype)
-    pack = make_pack(target, dtype)
+    packs = make_packs(target, dtype)
     gradients = make_gradients(target, dtype)
     transpose = make_transpose(target, dtype)
 
@@ -63,7 +63,7 @@ def build(target, dtype):
 
     return exports(
         dtype,
-        operations=(forward, backward, pack),
+        operations=(forward, backward, *packs),
         gradients=gradients,
         after=(transpose,),
     )
@@ -194,8 +194,8 @@ def make_backward(target, dtype):
     return backward
 
 
-def make_pack(target, dtype):
-    """Make ``pack(table, row, now, begin, count)``: copies for the strips' products.
+def make_packs(target, dtype):
+    """Make `pack_inputs` and `pack_gradients`: a block's copies for strips' products.
 
     A tile of a strip reads a few columns of many rows. Taken from rows that lie
     kilobytes apart, every step is a cache line of its own (79 % of peak); taken from
@@ -208,9 +208,8 @@ def make_pack(target, dtype):
     copy_slot, copy_panel = make_copy(dtype, slot), make_copy(dtype, panel)
     copy_lanes = make_copy(dtype, lanes)
 
-    @helper
-    def pack_inputs(row, batch, begin, count):
-        edge = edge_of(row, 0)
+    def pack_inputs(table, row, now, begin, count):
+        edge, batch = edge_of(row, 0), batch_of(now) * row[at.LINES]
         n_in, stride = edge[at.N_IN], edge[at.INPUT_STRIDE]
         inputs = offset(as_floats(edge[at.INPUT]), begin * stride)
         tiles = offset(as_floats(row[own.INPUT_TILES]), begin * slot)
@@ -219,8 +218,8 @@ def make_pack(target, dtype):
             for r in range(count):
                 copy_slot(offset(goal, r * slot), offset(inputs, r * stride + first))
 
-    @helper
-    def pack_gradients(row, batch, begin, count):
+    def pack_gradients(table, row, now, begin, count):
+        batch = batch_of(now) * row[at.LINES]
         width, stride = row[at.WIDTH], row[at.GRADIENT_STRIDE]
         by_z = offset(as_floats(row[at.GRADIENT_BY_OUTPUT]), begin * stride)
         panels = as_floats(row[own.GRADIENT_PANELS])
@@ -234,13 +233,7 @@ def make_pack(target, dtype):
                 else:
                     copy_lanes(offset(goal, r * lanes), line)
 
-    def pack(table, row, now, begin, count):
-        """Copies of a block's inputs and gradients."""
-        n_lines = batch_of(now) * row[at.LINES]
-        pack_inputs(row, n_lines, begin, count)
-        pack_gradients(row, n_lines, begin, count)
-
-    return pack
+    return pack_inputs, pack_gradients
 
 
 def make_gradient_columns(target, dtype):

@@ -57,7 +57,7 @@ def lay_out(graph, number, node):
         graph.gradient(number, row + Z)
     else:
         plan.same(row + Z, row + at.OUTPUT)
-        graph.gradient(number)
+        graph.gradient(number, graph.freed(number))
     reads_entries = graph.reads_entries(node.inputs[0])
     if plan.in_place:
         name = "forward_entries" if reads_entries else "forward"
@@ -66,6 +66,8 @@ def lay_out(graph, number, node):
         graph.instruct(plan.kernel(SPARSE), "forward", row)
     else:
         graph.instruct(plan.kernel_of(node), "forward", row)
+    if graph.passes(node.inputs[0]):
+        graph.instruct(plan.kernel_of(node), _reserve_tiles(plan, row), row)
 
 
 def way_back(graph, number, node):
@@ -81,16 +83,29 @@ def way_back(graph, number, node):
     if graph.reads_entries(node.inputs[0]):
         sort_batch = plan.kernel(SPARSE).address("sort_batch")
         plan.program.once(sort_batch, row)
-    elif _packs(plan.n_rows, n_in, n_out):
-        tiles = -(-n_in // plan.target.tile_rows)
-        slot = plan.target.tile_slot(plan.dtype)
-        plan.buffer(row + INPUT_TILES, tiles * plan.n_rows * slot)
+    elif copies_input(graph, number):
+        if not words[row + INPUT_TILES]:
+            plan.program.rows_last(kernel.address(_reserve_tiles(plan, row)), row)
         plan.buffer(row + GRADIENT_PANELS, words[row + at.WIDTH] * plan.n_rows)
-        plan.program.rows_last(kernel.address("pack"), row)
+        plan.program.rows_last(kernel.address("pack_gradients"), row)
 
 
-def _packs(n_rows, n_in, n_out):
-    return min(n_in, n_out) >= PACK_SIZE and n_rows * n_in * n_out >= PACK_FROM
+def copies_input(graph, number):
+    """Whether the weights' gradient reads copies of inputs and gradient by z."""
+    widths, value = graph.network.widths, graph.network.nodes[number].inputs[0]
+    if graph.reads_entries(value):
+        return False
+    n_in, n_out = widths[value], widths[number + 1]
+    size = graph.plan.n_rows * n_in * n_out
+    return min(n_in, n_out) >= PACK_SIZE and size >= PACK_FROM
+
+
+def _reserve_tiles(plan, row):
+    """Reserve the copy of the inputs; name of the operation that makes it."""
+    tiles = -(-plan.words[row + at.EDGES + at.N_IN] // plan.target.tile_rows)
+    slot = plan.target.tile_slot(plan.dtype)
+    plan.buffer(row + INPUT_TILES, tiles * plan.n_rows * slot)
+    return "pack_inputs"
 
 
 def add_units(graph, number, node):

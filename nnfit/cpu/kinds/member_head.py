@@ -49,7 +49,7 @@ def add_units(graph, number, node):
                 size=count * width, place=(0, line, count), lines=1,
                 cost=(COST_PER_LINE, UPDATE_COST),
             )  # fmt: skip
-    add_lines(graph, number, (kernel.address("intercept_gradient"),), first=1)
+    add_lines(graph, number, kernel.address("intercept_gradient"), 1)
 
 
 def build(target, dtype):
@@ -75,7 +75,6 @@ def build(target, dtype):
         make_tensor_line,
     )
     from nnfit.cpu.kernels.pointers import offset
-    from nnfit.cpu.kinds.members import make_line_sums
 
     line, deliver = make_line(dtype), make_deliver(dtype)
     tensor_line = make_tensor_line(dtype)
@@ -134,7 +133,18 @@ def build(target, dtype):
                 for i in range(edge[at.N_IN]):
                     of_unit[i] += factor * x[i]
 
-    intercept_gradient = make_line_sums(dtype)
+    def intercept_gradient(table, row, unit, batch, goal):
+        """goal (members, width) = sum over the rows of the layer's gradient."""
+        for j in range(unit[at.U_SIZE]):
+            goal[j] = zero
+        for begin in range(unit[at.U_FIRST], batch, row[at.LINES]):
+            for i in range(unit[at.U_ROWS]):
+                of_member = offset(goal, i * row[at.WIDTH])
+                place = row[at.GRADIENT_STRIDE], begin + i
+                gradient = line(row[at.GRADIENT_BY_OUTPUT], *place)
+                for j in range(row[at.N_OUT]):
+                    of_member[j] += gradient[j]
+
     return exports(
         dtype,
         operations=(forward, backward),

@@ -7,14 +7,16 @@ i leaves over when it is divided by their number.
 from nnfit.cpu import fields as at
 from nnfit.network.kinds.members import begins
 
-#: Number of the layer's row: how many lines are made of one of the input.
-REPEATS = at.PRIVATE
+#: Numbers of the layer's row, the first three also of other kinds with `part_sums`.
+PART = at.PRIVATE  # rows that are summed while they are in the cache
+SUMS = PART + 1  # (parts, lines, width): sums for the first tensor, then the second
+REPEATS = SUMS + 2  # how many lines are made of one of the input
 END = REPEATS + 1
 
 #: Numbers of one unit of the update, about.
 UNIT_SIZE = 1024
-#: What a factor takes, in lines of the batch; see `nnfit.cpu.kinds.dense`.
-COST_PER_LINE, UPDATE_COST = 4, 24
+#: What a number takes, in rows of the batch; see `nnfit.cpu.kinds.dense`.
+COST_PER_ROW, UPDATE_COST = 1, 24
 
 
 def takes_entries(node):
@@ -26,48 +28,62 @@ def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row = graph.plan, graph.new_row(number, END)
     plan.words[row + REPEATS] = node.options[0] if begins(node) else 1
-    graph.output(number)
-    graph.gradient(number)
+    part_sums(graph, row, 1)
+    graph.output(number, graph.passing_output(number))
+    graph.gradient(number, graph.passing_gradient(number))
     graph.instruct(plan.kernel_of(node), "forward", row)
 
 
 def way_back(graph, number, node):
-    """Gradient by the inputs, if anything learns from it."""
-    if graph.deliver(number, 0, in_tiles=not begins(node)):
-        kernel = graph.plan.kernel_of(node)
-        graph.instruct(kernel, "backward", graph.row_of(number))
+    """Sums for the factors, and the gradient by the inputs."""
+    graph.deliver(number, 0, in_tiles=not begins(node))
+    kernel = graph.plan.kernel_of(node)
+    graph.instruct(kernel, "backward", graph.row_of(number))
 
 
 def add_units(graph, number, node):
     """The factors, those of some members as one unit."""
-    gradient = graph.plan.kernel_of(node).address("factors_gradient")
-    add_lines(graph, number, (gradient,))
+    add_lines(graph, number, graph.plan.kernel_of(node).address("sum_of_parts"), 0)
 
 
-def add_lines(graph, number, gradients, first=0):
-    """Add tensors with a line for each member, those of some members as one unit.
+def part_sums(graph, row, n_tensors):
+    """Reserve the sums of a layer's way back for tensors with a line for each member.
+
+    Their gradients are sums of what only the way back reads. It sums up some rows
+    while they are in the cache, those of a grain, which are one thread's.
+    """
+    plan, words = graph.plan, graph.plan.words
+    if not plan.trains:
+        return
+    words[row + PART] = part = plan.program.grain
+    n_members = words[row + at.LINES]
+    n_parts = -(-(plan.n_rows // n_members) // part)
+    for tensor in range(n_tensors):
+        plan.buffer(row + SUMS + tensor, n_parts * n_members * words[row + at.WIDTH])
+
+
+def add_lines(graph, number, gradient, tensor):
+    """Add a tensor with a line for each member, those of some members as one unit.
 
     Parameters
     ----------
     number : int
         The layer.
-    gradients : sequence of int
-        Addresses of functions, one for each tensor. What one has read of some members
-        the next finds in the cache.
-    first : int, default=0
-        Which of the layer's tensors is the first.
+    gradient : int
+        Address of a function.
+    tensor : int
+        Which of the layer's tensors.
     """
     row = graph.row_of(number)
     width, n_members = (graph.plan.words[row + word] for word in (at.WIDTH, at.LINES))
     most = max(1, UNIT_SIZE // width)
     for member in range(0, n_members, most):
         count = min(most, n_members - member)
-        for tensor, gradient in enumerate(gradients, first):
-            graph.plan.units.begin_group()
-            graph.add_unit(
-                number, tensor, gradient, start=member * width, size=count * width,
-                lines=1, place=(0, member, count), cost=(COST_PER_LINE, UPDATE_COST),
-            )  # fmt: skip
+        graph.plan.units.begin_group()
+        graph.add_unit(
+            number, tensor, gradient, start=member * width, size=count * width,
+            lines=1, place=(tensor, member, count), cost=(COST_PER_ROW, UPDATE_COST),
+        )  # fmt: skip
 
 
 def build(target, dtype):
@@ -81,9 +97,9 @@ def build(target, dtype):
     Returns
     -------
     exports : dict
-        Of `forward`, `backward`, and for the units `factors_gradient`.
+        Of `forward`, `backward`, and for the units `sum_of_parts`.
     """
-    from nnfit.cpu.kernels.lowering import scalar_type
+    from nnfit.cpu.kernels.lowering import helper
     from nnfit.cpu.kernels.operations import (
         edge_of,
         exports,
@@ -92,11 +108,11 @@ def build(target, dtype):
         make_line,
         make_tensor_line,
     )
-    from nnfit.cpu.kernels.pointers import offset
+    from nnfit.cpu.kernels.parts import make_add_product, make_sum_of_parts
 
     line, deliver = make_line(dtype), make_deliver(dtype)
     tensor_line, deliver_product = make_tensor_line(dtype), make_deliver_product(dtype)
-    zero = scalar_type(dtype)(0.0)
+    add_product, sum_of_parts = make_add_product(dtype), make_sum_of_parts(dtype)
 
     def forward(table, row, now, begin, count):
         """output (count, n_out) = factors of the member * input."""
@@ -108,61 +124,38 @@ def build(target, dtype):
             for j in range(row[at.N_OUT]):
                 output[j] = factors[j] * x[j]
 
-    def backward(table, row, now, begin, count):
-        """goal (count / repeats, n_out) = sum of factors * gradient, in order."""
-        edge, n_members, repeats = edge_of(row, 0), row[at.LINES], row[REPEATS]
-        n_out, stride = row[at.N_OUT], row[at.GRADIENT_STRIDE]
-        if repeats == 1:
-            for r in range(begin, begin + count):
-                factors = tensor_line(table, row, 0, r % n_members)
-                gradient = line(row[at.GRADIENT_BY_OUTPUT], stride, r)
-                deliver_product(edge, r, factors, gradient, n_out)
-            return
-        for i in range(begin // repeats, (begin + count) // repeats):
-            goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], i)
-            for j in range(n_out):
-                goal[j] = zero
-            for r in range(i * repeats, (i + 1) * repeats):
-                factors = tensor_line(table, row, 0, r % n_members)
-                gradient = line(row[at.GRADIENT_BY_OUTPUT], stride, r)
+    @helper
+    def deliver_sum(table, row, i):
+        """goal (n_out,) = sum over the lines of a row of factors * gradient."""
+        edge, n_out, n_members = edge_of(row, 0), row[at.N_OUT], row[at.LINES]
+        goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], i)
+        for member in range(n_members):
+            factors, r = tensor_line(table, row, 0, member), i * n_members + member
+            gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
+            if member == 0:
+                for j in range(n_out):
+                    goal[j] = factors[j] * gradient[j]
+            else:
                 for j in range(n_out):
                     goal[j] += factors[j] * gradient[j]
-            deliver(edge, i, n_out)
+        deliver(edge, i, n_out)
 
-    def factors_gradient(table, row, unit, batch, goal):
-        """goal (members, width) = sum over the rows of gradient times input."""
+    def backward(table, row, now, begin, count):
+        """Sums of gradient * input, and goal = factors * gradient, summed in order."""
         edge, n_members, repeats = edge_of(row, 0), row[at.LINES], row[REPEATS]
-        for j in range(unit[at.U_SIZE]):
-            goal[j] = zero
-        for begin in range(unit[at.U_FIRST], batch, n_members):
-            for i in range(unit[at.U_ROWS]):
-                r, of_member = begin + i, offset(goal, i * row[at.WIDTH])
+        n_out, stride = row[at.N_OUT], row[at.GRADIENT_STRIDE]
+        first, end = begin // n_members, (begin + count) // n_members
+        for member in range(n_members):
+            factors = tensor_line(table, row, 0, member)
+            for i in range(first, end):
+                r = i * n_members + member
                 x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r // repeats)
-                gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
-                for j in range(row[at.N_OUT]):
-                    of_member[j] += gradient[j] * x[j]
+                gradient = line(row[at.GRADIENT_BY_OUTPUT], stride, r)
+                add_product(row, i, member, gradient, x)
+                if edge[at.GOAL] != 0 and repeats == 1:
+                    deliver_product(edge, r, factors, gradient, n_out)
+        if edge[at.GOAL] != 0 and repeats > 1:
+            for i in range(first, end):
+                deliver_sum(table, row, i)
 
-    return exports(dtype, operations=(forward, backward), gradients=(factors_gradient,))
-
-
-def make_line_sums(dtype):
-    """Make ``intercept_gradient`` of a layer with intercepts of each member's own."""
-    from nnfit.cpu.kernels.lowering import scalar_type
-    from nnfit.cpu.kernels.operations import make_line
-    from nnfit.cpu.kernels.pointers import offset
-
-    line, zero = make_line(dtype), scalar_type(dtype)(0.0)
-
-    def intercept_gradient(table, row, unit, batch, goal):
-        """goal (members, width) = sum over the rows of the layer's gradient."""
-        for j in range(unit[at.U_SIZE]):
-            goal[j] = zero
-        for begin in range(unit[at.U_FIRST], batch, row[at.LINES]):
-            for i in range(unit[at.U_ROWS]):
-                of_member = offset(goal, i * row[at.WIDTH])
-                place = row[at.GRADIENT_STRIDE], begin + i
-                gradient = line(row[at.GRADIENT_BY_OUTPUT], *place)
-                for j in range(row[at.N_OUT]):
-                    of_member[j] += gradient[j]
-
-    return intercept_gradient
+    return exports(dtype, operations=(forward, backward), gradients=(sum_of_parts,))
