@@ -200,6 +200,11 @@ EDGE = next(_number)
 
 PRIVATE = EDGES + 2 * EDGE
 
+#: The first of a kind's own numbers where tensors have a line for each member.
+PART = PRIVATE  # rows that are summed while they are in the cache
+SUMS = PART + 1  # (parts, lines, width): sums for the first tensor, then the second
+AFTER_SUMS = SUMS + 2
+
 # ---------------------------------------------------------- integers: a tensor's row
 _number = count()
 ADDRESS = next(_number)  # in the flat parameters

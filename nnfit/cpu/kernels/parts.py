@@ -9,7 +9,6 @@ from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.operations import make_line
 from nnfit.cpu.kernels.pointers import offset
-from nnfit.cpu.kinds.members import PART, SUMS
 
 
 def make_sum_line(dtype):
@@ -18,7 +17,7 @@ def make_sum_line(dtype):
 
     @helper
     def sum_line(row, tensor, part, member):
-        return line(row[SUMS + tensor], row[at.WIDTH], part * row[at.LINES] + member)
+        return line(row[at.SUMS + tensor], row[at.WIDTH], part * row[at.LINES] + member)
 
     return sum_line
 
@@ -32,8 +31,8 @@ def make_add(dtype):
 
     @helper
     def add(row, i, member, a):
-        goal = sum_line(row, 1, i // row[PART], member)
-        if i % row[PART] == 0:
+        goal = sum_line(row, 1, i // row[at.PART], member)
+        if i % row[at.PART] == 0:
             for j in range(row[at.N_OUT]):
                 goal[j] = a[j]
         else:
@@ -49,8 +48,8 @@ def make_add_product(dtype):
 
     @helper
     def add_product(row, i, member, a, b):
-        goal = sum_line(row, 0, i // row[PART], member)
-        if i % row[PART] == 0:
+        goal = sum_line(row, 0, i // row[at.PART], member)
+        if i % row[at.PART] == 0:
             for j in range(row[at.N_OUT]):
                 goal[j] = a[j] * b[j]
         else:
@@ -66,7 +65,7 @@ def make_sum_of_parts(dtype):
 
     def sum_of_parts(table, row, unit, batch, goal):
         """goal (members, width) = sum over the parts of the batch, in their order."""
-        n_out, of_part = row[at.N_OUT], row[PART] * row[at.LINES]
+        n_out, of_part = row[at.N_OUT], row[at.PART] * row[at.LINES]
         for j in range(unit[at.U_SIZE]):
             goal[j] = zero
         for part in range((batch + of_part - 1) // of_part):

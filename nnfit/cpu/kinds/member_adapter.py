@@ -4,11 +4,10 @@ Lines are those of `nnfit.cpu.kinds.members`.
 """
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kinds.members import END as PRIVATE
 from nnfit.cpu.kinds.members import add_lines, part_sums
 
 #: Numbers of the layer's row.
-U = PRIVATE  # (lines, stride): s * z + b, in the place of slopes or of the output
+U = at.AFTER_SUMS  # (lines, stride): s * z + b, in the place of slopes or of the output
 ACTIVATION = U + 1  # address of its kernel, 0 for the identity
 END = U + 2
 

@@ -7,10 +7,8 @@ i leaves over when it is divided by their number.
 from nnfit.cpu import fields as at
 from nnfit.network.kinds.members import begins
 
-#: Numbers of the layer's row, the first three also of other kinds with `part_sums`.
-PART = at.PRIVATE  # rows that are summed while they are in the cache
-SUMS = PART + 1  # (parts, lines, width): sums for the first tensor, then the second
-REPEATS = SUMS + 2  # how many lines are made of one of the input
+#: Numbers of the layer's row.
+REPEATS = at.AFTER_SUMS  # how many lines are made of one of the input
 END = REPEATS + 1
 
 #: Numbers of one unit of the update, about.
@@ -55,11 +53,11 @@ def part_sums(graph, row, n_tensors):
     plan, words = graph.plan, graph.plan.words
     if not plan.trains:
         return
-    words[row + PART] = part = plan.program.grain
+    words[row + at.PART] = part = plan.program.grain
     n_members = words[row + at.LINES]
     n_parts = -(-(plan.n_rows // n_members) // part)
     for tensor in range(n_tensors):
-        plan.buffer(row + SUMS + tensor, n_parts * n_members * words[row + at.WIDTH])
+        plan.buffer(row + at.SUMS + tensor, n_parts * n_members * words[row + at.WIDTH])
 
 
 def add_lines(graph, number, gradient, tensor):
