@@ -179,6 +179,17 @@ def test_interrupted_rounds_do_not_count():
     assert "1 of 5, 1 of 5  " in report.terminal(results)
 
 
+def test_all_rounds_count_where_most_are_interrupted():
+    own = run(ms=[1.0, 2.0, 3.0], waited=[0.1, 0.9, 0.8])
+    shape = summary.summarize("tiny", {("nnfit", 1): own}, {}, 100.0)
+    assert shape["peers"]["nnfit"]["ms_per_epoch"] == 2.0
+
+
+def test_two_rounds_decide_nothing():
+    found = verdict({1: run(ms=[1.0, 1.0])}, {1: run(ms=[3.0, 3.0])})
+    assert found["word"] == "undecided"
+
+
 class Turns:
     """Workers that answer from lists of milliseconds and shares of waiting."""
 

@@ -1,5 +1,6 @@
 """What the rounds of a shape say: medians, the best number of threads, the verdict."""
 
+import itertools
 import math
 import statistics
 
@@ -22,8 +23,11 @@ def clean(run):
     return [share <= most for share in run["waited"]]
 
 
-def clean_ms(run):
-    return [ms for ms, is_clean in zip(run["ms"], clean(run), strict=True) if is_clean]
+def counted(run):
+    """Which rounds count: the clean ones, or all where most are interrupted; on a
+    machine that is always busy a few that are less so tell no more."""
+    rounds = clean(run)
+    return rounds if 2 * sum(rounds) >= len(rounds) else [True] * len(rounds)
 
 
 def summarize(name, runs, errors, peak):
@@ -58,7 +62,10 @@ def summarize(name, runs, errors, peak):
         peers[peer] = {"errors": {str(n): text for n, text in failed.items()}}
         if not own:
             continue
-        medians = {n: statistics.median(clean_ms(run)) for n, run in own.items()}
+        medians = {
+            n: statistics.median(itertools.compress(run["ms"], counted(run)))
+            for n, run in own.items()
+        }
         threads = min(medians, key=medians.get)
         best, ms = own[threads], medians[threads]
         peers[peer] |= {
@@ -96,7 +103,8 @@ def verdict(peers):
     verdict : dict or None
         ``peer``; ``ratio`` of the medians; ``low`` and ``high``, the quartiles of the
         rounds' ratios; ``word``, "ahead" if nnfit is faster in three rounds of four,
-        "behind" if the other is, else "level". None where one of the two is lacking.
+        "behind" if the other is, else "level", and "undecided" with fewer than three
+        rounds. None where one of the two is lacking.
     """
     base = next(iter(PEERS))
     timed = {
@@ -109,10 +117,11 @@ def verdict(peers):
     other = min(timed.keys() - {base}, key=timed.get)
     pair = [peers[p]["runs"][str(peers[p]["threads"])] for p in (base, other)]
     ms = np.array(list(zip(*(run["ms"] for run in pair), strict=False)))
-    counts = np.all(list(zip(*map(clean, pair), strict=False)), axis=1)
+    counts = np.all(list(zip(*map(counted, pair), strict=False)), axis=1)
     ratios = ms[counts if counts.any() else slice(None)]
     low, high = np.quantile(ratios[:, 1] / ratios[:, 0], (0.25, 0.75))
     word = "ahead" if low > 1 else "behind" if high < 1 else "level"
+    word = word if len(ratios) >= 3 else "undecided"
     return {
         "peer": other,
         "ratio": timed[other] / timed[base],

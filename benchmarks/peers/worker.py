@@ -22,7 +22,7 @@ from . import machine
 from .problem import Problem
 from .registry import load_adapter
 
-#: Seconds of a long fit, at least: the same for every library.
+#: Seconds of a long fit, about, for every library; an epoch may take longer.
 SECONDS = 0.4
 
 
