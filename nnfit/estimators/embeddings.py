@@ -296,8 +296,9 @@ def _with_decay(estimator, node):
     """A node whose decaying arrays decay by the learning rate without its factors.
 
     What a number has beyond a line then shrinks to nothing unless it helps. Penalties
-    leave it alone. On kin8nm, a smooth table, the error of four networks by the recipe
-    of RealMLP is 1.10 times that without an embedding where nothing decays, 1.00 so.
+    leave it alone. On kin8nm, a smooth table, an embedding of 16 bins makes the error
+    1.060 times as large where nothing decays, and 1.015 times so (one split, four
+    networks by the recipe of RealMLP, 32 epochs); on phoneme it is 0.833 and 0.844.
     """
     own = kind_of(node).tensors(node, [estimator.n_features_in_])
     factors = list(node.factors or (Factors(),) * len(own))

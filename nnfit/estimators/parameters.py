@@ -166,8 +166,8 @@ member_adapters : {"all", "first"}, default="all"
     Which layers have factors of each member's own: all, which also have intercepts of
     their own, or the first alone, which is faster ("TabM-mini").
 member_rows : {"shared", "own"}, default="shared"
-    Which rows members see in a step: all the same, or each a batch of its own, so that
-    they differ more. L-BFGS sums over all rows in both.
+    Which rows members see in a step: all the same, or each a batch of its own. L-BFGS
+    sums over all rows in both.
 """,
 )
 
