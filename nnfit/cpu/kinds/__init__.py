@@ -1,6 +1,5 @@
 """Kinds of layers on the CPU: a module each.
 
-    takes_entries(node)             whether it reads the entries of a sparse matrix
     lay_out(graph, number, node)    reserve a layer's row, buffers and functions, and
                                     write down the instructions of its way forward
     way_back(graph, number, node)   those of its way back
@@ -9,6 +8,8 @@
     BUILDER                         what compiles, where that is another module's
     kernel_name(node)               what `build` takes besides; optional
     NAMES                           all that it may be
+    takes_entries                   whether it reads the entries of a sparse matrix;
+                                    left out, it gets the rows written out
 
 `graph` is a `nnfit.cpu.graph.Graph`, `node` number `number` of its network. numba is
 imported by `build` alone: a process that finds compiled code in the cache calls none.

@@ -46,11 +46,6 @@ PARTS, MIN_LINES = 4, 8
 COST_PER_ROW, UPDATE_COST = 60, 80
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row, columns = graph.plan, graph.new_row(number, END), columns_of(node)

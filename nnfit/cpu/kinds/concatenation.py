@@ -6,12 +6,6 @@ are copied behind it. Their gradients are parts of the gradient.
 
 from nnfit.cpu import fields as at
 
-
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 #: The first input is computed in the place of the output, if nothing else is.
 begins_with_input = True
 

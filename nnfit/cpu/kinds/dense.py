@@ -36,11 +36,8 @@ UPDATE_COST, TRANSPOSE_COST, INTERCEPT_ROWS = 24, 8, 2
 
 #: Whether products read the gradient by the output beyond the units.
 reads_padding = True
-
-
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return True
+#: Whether the layer can read the entries of a sparse matrix.
+takes_entries = True
 
 
 def lay_out(graph, number, node):

@@ -18,11 +18,6 @@ AT_ONCE = 8
 frees_input = True
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row = graph.plan, graph.new_row(number, END)

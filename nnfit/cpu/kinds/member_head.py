@@ -13,11 +13,6 @@ UNIT_SIZE = 2048
 COST_PER_LINE, UPDATE_COST = 4, 24
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     row = graph.new_row(number, at.PRIVATE)

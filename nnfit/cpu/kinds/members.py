@@ -17,11 +17,6 @@ UNIT_SIZE = 1024
 COST_PER_ROW, UPDATE_COST = 1, 24
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row = graph.plan, graph.new_row(number, END)

@@ -32,11 +32,6 @@ MEAN, INVERSE, SUM, SUM_NORMED, N_STATISTICS = range(5)
 ROWS_OF_A_VECTOR, UPDATE_COST = 4, 20
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def kernel_name(node):
     """What the builder takes besides target and dtype."""
     return node.options[0] or "none"

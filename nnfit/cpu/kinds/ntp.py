@@ -5,11 +5,6 @@ import math
 from nnfit.cpu import fields as at
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     row = graph.new_row(number, at.PRIVATE)

@@ -15,11 +15,6 @@ END = ACTIVATION + 3
 COST_PER_ROW, UPDATE_COST = 4, 80
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row = graph.plan, graph.new_row(number, END)

@@ -8,11 +8,10 @@ from nnfit.cpu.kinds.periodic_embedding import (
     BUILDER,
     add_units,
     lay_out,
-    takes_entries,
     way_back,
 )
 
-__all__ = ["BUILDER", "add_units", "lay_out", "takes_entries", "way_back"]
+__all__ = ["BUILDER", "add_units", "lay_out", "way_back"]
 
 NAMES = ("phases",)
 

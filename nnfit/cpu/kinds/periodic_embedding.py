@@ -41,11 +41,6 @@ UNITS = PARAMETERS + 4  # of the input, one for each column
 WEIGHT_COST, VECTOR_COST = (1, 32), (2, 24)
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def kernel_name(node):
     """What the builder takes besides target and dtype."""
     return "sines"

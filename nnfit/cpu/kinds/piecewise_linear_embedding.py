@@ -27,11 +27,6 @@ COLUMNS_OF_A_UNIT = 8
 COST_OF_WEIGHTS, COST_OF_LINES = (1, 24), (4, 24)
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     plan, row = graph.plan, graph.new_row(number, END)

@@ -21,11 +21,6 @@ KEEPS_INPUT = SCALE + 1
 END = SCALE + 2
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def add_bins(graph, row, node):
     """Write a layer's columns into its row, and reserve what `locate` finds of them."""
     plan, (columns, n_bins) = graph.plan, node.options[:2]

@@ -6,11 +6,6 @@ from nnfit.cpu import fields as at
 COST_PER_ROW, UPDATE_COST = 4, 80
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     row = graph.new_row(number, at.PRIVATE)

@@ -7,11 +7,6 @@ COLUMNS = at.PRIVATE
 END = COLUMNS + 1
 
 
-def takes_entries(node):
-    """Whether the layer can read the entries of a sparse matrix."""
-    return False
-
-
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""
     row = graph.new_row(number, END)
