@@ -91,6 +91,12 @@ def check_state(state, moments, memory):
         )
 
 
+def _with_factors(tensor, factors):
+    """A tensor with what its node says of it."""
+    given = {name: value for name, value in vars(factors).items() if value is not None}
+    return replace(tensor, **given)
+
+
 @dataclass(frozen=True)
 class Network:
     """Layers, loss and compute dtype: all an engine needs to know of a model.
@@ -219,7 +225,7 @@ class Network:
                 )
             found.append(
                 tuple(
-                    replace(tensor, layer=node.layer, **vars(each))
+                    _with_factors(replace(tensor, layer=node.layer), each)
                     for tensor, each in zip(own, factors, strict=True)
                 )
             )

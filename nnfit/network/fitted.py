@@ -135,7 +135,7 @@ def plain_inputs(inputs):
             node.inputs,
             None if node.activation is None else node.activation.name,
             node.options,
-            tuple((f.learning_rate, f.decay, f.penalty) for f in node.factors),
+            tuple(tuple(vars(each).values()) for each in node.factors),
         )
         for node in inputs.nodes
     )
