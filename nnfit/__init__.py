@@ -7,6 +7,8 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "PopulationSearchCV",
+    "RealMLPClassifier",
+    "RealMLPRegressor",
     "__version__",
     "find_learning_rate",
     "warmup",
@@ -19,6 +21,8 @@ _EXPORTS = {
     "MLPClassifier": "nnfit.estimators.classifier",
     "MLPRegressor": "nnfit.estimators.regressor",
     "PopulationSearchCV": "nnfit.model_selection",
+    "RealMLPClassifier": "nnfit.estimators.realmlp",
+    "RealMLPRegressor": "nnfit.estimators.realmlp",
     "find_learning_rate": "nnfit.estimators.learning_rate_finder",
     "warmup": "nnfit.warming",
 }

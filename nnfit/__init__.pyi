@@ -4,6 +4,7 @@ from nnfit.estimators.learning_rate_finder import (
     LearningRateDisplay,
     find_learning_rate,
 )
+from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.warming import warmup
@@ -13,6 +14,8 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "PopulationSearchCV",
+    "RealMLPClassifier",
+    "RealMLPRegressor",
     "__version__",
     "find_learning_rate",
     "warmup",

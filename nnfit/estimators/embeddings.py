@@ -19,7 +19,7 @@ from nnfit.estimators.validation import check_learning_rate_factors, hidden_size
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.network import fitted
 from nnfit.network.bins import find_bins
-from nnfit.network.chain import Inputs
+from nnfit.network.chain import Inputs, all_decay
 from nnfit.network.kinds import Factors, Node, kind_of
 from nnfit.network.kinds.category_embedding import columns_of as codes_of
 from nnfit.network.members import Members
@@ -107,7 +107,7 @@ CATEGORY = {
 def are_wanted(estimator):
     """Whether anything stands before the first layer."""
     return (
-        estimator.numeric_embedding is not None
+        estimator._value("numeric_embedding") is not None
         or estimator.categorical_features is not None
         or estimator.n_shared_members > 1
     )
@@ -163,7 +163,8 @@ def _check_members(estimator):
 
 def _numeric_options(estimator):
     """Name of the kind, the columns asked for, and its options; None for no kind."""
-    given, name = estimator.numeric_embedding, "numeric_embedding"
+    name = "numeric_embedding"
+    asked = given = estimator._value(name)
     if given is None:
         return None
     given = {"kind": given} if isinstance(given, str) else dict(given)
@@ -171,14 +172,14 @@ def _numeric_options(estimator):
     if kind not in NUMERIC:
         raise ValueError(
             f"{name} must be None, {listed(NUMERIC)}, or a dict with one of these as "
-            f"'kind', got {estimator.numeric_embedding!r}."
+            f"'kind', got {asked!r}."
         )
     options = _options(f"{name} of the kind {kind!r}", given, NUMERIC[kind])
     return kind, options.pop("features"), options
 
 
 def _category_options(estimator):
-    given = dict(estimator.category_embedding or {})
+    given = dict(estimator._value("category_embedding") or {})
     if "features" in given:
         raise ValueError(
             "category_embedding takes no 'features': the columns are those of "
@@ -270,7 +271,7 @@ def _check_numeric(estimator, columns, categories):
 
 def _put_together(estimator, n_features, parts):
     """Parts beside one another."""
-    nodes = [node for node, _ in parts]
+    nodes = [_decaying(estimator, node) for node, _ in parts]
     found = {
         (number, name): array
         for number, (_, arrays) in enumerate(parts)
@@ -293,7 +294,7 @@ def _with_rate(node, n_features, factor):
 
 
 def _with_decay(estimator, node):
-    """A node whose decaying arrays decay by the learning rate without its factors.
+    """A node of numbers whose decaying arrays decay by the rate without its factors.
 
     What a number has beyond a line then shrinks to nothing unless it helps. Penalties
     leave it alone. On kin8nm, a smooth table, an embedding of 16 bins makes the error
@@ -311,6 +312,21 @@ def _with_decay(estimator, node):
             decay = 1.0 / rate if rate > 0.0 else 0.0
             factors[place] = replace(factors[place], decay=decay, penalty=0.0)
     return replace(node, factors=tuple(factors))
+
+
+def _decaying(estimator, node):
+    """A node whose trained arrays all decay, where those of the chain do."""
+    if estimator._standard("body") is None:
+        return node
+    own = kind_of(node).tensors(node, [estimator.n_features_in_])
+    factors = node.factors or (Factors(),) * len(own)
+    return replace(
+        node,
+        factors=tuple(
+            all_decay(each.learning_rate) if tensor.size_trained else each
+            for tensor, each in zip(own, factors, strict=True)
+        ),
+    )
 
 
 # Numbers ---------------------------------------------------------------------
