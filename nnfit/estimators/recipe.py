@@ -75,8 +75,8 @@ class Recipe(BaseMLP):
     def _check_continuation(self, network):
         if self._body() != self._standard("body"):
             raise ValueError(
-                f"Cannot continue to train a network of another preset, got "
-                f"preset={self.preset!r}. Start a new one with warm_start=False, or set "
-                "preset to what it was."
+                "Cannot continue to train a network of another preset, got preset="
+                f"{self.preset!r}. Start a new one with warm_start=False, or set preset "
+                "to what it was."
             )
         super()._check_continuation(network)
