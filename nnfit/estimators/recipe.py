@@ -76,7 +76,7 @@ class Recipe(BaseMLP):
         if self._body() != self._standard("body"):
             raise ValueError(
                 "Cannot continue to train a network of another preset, got preset="
-                f"{self.preset!r}. Start a new one with warm_start=False, or set preset "
+                f"{self.preset!r}. Start one with warm_start=False, or set preset "
                 "to what it was."
             )
         super()._check_continuation(network)
