@@ -398,6 +398,7 @@ def _categories(estimator, X, columns):
 def _lines_of(estimator, X, column):
     """For each code of a column the number of its category, from 1; 0 for none."""
     codes = X[:, [column]].toarray().ravel() if issparse(X) else X[:, column]
+    codes = codes[codes == codes]  # NaN is a missing one
     wrong = codes[codes != np.rint(codes)]
     if len(wrong):
         raise ValueError(

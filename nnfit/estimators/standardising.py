@@ -103,8 +103,9 @@ def _find_features(estimator, given, X):
         _warn_of_features(estimator, columns, reason)
         return None
     values = _as_float64(given, columns)
-    shift = values.mean(axis=0)
-    scale = _size_of_one(values.std(axis=0), np.abs(values).max(axis=0), len(values))
+    shift, deviation, n_rows = moments(values)
+    low, high = _range(values)
+    scale = _size_of_one(deviation, np.maximum(-low, high), n_rows)
     return {"columns": columns, "shift": shift, "scale": scale}
 
 
@@ -158,6 +159,9 @@ def _conspicuous(estimator, X):
     columns = np.arange(X.shape[1])
     # Every part of a column with an offset has one: a sample tells where to look.
     low, high = _range(X[:: max(1, n_rows // SAMPLE)])
+    absent = columns[np.isnan(low)]
+    if len(absent):
+        low[absent], high[absent] = _range(X[:, absent])
     size = np.maximum(-low, high)
     huge = (size > HUGE) & (n_rows >= FEW_ROWS)
     offset = (size >= (1 - OFFSET) * FEATURE_SIZE) & (
@@ -167,17 +171,44 @@ def _conspicuous(estimator, X):
     if len(candidates):
         low, high = _range(X[:, candidates])
         small = np.maximum(-low, high) < FEATURE_SIZE
-        offset[candidates[small | ~has_offset(low, high, n_rows)]] = False
+        present = n_rows if issparse(X) else n_rows - np.isnan(X[:, candidates]).sum(0)
+        offset[candidates[small | ~has_offset(low, high, present)]] = False
     found = columns[offset | huge]
     return np.setdiff1d(found, category_columns(estimator)) if len(found) else found
 
 
 def _range(X):
-    """Smallest and largest value of every column."""
-    low, high = X.min(axis=0), X.max(axis=0)
+    """Smallest and largest value of every column; NaN where all are missing."""
     if issparse(X):
-        low, high = low.toarray().ravel(), high.toarray().ravel()
+        low, high = X.min(axis=0).toarray().ravel(), X.max(axis=0).toarray().ravel()
+    else:
+        low, high = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
     return low.astype(np.float64), high.astype(np.float64)
+
+
+def moments(X):
+    """Means, standard deviations and numbers of the values that are not missing.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    Returns
+    -------
+    mean, deviation : ndarray of float64 of shape (n_features,)
+        NaN where all values are missing.
+    n_rows : ndarray of int of shape (n_features,)
+    """
+    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    n_rows = np.full(X.shape[1], X.shape[0])
+    for column in np.flatnonzero(np.isnan(mean)):
+        x = X[:, column]
+        x = x[~np.isnan(x)]
+        n_rows[column] = len(x)
+        if len(x):
+            mean[column] = x.mean(dtype=np.float64)
+            deviation[column] = x.std(dtype=np.float64)
+    return mean, deviation, n_rows
 
 
 def has_offset(low, high, n_rows):
@@ -190,7 +221,9 @@ def has_offset(low, high, n_rows):
 def _as_float64(given, columns):
     """Some columns of data that were checked before."""
     if not isinstance(given, np.ndarray):
-        given = check_array(given, accept_sparse="csr", dtype=np.float64)
+        given = check_array(
+            given, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False
+        )
     values = given[:, columns]
     return (values.toarray() if issparse(values) else values).astype(np.float64)
 

@@ -11,7 +11,12 @@ from sklearn.metrics import check_scoring
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.overflow import Overflow
-from nnfit.estimators.standardising import FEW_ROWS, are_rounded, standardised
+from nnfit.estimators.standardising import (
+    FEW_ROWS,
+    are_rounded,
+    moments,
+    standardised,
+)
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
 from nnfit.numpy_errors import numpy_errors_of_caller
@@ -75,7 +80,7 @@ def check_alike(X, X_val):
         return
     mean, deviation = _moments(X)
     mean_val, _ = _moments(X_val)
-    varies = deviation > 0
+    varies = (deviation > 0) & ~np.isnan(mean_val)
     if not varies.any():
         return
     distance = np.abs(mean_val - mean)[varies] / deviation[varies]
@@ -93,7 +98,7 @@ def _moments(X):
     """Means and standard deviations of the columns over some rows."""
     X = X[:: max(1, X.shape[0] // COMPARED)]
     if not issparse(X):
-        return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        return moments(X)[:2]
     X = X.astype(np.float64)
     mean = np.asarray(X.mean(axis=0)).ravel()
     squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
