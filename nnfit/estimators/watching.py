@@ -10,6 +10,7 @@ from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import Overflow
 from nnfit.estimators.standardising import (
     FEW_ROWS,
@@ -53,6 +54,7 @@ def given_validation(estimator, given, training, is_raw):
     X, y = check_validation_data(estimator, as_given, y, dtype, estimator._y_numeric)
     if is_raw:
         X = standardised(estimator._standard("features"), as_given, X)
+    X = filled(estimator, X, "X_val")
     if estimator.early_stopping and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
