@@ -57,7 +57,7 @@ def _of_names(estimator, asked, name):
     return sorted({numbers[each] for each in asked})
 
 
-def name_of(estimator, column):
-    """A column as messages call it."""
+def name_of(estimator, column, of="X"):
+    """A column as messages call it; `of` is what the user calls the rows."""
     names = getattr(estimator, "feature_names_in_", None)
-    return f"column {column if names is None else names[column]!r} of X"
+    return f"column {column if names is None else names[column]!r} of {of}"

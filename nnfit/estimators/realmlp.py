@@ -76,6 +76,7 @@ FIXED = {
     "dropout_schedule": "flat_cosine",
     "weight_decay_schedule": "flat_cosine",
     "tol": 0.0,
+    "scaling": "robust",
 }
 #: What the presets have of them in classification and regression.
 TD = {

@@ -22,6 +22,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
 from nnfit.estimators.columns import category_columns
+from nnfit.network.scalings import CONSTANT
 
 #: A column whose values spread over less than this part of the largest has an offset.
 OFFSET = 1 / 8
@@ -39,8 +40,6 @@ TINY = 2.0**-4
 #: float32 loses a spread that is a smaller part of the size, and targets are others if
 #: their rounding is a larger part of the spread.
 LOST = 2.0**-13
-#: A spread that is a smaller part of the largest value is rounding in float64.
-CONSTANT = 2.0**-46
 #: Rows, at least, that are looked at for an offset, which all rows share.
 SAMPLE = 256
 
@@ -103,8 +102,9 @@ def _find_features(estimator, given, X):
         _warn_of_features(estimator, columns, reason)
         return None
     values = _as_float64(given, columns)
-    shift = values.mean(axis=0)
-    scale = _size_of_one(values.std(axis=0), np.abs(values).max(axis=0), len(values))
+    shift, deviation, n_rows = moments(values)
+    low, high = _range(values)
+    scale = _size_of_one(deviation, np.maximum(-low, high), n_rows)
     return {"columns": columns, "shift": shift, "scale": scale}
 
 
@@ -158,6 +158,9 @@ def _conspicuous(estimator, X):
     columns = np.arange(X.shape[1])
     # Every part of a column with an offset has one: a sample tells where to look.
     low, high = _range(X[:: max(1, n_rows // SAMPLE)])
+    absent = columns[np.isnan(low)]
+    if len(absent):
+        low[absent], high[absent] = _range(X[:, absent])
     size = np.maximum(-low, high)
     huge = (size > HUGE) & (n_rows >= FEW_ROWS)
     offset = (size >= (1 - OFFSET) * FEATURE_SIZE) & (
@@ -167,17 +170,44 @@ def _conspicuous(estimator, X):
     if len(candidates):
         low, high = _range(X[:, candidates])
         small = np.maximum(-low, high) < FEATURE_SIZE
-        offset[candidates[small | ~has_offset(low, high, n_rows)]] = False
+        present = n_rows if issparse(X) else n_rows - np.isnan(X[:, candidates]).sum(0)
+        offset[candidates[small | ~has_offset(low, high, present)]] = False
     found = columns[offset | huge]
     return np.setdiff1d(found, category_columns(estimator)) if len(found) else found
 
 
 def _range(X):
-    """Smallest and largest value of every column."""
-    low, high = X.min(axis=0), X.max(axis=0)
+    """Smallest and largest value of every column; NaN where all are missing."""
     if issparse(X):
-        low, high = low.toarray().ravel(), high.toarray().ravel()
+        low, high = X.min(axis=0).toarray().ravel(), X.max(axis=0).toarray().ravel()
+    else:
+        low, high = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
     return low.astype(np.float64), high.astype(np.float64)
+
+
+def moments(X):
+    """Means, standard deviations and numbers of the values that are not missing.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    Returns
+    -------
+    mean, deviation : ndarray of float64 of shape (n_features,)
+        NaN where all values are missing.
+    n_rows : ndarray of int of shape (n_features,)
+    """
+    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    n_rows = np.full(X.shape[1], X.shape[0])
+    for column in np.flatnonzero(np.isnan(mean)):
+        x = X[:, column]
+        x = x[~np.isnan(x)]
+        n_rows[column] = len(x)
+        if len(x):
+            mean[column] = x.mean(dtype=np.float64)
+            deviation[column] = x.std(dtype=np.float64)
+    return mean, deviation, n_rows
 
 
 def has_offset(low, high, n_rows):
@@ -190,7 +220,9 @@ def has_offset(low, high, n_rows):
 def _as_float64(given, columns):
     """Some columns of data that were checked before."""
     if not isinstance(given, np.ndarray):
-        given = check_array(given, accept_sparse="csr", dtype=np.float64)
+        given = check_array(
+            given, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False
+        )
     values = given[:, columns]
     return (values.toarray() if issparse(values) else values).astype(np.float64)
 
@@ -251,6 +283,43 @@ def find_targets(y, loss):
     scale = _size_of_one(np.sqrt(np.mean(deviation**2)), size.max(), len(y))
     _check_small(spread / scale, size / scale, is_known)
     return {"shift": shift, "scale": float(scale)}
+
+
+def standard_targets(y, loss, weights=None):
+    """Shift and scale of targets that a user wants standardised.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Of the rows to train on.
+    loss : Loss
+    weights : ndarray of shape (n_samples,), default=None
+        What rows count.
+
+    Returns
+    -------
+    dict
+        As that of `find_targets`.
+
+    Raises
+    ------
+    ValueError
+        If the loss does not allow it.
+    """
+    if loss.power == 0:
+        raise ValueError(
+            f"target_scaling='standard' cannot be used with loss={loss.name!r}, which "
+            "depends on more than the difference of prediction and y. Set "
+            "target_scaling=None, or choose another loss, such as 'squared_error'."
+        )
+    y = y.reshape(len(y), -1).astype(np.float64)
+    if weights is not None:
+        y, weights = y[weights > 0.0], weights[weights > 0.0]
+    shift = np.average(y, axis=0, weights=weights)
+    variance = np.average((y - shift) ** 2, axis=0, weights=weights)
+    deviation, size = float(np.sqrt(variance.mean())), np.abs(y).max()
+    scale = deviation if deviation > CONSTANT * size else 1.0
+    return {"shift": shift, "scale": scale}
 
 
 def check_targets(targets, y, loss):

@@ -19,6 +19,7 @@ from sklearn.utils.validation import (
 )
 
 from nnfit.addresses import plain
+from nnfit.estimators.columns import name_of
 from nnfit.estimators.sparse import canonical, check_structure
 
 #: NumPy has truth values of its own.
@@ -56,11 +57,16 @@ def check_X(estimator, X, dtype):
         # Of some tables only "numeric" keeps float32; of lists it refuses strings.
         kept = "numeric" if hasattr(X, "columns") else PRECISIONS
         checked = validate_data(
-            estimator, X, accept_sparse="csr", dtype=kept, reset=False
+            estimator,
+            X,
+            accept_sparse="csr",
+            dtype=kept,
+            ensure_all_finite=False,
+            reset=False,
         )
         rows = _cast(checked, dtype)
         # A value too large for the dtype has become inf.
-        assert_all_finite(rows, estimator_name=type(estimator).__name__, input_name="X")
+        check_values(estimator, rows, "X")
     return rows, np.float32 if checked.dtype == np.float32 else np.float64
 
 
@@ -140,6 +146,48 @@ def _has_finite_sum(array):
     return math.isfinite(array.sum())
 
 
+def check_values(estimator, X, name):
+    """Refuse infinite values, and in a sparse matrix NaN; in others it is missing.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        That knows the names of its features.
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Of float32 or float64.
+    name : str
+        What the user calls it.
+
+    Raises
+    ------
+    ValueError
+        That names the column.
+    """
+    is_sparse = issparse(X)
+    try:
+        assert_all_finite(X, allow_nan=not is_sparse)
+    except ValueError:
+        pass
+    else:
+        return
+    X = X.tocoo() if is_sparse else X
+    values = X.data if is_sparse else X
+    places = np.nonzero(~np.isfinite(values) if is_sparse else np.isinf(values))
+    first = tuple(int(numbers[0]) for numbers in places)
+    row, column = (int(X.row[first]), int(X.col[first])) if is_sparse else first
+    place = f"{name_of(estimator, column, name)}, row {row}"
+    if np.isnan(values[first]):
+        raise ValueError(
+            f"Input {name} contains NaN and is sparse: {place}. Only in arrays and "
+            "tables NaN stands for a missing value. Pass one of these, or fill in "
+            "what is missing."
+        )
+    raise ValueError(
+        f"Input {name} contains infinity or a value too large for "
+        f"{values.dtype!r}: {place}. Replace it, by NaN if it is not known."
+    )
+
+
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     """Training data, converted as by :func:`check_X`; ``y`` keeps its dtype."""
     if not reset and _is_plain_target(y, X):
@@ -159,9 +207,12 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
         y_numeric=y_numeric,
         dtype=dtype,
         order="C",
+        ensure_all_finite=False,
         reset=reset,
     )
-    return canonical(X), check_column(y, y_numeric)
+    X = canonical(X)
+    check_values(estimator, X, "X")
+    return X, check_column(y, y_numeric)
 
 
 def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
@@ -178,10 +229,13 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
         accept_sparse="csr",
         dtype=dtype,
         order="C",
+        ensure_all_finite=False,
         estimator=estimator,
         input_name="X_val",
     )
     _check_n_features(estimator, X_val, reset=False)
+    X_val = canonical(X_val)
+    check_values(estimator, X_val, "X_val")
     y_val = check_array(
         y_val,
         accept_sparse="csr",
@@ -193,7 +247,7 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     )
     y_val = check_column(y_val, y_numeric)
     check_consistent_length(X_val, y_val)
-    return canonical(X_val), y_val
+    return X_val, y_val
 
 
 def check_objects(y, name, y_numeric):

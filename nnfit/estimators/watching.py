@@ -10,8 +10,14 @@ from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import Overflow
-from nnfit.estimators.standardising import FEW_ROWS, are_rounded, standardised
+from nnfit.estimators.standardising import (
+    FEW_ROWS,
+    are_rounded,
+    moments,
+    standardised,
+)
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
 from nnfit.numpy_errors import numpy_errors_of_caller
@@ -48,6 +54,7 @@ def given_validation(estimator, given, training, is_raw):
     X, y = check_validation_data(estimator, as_given, y, dtype, estimator._y_numeric)
     if is_raw:
         X = standardised(estimator._standard("features"), as_given, X)
+    X = filled(estimator, X, "X_val")
     if estimator._keeps_best() and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
@@ -75,7 +82,7 @@ def check_alike(X, X_val):
         return
     mean, deviation = _moments(X)
     mean_val, _ = _moments(X_val)
-    varies = deviation > 0
+    varies = (deviation > 0) & ~np.isnan(mean_val)
     if not varies.any():
         return
     distance = np.abs(mean_val - mean)[varies] / deviation[varies]
@@ -93,7 +100,7 @@ def _moments(X):
     """Means and standard deviations of the columns over some rows."""
     X = X[:: max(1, X.shape[0] // COMPARED)]
     if not issparse(X):
-        return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        return moments(X)[:2]
     X = X.astype(np.float64)
     mean = np.asarray(X.mean(axis=0)).ravel()
     squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
