@@ -5,6 +5,7 @@ import sys
 import numpy as np
 
 from nnfit.tables import of_objects, of_pandas, of_polars, of_pyarrow
+from nnfit.tables.column import NUMBER, Column
 
 
 class Table:
@@ -15,10 +16,13 @@ class Table:
     data : object
         The table itself, as scikit-learn's checks of names take it.
     shape : tuple of int
+    is_matrix : bool
+        Whether NumPy has it as a matrix of numbers without a copy of every column.
     """
 
-    def __init__(self, data, shape, column):
+    def __init__(self, data, shape, column, is_matrix=False):
         self.data, self.shape, self._column = data, shape, column
+        self.is_matrix = is_matrix
 
     def column(self, number):
         """A column by its number, a `Column`."""
@@ -26,10 +30,9 @@ class Table:
 
 
 def table_of(X):
-    """What must be read column by column as a `Table`, else None.
+    """A `Table` of pandas, polars, pyarrow, or of rows of objects or texts; else None.
 
-    pandas, polars, pyarrow, and rows of Python's objects or of texts. What NumPy has as
-    a matrix of numbers needs no such reading, nor does a sparse matrix.
+    An array of numbers is none, nor is a sparse matrix.
     """
     if isinstance(X, np.ndarray | list | tuple):
         return _of_objects(X)
@@ -42,6 +45,11 @@ def table_of(X):
     if _is(X, "pyarrow", "Table"):
         return Table(X, X.shape, lambda i: of_pyarrow.column_of(X.column(i)))
     return None
+
+
+def matrix_table(X):
+    """An array of numbers as a table."""
+    return Table(X, X.shape, lambda i: Column(NUMBER, X[:, i]), is_matrix=True)
 
 
 def _is(X, library, name):
@@ -64,10 +72,9 @@ def _of_objects(X):
 
 def _of_pandas(X):
     dtypes = set(X.dtypes)
-    if len(dtypes) == 1 and next(iter(dtypes)).kind in "biuf":
-        (dtype,) = dtypes
-        if isinstance(dtype, np.dtype):
-            return None  # a matrix of numbers
     if dtypes and all(type(each).__name__ == "SparseDtype" for each in dtypes):
         return None  # scikit-learn makes a sparse matrix of it
-    return Table(X, X.shape, lambda i: of_pandas.column_of(X.iloc[:, i]))
+    is_matrix = len(dtypes) == 1 and all(
+        isinstance(each, np.dtype) and each.kind in "biuf" for each in dtypes
+    )
+    return Table(X, X.shape, lambda i: of_pandas.column_of(X.iloc[:, i]), is_matrix)
