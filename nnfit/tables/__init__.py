@@ -1,0 +1,1 @@
+"""Tables as users have them: what their columns hold, findings, and splits."""
