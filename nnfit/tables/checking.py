@@ -4,7 +4,7 @@ from typing import Any
 
 from nnfit.tables.checks import columns as of_columns
 from nnfit.tables.checks import leaks, numbers, rows, target, texts
-from nnfit.tables.column import Column, read_columns
+from nnfit.tables.checks.column import CheckedColumn, read_columns
 from nnfit.tables.report import TableReport
 
 
@@ -112,7 +112,7 @@ def _targets(y, columns, what, table):
     return targets
 
 
-def _check_same(columns: list[Column], others: list[Column]):
+def _check_same(columns: list[CheckedColumn], others: list[CheckedColumn]):
     mine, other = ([column.name for column in each] for each in (columns, others))
     if mine != other:
         wrong = [name for name in (*mine, *other) if (name in mine) != (name in other)]

@@ -45,7 +45,8 @@ class Finding(NamedTuple):
         For instance ``"leak"``; the user guide lists all.
     columns : tuple
         Names of the columns, numbers where the table has no names. That of y is
-        ``"target"``, of several ``"target 0"`` and so on. Empty where a finding is about rows.
+        ``"target"``, of several ``"target 0"`` and so on. Empty where a finding is
+        about rows.
     seen : str
         What was seen, a sentence.
     advice : str

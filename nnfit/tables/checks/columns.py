@@ -1,4 +1,4 @@
-"""Columns that say nothing, or too much: constant, nearly missing, identifiers, equal."""
+"""Columns that are constant, nearly missing, identifiers, equal, or of rare values."""
 
 import re
 
@@ -24,7 +24,8 @@ CHANCE = 9
 EVIDENCE = 5
 
 _ID_NAME = re.compile(
-    r"(?i:^(id|index|key|uuid|guid|unnamed: ?\d+)$|[_ .-](id|uuid|guid|key)$)|[a-z]I[dD]$"
+    r"(?i:^(id|index|key|uuid|guid|unnamed: ?\d+)$|[_ .-](id|uuid|guid|key)$)"
+    r"|[a-z]I[dD]$"
 )
 
 
@@ -32,11 +33,11 @@ def empty(columns):
     """Constant columns and columns that are missing nearly everywhere."""
     constant = [c for c in columns if c.n_distinct == 1 and not c.missing.any()]
     if constant:
-        held = [c.levels[0][0] if c.values is None else _most(c) for c in constant]
+        held = names([_most(column) for column in constant])
         yield Finding(
             "constant",
             tuple(column.name for column in constant),
-            f"All rows hold the same value, {names([_plain(value) for value in held])}.",
+            f"All rows hold the same value, {held}.",
             "Drop it: a model can learn nothing from it."
             if len(constant) == 1
             else "Drop them: a model can learn nothing from them.",
@@ -227,8 +228,8 @@ def _scaled(numbers):
 
 
 def _most(column):
-    return column.values[int(np.argmax(column.counts))]
-
-
-def _plain(value):
-    return float(value) if isinstance(value, np.floating) else value
+    """The most frequent value."""
+    place = int(np.argmax(column.counts))
+    return (
+        column.levels[0].item(place) if column.values is None else column.values[place]
+    )

@@ -1,4 +1,4 @@
-"""Columns that alone predict y almost perfectly, by small trees with cross-validation."""
+"""Columns that alone predict y almost perfectly: trees with cross-validation."""
 
 import numpy as np
 from sklearn.preprocessing import LabelEncoder
@@ -11,8 +11,8 @@ from nnfit.tables.report import Finding, percent, rows
 SAMPLE, FOLDS = 5000, 5
 #: A first look at so many rows, or rows of each class, leaves out most columns.
 FIRST, FIRST_OF_CLASS = 500, 20
-#: Share of the error of a constant prediction (in regression, of the variance of y's
-#: ranks) that a column must take away. The best single columns of sound tables take away
+#: Share of the error of a constant prediction (in regression, of the variance of the
+#: ranks of y) that a column must take away. The best columns of sound tables take away
 #: 0.94 (width of petals, species of iris) and 0.95 (carat, price of diamonds).
 PERFECT = {True: 0.98, False: 0.99}
 #: In the first look fewer rows are known, so that less is asked.
@@ -29,8 +29,8 @@ def leaks(columns, target, classes):
 
     Parameters
     ----------
-    columns : list of Column
-    target : Column
+    columns : list of CheckedColumn
+    target : CheckedColumn
     classes : bool
         Whether it holds classes.
     """
@@ -40,7 +40,7 @@ def leaks(columns, target, classes):
         return
     first = max(FIRST, FIRST_OF_CLASS * len(np.unique(y))) if classes else FIRST
     for column in columns:
-        if column.n_distinct < 2 and not column.missing.any() or is_name(column):
+        if is_name(column):
             continue
         if classes and (part := _by_missing(column, target)) >= FILLED:
             yield _filled(column, target, part)
@@ -128,8 +128,8 @@ def _leak(column, target, n, part, classes):
     return Finding(
         "leak",
         (column.name,),
-        f"It alone predicts the {target.name}: a tree that sees nothing else leaves {left} "
-        f"{of_what} ({rows(n)}, {FOLDS}-fold cross-validation).",
+        f"It alone predicts the {target.name}: a tree that sees nothing else leaves "
+        f"{left} {of_what} ({FOLDS}-fold cross-validation on {rows(n)}).",
         "Ask whether it is known before the outcome is: drop it if it is made from "
         "the outcome, or measured or filled in later.",
     )

@@ -7,9 +7,9 @@ from nnfit.tables.report import Finding, percent, rows
 #: Repeats below this share of the rows change a score by less than chance does: that of
 #: 80 % right of 1,000 rows has a standard error of 1.3 %.
 FEW = 0.02
-#: Repeats are copies where they are as many times more than independent columns would
-#: bring. Columns depend on each other: of the Titanic's passengers 12 % equal another in
-#: eight features, 11 times as many as expected, and they are different people.
+#: Repeats are copies where they are so many times more than independent columns would
+#: bring. Columns do depend on each other: 12 % of the Titanic's passengers equal another
+#: in eight features, 11 times as many as expected, and they are different people.
 UNLIKELY = 50
 
 

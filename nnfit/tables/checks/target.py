@@ -5,7 +5,7 @@ import numpy as np
 from nnfit.tables.checks.columns import RARE
 from nnfit.tables.report import Finding, names, percent, rows, show
 
-#: Whole numbers are classes up to this many different ones. Of sums and counts more occur.
+#: Integers are classes up to this many different ones.
 CLASSES = 30
 #: Share of the largest class from which accuracy says little.
 NEARLY_ALL = 0.95
@@ -34,7 +34,7 @@ def targets(columns, classes):
 
     Parameters
     ----------
-    columns : list of Column
+    columns : list of CheckedColumn
     classes : bool
         Whether they hold classes.
     """
@@ -44,7 +44,8 @@ def targets(columns, classes):
             yield Finding(
                 "missing_target",
                 (column.name,),
-                f"{rows(n_missing)} ({percent(n_missing / len(column))}) have no target.",
+                f"{rows(n_missing)} ({percent(n_missing / len(column))}) "
+                f"{'has' if n_missing == 1 else 'have'} no target.",
                 "Leave these rows out: nothing can be learnt or tested on them.",
             )
         if column.n_distinct < 2:
@@ -70,8 +71,8 @@ def unseen(columns, others):
             yield Finding(
                 "unseen_class",
                 (column.name,),
-                f"{rows(count)} of y_val {'has' if count == 1 else 'have'} a class that "
-                f"y lacks: {names(new)}.",
+                f"{rows(count)} of y_val {'has' if count == 1 else 'have'} a class "
+                f"that y lacks: {names(new)}.",
                 "Split with stratify=y, or leave these rows out; a classifier cannot "
                 "predict a class that it has not seen.",
             )

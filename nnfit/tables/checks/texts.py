@@ -1,4 +1,4 @@
-"""Columns of texts: missing values in disguise, numbers as text, mixed types, spelling."""
+"""Columns of texts: disguised missing values, numbers as text, types, spelling."""
 
 import re
 from numbers import Number
@@ -10,15 +10,9 @@ DISGUISES = frozenset(
     "|?|-|--|.|na|n/a|n.a.|#n/a|#na|<na>|nan|null|(null)|nil|#value!|#div/0!".split("|")
 )
 #: These are values in other columns: of "other debtors" "none" is an answer.
-BESIDE_NUMBERS = DISGUISES | {
-    "none",
-    "unknown",
-    "missing",
-    "undefined",
-    "not available",
-}
-#: Share of texts that are numbers from which a column is one of numbers. Of the Titanic's
-#: tickets, which are names, 74 % look like numbers.
+BESIDE_NUMBERS = DISGUISES | {"none", "unknown", "missing", "undefined"}
+#: Share of texts that are numbers from which a column is one of numbers. Of the tickets
+#: of the Titanic, which are names, 74 % look like numbers.
 NEARLY_ALL = 0.9
 
 _AMOUNT = re.compile(
@@ -55,7 +49,7 @@ def _of_column(column):
     codes = column.declared or any(re.match(r"0\d", each.strip()) for each in amounts)
     if amounts and of_numbers and not codes:
         yield _numbers_as_text(column, amounts, rest, numeric)
-    elif others and rest or len({_type(value) for value in others}) > 1:
+    elif (others and rest) or len({_type(value) for value in others}) > 1:
         yield _mixed(column, counts)
     yield from _spelling(column, rest)
 
@@ -70,12 +64,12 @@ def _type(value):
 
 def _disguised(column, disguised):
     count = sum(disguised.values())
+    hold = "holds" if count == 1 else "hold"
     return Finding(
         "disguised_missing",
         (column.name,),
         f"{rows(count)} ({percent(count / len(column))}) "
-        f"{'holds' if count == 1 else 'hold'} {names(list(disguised))} where a value is "
-        "missing.",
+        f"{hold} {names(list(disguised))} where a value is missing.",
         "Put NaN or None in its place, or name it in na_values when you read the file.",
     )
 
@@ -129,5 +123,5 @@ def _spelling(column, words):
             (column.name,),
             f"{len(several):,} of its values {'is' if len(several) == 1 else 'are'} "
             f"spelt in several ways, for instance {names(several[0])}.",
-            "Write each in one way, without blanks around it and with the same capitals.",
+            "Write each in one way: the same capitals, no blanks around it.",
         )

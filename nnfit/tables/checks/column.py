@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 
-class Column:
+class CheckedColumn:
     """A column: its numbers, or the codes of its values.
 
     Attributes
@@ -94,7 +94,7 @@ def read_columns(X, what="X"):
 
     Returns
     -------
-    list of Column
+    list of CheckedColumn
     """
     if sparse.issparse(X):
         raise TypeError(
@@ -102,7 +102,8 @@ def read_columns(X, what="X"):
             f"{what}.toarray() of some of its columns."
         )
     if hasattr(X, "column_names"):  # pyarrow
-        return [_of_arrow(*each) for each in zip(X.column_names, X.columns)]
+        named = zip(X.column_names, X.columns, strict=True)
+        return [_of_arrow(*each) for each in named]
     if hasattr(X, "get_columns"):  # polars
         return [_of_polars(each.name, each) for each in X.get_columns()]
     if hasattr(X, "iloc"):  # pandas
@@ -129,10 +130,10 @@ def _as_objects(X):
 def _of_pandas(name, series):
     if hasattr(series, "cat"):
         codes, values = series.cat.codes.to_numpy(), series.cat.categories.tolist()
-        return Column.of_codes(name, codes, values, True)
+        return CheckedColumn.of_codes(name, codes, values, True)
     if series.dtype.kind in "iufb":
         numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return Column(name, numbers, floating=series.dtype.kind == "f")
+        return CheckedColumn(name, numbers, floating=series.dtype.kind == "f")
     if series.dtype.kind == "M":
         return _of_array(name, series.to_numpy(dtype="datetime64[ns]"))
     if series.dtype.kind == "m":
@@ -143,7 +144,7 @@ def _of_pandas(name, series):
 def _of_polars(name, series):
     if series.dtype.is_numeric() or str(series.dtype) == "Boolean":
         floating = str(series.dtype).startswith("Float")
-        return Column(name, series.cast(float).to_numpy(), floating=floating)
+        return CheckedColumn(name, series.cast(float).to_numpy(), floating=floating)
     if series.dtype.is_temporal() and str(series.dtype) != "Time":
         return _of_array(name, series.to_numpy())
     column = _of_array(name, np.array([*series.to_list(), None], dtype=object)[:-1])
@@ -164,11 +165,13 @@ def _of_arrow(name, array):
 
 def _of_array(name, array):
     if array.dtype.kind in "iufb":
-        return Column(name, array.astype(np.float64), floating=array.dtype.kind == "f")
+        return CheckedColumn(
+            name, array.astype(np.float64), floating=array.dtype.kind == "f"
+        )
     if array.dtype.kind in "mM":
         days = array.astype(f"{array.dtype.kind}8[us]")
         numbers = days.astype(np.int64) / 86_400e6
-        return Column(name, np.where(np.isnat(days), np.nan, numbers), "dates")
+        return CheckedColumn(name, np.where(np.isnat(days), np.nan, numbers), "dates")
     return _of_objects(name, array.astype(object))
 
 
@@ -185,11 +188,11 @@ def _of_objects(name, array):
     if numeric and not any(isinstance(value, complex) for value in values):
         numbers = np.append([float(value) for value in values], np.nan)[codes]
         floating = any(isinstance(value, float | np.floating) for value in values)
-        return Column(name, numbers, floating=floating)
+        return CheckedColumn(name, numbers, floating=floating)
     if all(isinstance(value, datetime.date) for value in values):
         stamps = np.array([_without_zone(value) for value in values], "M8[us]")
         return _of_array(name, np.append(stamps, np.datetime64("NaT"))[codes])
-    return Column.of_codes(name, codes, values, False)
+    return CheckedColumn.of_codes(name, codes, values, False)
 
 
 def _without_zone(value):
