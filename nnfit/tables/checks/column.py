@@ -73,6 +73,11 @@ class CheckedColumn:
         levels = self.levels[0] if self.kind == "numbers" else np.array([0.5])
         return bool(len(levels)) and bool(np.all(levels == np.floor(levels)))
 
+    @property
+    def ordered(self):
+        """Whether the values have an order: numbers, dates or texts."""
+        return self.values is None or all(isinstance(v, str) for v in self.values)
+
     def take(self, rows):
         """Numbers that a tree can read, of these rows; categories as ordered codes."""
         if self.numbers is not None:
@@ -101,17 +106,17 @@ def read_columns(X, what="X"):
             f"{what} must be a table or a dense array, got a sparse matrix. Pass "
             f"{what}.toarray() of some of its columns."
         )
-    if hasattr(X, "column_names"):  # pyarrow
-        named = zip(X.column_names, X.columns, strict=True)
+    if hasattr(X, "to_frame"):  # one column of pandas or polars
+        X = X.to_frame()
+    if hasattr(X, "schema") and hasattr(X, "to_pylist"):  # pyarrow
+        named = zip(X.schema.names, X.columns, strict=True)
         return [_of_arrow(*each) for each in named]
     if hasattr(X, "get_columns"):  # polars
         return [_of_polars(each.name, each) for each in X.get_columns()]
     if hasattr(X, "iloc"):  # pandas
-        if X.ndim == 1:
-            return [_of_pandas(X.name, X)]
         return [_of_pandas(name, X.iloc[:, i]) for i, name in enumerate(X.columns)]
-    if hasattr(X, "to_list") or hasattr(X, "to_pylist"):
-        return [_of_polars(0, X) if hasattr(X, "to_list") else _of_arrow(0, X)]
+    if hasattr(X, "to_pylist"):
+        return [_of_arrow(0, X)]
     array = X if isinstance(X, np.ndarray) else _as_objects(X)
     if array.ndim not in (1, 2):
         raise ValueError(

@@ -20,7 +20,7 @@ ISOLATED = 2.5
 #: ... and its gap has at most this probability if the tail before it goes on: if that
 #: is a power of x, the gaps of log(x), each times its place, are exponential. Of 4,560
 #: columns of 30 to 10,000 rows of normal, lognormal, Pareto, Student and other
-#: distributions, NUMBER have a finding.
+#: distributions, two have a finding.
 UNLIKELY = 1e-4
 #: Rows, or share of the rows, that tell how the tail goes on.
 TAIL = 50, 0.1

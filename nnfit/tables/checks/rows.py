@@ -8,9 +8,10 @@ from nnfit.tables.report import Finding, percent, rows
 #: 80 % right of 1,000 rows has a standard error of 1.3 %.
 FEW = 0.02
 #: Repeats are copies where they are so many times more than independent columns would
-#: bring. Columns do depend on each other: 12 % of the Titanic's passengers equal another
-#: in eight features, 11 times as many as expected, and they are different people.
-UNLIKELY = 50
+#: bring. Columns do depend on each other: 13 % of the Titanic's passengers repeat
+#: another in eight features, 16 times as many as expected, and are different people.
+#: Copies are there 10^8 (letters) and 10^12 (wines) times as often as expected.
+UNLIKELY = 1000
 
 
 def repeated(columns, targets=()):

@@ -9,10 +9,13 @@ from nnfit.tables.report import Finding, names, percent, rows, show
 CLASSES = 30
 #: Share of the largest class from which accuracy says little.
 NEARLY_ALL = 0.95
-#: y is skewed where the largest 5 % of y make this share of its variance ...
+#: y is skewed where its largest 5 % make this share of its variance (23 % of a normal
+#: distribution, 50 % of an exponential one). MLPRegressor with the logarithm of y had a
+#: mean absolute error 1 % to 5 % below that without it at shares of 0.3 to 0.45, 7 % to
+#: 14 % below at 0.5 to 0.6 and 36 % below at 0.86; the squared error was less too from
+#: 0.5 on, and 10 % more for the diamonds' price, at 0.44.
 SKEWED = 0.5
-#: ... and where its logarithm brings that below this share: of a normal distribution
-#: the largest 5 % make 23 %, of an exponential one 50 %.
+#: ... and where its logarithm brings that below this share.
 STRAIGHT = 0.35
 
 
