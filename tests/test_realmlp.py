@@ -5,7 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.datasets import make_classification, make_regression
+from sklearn.datasets import make_classification
 
 from nnfit import (
     MLPClassifier,
@@ -22,7 +22,7 @@ SMALL = dict(hidden_layer_sizes=(8, 6), max_iter=6, random_state=0)
 X, Y = make_classification(
     90, 4, n_informative=3, n_redundant=0, n_classes=3, random_state=0
 )
-T = make_regression(90, 4, noise=5.0, random_state=0)[1]
+T = 40.0 * X[:, 0] - 25.0 * X[:, 1] + 20.0 * np.sin(3.0 * X[:, 2])
 TASKS = {"classification": (RealMLPClassifier, Y), "regression": (RealMLPRegressor, T)}
 BOTH = pytest.mark.parametrize("task", TASKS)
 PRESETS = pytest.mark.parametrize("preset", ["td", "td_s"])
@@ -383,7 +383,7 @@ def test_indicators_are_scaled_robustly():
     codes = np.random.default_rng(0).integers(0, 3, 90)
     model = RealMLPClassifier(categorical_features=[1], **SMALL)
     model.fit(np.column_stack([X[:, 0], codes]), Y)
-    scaling = [array for array in model.others_ if array.shape == (3, 3)][0]
+    scaling = next(array for array in model.others_ if array.shape == (3, 3))
     for code, (shift, scale, cut) in enumerate(scaling.T):
         share = np.mean(codes == code)
         assert shift == 0.0 and cut == np.float32(1 / 3)
