@@ -121,7 +121,7 @@ def test_what_is_found_is_finite_and_increases(name, dtype):
     for find in (standard, robust):
         found = np.array(find(x.copy()), dtype)[:, None]
         assert np.isfinite(found).all()
-        assert np.isfinite(scaled(x.astype(dtype)[:, None], found)[0]).all()
+        assert np.isfinite(scaled(x.astype(dtype)[:, None], found)).all()
     knots, values = normal(x.copy(), dtype=dtype)
     steps = np.diff(knots.astype(dtype))
     assert (steps >= np.finfo(dtype).tiny).all()
@@ -165,7 +165,7 @@ def test_a_fit_is_that_on_scaled_columns(how, solver):
         Z = np.stack([mapped(x, *p)[0] for x, p in zip(X.T, parts, strict=True)], 1)
     else:
         find = {"standard": standard, "robust": robust}[how]
-        Z = scaled(X, np.array([find(x.copy()) for x in X.T]).T)[0]
+        Z = scaled(X, np.array([find(x.copy()) for x in X.T]).T)
     ours = model.fit(X, y)
     theirs = clone(model).set_params(scaling=None).fit(Z, y)
     assert_allclose(ours.coefs_[0], theirs.coefs_[0], rtol=1e-7, atol=1e-9)
