@@ -1,4 +1,4 @@
-"""Transformers of columns: what the layers of a network do, and scikit-learn's checks."""
+"""Transformers of columns: as the layers of a network, and scikit-learn's checks."""
 
 import numpy as np
 import pytest
@@ -46,7 +46,7 @@ def test_the_scaler_is_the_layer(dtype):
     model = MLPRegressor(max_iter=1, scaling="robust", dtype=dtype)
     with pytest.warns(UserWarning, match="reached"):
         model.fit(X, y)
-    shift, scale, cut = model.others_[1]
+    shift, scale, _ = model.others_[1]
     assert_array_equal(shift[:4], scaler.center_.astype(dtype))
     assert_array_equal(scale[:4], scaler.scale_.astype(dtype))
     Z = scaler.transform(X)

@@ -92,9 +92,7 @@ def test_robust_is_that_of_realmlp():
             scale = 2 / (high - low) if high > low else 0.0
         z = scale * (x - np.median(x))
         found = np.array(robust(x.copy()))[:, None]
-        assert_allclose(
-            scaled(x[:, None], found)[0][:, 0], z / np.sqrt(1 + (z / 3) ** 2)
-        )
+        assert_allclose(scaled(x[:, None], found)[:, 0], z / np.sqrt(1 + (z / 3) ** 2))
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -363,10 +361,12 @@ def test_a_network_without_means_refuses_missing_numbers():
         MLPRegressor.from_arrays(coefs, [np.zeros(1)], scaling="robust")
 
 
-def test_mixup_of_missing_numbers_is_missing():
+def test_mixtures_and_noise_leave_missing_what_is():
     X, y = make_data()
-    model = MLPRegressor(**SMALL, mixup=0.3, scaling="robust").fit(with_holes(X, 0), y)
+    X = with_holes(X, 0)
+    model = MLPRegressor(**SMALL, mixup=0.3, scaling="robust").fit(X, y)
     assert np.isfinite(model.loss_)
+    assert np.isfinite(MLPRegressor(**SMALL, input_noise=0.1).fit(X, y).loss_)
 
 
 # ------------------------------------------------------------------- targets
