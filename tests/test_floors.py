@@ -15,6 +15,7 @@ FLOORS = (
     ("__main__",),
     ("demo", "information", "model_selection", "warming"),
     ("estimators",),
+    ("tables",),
     ("training",),
     ("cpu", "cuda"),
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
