@@ -8,17 +8,24 @@ from nnfit.estimators.regressor import MLPRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
+from nnfit.tables.checking import check_table
+from nnfit.tables.report import Finding, TableReport
+from nnfit.tables.splitting import train_validation_test_split
 from nnfit.warming import warmup
 
 __all__ = [
+    "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "PiecewiseLinearEncoder",
     "PopulationSearchCV",
     "RobustSmoothScaler",
+    "TableReport",
     "__version__",
+    "check_table",
     "find_learning_rate",
+    "train_validation_test_split",
     "warmup",
 ]
 

@@ -72,6 +72,8 @@ class Conventions(BaseEstimator):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.input_dropout == 0
+        has_categories = self.categorical_features is not None
+        tags.input_tags.categorical = tags.input_tags.string = has_categories
         return tags
 
     def __getstate__(self):
