@@ -95,8 +95,9 @@ def main(argv=None):
     options = arguments(argv)
     try:
         records = Records(options.from_json) if options.from_json else measured(options)
-        known = {name for _, name, _ in records.fits}
-        summary = summarize(records, [name for name in options.chosen if name in known])
+        known = records.models()
+        chosen = options.chosen if options.models else known
+        summary = summarize(records, [name for name in chosen if name in known])
     except KeyboardInterrupt:
         kept = f"; {options.json} has what is done, the same command goes on"
         print(f"interrupted{kept if options.json else ''}", file=sys.stderr)
