@@ -17,6 +17,7 @@ compare on the splits that all models have tried: choose some with --models.
 """
 
 import argparse
+import signal
 import sys
 
 from ..peers import chart as peers_chart
@@ -93,6 +94,8 @@ def measured(options):
 
 def main(argv=None):
     options = arguments(argv)
+    # As Ctrl-C, which the shell keeps from what it runs in the background.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         records = Records(options.from_json) if options.from_json else measured(options)
         known = records.models()
@@ -105,6 +108,8 @@ def main(argv=None):
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if options.picture:
         peers_chart.save(summary, options.picture, chart.draw)
     write = report.markdown if options.markdown else report.terminal
