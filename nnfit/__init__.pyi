@@ -6,15 +6,22 @@ from nnfit.estimators.learning_rate_finder import (
 )
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.model_selection import PopulationSearchCV
+from nnfit.tables.checking import check_table
+from nnfit.tables.report import Finding, TableReport
+from nnfit.tables.splitting import train_validation_test_split
 from nnfit.warming import warmup
 
 __all__ = [
+    "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
     "PopulationSearchCV",
+    "TableReport",
     "__version__",
+    "check_table",
     "find_learning_rate",
+    "train_validation_test_split",
     "warmup",
 ]
 
