@@ -354,3 +354,12 @@ def test_another_embedding_cannot_go_on():
     model.set_params(numeric_embedding="periodic")
     with pytest.raises(ValueError, match="numeric_embedding='pbld' as one with"):
         model.fit(X, y)
+
+
+def test_nan_among_codes_is_a_missing_category():
+    rows, y = make_data()
+    rows[::5, 1] = -1
+    as_nan = np.where(rows == -1, np.nan, rows)
+    model = MLPRegressor(**SMALL, categorical_features=[1]).fit(rows, y)
+    same = MLPRegressor(**SMALL, categorical_features=[1]).fit(as_nan, y)
+    np.testing.assert_array_equal(same.predict(as_nan), model.predict(rows))

@@ -350,3 +350,38 @@ def test_lbfgs_without_a_finite_loss_keeps_finite_weights():
     ):
         model.fit(X * 1e200, Y * 1e200)
     assert all(np.isfinite(coef).all() for coef in model.coefs_)
+
+
+@ignore_convergence
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e39])
+def test_infinite_values_are_named_by_their_column(value, named):
+    wrong = X.copy()
+    wrong[7, 2] = value
+    wrong[3, 0] = np.nan
+    good = X
+    if named:
+        pandas = pytest.importorskip("pandas")
+        good, wrong = (pandas.DataFrame(x, columns=list("abcd")) for x in (X, wrong))
+    column = "column 'c' of" if named else "column 2 of"
+    model = MLPClassifier(**QUICK)
+    message = rf"Input {{}} contains infinity or .*float32.*: {column} {{}}, row 7\."
+    with pytest.raises(ValueError, match=message.format("X", "X")):
+        model.fit(wrong, Y)
+    with pytest.raises(ValueError, match=message.format("X_val", "X_val")):
+        model.fit(good, Y, X_val=wrong, y_val=Y)
+    with pytest.raises(ValueError, match=message.format("X", "X")):
+        model.fit(good, Y).predict(wrong)
+
+
+@ignore_convergence
+@pytest.mark.parametrize("format", ["csr", "csc", "coo", "lil"])
+def test_nan_in_a_sparse_matrix_is_named_by_its_column(format):
+    wrong = np.where(X > 3, X, 0)
+    wrong[7, 2] = np.nan
+    wrong = csr_array(wrong).asformat(format)
+    message = "contains NaN and is sparse: column 2 of X, row 7. Only in arrays"
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**QUICK).fit(wrong, Y)
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**QUICK).fit(X, Y).predict(wrong)

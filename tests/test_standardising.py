@@ -12,6 +12,7 @@ from sklearn.metrics import r2_score
 from sklearn.preprocessing import StandardScaler
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, find_learning_rate
+from nnfit.estimators import standardising
 
 pytestmark = [
     pytest.mark.filterwarnings("error"),
@@ -400,3 +401,32 @@ def test_a_huge_penalty_is_finite_in_units_of_the_targets(parameters):
     model.fit(X[:50], 1e6 * SIGNAL[:50])
     assert np.isfinite(model.loss_)
     assert np.isfinite(model.history_["loss"]).all()
+
+
+def test_missing_values_do_not_hide_an_offset():
+    """What is found are the moments of the values that are there."""
+    X = np.random.default_rng(0).normal(size=(4000, 5)).astype(np.float32)
+    X[:, 1] += 1000
+    X[:, 3] += 1000
+    X[5:, 4] = 1000  # few values
+    holes = X.copy()
+    holes[1::3, 1] = np.nan
+    holes[::15, 3] = np.nan  # all rows of the sample
+    holes[:, 2] = np.nan
+    holes[:-4, 4] = np.nan
+    with np.errstate(invalid="ignore"):
+        found = standardising._find_features(MLPRegressor(), holes, holes)
+    assert found["columns"].tolist() == [1, 3]
+    for place, column in enumerate(found["columns"]):
+        present = holes[:, column]
+        present = present[~np.isnan(present)].astype(np.float64)
+        assert found["shift"][place] == present.mean()
+        assert found["scale"][place] == present.std()
+
+
+def test_moments_without_missing_values_are_those_of_numpy():
+    for rows in (np.asfortranarray(X), X, X.astype(np.float32)):
+        mean, deviation, n_rows = standardising.moments(rows)
+        assert_array_equal(mean, rows.mean(axis=0, dtype=np.float64))
+        assert_array_equal(deviation, rows.std(axis=0, dtype=np.float64))
+        assert (n_rows == len(rows)).all()

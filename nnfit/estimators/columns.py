@@ -4,15 +4,13 @@ import numpy as np
 
 
 def category_columns(estimator):
-    """Numbers of the columns of X that hold codes, ascending.
+    """Numbers of the columns of categories that the first call has found, ascending.
 
     Parameters
     ----------
     estimator : BaseMLP
-        That knows number and names of its features.
     """
-    asked = estimator.categorical_features
-    return [] if asked is None else columns_of(estimator, asked, "categorical_features")
+    return sorted(estimator._standard("categories") or ())
 
 
 def columns_of(estimator, asked, name):
@@ -57,7 +55,7 @@ def _of_names(estimator, asked, name):
     return sorted({numbers[each] for each in asked})
 
 
-def name_of(estimator, column):
-    """A column as messages call it."""
+def name_of(estimator, column, of="X"):
+    """A column as messages call it; `of` is what the user calls the rows."""
     names = getattr(estimator, "feature_names_in_", None)
-    return f"column {column if names is None else names[column]!r} of X"
+    return f"column {column if names is None else names[column]!r} of {of}"

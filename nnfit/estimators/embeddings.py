@@ -23,9 +23,7 @@ from nnfit.network.chain import Inputs
 from nnfit.network.kinds import Factors, Node, kind_of
 from nnfit.network.kinds.category_embedding import columns_of as codes_of
 from nnfit.network.members import Members
-
-#: float32 holds all integers below it.
-MOST_CODES = 2**24
+from nnfit.tables.encoding import MOST_CODES
 
 
 class Option(NamedTuple):
@@ -398,6 +396,7 @@ def _categories(estimator, X, columns):
 def _lines_of(estimator, X, column):
     """For each code of a column the number of its category, from 1; 0 for none."""
     codes = X[:, [column]].toarray().ravel() if issparse(X) else X[:, column]
+    codes = codes[codes == codes]  # NaN is a missing one
     wrong = codes[codes != np.rint(codes)]
     if len(wrong):
         raise ValueError(

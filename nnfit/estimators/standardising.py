@@ -22,6 +22,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
 from nnfit.estimators.columns import category_columns
+from nnfit.estimators.reading import float64_columns
 
 #: A column whose values spread over less than this part of the largest has an offset.
 OFFSET = 1 / 8
@@ -54,7 +55,7 @@ CURE_OF_Y = (
 # Features --------------------------------------------------------------------
 
 
-def training_rows(estimator, given, X, first_pass, features=None):
+def training_rows(estimator, given, X, first_pass):
     """Training data as the network takes them; sets how, in the first call.
 
     Parameters
@@ -65,22 +66,15 @@ def training_rows(estimator, given, X, first_pass, features=None):
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         The same, checked, of the compute dtype.
     first_pass : bool
-    features : dict, default=None
-        How `X` has been standardised, as the rows of an ensemble's members are; empty
-        if it needed nothing. None if it has not been looked at.
 
     Returns
     -------
     ndarray or CSR matrix
     """
-    are_ready = features is not None
     if first_pass:
-        if not are_ready:
-            features = _find_features(estimator, given, X)
-        estimator._fitted = {"features": features or None, "targets": None}
-    if are_ready:
-        return X
-    X = standardised(estimator._standard("features"), given, X)
+        found = {"features": _find_features(estimator, given, X), "targets": None}
+        estimator._fitted = {**estimator._fitted, **found}
+    X = standardised(estimator, given, X)
     if not first_pass:
         _check_features(estimator, X)
     return X
@@ -103,8 +97,9 @@ def _find_features(estimator, given, X):
         _warn_of_features(estimator, columns, reason)
         return None
     values = _as_float64(given, columns)
-    shift = values.mean(axis=0)
-    scale = _size_of_one(values.std(axis=0), np.abs(values).max(axis=0), len(values))
+    shift, deviation, n_rows = moments(values)
+    low, high = _range(values)
+    scale = _size_of_one(deviation, np.maximum(-low, high), n_rows)
     return {"columns": columns, "shift": shift, "scale": scale}
 
 
@@ -117,13 +112,13 @@ def _check_features(estimator, X):
             _warn_of_features(estimator, columns, reason)
 
 
-def standardised(features, given, X):
+def standardised(estimator, given, X):
     """Data with the columns that were found shifted and scaled.
 
     Parameters
     ----------
-    features : dict or None
-        That an estimator was fitted with.
+    estimator : BaseMLP
+        Fitted.
     given : array-like or sparse matrix
         As the user has passed it.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
@@ -134,6 +129,7 @@ def standardised(features, given, X):
     ndarray or CSR matrix
         `X` itself, or another array.
     """
+    features = estimator._standard("features")
     if features is None:
         return X
     columns = features["columns"]
@@ -158,6 +154,9 @@ def _conspicuous(estimator, X):
     columns = np.arange(X.shape[1])
     # Every part of a column with an offset has one: a sample tells where to look.
     low, high = _range(X[:: max(1, n_rows // SAMPLE)])
+    absent = columns[np.isnan(low)]
+    if len(absent):
+        low[absent], high[absent] = _range(X[:, absent])
     size = np.maximum(-low, high)
     huge = (size > HUGE) & (n_rows >= FEW_ROWS)
     offset = (size >= (1 - OFFSET) * FEATURE_SIZE) & (
@@ -167,17 +166,44 @@ def _conspicuous(estimator, X):
     if len(candidates):
         low, high = _range(X[:, candidates])
         small = np.maximum(-low, high) < FEATURE_SIZE
-        offset[candidates[small | ~has_offset(low, high, n_rows)]] = False
+        present = n_rows if issparse(X) else n_rows - np.isnan(X[:, candidates]).sum(0)
+        offset[candidates[small | ~has_offset(low, high, present)]] = False
     found = columns[offset | huge]
     return np.setdiff1d(found, category_columns(estimator)) if len(found) else found
 
 
 def _range(X):
-    """Smallest and largest value of every column."""
-    low, high = X.min(axis=0), X.max(axis=0)
+    """Smallest and largest value of every column; NaN where all are missing."""
     if issparse(X):
-        low, high = low.toarray().ravel(), high.toarray().ravel()
+        low, high = X.min(axis=0).toarray().ravel(), X.max(axis=0).toarray().ravel()
+    else:
+        low, high = np.fmin.reduce(X, axis=0), np.fmax.reduce(X, axis=0)
     return low.astype(np.float64), high.astype(np.float64)
+
+
+def moments(X):
+    """Means, standard deviations and numbers of the values that are not missing.
+
+    Parameters
+    ----------
+    X : ndarray of shape (n_samples, n_features)
+
+    Returns
+    -------
+    mean, deviation : ndarray of float64 of shape (n_features,)
+        NaN where all values are missing.
+    n_rows : ndarray of int of shape (n_features,)
+    """
+    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+    n_rows = np.full(X.shape[1], X.shape[0])
+    for column in np.flatnonzero(np.isnan(mean)):
+        x = X[:, column]
+        x = x[~np.isnan(x)]
+        n_rows[column] = len(x)
+        if len(x):
+            mean[column] = x.mean(dtype=np.float64)
+            deviation[column] = x.std(dtype=np.float64)
+    return mean, deviation, n_rows
 
 
 def has_offset(low, high, n_rows):
@@ -189,8 +215,13 @@ def has_offset(low, high, n_rows):
 
 def _as_float64(given, columns):
     """Some columns of data that were checked before."""
+    values = float64_columns(given, columns)
+    if values is not None:
+        return values
     if not isinstance(given, np.ndarray):
-        given = check_array(given, accept_sparse="csr", dtype=np.float64)
+        given = check_array(
+            given, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False
+        )
     values = given[:, columns]
     return (values.toarray() if issparse(values) else values).astype(np.float64)
 

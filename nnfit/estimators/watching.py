@@ -9,9 +9,15 @@ from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
+from nnfit.estimators.columns import category_columns
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.overflow import Overflow
-from nnfit.estimators.standardising import FEW_ROWS, are_rounded, standardised
+from nnfit.estimators.standardising import (
+    FEW_ROWS,
+    are_rounded,
+    moments,
+    standardised,
+)
 from nnfit.estimators.validation import check_validation_data, check_weights
 from nnfit.network.fitted import loss_unit
 from nnfit.numpy_errors import numpy_errors_of_caller
@@ -37,7 +43,7 @@ def given_validation(estimator, given, training, is_raw):
     training : tuple
         Features and encoded targets of the training data.
     is_raw : bool
-        Whether nobody has standardised ``X_val`` yet.
+        Whether nobody has checked and standardised them yet.
 
     Returns
     -------
@@ -45,9 +51,10 @@ def given_validation(estimator, given, training, is_raw):
     """
     as_given, y, sample_weight = given
     dtype, n_columns = training[0].dtype.name, training[1].shape[1]
-    X, y = check_validation_data(estimator, as_given, y, dtype, estimator._y_numeric)
+    X = as_given
     if is_raw:
-        X = standardised(estimator._standard("features"), as_given, X)
+        X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
+        X = standardised(estimator, as_given, X)
     if estimator.early_stopping and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
@@ -75,7 +82,7 @@ def check_alike(X, X_val):
         return
     mean, deviation = _moments(X)
     mean_val, _ = _moments(X_val)
-    varies = deviation > 0
+    varies = (deviation > 0) & ~np.isnan(mean_val)
     if not varies.any():
         return
     distance = np.abs(mean_val - mean)[varies] / deviation[varies]
@@ -93,7 +100,7 @@ def _moments(X):
     """Means and standard deviations of the columns over some rows."""
     X = X[:: max(1, X.shape[0] // COMPARED)]
     if not issparse(X):
-        return X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
+        return moments(X)[:2]
     X = X.astype(np.float64)
     mean = np.asarray(X.mean(axis=0)).ravel()
     squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
@@ -189,7 +196,9 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))
     view.__dict__.update(vars(estimator))
-    view._fitted = {**estimator._fitted, "features": None}  # X has been standardised
+    # X has been encoded and standardised.
+    codes = dict.fromkeys(category_columns(estimator))
+    view._fitted = {**estimator._fitted, "features": None, "categories": codes}
     for name in ("feature_names_in_", "temperature_"):  # not calibrated yet
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}

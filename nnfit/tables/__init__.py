@@ -1,1 +1,5 @@
-"""Tables as users have them: what their columns hold, findings, and splits."""
+"""Tables of users, whoever made them: what they hold, codes of categories, and splits.
+
+None of the libraries that make tables is imported: who passes a table has loaded its
+library before.
+"""
