@@ -4,6 +4,7 @@ from nnfit.estimators.learning_rate_finder import (
     LearningRateDisplay,
     find_learning_rate,
 )
+from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
@@ -20,6 +21,8 @@ __all__ = [
     "MLPRegressor",
     "PiecewiseLinearEncoder",
     "PopulationSearchCV",
+    "RealMLPClassifier",
+    "RealMLPRegressor",
     "RobustSmoothScaler",
     "TableReport",
     "__version__",

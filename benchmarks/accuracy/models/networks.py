@@ -23,9 +23,9 @@ NUMBERS = make_column_selector(dtype_include="number")
 CATEGORIES = make_column_selector(dtype_exclude="number")
 
 
-def prepared(network):
-    """A pipeline: means for missing numbers, with indicators, all standardised, and
-    indicators of categories; the target of a regression is standardised, too."""
+def preparation():
+    """Means for missing numbers, with indicators, all standardised, and indicators of
+    categories."""
     numbers = make_pipeline(
         SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler()
     )
@@ -35,8 +35,12 @@ def prepared(network):
         sparse_output=False,
         dtype=np.float32,
     )
-    prepare = make_column_transformer((numbers, NUMBERS), (categories, CATEGORIES))
-    pipeline = make_pipeline(prepare, network)
+    return make_column_transformer((numbers, NUMBERS), (categories, CATEGORIES))
+
+
+def prepared(network):
+    """A pipeline; the target of a regression is standardised, too."""
+    pipeline = make_pipeline(preparation(), network)
     if is_classifier(network):
         return pipeline
     return TransformedTargetRegressor(pipeline, transformer=StandardScaler())

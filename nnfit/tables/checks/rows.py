@@ -57,7 +57,7 @@ def row_keys(columns):
     """A number of 64 bits for each row, equal for equal rows."""
     keys = np.zeros(len(columns[0]), np.uint64)
     for column in columns:
-        if column.numbers is None:
+        if column.values is not None:
             codes = [hash(value) & (2**64 - 1) for value in column.values]
             bits = np.array([*codes, 1], np.uint64)[column.codes]
         else:
@@ -74,6 +74,7 @@ def _chance(columns):
     chance = 1.0
     for column in columns:
         n_missing = len(column) - column.n_present
-        counts = np.append(column.counts, n_missing) / len(column)
-        chance *= counts @ counts
+        shares = np.append(column.counts, n_missing) / len(column)
+        column.forget()
+        chance *= shares @ shares
     return chance

@@ -32,36 +32,28 @@ def is_classes(target):
     return target.whole and (n <= 2 or few)
 
 
-def targets(columns, classes):
-    """Findings about y.
-
-    Parameters
-    ----------
-    columns : list of CheckedColumn
-    classes : bool
-        Whether they hold classes.
-    """
-    for column in columns:
-        n_missing = int(column.missing.sum())
-        if n_missing:
-            yield Finding(
-                "missing_target",
-                (column.name,),
-                f"{rows(n_missing)} ({percent(n_missing / len(column))}) "
-                f"{'has' if n_missing == 1 else 'have'} no target.",
-                "Leave these rows out: nothing can be learnt or tested on them.",
-            )
-        if column.n_distinct < 2:
-            yield Finding(
-                "constant_target",
-                (column.name,),
-                "All rows have the same target.",
-                "Check how y was made; there is nothing to predict.",
-            )
-        elif classes:
-            yield from _of_classes(column)
-        else:
-            yield from _of_amounts(column)
+def target(column, classes):
+    """Findings about y, which holds classes or amounts."""
+    n_missing = int(column.missing.sum())
+    if n_missing:
+        yield Finding(
+            "missing_target",
+            (column.name,),
+            f"{rows(n_missing)} ({percent(n_missing / len(column))}) "
+            f"{'has' if n_missing == 1 else 'have'} no target.",
+            "Leave these rows out: nothing can be learnt or tested on them.",
+        )
+    if column.n_distinct < 2:
+        yield Finding(
+            "constant_target",
+            (column.name,),
+            "All rows have the same target.",
+            "Check how y was made; there is nothing to predict.",
+        )
+    elif classes:
+        yield from _of_classes(column)
+    else:
+        yield from _of_amounts(column)
 
 
 def unseen(columns, others):
