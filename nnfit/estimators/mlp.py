@@ -16,6 +16,7 @@ from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
+from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
@@ -77,6 +78,12 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     @abstractmethod
     def _count_outputs(self, target):
         """Units of the last layer."""
+
+    #: Whether targets are scaled by what is found in the rows to train on.
+    _scales_targets = False
+
+    def _find_units(self, y, sample_weight):
+        """Find what targets are scaled by in those of the rows to train on."""
 
     def _check_target_again(self, y):
         """Check targets that are not trained on, ``y_val``."""
@@ -226,16 +233,25 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             return
         if learnt is None:
             X = training_rows(self, as_given, X, first_pass)
+        if not first_pass:
+            X = filled(self, X)
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         data = (X, y, target, sample_weight, loss_weight)
         random_state = check_random_state(self.random_state)
         parts, found = None, {}
-        if first_pass and embeddings.are_wanted(self):
-            if splits:
-                parts = split_rows(self, data, groups, random_state)
-            found = embeddings.find(self, data, None if parts is None else parts[0])
+        are_wanted = embeddings.are_wanted(self, X)
+        if first_pass and splits and (are_wanted or self._scales_targets):
+            parts = split_rows(self, data, groups, random_state)
+        of_training = None if parts is None else parts[0]
+        if of_training is not None and self._scales_targets:
+            weights = None if sample_weight is None else sample_weight[of_training]
+            self._find_units(y[of_training], weights)
+            target = self._encode(y, dtype)
+            data = (X, y, target, sample_weight, loss_weight)
+        if first_pass and are_wanted:
+            found = embeddings.find(self, data, of_training)
         network = self._describe(X.shape[1], target, dtype)
         n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
         if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
@@ -250,12 +266,15 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         vars(self).setdefault("t_", 0)
 
         rows, validation = None, None
+        if splits:
+            rows, others = parts or split_rows(self, data, groups, random_state)
+        if first_pass:
+            self._fitted["means"] = means_of(X, rows, loss_weight)
         if is_given:
             validation = given_validation(self, given, (X, target), learnt is None)
             if first_pass:
                 check_alike(X, validation.X)
         elif splits:
-            rows, others = parts or split_rows(self, data, groups, random_state)
             validation = watch(self, *data, others)
         if data_driven:
             engine = device.load_engine(self.device_)
@@ -411,10 +430,10 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
         self._validate_params()
-        if embeddings.are_wanted(self):
+        if embeddings.are_asked_for(self):
             raise ValueError(
                 "from_arrays makes networks that read the features, which have no bins "
-                "and codes from data. Leave out numeric_embedding and "
+                "and codes from data. Leave out scaling, numeric_embedding and "
                 "categorical_features."
             )
         given = {"coefs": coefs, "intercepts": intercepts, "norms": norms}

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from nnfit.estimators import by_hand
 from nnfit.estimators.annotations import FloatArray
+from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import finite_outputs
 from nnfit.estimators.standardising import of_all_features, standardised
 from nnfit.estimators.uncertainty import networks
@@ -133,7 +134,7 @@ class FittedMLP:
         def compute(X, raw):
             return self._compute(whole, X, raw, dropout, given)
 
-        outputs = finite_outputs(compute, X, raw)
+        outputs = finite_outputs(compute, filled(self, X), raw)
         return fitted.outputs_in_units(outputs, self._standard("targets"))
 
     def _compute(self, whole, X, raw, dropout, given):

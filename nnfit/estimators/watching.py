@@ -11,6 +11,7 @@ from sklearn.metrics import check_scoring
 from nnfit.estimators import resuming
 from nnfit.estimators.columns import category_columns
 from nnfit.estimators.losses import check_scorer
+from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import Overflow
 from nnfit.estimators.standardising import (
     FEW_ROWS,
@@ -55,6 +56,7 @@ def given_validation(estimator, given, training, is_raw):
     if is_raw:
         X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
         X = standardised(estimator, as_given, X)
+    X = filled(estimator, X, "X_val")
     if estimator.early_stopping and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "

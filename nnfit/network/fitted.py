@@ -24,7 +24,8 @@ OF_HIDDEN = ("activation", "normalization", "residual")
 #: All such parameters.
 ARCHITECTURE = (
     *OF_HIDDEN,
-    *("numeric_embedding", "categorical_features", "category_embedding"),
+    *("scaling", "numeric_embedding"),
+    *("categorical_features", "category_embedding"),
     *("n_shared_members", "member_adapters"),
 )
 #: Those that predictions with dropout depend on, too.
