@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "CategoryEncoder",
     "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
@@ -23,6 +24,7 @@ __all__ = [
 # Where each exported name lives. They are imported on first use, so that
 # `import nnfit` itself loads neither scikit-learn nor SciPy.
 _EXPORTS = {
+    "CategoryEncoder": "nnfit.preprocessing.category_encoder",
     "Finding": "nnfit.tables.report",
     "LearningRateDisplay": "nnfit.estimators.learning_rate_finder",
     "MLPClassifier": "nnfit.estimators.classifier",
