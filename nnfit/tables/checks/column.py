@@ -191,7 +191,7 @@ def _as_rows(X, what):
         raise ValueError(
             f"{what} must be a table, rows by columns, got {rows.ndim} dimensions."
         )
-    rows = rows.reshape(len(rows), -1)
+    rows = rows[:, None] if rows.ndim == 1 else rows
     return rows.astype(object) if rows.dtype.kind in "mM" else rows
 
 

@@ -11,7 +11,7 @@ FEW = 0.02
 #: bring. Columns do depend on each other: 13 % of the Titanic's passengers repeat
 #: another in eight features, 16 times as many as expected, and are different people.
 #: Copies are there 10^8 (letters) and 10^12 (wines) times as often as expected.
-UNLIKELY = 1000
+UNLIKELY = 50
 
 
 def repeated(columns, targets=()):
@@ -73,8 +73,8 @@ def _chance(columns):
     """Probability that two rows are equal if columns are independent."""
     chance = 1.0
     for column in columns:
-        n_missing = len(column) - column.n_present
-        shares = np.append(column.counts, n_missing) / len(column)
+        n = len(column)
+        counts = np.append(column.counts, n - column.n_present).astype(np.float64)
         column.forget()
-        chance *= shares @ shares
+        chance *= counts @ (counts - 1) / max(1, n * (n - 1))
     return chance
