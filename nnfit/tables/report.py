@@ -18,6 +18,7 @@ KINDS = (
     "outlier",
     "disguised_missing",
     "number_as_text",
+    "date_as_text",
     "mixed_types",
     "identifier",
     "duplicate_rows",
