@@ -121,11 +121,17 @@ class CheckedColumn:
         """Whether the values have an order: numbers, dates or texts."""
         return self.values is None or all(isinstance(v, str) for v in self.values)
 
+    @property
+    def counted(self):
+        """Rows of each value that is there."""
+        values = self.levels[0].tolist() if self.values is None else self.values
+        counted = zip(values, self.counts.tolist(), strict=True)
+        return {value: n for value, n in counted if n}
+
     @cached_property
     def texts(self):
         """Rows of each text."""
-        counted = zip(self.values, self.counts.tolist(), strict=True)
-        return {value: n for value, n in counted if n and isinstance(value, str)}
+        return {text: n for text, n in self.counted.items() if isinstance(text, str)}
 
     @cached_property
     def amounts(self):
@@ -143,8 +149,8 @@ class CheckedColumn:
             re.match(r"0\d", each.strip()) for each in self.amounts
         ):
             return False
-        counted = zip(self.values, self.counts.tolist(), strict=True)
-        amounts += sum(n for value, n in counted if isinstance(value, Number))
+        numbers = (n for v, n in self.counted.items() if isinstance(v, Number))
+        amounts += sum(numbers)
         disguised = sum(n for text, n in self.texts.items() if is_disguise(text, True))
         return amounts >= max(1, NEARLY_ALL * (self.n_present - disguised))
 

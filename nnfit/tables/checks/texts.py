@@ -10,8 +10,7 @@ def texts(column):
     """Findings in the texts of a column."""
     if column.kind != "categories" or not column.n_present:
         return
-    counted = zip(column.values, column.counts.tolist(), strict=True)
-    counts = {value: count for value, count in counted if count}
+    counts = column.counted
     disguised = {
         text: n
         for text, n in column.texts.items()
