@@ -4,6 +4,7 @@ from nnfit.estimators.learning_rate_finder import (
     LearningRateDisplay,
     find_learning_rate,
 )
+from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.tables.checking import check_table
@@ -17,6 +18,8 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "PopulationSearchCV",
+    "RealMLPClassifier",
+    "RealMLPRegressor",
     "TableReport",
     "__version__",
     "check_table",

@@ -21,7 +21,7 @@ from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import Network, Weights, initial_weights
 from tests import numpy_engine
-from tests.graphs import with_codes
+from tests.graphs import as_found, with_codes, with_holes
 
 #: Defaults of all parameters of the estimators.
 DEFAULTS = {
@@ -67,7 +67,7 @@ def make_data(network, n_rows, seed=0):
     """Features, and targets that are valid for the loss."""
     rng = np.random.default_rng(seed)
     X = rng.normal(size=(n_rows, network.n_features)).astype(network.dtype)
-    X = with_codes(network, X, seed)
+    X = with_holes(network, with_codes(network, X, seed), seed)
     n_outputs, loss = network.n_outputs, network.loss
     if loss.takes_index:
         y = rng.integers(0, n_outputs, size=(n_rows, 1))
@@ -96,7 +96,8 @@ def make_weights(network, seed=1):
     for number, tensor in enumerate(network.tensors):
         values = rng.normal(size=tensor.shape)
         if fixed[number]:
-            parts[tensor.place].append(at_start[number])
+            found = as_found(tensor, at_start[number], rng)
+            parts[tensor.place].append(found.astype(network.dtype))
             continue
         if tensor.in_panels or (tensor.place == "others" and tensor.rows > 1):
             values /= np.sqrt(tensor.rows)

@@ -96,6 +96,42 @@ def embedded(value, width, d, activation=None):
     return binned(kind, value, width, d, activation=activation)
 
 
+def imputed(value, width):
+    """Three columns, one of them twice, and two indicators."""
+    options = (width - 1, 0, width - 1), (0, width // 2)
+    return Node("imputation", (value,), options=options)
+
+
+def with_holes(network, X, seed=0):
+    """X with NaN here and there if all layers that read it replace it."""
+    kinds = {node.kind for node in network.nodes if 0 in node.inputs}
+    if kinds != {"imputation"}:
+        return X
+    holes = np.random.default_rng(seed).uniform(size=X.shape) < 0.3
+    return np.where(holes, np.nan, X).astype(X.dtype)
+
+
+def scaled(value, width):
+    """All columns, the first of them once more."""
+    return Node("scaling", (value,), options=((*range(width), 0),))
+
+
+def as_found(tensor, start, rng):
+    """An array that data say, such as data might say; `start` where it tells enough."""
+    noise = rng.normal(size=tensor.shape)
+    if tensor.name == "scaling":
+        cuts = np.arange(tensor.columns) % 2 / 3
+        return np.stack([0.3 * noise[0], np.exp(0.3 * noise[1]), cuts])
+    return {"fills": noise, "values": start + 0.3 * noise}.get(tensor.name, start)
+
+
+def by_quantiles(value, width):
+    """Columns from the last on, of two to five knots."""
+    columns = tuple(range(width - 1, -1, -1))
+    n_knots = tuple(2 + 3 * i % 4 for i in columns)
+    return Node("quantile_scaling", (value,), options=(columns, n_knots))
+
+
 #: Members of the examples.
 MEMBERS = 3
 
@@ -133,6 +169,9 @@ EXAMPLES = {
     ("selection", ""): lambda v, width: Node(
         "selection", (v,), options=((width - 1, 0, width // 2),)
     ),
+    ("imputation", ""): lambda v, width: imputed(v, width),
+    ("scaling", ""): lambda v, width: scaled(v, width),
+    ("quantile_scaling", ""): lambda v, width: by_quantiles(v, width),
     ("piecewise_linear_encoding", ""): lambda v, width: encoded(v, width, 1.0, False),
     ("piecewise_linear_encoding", "after its input"): lambda v, width: encoded(
         v, width, 0.5, True
@@ -245,7 +284,7 @@ def with_factors(nodes):
     )
 
 
-FACTORS = Factors(0.3, 2.0, 0.5), Factors(1.7, 0.0, 3.0)
+FACTORS = Factors(0.3, 2.0, 0.5), Factors(1.7, 0.5, 3.0, is_penalised=True)
 #: Of five features.
 GRAPHS = {
     "two readers": (
@@ -393,7 +432,7 @@ GRAPHS = {
         Node("scale", (0,), factors=(Factors(8.0),)),
         dense((1,), 6, TANH, factors=FACTORS, layer=1, dropout=0),
         dense((2,), 6, GELU, factors=FACTORS[::-1], layer=1, is_hidden=True),
-        normed((3,), "batch", factors=FACTORS),
+        normed((3,), "batch", factors=(FACTORS[0], Factors(1.7, 0.0, 3.0))),
         dense((4,), 3, factors=(Factors(decay=3.0), Factors(0.0)), layer=2),
     ),
     "members": member_nodes(chain(5, 7, 6, 3), (), Members(4)),

@@ -19,7 +19,7 @@ FLOORS = (
     ("training",),
     ("cpu", "cuda"),
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
-    ("network", "tables"),
+    ("network",),
     ("functions",),
     ("addresses", "blas", "cache", "numpy_errors"),
     ("fork_lock", "interruption"),

@@ -110,6 +110,34 @@ def of_selection(x, arrays, node, **_):
     return np.stack([x[0][:, column] for column in node.options[0]], axis=1)
 
 
+def of_imputation(x, arrays, node, **_):
+    columns, indicated = node.options
+    rows = []
+    for row in x[0]:
+        filled = [
+            fill if np.isnan(row[column]) else row[column]
+            for column, fill in zip(columns, arrays[0], strict=True)
+        ]
+        rows.append([*filled, *(float(np.isnan(row[c])) for c in indicated)])
+    return np.array(rows)
+
+
+def of_scaling(x, arrays, node, **_):
+    parts = []
+    for column, (shift, scale, cut) in zip(node.options[0], arrays[0].T, strict=True):
+        z = scale * (x[0][:, column] - shift)
+        parts.append(z if cut == 0.0 else np.sign(z) / np.hypot(1 / z, cut))
+    return np.stack(parts, axis=1)
+
+
+def of_quantile_scaling(x, arrays, node, **_):
+    parts = []
+    for column, n, *own in zip(*node.options, *arrays, strict=True):
+        knots, values = (each[:n] for each in own)
+        parts.append(np.interp(x[0][:, column], knots, values))
+    return np.stack(parts, axis=1)
+
+
 def encodings_of(x, bins, node):
     """Of each column all bins, each cut off where its neighbours begin."""
     for column, n, edges in zip(*node.options[:2], bins, strict=True):
@@ -193,6 +221,9 @@ FORMULAS = {
     "concatenation": lambda x, arrays, **_: np.concatenate(x, axis=1),
     "scale": lambda x, arrays, **_: x[0] @ np.diag(arrays[0]),
     "selection": of_selection,
+    "imputation": of_imputation,
+    "scaling": of_scaling,
+    "quantile_scaling": of_quantile_scaling,
     "piecewise_linear_encoding": of_encoding,
     "piecewise_linear_embedding": of_embedding,
     "periodic_embedding": of_periodic_embedding,

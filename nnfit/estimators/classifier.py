@@ -190,6 +190,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         initialization: str = "glorot",
         normalization: str | None = None,
         residual: bool = False,
+        scaling: str | None = None,
         numeric_embedding: str | dict[str, Any] | None = None,
         categorical_features: npt.ArrayLike | str | None = None,
         category_embedding: dict[str, Any] | None = None,

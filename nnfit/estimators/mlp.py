@@ -16,6 +16,7 @@ from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
+from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
@@ -48,6 +49,7 @@ from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
+from nnfit.training.rules import PLAIN
 from nnfit.training.threads import training_operations
 
 
@@ -78,6 +80,12 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _count_outputs(self, target):
         """Units of the last layer."""
 
+    #: Whether targets are scaled by what is found in the rows to train on.
+    _scales_targets = False
+
+    def _find_units(self, y, sample_weight):
+        """Find what targets are scaled by in those of the rows to train on."""
+
     def _check_target_again(self, y):
         """Check targets that are not trained on, ``y_val``."""
         return y
@@ -101,9 +109,29 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _check_outputs(self, n_outputs):
         """See that the weights of the last layer are those that predictions need."""
 
+    def _learn_range(self, y, loss_weight, rows):
+        """Learn from the targets of the rows to train on what predictions may be."""
+
     @abstractmethod
     def _default_score(self):
         """Name of the engine's score when ``scoring`` is None, see `Validation`."""
+
+    # What differs between a network of one's own and a recipe -----------------
+
+    _rules = PLAIN
+    #: Whether indicators of categories are scaled as robustly as numbers.
+    _scales_indicators = False
+
+    def _value(self, name):
+        """Value of a parameter in training, where a recipe may fill it in."""
+        return getattr(self, name)
+
+    def _keeps_best(self, incremental=False):
+        """Whether the best epoch on validation data counts, in a fit or a call."""
+        return self.early_stopping
+
+    def _body(self):
+        """What is not plain in the chain, a `nnfit.network.chain.Body` or None."""
 
     # Fitting -----------------------------------------------------------------
 
@@ -206,7 +234,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
                 "partial_fit does not support early_stopping=True without X_val and "
                 "y_val. Pass them, or set early_stopping=False."
             )
-        splits = self.early_stopping and self.solver != "lbfgs" and not is_given
+        splits = self._keeps_best(incremental) and not is_given
+        splits = splits and self.solver != "lbfgs"
         optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
         warn_of_unused(self, is_given or splits)
@@ -226,16 +255,27 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             return
         if learnt is None:
             X = training_rows(self, as_given, X, first_pass)
+        if not first_pass:
+            X = filled(self, X)
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
         loss_weight = self._loss_weights(y, sample_weight)
         target = self._encode(y, dtype)
         data = (X, y, target, sample_weight, loss_weight)
         random_state = check_random_state(self.random_state)
+        if first_pass:
+            self._fitted["body"] = self._body()
         parts, found = None, {}
-        if first_pass and embeddings.are_wanted(self):
-            if splits:
-                parts = split_rows(self, data, groups, random_state)
-            found = embeddings.find(self, data, None if parts is None else parts[0])
+        are_wanted = embeddings.are_wanted(self, X)
+        if first_pass and splits and (are_wanted or self._scales_targets):
+            parts = split_rows(self, data, groups, random_state)
+        of_training = None if parts is None else parts[0]
+        if of_training is not None and self._scales_targets:
+            weights = None if sample_weight is None else sample_weight[of_training]
+            self._find_units(y[of_training], weights)
+            target = self._encode(y, dtype)
+            data = (X, y, target, sample_weight, loss_weight)
+        if first_pass and are_wanted:
+            found = embeddings.find(self, data, of_training)
         network = self._describe(X.shape[1], target, dtype)
         n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
         if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
@@ -243,19 +283,23 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         trained = network.with_own_rows if has_own_rows(self, optimizer) else network
         check_memory(trained, n_arrays, n_together, X)
 
-        data_driven = first_pass and self.initialization == "data_driven"
+        data_driven = first_pass and self._value("initialization") == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass, found)
         self._set_structure(network)
         vars(self).setdefault("t_", 0)
 
         rows, validation = None, None
+        if splits:
+            rows, others = parts or split_rows(self, data, groups, random_state)
+        self._learn_range(y, loss_weight, rows)
+        if first_pass:
+            self._fitted["means"] = means_of(X, rows, loss_weight)
         if is_given:
             validation = given_validation(self, given, (X, target), learnt is None)
             if first_pass:
                 check_alike(X, validation.X)
         elif splits:
-            rows, others = parts or split_rows(self, data, groups, random_state)
             validation = watch(self, *data, others)
         if data_driven:
             engine = device.load_engine(self.device_)
@@ -333,7 +377,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
-        described = fitted.describe(self, network.loss, network.loss_parameters)
+        described = fitted.describe(self._value, network.loss, network.loss_parameters)
         kept = vars(self).get("_fitted", {})
         self._fitted = {**kept, **described, "dtype": network.dtype}
         self.n_features_in_ = network.n_features
@@ -359,8 +403,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _network(self, sizes, dtype):
         """Network that the parameters ask for."""
         loss, loss_parameters = self._loss_row()
-        described = fitted.describe(self, loss, loss_parameters)
-        for name in ("inputs", "members"):
+        described = fitted.describe(self._value, loss, loss_parameters)
+        for name in ("inputs", "members", "body"):
             described[name] = self._standard(name)
         return fitted.network_of(described, sizes, loss, loss_parameters, dtype)
 
@@ -368,7 +412,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         """New weights, or those of the fitted network, edited by the user or not."""
         if first_pass:
             return initial_weights(
-                network, random_state, self.initialization, found=found
+                network, random_state, self._value("initialization"), found=found
             )
         self._check_continuation(network)
         return resuming.training_weights(self)
@@ -387,7 +431,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
                 f"residual or the number of outputs in y have changed. {new}."
             )
         before = self._description()
-        now = fitted.describe(self, network.loss, network.loss_parameters)
+        now = fitted.describe(self._value, network.loss, network.loss_parameters)
         changed = fitted.differences(before, now, network.n_layers - 1)
         if changed:
             was, asked = (
@@ -411,10 +455,15 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
         self._validate_params()
-        if embeddings.are_wanted(self):
+        if self._body() is not None:
+            raise ValueError(
+                f"from_arrays makes plain networks, got a {type(self).__name__}, which "
+                "has more arrays. Make an MLPClassifier or an MLPRegressor."
+            )
+        if embeddings.are_asked_for(self):
             raise ValueError(
                 "from_arrays makes networks that read the features, which have no bins "
-                "and codes from data. Leave out numeric_embedding and "
+                "and codes from data. Leave out scaling, numeric_embedding and "
                 "categorical_features."
             )
         given = {"coefs": coefs, "intercepts": intercepts, "norms": norms}
@@ -442,13 +491,13 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
             self._set_weights(engine.get_weights())
         else:
-            record.watch(settings.early_stopping)
+            record.watch(settings.keeps_best)
             best_score = record.best_validation_score
             resuming.resume(self, engine, settings, record)
             flat = train(engine, settings, record, validation)
             weights = None if flat is None else engine.get_weights(flat)
-            restored = settings.early_stopping
-            if settings.early_stopping and settings.incremental:
+            restored = settings.keeps_best
+            if settings.keeps_best and settings.incremental:
                 restored = engine.progress.stopped > 0
                 improved = record.best_validation_score > best_score
                 weights = resuming.best_of_calls(self, weights, improved, restored)
@@ -457,8 +506,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             self.best_loss_ = record.best_loss
             self.validation_scores_ = record.validation_scores
             self.best_validation_score_ = record.best_validation_score
-            self.t_ += record.n_iter * n_rows
-            n_batches = record.n_iter * -(-n_rows // settings.engine.batch_size)
+            self.t_ += record.n_iter * settings.engine.rows_of_epoch(n_rows)
+            n_batches = record.n_iter * settings.engine.batches_of_epoch(n_rows)
             self._set_weights(weights)
             resuming.remember(self, engine, settings, record, n_batches, restored)
         self.loss_ = loss

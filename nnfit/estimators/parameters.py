@@ -15,6 +15,7 @@ import numpy as np
 from sklearn.metrics import get_scorer_names
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 
+from nnfit.estimators.numeric_columns import SCALINGS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import loss_options
 from nnfit.functions.optimizers import OPTIMIZERS
@@ -97,6 +98,7 @@ ARCHITECTURE = Group(
         "normalization": [among(["batch", "layer"]), None],
         "residual": ["boolean"],
         "initialization": [among(INITIALIZATIONS)],
+        "scaling": [among(SCALINGS), None],
         "numeric_embedding": [str, dict, None],
         "categorical_features": ["array-like", among([FROM_DTYPE]), None],
         "category_embedding": [dict, None],
@@ -141,6 +143,11 @@ initialization : str, default="glorot"
     intercepts 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
+scaling : {"standard", "robust", "quantile"} or None, default=None
+    How the network scales columns of numbers, by the first training rows. "standard":
+    about the mean, by the standard deviation. "robust": about the median, by the
+    distance of the quartiles, and cut off smoothly at 3. "quantile": to a normal
+    distribution.
 numeric_embedding : str, dict or None, default=None
     What the network learns of each number before its first layer; bins are found in
     the first training rows. "piecewise_linear": a linear function, and one that is

@@ -31,7 +31,11 @@ from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.parameters import POSITIVE, among, interval
-from nnfit.estimators.standardising import check_targets, find_targets
+from nnfit.estimators.standardising import (
+    check_targets,
+    find_targets,
+    standard_targets,
+)
 from nnfit.estimators.uncertainty import average
 from nnfit.estimators.validation import cast_target, check_y_range
 from nnfit.functions.losses import LOSSES, rows_of
@@ -71,6 +75,12 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     quantile : float or array-like of shape (n_levels,), default=0.5
         Level of `loss='quantile'`, in (0, 1), or several in increasing order;
         `predict` then gives one column per level, and these never cross.
+    target_scaling : {"standard"} or None, default=None
+        Whether training takes `y` by mean and standard deviation of the first training
+        rows: "standard", or None, only where `y` lies far from zero or is tiny. Several
+        targets are divided by one number, so that the loss is theirs but for a factor.
+        Predictions, losses and weights are in the units of `y`. For losses that depend
+        on the difference of prediction and target alone.
     scoring : str, callable or None, default=None
         Score of the validation data: None stands for R2 (with
         `loss='quantile'`: for "loss"), "loss" for the
@@ -108,6 +118,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         "loss": [among(REGRESSION_LOSSES), callable],
         "huber_delta": POSITIVE,
         "quantile": [*interval(0, 1, "neither"), "array-like"],
+        "target_scaling": [among(["standard"]), None],
     }
 
     _task, _y_numeric = "regression", True
@@ -153,6 +164,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         initialization: str = "glorot",
         normalization: str | None = None,
         residual: bool = False,
+        scaling: str | None = None,
+        target_scaling: str | None = None,
         numeric_embedding: str | dict[str, Any] | None = None,
         categorical_features: npt.ArrayLike | str | None = None,
         category_embedding: dict[str, Any] | None = None,
@@ -198,11 +211,21 @@ class MLPRegressor(RegressorMixin, BaseMLP):
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
         y = self._check_target_again(y)
         loss, _ = find_loss(self)
-        if first_pass:
-            self._fitted["targets"] = find_targets(y, loss)
-        else:
+        if not first_pass:
             check_targets(self._standard("targets"), y, loss)
+        elif self._scales_targets:
+            self._find_units(y, sample_weight)
+        else:
+            self._fitted["targets"] = find_targets(y, loss)
         return y
+
+    @property
+    def _scales_targets(self):
+        return self.target_scaling is not None
+
+    def _find_units(self, y, sample_weight):
+        loss, _ = find_loss(self)
+        self._fitted["targets"] = standard_targets(y, loss, sample_weight)
 
     def _check_target_again(self, y):
         if isinstance(self.loss, str):

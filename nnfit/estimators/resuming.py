@@ -230,7 +230,7 @@ def remember(estimator, engine, settings, record, n_batches, restored):
     """
     progress, factors = engine.progress, settings.batch_factors
     state = _without(vars(estimator).get(STATE, {}), *OF_AVERAGE)
-    if not (settings.incremental and settings.early_stopping):
+    if not (settings.incremental and settings.keeps_best):
         state = _without(state, "best")
     state |= {
         "solver": estimator.solver,

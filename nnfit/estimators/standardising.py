@@ -23,6 +23,7 @@ from sklearn.utils.validation import check_array
 
 from nnfit.estimators.columns import category_columns
 from nnfit.estimators.reading import float64_columns
+from nnfit.network.scalings import CONSTANT
 
 #: A column whose values spread over less than this part of the largest has an offset.
 OFFSET = 1 / 8
@@ -40,8 +41,6 @@ TINY = 2.0**-4
 #: float32 loses a spread that is a smaller part of the size, and targets are others if
 #: their rounding is a larger part of the spread.
 LOST = 2.0**-13
-#: A spread that is a smaller part of the largest value is rounding in float64.
-CONSTANT = 2.0**-46
 #: Rows, at least, that are looked at for an offset, which all rows share.
 SAMPLE = 256
 
@@ -282,6 +281,43 @@ def find_targets(y, loss):
     scale = _size_of_one(np.sqrt(np.mean(deviation**2)), size.max(), len(y))
     _check_small(spread / scale, size / scale, is_known)
     return {"shift": shift, "scale": float(scale)}
+
+
+def standard_targets(y, loss, weights=None):
+    """Shift and scale of targets that a user wants standardised.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n_samples,) or (n_samples, n_targets)
+        Of the rows to train on.
+    loss : Loss
+    weights : ndarray of shape (n_samples,), default=None
+        What rows count.
+
+    Returns
+    -------
+    dict
+        As that of `find_targets`.
+
+    Raises
+    ------
+    ValueError
+        If the loss does not allow it.
+    """
+    if loss.power == 0:
+        raise ValueError(
+            f"target_scaling='standard' cannot be used with loss={loss.name!r}, which "
+            "depends on more than the difference of prediction and y. Set "
+            "target_scaling=None, or choose another loss, such as 'squared_error'."
+        )
+    y = y.reshape(len(y), -1).astype(np.float64)
+    if weights is not None:
+        y, weights = y[weights > 0.0], weights[weights > 0.0]
+    shift = np.average(y, axis=0, weights=weights)
+    variance = np.average((y - shift) ** 2, axis=0, weights=weights)
+    deviation, size = float(np.sqrt(variance.mean())), np.abs(y).max()
+    scale = deviation if deviation > CONSTANT * size else 1.0
+    return {"shift": shift, "scale": scale}
 
 
 def check_targets(targets, y, loss):

@@ -20,7 +20,7 @@ from sklearn.utils.validation import (
 from sklearn.utils.validation import check_X_y as sklearn_check_X_y
 
 from nnfit.addresses import plain
-from nnfit.estimators.columns import category_columns, name_of
+from nnfit.estimators.columns import name_of
 from nnfit.estimators.reading import (
     encoded_matrix,
     has_values,
@@ -193,7 +193,7 @@ def check_values(estimator, X, name):
     except ValueError:
         pass
     else:
-        return _refuse_missing(estimator, X, name)
+        return
     X = X.tocoo() if is_sparse else X
     values = X.data if is_sparse else X
     places = np.nonzero(~np.isfinite(values) if is_sparse else np.isinf(values))
@@ -210,19 +210,6 @@ def check_values(estimator, X, name):
         f"Input {name} contains infinity or a value too large for "
         f"{values.dtype!r}: {place}. Replace it, by NaN if it is not known."
     )
-
-
-def _refuse_missing(estimator, X, name):
-    if issparse(X) or _has_finite_sum(X):
-        return
-    missing = np.isnan(X).any(axis=0)
-    missing[category_columns(estimator)] = False
-    if missing.any():
-        place = name_of(estimator, int(missing.argmax()), name)
-        raise ValueError(
-            f"Input {name} contains NaN: {place}. Fill it in, for example with "
-            "sklearn.impute.SimpleImputer."
-        )
 
 
 def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):

@@ -6,7 +6,6 @@ Edges increase strictly, and there are at least two.
 from statistics import NormalDist
 
 import numpy as np
-import scipy.sparse
 
 
 def quantile_bins(x, n_bins, weights=None, dtype=None):
@@ -30,12 +29,33 @@ def quantile_bins(x, n_bins, weights=None, dtype=None):
     """
     x, weights = _counted(x, weights)
     shares = np.linspace(0.0, 1.0, n_bins + 1)
+    return _distinct(quantiles(x, shares, weights), dtype)
+
+
+def quantiles(x, shares, weights=None, *, in_place=False):
+    """Quantiles of values, of which there is at least one.
+
+    Parameters
+    ----------
+    x : ndarray of float64 of shape (n,)
+    shares : ndarray of shape (n_quantiles,)
+        From 0 to 1.
+    weights : ndarray of shape (n,), default=None
+        What rows count, more than 0. With unequal ones a quantile is the smallest value
+        that has so large a share of the weight up to it, without interpolation.
+    in_place : bool, default=False
+        Whether the order of `x` may change, which saves a copy.
+
+    Returns
+    -------
+    ndarray of float64 of shape (n_quantiles,)
+    """
     if weights is None or (weights == weights[0]).all():
-        return _distinct(np.quantile(x, shares), dtype)
+        return np.quantile(x, shares, overwrite_input=in_place)
     values, places = np.unique(x, return_inverse=True)
     below = np.cumsum(np.bincount(places, weights))
     found = np.searchsorted(below, shares * below[-1])
-    return _distinct(values[np.minimum(found, len(values) - 1)], dtype)
+    return values[np.minimum(found, len(values) - 1)]
 
 
 def tree_bins(
@@ -85,16 +105,13 @@ def normal_bins(n_bins):
     return np.array([inverse((i + 0.5) / n) for i in range(n)])
 
 
-def find_bins(
-    X, columns, n_bins, weights=None, dtype=None, *, y=None, task=None, **options
-):
-    """Bins of columns of a matrix: of trees where targets are given, else quantiles.
+def find_bins(columns, n_bins, weights=None, dtype=None, *, y=None, task=None):
+    """Bins of columns: of trees where targets are given, else quantiles.
 
     Parameters
     ----------
-    X : ndarray or sparse matrix of shape (n, n_features)
-    columns : sequence of int
-    n_bins, weights, dtype, y, task, **options
+    columns : iterable of ndarray of shape (n,)
+    n_bins, weights, dtype, y, task
         As `quantile_bins` and `tree_bins` take them.
 
     Returns
@@ -109,20 +126,17 @@ def find_bins(
     ValueError
         If a value is not finite.
     """
-    is_sparse = scipy.sparse.issparse(X)
-    X = X.tocsc() if is_sparse else X
     edges = []
-    for column in columns:
-        x = X[:, [column]].toarray().ravel() if is_sparse else X[:, column]
+    for number, x in enumerate(columns):
         if not np.isfinite(x).all():
             raise ValueError(
-                f"Bins need finite values, got others in column {column}. Fill them "
+                f"Bins need finite values, got others in column {number}. Fill them "
                 "in, or leave the column without bins."
             )
         if y is None:
             edges.append(quantile_bins(x, n_bins, weights, dtype))
         else:
-            edges.append(tree_bins(x, y, n_bins, task, weights, dtype, **options))
+            edges.append(tree_bins(x, y, n_bins, task, weights, dtype))
     return side_by_side(edges)
 
 
