@@ -67,7 +67,7 @@ def _sample(target, classes, rng):
     place = np.empty(len(y), np.int64)
     order = np.argsort(y, kind="stable")
     place[order] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
-    taken = (place < most) & kept[y]
+    taken = rng.permutation(np.flatnonzero((place < most) & kept[y]))
     return y[taken], known[taken]
 
 
