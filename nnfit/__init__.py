@@ -9,6 +9,8 @@ __all__ = [
     "PopulationSearchCV",
     "RealMLPClassifier",
     "RealMLPRegressor",
+    "TabMClassifier",
+    "TabMRegressor",
     "__version__",
     "find_learning_rate",
     "warmup",
@@ -23,6 +25,8 @@ _EXPORTS = {
     "PopulationSearchCV": "nnfit.model_selection",
     "RealMLPClassifier": "nnfit.estimators.realmlp",
     "RealMLPRegressor": "nnfit.estimators.realmlp",
+    "TabMClassifier": "nnfit.estimators.tabm",
+    "TabMRegressor": "nnfit.estimators.tabm",
     "find_learning_rate": "nnfit.estimators.learning_rate_finder",
     "warmup": "nnfit.warming",
 }

@@ -6,6 +6,7 @@ from nnfit.estimators.learning_rate_finder import (
 )
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
+from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.warming import warmup
 
@@ -16,6 +17,8 @@ __all__ = [
     "PopulationSearchCV",
     "RealMLPClassifier",
     "RealMLPRegressor",
+    "TabMClassifier",
+    "TabMRegressor",
     "__version__",
     "find_learning_rate",
     "warmup",
