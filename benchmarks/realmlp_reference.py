@@ -145,12 +145,22 @@ def mapped(start, weights, n_features, preset):
 
 
 def print_steps():
-    """Differences after eight steps."""
+    """Differences after one step, of the rate 0, and after more.
+
+    They grow with the steps as those of any two roundings do: with float32, a rate that
+    goes to its largest value and back in so few, and a last intercept whose gradient
+    is 0 but for rounding.
+    """
     cases = [("classification", 2), ("classification", 3), ("regression", 0)]
+    numbers = 1, 2, 8
+    print(f"{'steps':24}" + "".join(f"{number:10}" for number in numbers))
     for preset in PRESETS:
         for task, n_classes in cases:
-            apart = steps_apart(task, preset, n_classes)
-            print(f"{preset:5} {task} {n_classes or '':1} {apart:.1e}", flush=True)
+            apart = (
+                f"{steps_apart(task, preset, n_classes, n_steps=number):10.1e}"
+                for number in numbers
+            )
+            print(f"{preset:5} {task:14} {n_classes or '':3}", *apart, flush=True)
 
 
 # Scores ------------------------------------------------------------------------

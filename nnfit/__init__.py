@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
@@ -11,14 +12,18 @@ __all__ = [
     "RealMLPRegressor",
     "TabMClassifier",
     "TabMRegressor",
+    "TableReport",
     "__version__",
+    "check_table",
     "find_learning_rate",
+    "train_validation_test_split",
     "warmup",
 ]
 
 # Where each exported name lives. They are imported on first use, so that
 # `import nnfit` itself loads neither scikit-learn nor SciPy.
 _EXPORTS = {
+    "Finding": "nnfit.tables.report",
     "LearningRateDisplay": "nnfit.estimators.learning_rate_finder",
     "MLPClassifier": "nnfit.estimators.classifier",
     "MLPRegressor": "nnfit.estimators.regressor",
@@ -27,7 +32,10 @@ _EXPORTS = {
     "RealMLPRegressor": "nnfit.estimators.realmlp",
     "TabMClassifier": "nnfit.estimators.tabm",
     "TabMRegressor": "nnfit.estimators.tabm",
+    "TableReport": "nnfit.tables.report",
+    "check_table": "nnfit.tables.checking",
     "find_learning_rate": "nnfit.estimators.learning_rate_finder",
+    "train_validation_test_split": "nnfit.tables.splitting",
     "warmup": "nnfit.warming",
 }
 

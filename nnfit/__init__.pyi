@@ -8,9 +8,13 @@ from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.model_selection import PopulationSearchCV
+from nnfit.tables.checking import check_table
+from nnfit.tables.report import Finding, TableReport
+from nnfit.tables.splitting import train_validation_test_split
 from nnfit.warming import warmup
 
 __all__ = [
+    "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
@@ -19,8 +23,11 @@ __all__ = [
     "RealMLPRegressor",
     "TabMClassifier",
     "TabMRegressor",
+    "TableReport",
     "__version__",
+    "check_table",
     "find_learning_rate",
+    "train_validation_test_split",
     "warmup",
 ]
 

@@ -84,17 +84,17 @@ def draw_shape(axes, name, shape, peers, has_labels):
     )
 
 
-def save(results, file, **settings):
-    """Write the chart to a path, in the format that it ends with, or to a file."""
+def save(results, file, draw=draw, **settings):
+    """Write a chart to a path, in the format that it ends with, or to a file."""
     import matplotlib
 
     with matplotlib.rc_context(STYLE):  # used in drawing and in writing
         draw(results).savefig(file, dpi=150, **settings)
 
 
-def svg(results):
-    """The chart as an SVG element."""
+def svg(results, draw=draw):
+    """A chart as an SVG element."""
     with io.StringIO() as file:
-        save(results, file, format="svg", metadata={"Date": None})
+        save(results, file, draw, format="svg", metadata={"Date": None})
         text = file.getvalue()
     return text[text.index("<svg") :]

@@ -7,14 +7,14 @@ from importlib import metadata
 from .registry import PEERS
 
 
-def describe(device="cpu"):
+def describe(device="cpu", peers=PEERS):
     """Processor, cores that this process may use, system, versions, and the GPU."""
     versions = {"Python": platform.python_version()}
     names = [
         "numpy",
         "numba",
         "numba-cuda",
-        *(peer.distribution for peer in PEERS.values()),
+        *(peer.distribution for peer in peers.values()),
     ]
     for name in names:
         try:

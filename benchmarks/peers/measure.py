@@ -200,11 +200,11 @@ def scaling(shapes, n_threads, repeats, timeout, report=print):
     return results
 
 
-def installed(peers, device="cpu"):
+def installed(peers, device="cpu", registry=PEERS):
     """Split names of peers into those that can run and sentences on the others."""
-    missing = {name: PEERS[name].missing(device) for name in peers}
+    missing = {name: registry[name].missing(device) for name in peers}
     notes = [
-        f"{PEERS[name].title} is left out: {need} is not installed."
+        f"{registry[name].title} is left out: {need} is not installed."
         for name, need in missing.items()
         if need
     ]

@@ -64,13 +64,15 @@ class WorkerProcess:
     timeout : float
         Seconds for one answer.
     device : {"cpu", "cuda"}, default="cpu"
+    module : str or None, default=None
+        What the process runs instead of the worker of this package.
     """
 
-    def __init__(self, peer, n_threads, timeout, device="cpu"):
+    def __init__(self, peer, n_threads, timeout, device="cpu", module=None):
         self.timeout = timeout
         self._errors = tempfile.TemporaryFile("w+", errors="replace")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", WORKER, peer, str(n_threads), device],
+            [sys.executable, "-m", module or WORKER, peer, str(n_threads), device],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,

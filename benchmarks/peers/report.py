@@ -74,10 +74,12 @@ def table(results):
 
 def markdown(results):
     """The table of the README, with a sentence on its origin above."""
-    header, rows = table(results)
+    return f"{origin(results)}\n\n{markdown_table(*table(results))}\n"
+
+
+def markdown_table(header, rows):
     lines = [header, ["---"] * len(header), *rows]
-    body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return f"{origin(results)}\n\n{body}\n"
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def origin(results):
@@ -100,7 +102,8 @@ def origin(results):
     return " ".join([figures, *results["notes"]])
 
 
-def _align(rows):
+def align(rows):
+    """Lines of a table, the first column to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
         "  ".join(
@@ -191,7 +194,7 @@ def terminal(results):
     tables = [make(results) for make in makers]
     if "scaling" in results:
         tables.append(scaling_table(results))
-    blocks = [_align([header, *rows]) for header, rows in tables]
+    blocks = [align([header, *rows]) for header, rows in tables]
     peaks = [
         f"{shape['peak_gflops']:.0f} ({name})"
         for name, shape in results["shapes"].items()

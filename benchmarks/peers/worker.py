@@ -65,12 +65,19 @@ class Worker:
         return {"seconds": wall, "processor_seconds": processor, "waited": share}
 
 
-def main():
+def serve(make):
+    """Answer the requests of `process.WorkerProcess` by methods of an object.
+
+    Parameters
+    ----------
+    make : callable
+        Takes the peer, the number of threads and the device; returns the object.
+    """
     peer, n_threads, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     # What libraries print must not come between the answers.
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    worker = Worker(peer, n_threads, device)
+    worker = make(peer, n_threads, device)
     for line in sys.stdin:
         request = json.loads(line)
         try:
@@ -79,6 +86,10 @@ def main():
             first = str(error).strip().partition("\n")[0]
             answer = {"error": f"{type(error).__name__}: {first}"}
         print(json.dumps(answer), file=answers, flush=True)
+
+
+def main():
+    serve(Worker)
 
 
 if __name__ == "__main__":

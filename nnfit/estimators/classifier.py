@@ -192,7 +192,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         residual: bool = False,
         scaling: str | None = None,
         numeric_embedding: str | dict[str, Any] | None = None,
-        categorical_features: npt.ArrayLike | None = None,
+        categorical_features: npt.ArrayLike | str | None = None,
         category_embedding: dict[str, Any] | None = None,
         n_shared_members: int = 1,
         member_adapters: str = "all",

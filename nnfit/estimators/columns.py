@@ -4,15 +4,13 @@ import numpy as np
 
 
 def category_columns(estimator):
-    """Numbers of the columns of X that hold codes, ascending.
+    """Numbers of the columns of categories that the first call has found, ascending.
 
     Parameters
     ----------
     estimator : BaseMLP
-        That knows number and names of its features.
     """
-    asked = estimator.categorical_features
-    return [] if asked is None else columns_of(estimator, asked, "categorical_features")
+    return sorted(estimator._standard("categories") or ())
 
 
 def columns_of(estimator, asked, name):

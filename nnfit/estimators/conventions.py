@@ -71,6 +71,9 @@ class Conventions(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = True
+        has_categories = self.categorical_features is not None
+        tags.input_tags.categorical = tags.input_tags.string = has_categories
         return tags
 
     def __getstate__(self):

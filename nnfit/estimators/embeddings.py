@@ -28,9 +28,7 @@ from nnfit.network.chain import Inputs, all_decay
 from nnfit.network.kinds import Factors, Node, kind_of
 from nnfit.network.kinds.category_embedding import columns_of as codes_of
 from nnfit.network.members import Members
-
-#: float32 holds all integers below it.
-MOST_CODES = 2**24
+from nnfit.tables.encoding import MOST_CODES
 
 
 class Option(NamedTuple):

@@ -62,17 +62,17 @@ def train_members(
     dtype = estimator._compute_dtype()
     # Members get what the checks have made of the data, and check it at little cost.
     as_given = X
-    X, y = check_X_y(estimator, X, y, dtype, first_pass, estimator._y_numeric)
-    sample_weight = check_weights(sample_weight, X)
     if first_pass:
         resuming.forget(estimator)
+    X, y = check_X_y(estimator, X, y, dtype, first_pass, estimator._y_numeric)
+    sample_weight = check_weights(sample_weight, X)
     X = training_rows(estimator, as_given, X, first_pass)
-    features = estimator._standard("features")
+    learnt = {name: estimator._standard(name) for name in ("categories", "features")}
     if any(item is not None for item in given[:2]):
         X_val, y_val = check_validation_data(
             estimator, *given[:2], dtype, estimator._y_numeric
         )
-        given = (standardised(features, given[0], X_val), y_val, given[2])
+        given = (standardised(estimator, given[0], X_val), y_val, given[2])
     known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
     target = estimator._encode(known, dtype)
     network = estimator._describe(X.shape[1], target, dtype)
@@ -96,11 +96,15 @@ def train_members(
         if estimator.max_time is not None:  # some members train after others
             parameters["max_time"] = estimator.max_time / -(-n_members // at_once)
         keywords = {"incremental": incremental, "groups": groups}
-        keywords["features"] = features or {}
+        keywords["learnt"] = learnt
         if classes is not None:
             keywords["classes"] = classes
 
         def train(member):
+            for name in ("n_features_in_", "feature_names_in_"):
+                vars(member).pop(name, None)
+                if hasattr(estimator, name):
+                    setattr(member, name, getattr(estimator, name))
             own = {**parameters, "random_state": member.random_state}
             member.set_params(**own)._fit(X, y, sample_weight, given, **keywords)
 

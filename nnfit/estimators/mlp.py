@@ -224,7 +224,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         incremental,
         classes=None,
         groups=None,
-        features=None,
+        learnt=None,
     ):
         is_given = any(item is not None for item in given)
         if self.early_stopping and incremental and not is_given:
@@ -240,15 +240,19 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
         dtype = self._compute_dtype()
         as_given = X
-        X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
+        if first_pass:
+            resuming.forget(self)
+        if learnt is None:
+            X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
+        elif first_pass:
+            self._fitted = {**learnt, "targets": None}
         sample_weight = check_weights(sample_weight, X)
         groups = check_groups(groups, X)
         if incremental and self.early_stopping and getattr(self, "stopped_", False):
             self.n_iter_ = 0
             return
-        if first_pass:
-            resuming.forget(self)
-        X = training_rows(self, as_given, X, first_pass, features)
+        if learnt is None:
+            X = training_rows(self, as_given, X, first_pass)
         if not first_pass:
             X = filled(self, X)
         y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
@@ -290,7 +294,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         if first_pass:
             self._fitted["means"] = means_of(X, rows, loss_weight)
         if is_given:
-            validation = given_validation(self, given, (X, target), features is None)
+            validation = given_validation(self, given, (X, target), learnt is None)
             if first_pass:
                 check_alike(X, validation.X)
         elif splits:

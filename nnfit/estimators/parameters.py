@@ -21,6 +21,7 @@ from nnfit.functions.losses import loss_options
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import INITIALIZATIONS
 from nnfit.network.members import ADAPTERS, ROWS
+from nnfit.tables.encoding import FROM_DTYPE
 from nnfit.training.schedules import SCHEDULES
 
 # Nesterov's momentum is a parameter of "sgd".
@@ -99,7 +100,7 @@ ARCHITECTURE = Group(
         "initialization": [among(INITIALIZATIONS)],
         "scaling": [among(SCALINGS), None],
         "numeric_embedding": [str, dict, None],
-        "categorical_features": ["array-like", None],
+        "categorical_features": ["array-like", among([FROM_DTYPE]), None],
         "category_embedding": [dict, None],
         "n_shared_members": interval(1, MOST_OBJECTS, "both", Integral),
         "member_adapters": [among(ADAPTERS)],

@@ -100,7 +100,7 @@ class FittedMLP:
         arrays = (*weights.coefs, *weights.intercepts)
         is_single = all(array.dtype == np.float32 for array in arrays)
         rows, given = check_X(self, X, "float32" if is_single else "float64")
-        return standardised(self._standard("features"), X, rows), given
+        return standardised(self, X, rows), given
 
     def _outputs(self, whole, X, raw, dropout=None, given=None):
         """Outputs of a single network.

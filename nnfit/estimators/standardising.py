@@ -22,6 +22,7 @@ from scipy.sparse import issparse
 from sklearn.utils.validation import check_array
 
 from nnfit.estimators.columns import category_columns
+from nnfit.estimators.reading import float64_columns
 from nnfit.network.scalings import CONSTANT
 
 #: A column whose values spread over less than this part of the largest has an offset.
@@ -53,7 +54,7 @@ CURE_OF_Y = (
 # Features --------------------------------------------------------------------
 
 
-def training_rows(estimator, given, X, first_pass, features=None):
+def training_rows(estimator, given, X, first_pass):
     """Training data as the network takes them; sets how, in the first call.
 
     Parameters
@@ -64,22 +65,15 @@ def training_rows(estimator, given, X, first_pass, features=None):
     X : ndarray or CSR matrix of shape (n_samples, n_features)
         The same, checked, of the compute dtype.
     first_pass : bool
-    features : dict, default=None
-        How `X` has been standardised, as the rows of an ensemble's members are; empty
-        if it needed nothing. None if it has not been looked at.
 
     Returns
     -------
     ndarray or CSR matrix
     """
-    are_ready = features is not None
     if first_pass:
-        if not are_ready:
-            features = _find_features(estimator, given, X)
-        estimator._fitted = {"features": features or None, "targets": None}
-    if are_ready:
-        return X
-    X = standardised(estimator._standard("features"), given, X)
+        found = {"features": _find_features(estimator, given, X), "targets": None}
+        estimator._fitted = {**estimator._fitted, **found}
+    X = standardised(estimator, given, X)
     if not first_pass:
         _check_features(estimator, X)
     return X
@@ -117,13 +111,13 @@ def _check_features(estimator, X):
             _warn_of_features(estimator, columns, reason)
 
 
-def standardised(features, given, X):
+def standardised(estimator, given, X):
     """Data with the columns that were found shifted and scaled.
 
     Parameters
     ----------
-    features : dict or None
-        That an estimator was fitted with.
+    estimator : BaseMLP
+        Fitted.
     given : array-like or sparse matrix
         As the user has passed it.
     X : ndarray or CSR matrix of shape (n_samples, n_features)
@@ -134,6 +128,7 @@ def standardised(features, given, X):
     ndarray or CSR matrix
         `X` itself, or another array.
     """
+    features = estimator._standard("features")
     if features is None:
         return X
     columns = features["columns"]
@@ -219,6 +214,9 @@ def has_offset(low, high, n_rows):
 
 def _as_float64(given, columns):
     """Some columns of data that were checked before."""
+    values = float64_columns(given, columns)
+    if values is not None:
+        return values
     if not isinstance(given, np.ndarray):
         given = check_array(
             given, accept_sparse="csr", dtype=np.float64, ensure_all_finite=False

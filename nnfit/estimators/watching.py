@@ -9,6 +9,7 @@ from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
+from nnfit.estimators.columns import category_columns
 from nnfit.estimators.losses import check_scorer
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import Overflow
@@ -43,7 +44,7 @@ def given_validation(estimator, given, training, is_raw):
     training : tuple
         Features and encoded targets of the training data.
     is_raw : bool
-        Whether nobody has standardised ``X_val`` yet.
+        Whether nobody has checked and standardised them yet.
 
     Returns
     -------
@@ -51,9 +52,10 @@ def given_validation(estimator, given, training, is_raw):
     """
     as_given, y, sample_weight = given
     dtype, n_columns = training[0].dtype.name, training[1].shape[1]
-    X, y = check_validation_data(estimator, as_given, y, dtype, estimator._y_numeric)
+    X = as_given
     if is_raw:
-        X = standardised(estimator._standard("features"), as_given, X)
+        X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
+        X = standardised(estimator, as_given, X)
     X = filled(estimator, X, "X_val")
     if estimator._keeps_best() and X.shape[0] < 2:
         raise ValueError(
@@ -203,7 +205,9 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
     # has succeeded. These rows have no feature names, so the copy has none either.
     view = type(estimator).__new__(type(estimator))
     view.__dict__.update(vars(estimator))
-    view._fitted = {**estimator._fitted, "features": None}  # X has been standardised
+    # X has been encoded and standardised.
+    codes = dict.fromkeys(category_columns(estimator))
+    view._fitted = {**estimator._fitted, "features": None, "categories": codes}
     for name in ("feature_names_in_", "temperature_"):  # not calibrated yet
         view.__dict__.pop(name, None)
     weights = {} if sample_weight is None else {"sample_weight": sample_weight}

@@ -70,6 +70,11 @@ class Loss:
     takes_index : bool
         Of a classification loss: whether ``y[0]`` is the number of the class, in
         place of a 0 or 1 for each output.
+    of_rows : callable or None
+        The function for several rows at once, where a row by itself is slow:
+        ``of_rows(z, y, values, work, rows, n, params)``. Raw prediction j of row r is
+        ``z[j * rows + r]``, where its derivative takes its place; `work` are three
+        numbers a row for its own use.
     """
 
     name: str
@@ -86,6 +91,7 @@ class Loss:
     kinds: tuple[str, ...] = (BINARY, MULTICLASS, MULTILABEL)
     takes_index: bool = False
     power: int = 0
+    of_rows: Callable | None = None
 
     @property
     def option(self):
@@ -138,6 +144,41 @@ def softmax(raw, y, grad, n, params):
     value = log(total) - (1.0 - smoothing) * (raw[target] - largest)
     # The sum of differences is finite unless a raw prediction is not.
     return value - uniform * shifted
+
+
+def softmax_of_rows(z, y, values, work, rows, n, params):
+    # `softmax` of several rows: the steps of a row wait for one another, those of rows
+    # do not.
+    smoothing = params[0]
+    largest, total, right = 0, rows, 2 * rows  # where they begin in `work`
+    for r in range(rows):
+        work[largest + r] = z[r]
+    for j in range(1, n):
+        for r in range(rows):
+            raw = z[j * rows + r]
+            work[largest + r] = raw if raw > work[largest + r] else work[largest + r]
+    for r in range(rows):
+        work[right + r] = z[int(y[r]) * rows + r] - work[largest + r]
+        work[total + r] = 0.0
+        values[r] = 0.0
+    count = 0.0
+    for j in range(n):
+        for r in range(rows):
+            shifted = z[j * rows + r] - work[largest + r]
+            z[j * rows + r] = exp(shifted)
+            work[total + r] += z[j * rows + r]
+            values[r] += shifted
+        count += 1.0
+    uniform = smoothing / count
+    for r in range(rows):
+        cost = log(work[total + r]) - (1.0 - smoothing) * work[right + r]
+        values[r] = cost - uniform * values[r]
+        work[total + r] = 1.0 / work[total + r]
+    for j in range(n):
+        for r in range(rows):
+            z[j * rows + r] = z[j * rows + r] * work[total + r] - uniform
+    for r in range(rows):
+        z[int(y[r]) * rows + r] -= 1.0 - smoothing
 
 
 def focal_of(u, gamma):
@@ -340,6 +381,7 @@ LOSSES: dict[str, Loss] = {
             selected_by="log_loss",
             kinds=(MULTICLASS,),
             takes_index=True,
+            of_rows=softmax_of_rows,
         ),
         Loss(
             name="focal",

@@ -5,6 +5,7 @@ negative indices, hence plain vectorisable loads and stores.
 """
 
 from llvmlite import ir
+from numba.core import cgutils
 from numba.core import types as nb
 from numba.extending import intrinsic
 
@@ -70,6 +71,25 @@ def make_copy(dtype, elements):
         return nb.void(pointer, pointer), codegen
 
     return copy
+
+
+def make_stack_array(dtype, elements):
+    """Make ``stack_array()``: uninitialised memory of the function that calls it.
+
+    LLVM knows that nothing else points there, so loops over it need no checks.
+    """
+    pointer = pointer_type(dtype)
+
+    @intrinsic
+    def stack_array(typingctx):
+        def codegen(context, builder, signature, arguments):
+            scalar = context.get_value_type(pointer.dtype)
+            array = cgutils.alloca_once(builder, ir.ArrayType(scalar, elements))
+            return builder.bitcast(array, scalar.as_pointer())
+
+        return pointer(), codegen
+
+    return stack_array
 
 
 def caller(result, *arguments):

@@ -1,0 +1,1 @@
+"""What `check_table` looks for: each module yields findings of a few kinds."""

@@ -1,0 +1,80 @@
+"""Which objects are tables, and their columns."""
+
+import sys
+
+import numpy as np
+
+from nnfit.tables import of_objects, of_pandas, of_polars, of_pyarrow
+from nnfit.tables.column import NUMBER, Column
+
+
+class Table:
+    """A table, of which a column is read at a time.
+
+    Attributes
+    ----------
+    data : object
+        The table itself, as scikit-learn's checks of names take it.
+    shape : tuple of int
+    is_matrix : bool
+        Whether NumPy has it as a matrix of numbers without a copy of every column.
+    """
+
+    def __init__(self, data, shape, column, is_matrix=False):
+        self.data, self.shape, self._column = data, shape, column
+        self.is_matrix = is_matrix
+
+    def column(self, number):
+        """A column by its number, a `Column`."""
+        return self._column(number)
+
+
+def table_of(X):
+    """A `Table` of pandas, polars, pyarrow, or of rows of objects or texts; else None.
+
+    An array of numbers is none, nor is a sparse matrix.
+    """
+    if isinstance(X, np.ndarray | list | tuple):
+        return _of_objects(X)
+    if _is(X, "pandas", "DataFrame"):
+        return _of_pandas(X)
+    if _is(X, "polars", "DataFrame"):
+        return Table(X, X.shape, lambda i: of_polars.column_of(X.to_series(i)))
+    if _is(X, "pyarrow", "RecordBatch"):
+        X = sys.modules["pyarrow"].Table.from_batches([X])
+    if _is(X, "pyarrow", "Table"):
+        return Table(X, X.shape, lambda i: of_pyarrow.column_of(X.column(i)))
+    return None
+
+
+def matrix_table(X):
+    """An array of numbers as a table."""
+    return Table(X, X.shape, lambda i: Column(NUMBER, X[:, i]), is_matrix=True)
+
+
+def _is(X, library, name):
+    """Whether X is of a class of a library, which its user has loaded."""
+    kind = getattr(sys.modules.get(library), name, None)
+    return kind is not None and isinstance(X, kind)
+
+
+def _of_objects(X):
+    try:
+        rows = np.asarray(X)
+        if rows.dtype.kind in "US" and rows is not X:  # numbers have become texts
+            rows = np.asarray(X, dtype=object)
+    except ValueError:  # of several lengths
+        return None
+    if rows.dtype.kind not in "OUST" or rows.ndim != 2:
+        return None
+    return Table(rows, rows.shape, lambda i: of_objects.column_of(rows[:, i]))
+
+
+def _of_pandas(X):
+    dtypes = set(X.dtypes)
+    if dtypes and all(type(each).__name__ == "SparseDtype" for each in dtypes):
+        return None  # scikit-learn makes a sparse matrix of it
+    is_matrix = len(dtypes) == 1 and all(
+        isinstance(each, np.dtype) and each.kind in "biuf" for each in dtypes
+    )
+    return Table(X, X.shape, lambda i: of_pandas.column_of(X.iloc[:, i]), is_matrix)
