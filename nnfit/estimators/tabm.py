@@ -86,7 +86,7 @@ FIXED = {
     "clip_norm": 1.0,
     "initialization": "uniform",
     "scaling": "quantile",
-    "tol": 0.0,
+    "tol": 1e-9,  # an equal score is no better one
 }
 #: Names of the parameters that presets give a value.
 SHAPE = ("n_shared_members", "hidden_layer_sizes", "member_adapters", "member_rows")
@@ -197,7 +197,7 @@ class TabMClassifier(TabM, MLPClassifier):
         n_iter_no_change: int | float = 16,
         validation_fraction: float = 0.2,
         numeric_embedding: str | dict[str, Any] | None = "piecewise_linear",
-        categorical_features: npt.ArrayLike | None = None,
+        categorical_features: npt.ArrayLike | str | None = "from_dtype",
         category_embedding: dict[str, Any] | None = None,
         class_weight: ClassWeight | None = None,
         scoring: Scoring | None = None,
@@ -283,7 +283,7 @@ class TabMRegressor(TabM, MLPRegressor):
         n_iter_no_change: int | float = 16,
         validation_fraction: float = 0.2,
         numeric_embedding: str | dict[str, Any] | None = "piecewise_linear",
-        categorical_features: npt.ArrayLike | None = None,
+        categorical_features: npt.ArrayLike | str | None = "from_dtype",
         category_embedding: dict[str, Any] | None = None,
         scoring: Scoring | None = None,
         max_time: float | None = None,
