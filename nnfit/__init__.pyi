@@ -6,6 +6,7 @@ from nnfit.estimators.learning_rate_finder import (
 )
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
+from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
@@ -26,6 +27,8 @@ __all__ = [
     "RealMLPClassifier",
     "RealMLPRegressor",
     "RobustSmoothScaler",
+    "TabMClassifier",
+    "TabMRegressor",
     "TableReport",
     "__version__",
     "check_table",
