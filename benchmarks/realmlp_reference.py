@@ -56,6 +56,7 @@ def steps_apart(task, preset, n_classes=2, n_steps=8, n_rows=600, n_features=5):
     float
         Of probabilities, or of predictions over the deviation of the targets.
     """
+    import pandas as pd
     from pytabkit.models.sklearn.default_params import DefaultParams
     from pytabkit.models.training.nn_creator import NNCreator
 
@@ -66,7 +67,10 @@ def steps_apart(task, preset, n_classes=2, n_steps=8, n_rows=600, n_features=5):
     if task == "classification":
         y = np.digitize(y, np.quantile(y, np.arange(1, n_classes) / n_classes))
     n = n_rows * 3 // 4
-    X = X.astype(np.float32)
+    X = pd.DataFrame(X.astype(np.float32))
+    X.columns = [f"x{number}" for number in range(n_features)]
+    X["few"] = pd.Categorical(rng.choice(list("abc"), n_rows, p=[0.7, 0.2, 0.1]))
+    X["two"] = pd.Categorical(rng.choice(list("ab"), n_rows, p=[0.4, 0.6]))
     start, create = [], NNCreator.create_model
 
     def keep(self, *arguments, **others):
@@ -119,6 +123,7 @@ def mapped(start, weights, n_features, preset):
         numbers = n_features * size + np.arange(n_features)
         order = np.column_stack([of_embeddings, numbers]).ravel()
     scale, *start = start
+    order = np.append(order, np.arange(len(order), scale.size))
     coefs, intercepts, shares = [], [], []
     per_layer = 3 if preset == "td" else 2
     for number in range(len(weights.coefs)):
