@@ -131,7 +131,9 @@ def test_a_leak_of_a_rare_class_is_found():
     rng = np.random.default_rng(0)
     y = rng.random(50_000) < 0.002
     X = pd.DataFrame({"sound": rng.normal(size=50_000), "fraud_team": y * 1.0})
-    assert found(check_table(X, y)) == {"leak": {"fraud_team"}, "imbalance": {"target"}}
+    report = check_table(X, y)
+    assert found(report) == {"leak": {"fraud_team"}, "imbalance": {"target"}}
+    assert "on a sample of 2," in report[0].seen
 
 
 def test_each_of_several_targets_is_looked_at():
