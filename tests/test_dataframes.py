@@ -239,6 +239,7 @@ def test_dates_are_days_that_are_standardised():
 def test_the_tags():
     for asked in (None, "from_dtype", [0]):
         tags = get_tags(MLPRegressor(categorical_features=asked)).input_tags
+        assert tags.allow_nan
         assert tags.categorical == tags.string == (asked is not None)
 
 

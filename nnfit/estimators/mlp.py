@@ -317,7 +317,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             random_state,
             incremental,
         )
-        self._calibrate(validation)
+        self._calibrate(validation, incremental)
 
     def _train_network(
         self,
@@ -385,8 +385,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         self.n_layers_ = network.n_layers + 1
         self.out_activation_ = by_hand.name_of_link(network.loss.link)
 
-    def _calibrate(self, validation):
-        """Set what is learnt from validation data after training."""
+    def _calibrate(self, validation, incremental):
+        """Set what is learnt from validation data after a fit, or a call of many."""
 
     def _compute_dtype(self):
         if self.dtype is not None:
