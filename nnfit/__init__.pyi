@@ -4,7 +4,9 @@ from nnfit.estimators.learning_rate_finder import (
     LearningRateDisplay,
     find_learning_rate,
 )
+from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
+from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
@@ -22,7 +24,11 @@ __all__ = [
     "MLPRegressor",
     "PiecewiseLinearEncoder",
     "PopulationSearchCV",
+    "RealMLPClassifier",
+    "RealMLPRegressor",
     "RobustSmoothScaler",
+    "TabMClassifier",
+    "TabMRegressor",
     "TableReport",
     "__version__",
     "check_table",

@@ -67,6 +67,8 @@ class EngineSettings:
         last row with the first one.
     average : bool
         Whether an average of the weights is kept, by the factors' last column.
+    drop_last : bool
+        Whether an epoch leaves out the last of its rows that fill no batch.
     batch_factors : callable or None
         ``batch_factors(first_batch, count)`` returns a float64 array of shape
         (count, N_FACTORS), with the columns `RATE_FACTOR` and so on. Batches are
@@ -97,7 +99,17 @@ class EngineSettings:
     learning_rate_factors: tuple[float, ...] = ()
     own_rows: bool = False
     average: bool = False
+    drop_last: bool = False
     batch_factors: Callable | None = None
+
+    def rows_of_epoch(self, n_rows):
+        """How many of some rows to train on an epoch takes."""
+        rest = n_rows % min(self.batch_size, n_rows)
+        return n_rows - rest if self.drop_last else n_rows
+
+    def batches_of_epoch(self, n_rows):
+        """Steps of an epoch with so many rows to train on."""
+        return -(-self.rows_of_epoch(n_rows) // min(self.batch_size, n_rows))
 
     def trained(self, network):
         """The network as batches pass it in training.

@@ -284,7 +284,7 @@ def with_factors(nodes):
     )
 
 
-FACTORS = Factors(0.3, 2.0, 0.5), Factors(1.7, 0.0, 3.0)
+FACTORS = Factors(0.3, 2.0, 0.5), Factors(1.7, 0.5, 3.0, is_penalised=True)
 #: Of five features.
 GRAPHS = {
     "two readers": (
@@ -432,7 +432,7 @@ GRAPHS = {
         Node("scale", (0,), factors=(Factors(8.0),)),
         dense((1,), 6, TANH, factors=FACTORS, layer=1, dropout=0),
         dense((2,), 6, GELU, factors=FACTORS[::-1], layer=1, is_hidden=True),
-        normed((3,), "batch", factors=FACTORS),
+        normed((3,), "batch", factors=(FACTORS[0], Factors(1.7, 0.0, 3.0))),
         dense((4,), 3, factors=(Factors(decay=3.0), Factors(0.0)), layer=2),
     ),
     "members": member_nodes(chain(5, 7, 6, 3), (), Members(4)),

@@ -336,10 +336,6 @@ def test_searches_and_scores():
             "before they are scaled, got",
         ),
         (
-            {"input_noise": 0.1},
-            r"missing ones \(NaN\), got input_noise=",
-        ),
-        (
             {"input_dropout": 0.1},
             r"missing ones \(NaN\), got input_dropout",
         ),

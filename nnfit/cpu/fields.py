@@ -34,7 +34,8 @@ GROUPS = next(_number)
 N_GROUPS = next(_number)
 
 # ---------------------------------------------------------------- its data
-N_ROWS = next(_number)
+N_ROWS = next(_number)  # of an epoch
+N_ORDERED = next(_number)  # of its order, of which it takes the first
 X = next(_number)  # address: dense values, or those of a CSR matrix
 X_STRIDE = next(_number)  # elements between rows of a dense X
 X_KIND = next(_number)  # one of the three below
@@ -44,7 +45,7 @@ Y = next(_number)
 SAMPLE_WEIGHT = next(_number)  # address of float64, or 0: they divide the loss
 LOSS_WEIGHT = next(_number)  # the same, or the address of those that multiply it
 ROWS = next(_number)  # address of the int64 rows to train on, or 0 for all
-ORDER = next(_number)  # int64 (n_rows,), the epoch's order, or 0 for 0, 1, ...
+ORDER = next(_number)  # int64 (n_ordered,), the epoch's order, or 0 for 0, 1, ...
 
 DENSE, CSR_INT32, CSR_INT64 = range(3)
 

@@ -65,7 +65,8 @@ class TrainingTables(Tables):
         ints, floats = self.ints, self.floats
         floats[at.BEST_LOSS] = np.inf
         floats[at.LOSS_SCALE] = network.loss_scale
-        ints[at.BATCH_SIZE], ints[at.N_ROWS] = batch, n_rows
+        ints[at.BATCH_SIZE], ints[at.N_ORDERED] = batch, n_rows
+        ints[at.N_ROWS] = settings.rows_of_epoch(n_rows)
         self._kept.append(self.set_X(X))
         if on_entries:
             self._add_columns(X, batch)

@@ -30,7 +30,7 @@ GROUPS = next(_number)  # place of the first group of units
 N_GROUPS = next(_number)
 
 # ---------------------------------------------------------------- its data
-N_ROWS = next(_number)
+N_ROWS = next(_number)  # of an epoch
 X = next(_number)  # dense values, or those of a CSR matrix
 INDPTR = next(_number)  # int64, or 0 for a dense X
 INDICES = next(_number)  # int32

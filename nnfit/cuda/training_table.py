@@ -61,12 +61,13 @@ class TrainingTable(Table):
         if launches:
             self.phases = in_launches(self.phases, self)
         self._collecting = collecting_phases(self)
-        per_epoch = -(-data.n_rows // batch)
+        self.epoch_rows = settings.rows_of_epoch(data.n_rows)
+        per_epoch = settings.batches_of_epoch(data.n_rows)
         epochs = max(2, min(MAX_EPOCHS, MAX_ORDERS // (4 * data.n_rows)))
         self._epochs_ahead = epochs
         seed = settings.seed if settings.shuffle else None
         self._lines = network.lines[0]
-        self._orders = Orders(data, batch, seed, shuffled_orders, self._lines)
+        self._orders = self._make_orders(seed, shuffled_orders)
         self.max_batches = (epochs - 1) * per_epoch
         self._has_orders = False  # whether the device has those of `_orders`
         self.per_epoch = per_epoch
@@ -74,6 +75,10 @@ class TrainingTable(Table):
         self._set_rates(solver, features)
         self._reserve_buffers(solver, features)
         self._reserve_settings(solver)
+
+    def _make_orders(self, seed=None, shuffled_orders=None):
+        of_epoch = self.batch, self.epoch_rows
+        return Orders(self.data, of_epoch, seed, shuffled_orders, self._lines)
 
     def _bounds(self):
         settings = self.settings
@@ -87,7 +92,7 @@ class TrainingTable(Table):
 
     def _fill(self, solver):
         ints, floats, settings = self.ints, self.floats, self.settings
-        ints[at.N_ROWS], ints[at.N_TARGETS] = self.data.n_rows, self.data.n_targets
+        ints[at.N_ROWS], ints[at.N_TARGETS] = self.epoch_rows, self.data.n_targets
         ints[at.BATCH_SIZE] = self.batch
         ints[at.SEED] = np.uint64(settings.seed).astype(np.int64)
         ints[at.SCHEDULE] = SCHEDULES[settings.schedule]
@@ -140,7 +145,7 @@ class TrainingTable(Table):
         buffer(at.LOSS_CURVE, self._epochs_ahead, double, "loss curve")
         buffer(at.RATE_CURVE, self._epochs_ahead, double, "rate curve")
         epochs = self._epochs_ahead if self._orders.is_shuffled else 1
-        buffer(at.ORDER, epochs * self.data.n_rows, np.int32, "order")
+        buffer(at.ORDER, epochs * self.epoch_rows, np.int32, "order")
         if self.has_batch_numbers:
             size = (self.max_batches + 1) * at.N_BATCH_NUMBERS
             buffer(at.BATCH_NUMBERS, size, double, "batch numbers")
@@ -256,7 +261,7 @@ class TrainingTable(Table):
         # One more: it is prepared in the training on the last one.
         n_epochs = -(-(batch + count + 1) // self.per_epoch)
         n_epochs = min(n_epochs, self._epochs_ahead)
-        orders, n_rows = self._orders, self.data.n_rows
+        orders, n_rows = self._orders, self.epoch_rows
         is_new = orders.know(epoch, n_epochs)
         ints[at.FIRST_EPOCH] = orders.first
         ints[at.ORDER_STRIDE] = n_rows if orders.is_shuffled else 0
@@ -268,7 +273,7 @@ class TrainingTable(Table):
 
     def _send_window(self, ints, epoch, batch, count):
         """Send the rows of batches, in their order."""
-        begin, n_rows = batch * self.batch, self.data.n_rows
+        begin, n_rows = batch * self.batch, self.epoch_rows
         end = batch + count
         last = end // self.per_epoch * n_rows + end % self.per_epoch * self.batch
         places = self._orders.places(begin, last - begin)
@@ -334,7 +339,7 @@ class TrainingTable(Table):
         ints[at.FLOATS] = self.space.index("other floats")
         self.space.set("other floats", floats)
         training = self._orders
-        self._orders = Orders(self.data, self.batch, None, None, self._lines)
+        self._orders = self._make_orders()
         self._has_orders = False
         part = min(self.per_epoch, self.max_batches)
         try:

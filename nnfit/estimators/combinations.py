@@ -67,7 +67,7 @@ def check_combinations(estimator, optimizer, has_validation):
 
 def _check_lbfgs(estimator):
     for name in OF_STEPS:
-        value = getattr(estimator, name)
+        value = estimator._value(name)
         if is_on(value):
             raise ValueError(
                 f"{name} acts on the steps of mini-batches, got {name}={value!r} with "
@@ -106,7 +106,7 @@ def _check_averages(estimator, optimizer):
     if optimizer.average is None:
         return
     for name in ("ema_decay", "swa"):
-        value = getattr(estimator, name)
+        value = estimator._value(name)
         if value is not None:
             raise ValueError(
                 f"solver={estimator.solver!r} averages the weights by itself, got "
@@ -116,7 +116,7 @@ def _check_averages(estimator, optimizer):
 
 def _check_positive(estimator, optimizer):
     for name in optimizer.positive:
-        value = getattr(estimator, name)
+        value = estimator._value(name)
         if value == 0:
             raise ValueError(
                 f"solver={estimator.solver!r} needs {name} > 0, got {value!r}. Raise "
@@ -146,7 +146,7 @@ def _check_precision(estimator, optimizer):
     of_loss = (name for row in rows for name in row.parameters)
     dtype = estimator._compute_dtype()
     for name in (*COMPUTED, *LIMITS, *of_solver, *of_loss):
-        value = getattr(estimator, name, None)
+        value = estimator._value(name) if hasattr(estimator, name) else None
         # Any type holds the numbers between, which most are.
         if not isinstance(value, Real) or value == 0 or 1e-30 < abs(value) < 1e30:
             continue

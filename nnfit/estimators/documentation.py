@@ -20,18 +20,18 @@ C = TypeVar("C", bound=type)
 PLACE_OF_ATTRIBUTES = "{attributes}"
 
 
-def documented(cls: C) -> C:
+def documented(cls: C, texts: tuple[str, ...] = ()) -> C:
     """Class decorator: add the shared entries to the docstring of an estimator.
 
     Parameters come in the order of the signature. An entry of the class goes before a
-    shared one of the same name.
+    shared one of the same name, and one of `texts`, which some classes share, between.
     """
     if cls.__doc__ is None:  # python -OO
         return cls
     text = inspect.cleandoc(cls.__doc__)
     own = section_of(text, "Parameters")
     described: dict[str, str] = {}
-    for part in (*(group.text for group in GROUPS), own):
+    for part in (*(group.text for group in GROUPS), *texts, own):
         described |= entries(part)
     # Names that share an entry, such as beta_1 and beta_2, stand under the first.
     names = [name for name in inspect.signature(cls).parameters if name in described]

@@ -12,6 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnfit.estimators.categories import (
+    find_categories,
+    scaled_indicators,
+    with_rate,
+)
 from nnfit.estimators.columns import category_columns, columns_of, name_of
 from nnfit.estimators.losses import listed
 from nnfit.estimators.numeric_columns import (
@@ -24,11 +29,10 @@ from nnfit.estimators.validation import check_learning_rate_factors, hidden_size
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.network import fitted
 from nnfit.network.bins import find_bins
-from nnfit.network.chain import Inputs
+from nnfit.network.chain import Inputs, all_decay
 from nnfit.network.kinds import Factors, Node, kind_of
 from nnfit.network.kinds.category_embedding import columns_of as codes_of
 from nnfit.network.members import Members
-from nnfit.tables.encoding import MOST_CODES
 
 
 class Option(NamedTuple):
@@ -111,9 +115,9 @@ def are_asked_for(estimator):
     """Whether parameters put anything before the first layer."""
     return (
         estimator.scaling is not None
-        or estimator.numeric_embedding is not None
+        or estimator._value("numeric_embedding") is not None
         or estimator.categorical_features is not None
-        or estimator.n_shared_members > 1
+        or estimator._value("n_shared_members") > 1
     )
 
 
@@ -132,7 +136,7 @@ def check(estimator):
     """
     _numeric_options(estimator)
     _category_options(estimator)
-    if estimator.n_shared_members > 1:
+    if estimator._value("n_shared_members") > 1:
         _check_members(estimator)
     if estimator.scaling is not None:
         _check_raw(estimator, "scaling", ("input_noise", "input_dropout"))
@@ -165,25 +169,27 @@ def _check_raw(estimator, parameter, changes):
 
 def _check_members(estimator):
     wrong = None
+    n_members, adapters = map(estimator._value, ("n_shared_members", "member_adapters"))
     if estimator.normalization == "batch":
         wrong = "normalization='batch'", "normalization='layer' or None"
     elif estimator.initialization == "data_driven":
         wrong = "initialization='data_driven'", "another initialization"
-    elif estimator.member_adapters == "all" and estimator.normalization is not None:
+    elif adapters == "all" and estimator.normalization is not None:
         wrong = f"normalization={estimator.normalization!r}", "member_adapters='first'"
-    elif estimator.member_adapters == "all" and estimator.residual:
+    elif adapters == "all" and estimator.residual:
         wrong = "residual=True", "member_adapters='first'"
     if wrong is not None:
         raise ValueError(
-            f"n_shared_members={estimator.n_shared_members} with member_adapters="
-            f"{estimator.member_adapters!r} cannot have {wrong[0]}. Choose {wrong[1]}, "
-            "or n_members for networks that share nothing."
+            f"n_shared_members={n_members} with member_adapters={adapters!r} cannot "
+            f"have {wrong[0]}. Choose {wrong[1]}, or n_members for networks that share "
+            "nothing."
         )
 
 
 def _numeric_options(estimator):
     """Name of the kind, the columns asked for, and its options; None for no kind."""
-    given, name = estimator.numeric_embedding, "numeric_embedding"
+    name = "numeric_embedding"
+    asked = given = estimator._value(name)
     if given is None:
         return None
     given = {"kind": given} if isinstance(given, str) else dict(given)
@@ -191,14 +197,14 @@ def _numeric_options(estimator):
     if kind not in NUMERIC:
         raise ValueError(
             f"{name} must be None, {listed(NUMERIC)}, or a dict with one of these as "
-            f"'kind', got {estimator.numeric_embedding!r}."
+            f"'kind', got {asked!r}."
         )
     options = _options(f"{name} of the kind {kind!r}", given, NUMERIC[kind])
     return kind, options.pop("features"), options
 
 
 def _category_options(estimator):
-    given = dict(estimator.category_embedding or {})
+    given = dict(estimator._value("category_embedding") or {})
     if "features" in given:
         raise ValueError(
             "category_embedding takes no 'features': the columns are those of "
@@ -274,18 +280,25 @@ def find(estimator, data, rows):
     elif left:
         options = (tuple(left),)
         parts.append((Node("selection", (len(numbers.nodes),), options=options), {}))
-    of_categories = _categories(estimator, table, categories) if categories else []
-    parts += of_categories
+    before, of_categories = numbers.nodes, []
+    if categories:
+        of_categories = find_categories(
+            estimator, table, categories, _category_options(estimator)
+        )
+    for node, arrays in of_categories:
+        if estimator._scales_indicators and not kind_of(node).n_vectors(node):
+            before.append((node, arrays))
+            place = len(before)
+            node, arrays = scaled_indicators(node, arrays, table, weights, place)
+        parts.append((node, arrays))
     if blocks is not None:
         blocks += [1] * len(left)
         blocks += [each.n_out for node, _ in of_categories for each in codes_of(node)]
-    if estimator.n_shared_members > 1:
+    n_members, adapters = map(estimator._value, ("n_shared_members", "member_adapters"))
+    if n_members > 1:
         blocks = None if blocks is None else tuple(blocks)
-        members = Members(
-            int(estimator.n_shared_members), estimator.member_adapters, blocks
-        )
-        estimator._fitted["members"] = tuple(members)
-    return _put_together(estimator, X.shape[1], numbers.nodes, parts)
+        estimator._fitted["members"] = tuple(Members(int(n_members), adapters, blocks))
+    return _put_together(estimator, X.shape[1], before, parts)
 
 
 class Training(NamedTuple):
@@ -329,7 +342,7 @@ def _put_together(estimator, n_features, before, parts):
     for node, arrays in (*before, *parts):
         found |= {(len(nodes), name): array for name, array in arrays.items()}
         if isinstance(node, Node):
-            nodes.append(node)
+            nodes.append(_decaying(estimator, node, n_features))
             values.append(len(nodes))
         else:
             values.append(node)
@@ -341,16 +354,8 @@ def _put_together(estimator, n_features, before, parts):
     return found
 
 
-def _with_rate(node, n_in, factor):
-    """A node whose arrays all have a factor of the learning rate."""
-    if factor == 1.0:
-        return node
-    own = kind_of(node).tensors(node, [n_in])
-    return replace(node, factors=(Factors(learning_rate=float(factor)),) * len(own))
-
-
 def _with_decay(estimator, node, n_in):
-    """A node whose decaying arrays decay by the learning rate without its factors.
+    """A node of numbers whose decaying arrays decay by the rate without its factors.
 
     What a number has beyond a line then shrinks to nothing unless it helps. Penalties
     leave it alone. On kin8nm, a smooth table, an embedding of 16 bins makes the error
@@ -368,6 +373,21 @@ def _with_decay(estimator, node, n_in):
             decay = 1.0 / rate if rate > 0.0 else 0.0
             factors[place] = replace(factors[place], decay=decay, penalty=0.0)
     return replace(node, factors=tuple(factors))
+
+
+def _decaying(estimator, node, n_in):
+    """A node whose trained arrays all decay, where those of the chain do."""
+    if estimator._standard("body") is None:
+        return node
+    own = kind_of(node).tensors(node, [n_in])
+    factors = node.factors or (Factors(),) * len(own)
+    return replace(
+        node,
+        factors=tuple(
+            all_decay(each.learning_rate) if tensor.size_trained else each
+            for tensor, each in zip(own, factors, strict=True)
+        ),
+    )
 
 
 # Numbers ---------------------------------------------------------------------
@@ -392,7 +412,7 @@ def _piecewise_linear(columns, options, training):
     n_bins, bins = _bins(columns, options, training)
     size = int(options["n_outputs"])
     node = _node("piecewise_linear_embedding", columns, training, n_bins, size)
-    node = _with_rate(node, training.numbers.width, options["learning_rate_factor"])
+    node = with_rate(node, training.numbers.width, options["learning_rate_factor"])
     return node, {"bins": bins}, [size] * len(columns)
 
 
@@ -409,7 +429,7 @@ def _waves(kind, own, columns, options, training, activation=None):
     own = (type_(options[name]) for name, type_ in own.items())
     node = _node(kind, columns, training, *own, activation=activation)
     n_in = training.numbers.width
-    node = _with_rate(node, n_in, options["learning_rate_factor"])
+    node = with_rate(node, n_in, options["learning_rate_factor"])
     width = kind_of(node).width(node, [n_in]) // len(columns)
     return node, {}, [width] * len(columns)
 
@@ -429,53 +449,3 @@ MAKERS = {
         _waves, "pbld", {"n_frequencies": int, "n_outputs": int, "sigma": float}
     ),
 }
-
-
-# Categories ------------------------------------------------------------------
-
-
-def _categories(estimator, table, columns):
-    """The node of the categories and its arrays, in a list; none if there are none."""
-    options = _category_options(estimator)
-    lines = {column: _lines_of(estimator, table, column) for column in columns}
-    lines = {column: own for column, own in lines.items() if own.any()}
-    if not lines:
-        return []
-    n_lines = tuple(int(own.max()) + 1 for own in lines.values())
-    # L-BFGS's function must be the same at every call.
-    mask = 0.0 if estimator.solver == "lbfgs" else float(options["mask"])
-    own = (
-        tuple(lines),
-        tuple(map(len, lines.values())),
-        n_lines,
-        tuple(n - 1 <= options["max_one_hot"] for n in n_lines),
-        int(options["n_outputs"]),
-        mask,
-    )
-    node = Node("category_embedding", (0,), options=own)
-    node = _with_rate(node, table.n_features, options["learning_rate_factor"])
-    return [(node, {"lines": np.concatenate(list(lines.values()))})]
-
-
-def _lines_of(estimator, table, column):
-    """For each code of a column the number of its category, from 1; 0 for none."""
-    codes = table.column(column)
-    codes = codes[codes == codes]  # NaN is a missing one
-    wrong = codes[codes != np.rint(codes)]
-    if len(wrong):
-        raise ValueError(
-            f"{name_of(estimator, column)} must hold codes of categories, integers "
-            f"from 0 and -1 for missing, got {wrong[0]:g}. Encode it, for example with "
-            "sklearn.preprocessing.OrdinalEncoder, or take it out of "
-            "categorical_features."
-        )
-    largest = codes.max(initial=-1)
-    if largest >= MOST_CODES:
-        raise ValueError(
-            f"{name_of(estimator, column)} must hold codes of categories below "
-            f"{MOST_CODES}, got {largest:g}. Number its categories from 0, for example "
-            "with sklearn.preprocessing.OrdinalEncoder."
-        )
-    lines = np.zeros(int(largest) + 1)
-    lines[codes[codes >= 0].astype(np.int64)] = 1.0
-    return np.cumsum(lines) * lines

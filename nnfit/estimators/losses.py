@@ -37,7 +37,7 @@ def find_loss(estimator, kind=None):
     if callable(estimator.loss):
         return custom_loss(estimator.loss, estimator._task), ()
     row = _row(estimator.loss, estimator._task, kind)
-    values = (np.atleast_1d(getattr(estimator, name)) for name in row.parameters)
+    values = (np.atleast_1d(estimator._value(name)) for name in row.parameters)
     return row, tuple(number for array in values for number in array.tolist())
 
 
@@ -144,7 +144,7 @@ def check_loss_parameters(estimator):
     ValueError
     """
     for name in SWITCHES:
-        value = getattr(estimator, name, 0)  # a regressor has none
+        value = estimator._value(name) if hasattr(estimator, name) else 0
         rows = [row for row in LOSSES.values() if name in row.parameters]
         readers = list(dict.fromkeys(row.option for row in rows))
         if value != 0 and estimator.loss not in readers:

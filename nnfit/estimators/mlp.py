@@ -49,6 +49,7 @@ from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
 from nnfit.training.memory import check_memory
+from nnfit.training.rules import PLAIN
 from nnfit.training.threads import training_operations
 
 
@@ -108,9 +109,29 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _check_outputs(self, n_outputs):
         """See that the weights of the last layer are those that predictions need."""
 
+    def _learn_range(self, y, loss_weight, rows):
+        """Learn from the targets of the rows to train on what predictions may be."""
+
     @abstractmethod
     def _default_score(self):
         """Name of the engine's score when ``scoring`` is None, see `Validation`."""
+
+    # What differs between a network of one's own and a recipe -----------------
+
+    _rules = PLAIN
+    #: Whether indicators of categories are scaled as robustly as numbers.
+    _scales_indicators = False
+
+    def _value(self, name):
+        """Value of a parameter in training, where a recipe may fill it in."""
+        return getattr(self, name)
+
+    def _keeps_best(self, incremental=False):
+        """Whether the best epoch on validation data counts, in a fit or a call."""
+        return self.early_stopping
+
+    def _body(self):
+        """What is not plain in the chain, a `nnfit.network.chain.Body` or None."""
 
     # Fitting -----------------------------------------------------------------
 
@@ -214,7 +235,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
                 "partial_fit does not support early_stopping=True without X_val and "
                 "y_val. Pass them, or set early_stopping=False."
             )
-        splits = self.early_stopping and self.solver != "lbfgs" and not is_given
+        splits = self._keeps_best(incremental) and not is_given
+        splits = splits and self.solver != "lbfgs"
         optimizer = self._chosen_optimizer()
         check_combinations(self, optimizer, is_given or splits)
         warn_of_unused(self, is_given or splits)
@@ -241,6 +263,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         target = self._encode(y, dtype)
         data = (X, y, target, sample_weight, loss_weight)
         random_state = check_random_state(self.random_state)
+        if first_pass:
+            self._fitted["body"] = self._body()
         parts, found = None, {}
         are_wanted = embeddings.are_wanted(self, X)
         if first_pass and splits and (are_wanted or self._scales_targets):
@@ -260,7 +284,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         trained = network.with_own_rows if has_own_rows(self, optimizer) else network
         check_memory(trained, n_arrays, n_together, X)
 
-        data_driven = first_pass and self.initialization == "data_driven"
+        data_driven = first_pass and self._value("initialization") == "data_driven"
         if not data_driven:  # before the split, as scikit-learn draws them
             weights = self._starting_weights(network, random_state, first_pass, found)
         self._set_structure(network)
@@ -269,6 +293,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         rows, validation = None, None
         if splits:
             rows, others = parts or split_rows(self, data, groups, random_state)
+        self._learn_range(y, loss_weight, rows)
         if first_pass:
             self._fitted["means"] = means_of(X, rows, loss_weight)
         if is_given:
@@ -293,7 +318,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             random_state,
             incremental,
         )
-        self._calibrate(validation)
+        self._calibrate(validation, incremental)
 
     def _train_network(
         self,
@@ -353,7 +378,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""
-        described = fitted.describe(self, network.loss, network.loss_parameters)
+        described = fitted.describe(self._value, network.loss, network.loss_parameters)
         kept = vars(self).get("_fitted", {})
         self._fitted = {**kept, **described, "dtype": network.dtype}
         self.n_features_in_ = network.n_features
@@ -361,8 +386,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         self.n_layers_ = network.n_layers + 1
         self.out_activation_ = by_hand.name_of_link(network.loss.link)
 
-    def _calibrate(self, validation):
-        """Set what is learnt from validation data after training."""
+    def _calibrate(self, validation, incremental):
+        """Set what is learnt from validation data after a fit, or a call of many."""
 
     def _compute_dtype(self):
         if self.dtype is not None:
@@ -379,8 +404,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _network(self, sizes, dtype):
         """Network that the parameters ask for."""
         loss, loss_parameters = self._loss_row()
-        described = fitted.describe(self, loss, loss_parameters)
-        for name in ("inputs", "members"):
+        described = fitted.describe(self._value, loss, loss_parameters)
+        for name in ("inputs", "members", "body"):
             described[name] = self._standard(name)
         return fitted.network_of(described, sizes, loss, loss_parameters, dtype)
 
@@ -388,7 +413,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         """New weights, or those of the fitted network, edited by the user or not."""
         if first_pass:
             return initial_weights(
-                network, random_state, self.initialization, found=found
+                network, random_state, self._value("initialization"), found=found
             )
         self._check_continuation(network)
         return resuming.training_weights(self)
@@ -407,7 +432,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
                 f"residual or the number of outputs in y have changed. {new}."
             )
         before = self._description()
-        now = fitted.describe(self, network.loss, network.loss_parameters)
+        now = fitted.describe(self._value, network.loss, network.loss_parameters)
         changed = fitted.differences(before, now, network.n_layers - 1)
         if changed:
             was, asked = (
@@ -431,6 +456,11 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""
         self._validate_params()
+        if self._body() is not None:
+            raise ValueError(
+                f"from_arrays makes plain networks, got a {type(self).__name__}, which "
+                "has more arrays. Make an MLPClassifier or an MLPRegressor."
+            )
         if embeddings.are_asked_for(self):
             raise ValueError(
                 "from_arrays makes networks that read the features, which have no bins "
@@ -462,13 +492,13 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
             self._set_weights(engine.get_weights())
         else:
-            record.watch(settings.early_stopping)
+            record.watch(settings.keeps_best)
             best_score = record.best_validation_score
             resuming.resume(self, engine, settings, record)
             flat = train(engine, settings, record, validation)
             weights = None if flat is None else engine.get_weights(flat)
-            restored = settings.early_stopping
-            if settings.early_stopping and settings.incremental:
+            restored = settings.keeps_best
+            if settings.keeps_best and settings.incremental:
                 restored = engine.progress.stopped > 0
                 improved = record.best_validation_score > best_score
                 weights = resuming.best_of_calls(self, weights, improved, restored)
@@ -477,8 +507,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             self.best_loss_ = record.best_loss
             self.validation_scores_ = record.validation_scores
             self.best_validation_score_ = record.best_validation_score
-            self.t_ += record.n_iter * n_rows
-            n_batches = record.n_iter * -(-n_rows // settings.engine.batch_size)
+            self.t_ += record.n_iter * settings.engine.rows_of_epoch(n_rows)
+            n_batches = record.n_iter * settings.engine.batches_of_epoch(n_rows)
             self._set_weights(weights)
             resuming.remember(self, engine, settings, record, n_batches, restored)
         self.loss_ = loss

@@ -138,7 +138,8 @@ residual : bool, default=False
 initialization : str, default="glorot"
     Distribution of the initial weights. "glorot": uniform with Glorot and Bengio's
     variance, drawn exactly as scikit-learn draws them. "he", "lecun": uniform with
-    the variance 2 / n_in or 1 / n_in, intercepts 0. "orthogonal": random
+    the variance 2 / n_in or 1 / n_in, intercepts 0. "uniform": with the variance
+    1 / (3 n_in), as PyTorch's layers start, intercepts too. "orthogonal": random
     matrices that keep lengths, times a gain that makes up for the activation,
     intercepts 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that

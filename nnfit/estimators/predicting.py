@@ -53,7 +53,7 @@ class FittedMLP:
     def _description(self):
         """What was fitted; of weights that were set by hand the parameters tell."""
         kept = vars(self).get("_fitted")
-        return fitted.describe(self, *self._loss_row()) if kept is None else kept
+        return fitted.describe(self._value, *self._loss_row()) if kept is None else kept
 
     def _standard(self, name):
         """What "features" or "targets" are standardised by, or None."""
@@ -135,7 +135,8 @@ class FittedMLP:
             return self._compute(whole, X, raw, dropout, given)
 
         outputs = finite_outputs(compute, filled(self, X), raw)
-        return fitted.outputs_in_units(outputs, self._standard("targets"))
+        outputs = fitted.outputs_in_units(outputs, self._standard("targets"))
+        return fitted.within(outputs, self._standard("range"))
 
     def _compute(self, whole, X, raw, dropout, given):
         """Outputs in the arithmetic of the type of `X`, see `_outputs`."""

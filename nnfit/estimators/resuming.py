@@ -135,6 +135,11 @@ def training_weights(estimator):
     return weights
 
 
+def forget_optimizer(estimator):
+    """Let the next training begin with the weights that there are and no moments."""
+    vars(estimator)[STATE] = _without(vars(estimator).get(STATE, {}), *OF_AVERAGE)
+
+
 def _without(state, *names):
     """A new dict: the one before the fit must stay as it is if the fit fails."""
     return {name: value for name, value in state.items() if name not in names}
@@ -230,7 +235,7 @@ def remember(estimator, engine, settings, record, n_batches, restored):
     """
     progress, factors = engine.progress, settings.batch_factors
     state = _without(vars(estimator).get(STATE, {}), *OF_AVERAGE)
-    if not (settings.incremental and settings.early_stopping):
+    if not (settings.incremental and settings.keeps_best):
         state = _without(state, "best")
     state |= {
         "solver": estimator.solver,

@@ -2,6 +2,7 @@
 
 import math
 import warnings
+from dataclasses import replace
 
 from nnfit.engine_settings import EngineSettings
 from nnfit.estimators import resuming
@@ -22,7 +23,7 @@ def batch_rows(estimator, n_samples):
     if estimator.solver == "lbfgs":
         return min(LBFGS_BLOCK, n_samples)
     if estimator.batch_size == "auto":
-        return min(200, n_samples)
+        return estimator._rules.batch_of(n_samples)
     return min(int(estimator.batch_size), n_samples)
 
 
@@ -33,7 +34,7 @@ def most_epochs(estimator):
 
 def has_own_rows(estimator, optimizer):
     """Whether members that share weights see other rows in a step."""
-    return estimator.member_rows == "own" and optimizer is not None
+    return estimator._value("member_rows") == "own" and optimizer is not None
 
 
 def n_copies(estimator, optimizer):
@@ -58,7 +59,7 @@ def n_copies(estimator, optimizer):
         + 3 * averages  # themselves, what is evaluated, and what training goes on from
         + clips  # a gradient that is known before the update begins
         + 5 * optimizer.matrices  # that, and the products of matrices
-        + bool(estimator.early_stopping)  # best weights
+        + bool(estimator._keeps_best())  # best weights
     )
 
 
@@ -95,26 +96,25 @@ def training_settings(
     names = () if optimizer is None else optimizer.parameters
     decays = optimizer is not None and optimizer.decoupled
     n_layers = network.n_layers
-    factors = _batch_factors(estimator, n_rows, incremental)
     engine = EngineSettings(
         batch_size=batch_rows(estimator, n_rows),
         shuffle=bool(estimator.shuffle),
         seed=seed,
         alpha=float(estimator.alpha),
-        weight_decay=float(estimator.weight_decay) if decays else 0.0,
-        learning_rate_init=float(estimator.learning_rate_init),
+        weight_decay=float(estimator._value("weight_decay")) if decays else 0.0,
+        learning_rate_init=float(estimator._value("learning_rate_init")),
         schedule=_rule(estimator),
         power_t=float(estimator.power_t),
         hyper=tuple(float(getattr(estimator, name)) for name in names),
         tol=float(estimator.tol),
-        n_iter_no_change=int(min(estimator.n_iter_no_change, MOST)),  # inf is allowed
+        n_iter_no_change=int(min(estimator._value("n_iter_no_change"), MOST)),  # or inf
         monitor_loss=not (is_watched or estimator.verbose),
         learning_rate_decay=float(estimator.learning_rate_decay),
         l1=float(estimator.l1),
         clip_norm=_limit(estimator.clip_norm),
         clip_value=_limit(estimator.clip_value),
         max_norm=_limit(estimator.max_norm),
-        dropout=check_dropout(estimator.dropout, n_layers - 1),
+        dropout=check_dropout(estimator._value("dropout"), n_layers - 1),
         input_dropout=float(estimator.input_dropout),
         input_noise=float(estimator.input_noise),
         mixup=float(estimator.mixup),
@@ -122,6 +122,12 @@ def training_settings(
             estimator.learning_rate_factors, n_layers
         ),
         own_rows=has_own_rows(estimator, optimizer),
+        drop_last=estimator._rules.drop_last,
+    )
+    n_batches = most_epochs(estimator) * engine.batches_of_epoch(n_rows)
+    factors = _batch_factors(estimator, n_batches, incremental)
+    engine = replace(
+        engine,
         average=factors.averages,
         batch_factors=None if factors.is_constant else factors,
     )
@@ -133,7 +139,8 @@ def training_settings(
         unit=loss_unit(network.loss, estimator._standard("targets")),
         averages=averages,
         max_time=math.inf if incremental else _limit(estimator.max_time),
-        early_stopping=estimator.early_stopping and optimizer is not None,
+        keeps_best=estimator._keeps_best(incremental) and optimizer is not None,
+        rules=estimator._rules,
         incremental=incremental,
         verbose=bool(estimator.verbose),
     )
@@ -150,10 +157,9 @@ def _rule(estimator):
     return rule if of_sgd or rule == "plateau" else "constant"
 
 
-def _batch_factors(estimator, n_rows, incremental):
-    per_epoch = -(-n_rows // batch_rows(estimator, n_rows))
+def _batch_factors(estimator, n_batches, incremental):
     return BatchFactors(
-        most_epochs(estimator) * per_epoch,
+        n_batches,
         learning_rate=estimator.learning_rate,
         warmup=float(estimator.warmup),
         learning_rate_decay=float(estimator.learning_rate_decay),

@@ -434,7 +434,7 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
 def hidden_sizes(estimator):
     """Units of every hidden layer: as listed, or drawn by number, width and taper."""
     if estimator.n_layers is None:
-        return check_hidden_layer_sizes(estimator.hidden_layer_sizes)
+        return check_hidden_layer_sizes(estimator._value("hidden_layer_sizes"))
     width, taper = estimator.layer_width, float(estimator.taper)
     try:
         return [max(1, round(width * taper**i)) for i in range(estimator.n_layers)]

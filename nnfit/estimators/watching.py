@@ -57,7 +57,7 @@ def given_validation(estimator, given, training, is_raw):
         X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
         X = standardised(estimator, as_given, X)
     X = filled(estimator, X, "X_val")
-    if estimator.early_stopping and X.shape[0] < 2:
+    if estimator._keeps_best() and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
             f"in X_val, got {X.shape[0]}."
@@ -166,8 +166,15 @@ def watch(estimator, X, y, target, sample_weight, loss_weight, rows):
     scoring, try_first = estimator.scoring, False
     score = "loss" if scoring == "loss" else estimator._default_score()
     targets = estimator._standard("targets")
-    if score == "r2" and scoring is None and targets is None and are_rounded(y, target):
-        scoring = "r2"  # of the targets that were given
+    if (
+        score == "r2"
+        and scoring is None
+        and (
+            estimator._standard("range") is not None
+            or (targets is None and are_rounded(y, target))
+        )
+    ):
+        scoring = "r2"  # of what is predicted, and of the targets that were given
     if scoring not in (None, "loss"):
         data = (X, y, sample_weight)
         if rows is not None:
@@ -223,7 +230,7 @@ def _scikit_learn_score(estimator, scoring, X, y, sample_weight):
                 f"scoring={estimator.scoring!r} cannot score the validation data: "
                 f"{error}"
             ) from error
-        if missing and estimator.early_stopping and np.isnan(value):
+        if missing and estimator._keeps_best() and np.isnan(value):
             raise ValueError(_advice(estimator, y, missing))
         return value
 

@@ -1,11 +1,12 @@
 """A chain of dense layers, what may stand before it, and the nodes of both."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import NamedTuple
 
 from nnfit.functions.activations import ACTIVATIONS, Activation
-from nnfit.network.kinds import Node, kind_of
+from nnfit.network.kinds import Factors, Node, kind_of
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,37 @@ class Inputs(NamedTuple):
         return widths
 
 
+class Body(NamedTuple):
+    """What a chain learns beside matrices and intercepts, and how fast; as RealMLP's.
+
+    A step moves a weight by the same part of its size whatever the width of its layer:
+    layers are ``x W / sqrt(n_in) + b`` with weights W of size 1, kept as the quotient.
+    Everything but intercepts decays, as in RealMLP's own code by the square of its
+    factor; a matrix as W does.
+
+    Attributes
+    ----------
+    scale, share : float or None
+        Factor of the learning rate of the learnt factor of each input of the first
+        layer, and of the learnt share of each unit in its activation; None for neither.
+    intercept : float
+        Of the intercepts.
+    has_pairs : bool
+        Whether an output is the difference of the two that a softmax of two classes
+        has: it starts as such and moves as fast as both together.
+    """
+
+    scale: float | None = None
+    share: float | None = None
+    intercept: float = 1.0
+    has_pairs: bool = False
+
+
+def all_decay(factor):
+    """Factors of what decays although its kind does not say so, see `Body`."""
+    return Factors(factor, factor, penalty=0.0, is_penalised=True)
+
+
 def layers_of(sizes, activations, normalization=None, residual=False):
     """Layers of a chain, a tuple; see `nnfit.network.Network.dense`."""
     *hidden, last = [(int(n_in), int(n_out)) for n_in, n_out in pairwise(sizes)]
@@ -94,8 +126,10 @@ def layers_of(sizes, activations, normalization=None, residual=False):
     return tuple(layers)
 
 
-def nodes_of(layers, before=()):
+def nodes_of(layers, before=(), body=None):
     """Nodes of a chain of `Layer`, a tuple; the first of them are those before it."""
+    if body is not None:
+        return _nodes_with_body(layers, before, body)
     nodes = list(before)
     output, z = len(nodes), None  # values
     for index, layer in enumerate(layers):
@@ -136,4 +170,25 @@ def nodes_of(layers, before=()):
         options = (layer.normalization,)
         nodes.append(Node("normalization", (z,), options=options, **of_layer))
         output = len(nodes)
+    return tuple(nodes)
+
+
+def _nodes_with_body(layers, before, body):
+    nodes = list(before)
+    if body.scale is not None:
+        scale = Node("scale", (len(nodes),), factors=(all_decay(body.scale),))
+        nodes.append(scale)
+    for layer, node in zip(layers, nodes_of(layers), strict=True):
+        is_last = layer is layers[-1]
+        rate = 2.0 if is_last and body.has_pairs else 1.0
+        of_matrix = rate / math.sqrt(layer.n_in)
+        factors = Factors(of_matrix, 1.0 / of_matrix), Factors(rate * body.intercept)
+        dense = replace(node, inputs=(len(nodes),), factors=factors)
+        if is_last or body.share is None:
+            nodes.append(dense)
+            continue
+        nodes.append(replace(dense, activation=None, dropout=None))
+        share = dict(layer=node.layer, factors=(all_decay(body.share),))
+        share.update(activation=node.activation, dropout=node.dropout)
+        nodes.append(Node("parametric_activation", (len(nodes),), **share))
     return tuple(nodes)

@@ -9,7 +9,7 @@ import numpy as np
 
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import Loss
-from nnfit.network.chain import Inputs, Layer, layers_of, nodes_of
+from nnfit.network.chain import Body, Inputs, Layer, layers_of, nodes_of
 from nnfit.network.kinds import Factors, Node, begun, kind_of, lines_of
 from nnfit.network.members import member_nodes
 
@@ -91,6 +91,12 @@ def check_state(state, moments, memory):
         )
 
 
+def _with_factors(tensor, factors):
+    """A tensor with what its node says of it."""
+    given = {name: value for name, value in vars(factors).items() if value is not None}
+    return replace(tensor, **given)
+
+
 @dataclass(frozen=True)
 class Network:
     """Layers, loss and compute dtype: all an engine needs to know of a model.
@@ -115,6 +121,8 @@ class Network:
         `Network.dense`; empty for other networks.
     n_input_nodes : int
         Nodes before that chain, the first ones.
+    body : Body or None
+        What is not plain in that chain.
     feature_lines : int
         Lines of the features for each row of a batch, see `with_own_rows`.
 
@@ -132,6 +140,7 @@ class Network:
     dtype: str
     layers: tuple[Layer, ...] = field(default=(), compare=False)
     n_input_nodes: int = field(default=0, compare=False)
+    body: Body | None = field(default=None, compare=False)
     feature_lines: int = 1
 
     def __post_init__(self):
@@ -219,7 +228,7 @@ class Network:
                 )
             found.append(
                 tuple(
-                    replace(tensor, layer=node.layer, **vars(each))
+                    _with_factors(replace(tensor, layer=node.layer), each)
                     for tensor, each in zip(own, factors, strict=True)
                 )
             )
@@ -387,6 +396,7 @@ class Network:
         residual=False,
         inputs=None,
         members=None,
+        body=None,
     ):
         """Chain dense layers.
 
@@ -408,6 +418,8 @@ class Network:
             What is made of the features before the first layer.
         members : Members or None, default=None
             Of networks that share the chain's weights.
+        body : Body or None, default=None
+            What is not plain in a chain of plain layers.
 
         Returns
         -------
@@ -419,8 +431,8 @@ class Network:
         if members is not None:
             nodes = member_nodes(layers, inputs.nodes, members)
             return cls(inputs.n_features, nodes, loss, parameters, dtype)
-        nodes = nodes_of(layers, inputs.nodes)
+        nodes = nodes_of(layers, inputs.nodes, body)
         return cls(
             inputs.n_features, nodes, loss, parameters, dtype, layers,
-            len(inputs.nodes),
+            len(inputs.nodes), body,
         )  # fmt: skip

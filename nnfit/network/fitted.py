@@ -14,7 +14,7 @@ import numpy as np
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import find_activation, is_same
 from nnfit.functions.losses import LOSSES
-from nnfit.network.chain import Inputs
+from nnfit.network.chain import Body, Inputs
 from nnfit.network.description import Network
 from nnfit.network.kinds import Factors, Node
 from nnfit.network.members import Members
@@ -34,13 +34,13 @@ DROPOUT = ("dropout", "input_dropout")
 LOSS_OF_LINK = {row.link: row for row in LOSSES.values()}
 
 
-def describe(parameters, loss, loss_parameters):
+def describe(value_of, loss, loss_parameters):
     """Take down what predictions depend on.
 
     Parameters
     ----------
-    parameters : object
-        Has those of an estimator as attributes.
+    value_of : callable
+        ``value_of(name)`` is the value of a parameter of the estimator.
     loss : Loss
     loss_parameters : tuple of float
 
@@ -51,9 +51,7 @@ def describe(parameters, loss, loss_parameters):
         `ARCHITECTURE` and `DROPOUT` as they were given, and ``"levels"``, those of
         quantiles, which are predicted in increasing order.
     """
-    fitted = {
-        name: _plain(getattr(parameters, name)) for name in ARCHITECTURE + DROPOUT
-    }
+    fitted = {name: _plain(value_of(name)) for name in ARCHITECTURE + DROPOUT}
     is_sorted = loss.link == "sorted"
     return fitted | {"levels": list(loss_parameters) if is_sorted else []}
 
@@ -89,6 +87,7 @@ def network_of(fitted, sizes, loss, loss_parameters, dtype):
         bool(fitted["residual"]),
         fitted.get("inputs"),
         fitted.get("members"),
+        fitted.get("body"),
         tuple(sizes),
         loss,
         tuple(loss_parameters),
@@ -100,8 +99,8 @@ def network_of(fitted, sizes, loss, loss_parameters, dtype):
 # check, and a prediction of one row is not to wait for it.
 @lru_cache(maxsize=64)
 def _network(
-    activations, normalization, residual, inputs, members, sizes, loss, parameters,
-    dtype,
+    activations, normalization, residual, inputs, members, body, sizes, loss,
+    parameters, dtype,
 ):  # fmt: skip
     different = {id(item): item for item in activations}
     rows = {key: find_activation(item) for key, item in different.items()}
@@ -110,6 +109,7 @@ def _network(
         sizes, rows, loss, parameters, dtype, normalization, residual,
         None if inputs is None else inputs_of(inputs),
         None if members is None else Members(*members),
+        None if body is None else Body(*body),
     )  # fmt: skip
 
 
@@ -136,7 +136,7 @@ def plain_inputs(inputs):
             node.inputs,
             None if node.activation is None else node.activation.name,
             node.options,
-            tuple((f.learning_rate, f.decay, f.penalty) for f in node.factors),
+            tuple(tuple(vars(each).values()) for each in node.factors),
         )
         for node in inputs.nodes
     )
@@ -311,6 +311,13 @@ def outputs_in_units(outputs, targets):
     if targets is None:
         return outputs
     return outputs.astype(np.float64) * targets["scale"] + targets["shift"]
+
+
+def within(outputs, bounds):
+    """Predictions inside of bounds, "low" and "high" of every output, if there are."""
+    if bounds is None:
+        return outputs
+    return outputs.clip(*(bounds[end].astype(outputs.dtype) for end in ("low", "high")))
 
 
 def loss_unit(loss, targets, of_slope=False):

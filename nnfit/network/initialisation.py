@@ -36,12 +36,14 @@ class Place(NamedTuple):
         has it.
     before : Activation or None
         Of the layer before; None for the first layer, which sees the features.
+    is_last : bool
     """
 
     n_in: int
     n_out: int
     activation: Activation
     before: Activation | None
+    is_last: bool = False
 
 
 # Distributions ---------------------------------------------------------------
@@ -75,6 +77,14 @@ def lecun_bound(place):
     return np.sqrt(3.0 / place.n_in), 0.0
 
 
+def uniform_bound(place):
+    """Half-width of a uniform distribution with the variance 1 / (3 n_in).
+
+    PyTorch's linear layers start so, intercepts too.
+    """
+    return (1.0 / np.sqrt(place.n_in),) * 2
+
+
 def _uniform(bounds):
     def draw(place, random_state):
         coef_bound, intercept_bound = bounds(place)
@@ -99,6 +109,19 @@ def orthogonal(place, random_state):
     q *= np.where(np.diagonal(r) < 0.0, -1.0, 1.0)
     coef = q if place.n_in >= place.n_out else q.T
     return gain(place.before) * coef, np.zeros(place.n_out)
+
+
+def normal(place, random_state):
+    """A normal distribution with the variance 1 / n_in, of intercepts 1.
+
+    The last layer starts at zero: so does a training whose large rates would else have
+    to undo what was drawn (RealMLP-TD-S, Holzmüller et al. 2024, arXiv:2407.04491).
+    """
+    shape = place.n_in, place.n_out
+    if place.is_last:
+        return np.zeros(shape), np.zeros(place.n_out)
+    coef = random_state.standard_normal(shape) / np.sqrt(place.n_in)
+    return coef, random_state.standard_normal(place.n_out)
 
 
 #: Points and weights of the mean over a normal distribution: an even number, so that
@@ -135,7 +158,9 @@ INITIALIZATIONS = {
     "glorot": _uniform(glorot_bound),
     "he": _uniform(he_bound),
     "lecun": _uniform(lecun_bound),
+    "uniform": _uniform(uniform_bound),
     "orthogonal": orthogonal,
+    "normal": normal,
     "data_driven": None,
 }
 
@@ -150,8 +175,8 @@ def initial_weights(
     ----------
     network : Network
     random_state : numpy.random.RandomState
-    initialization : {"glorot", "he", "lecun", "orthogonal", "data_driven"}, \
-            default="glorot"
+    initialization : str, default="glorot"
+        Key of `INITIALIZATIONS`.
     X : ndarray or CSR matrix of shape (n_samples, n_features), default=None
         Features, of the network's dtype; only "data_driven" needs them.
     rows : ndarray of int64, default=None
@@ -170,7 +195,7 @@ def initial_weights(
         return _of_graph(network, random_state, initialization, found or {})
     before = network.nodes[: network.n_input_nodes]
     arrays = _of_nodes(network, before, _Draw(None, random_state), found or {})
-    others = [array for own in arrays for array in own]
+    others = [array for own in (*arrays, *_of_body(network)) for array in own]
     if initialization == "data_driven":
         X = _sample(X, rows, random_state)
         if arrays:
@@ -184,7 +209,8 @@ def initial_weights(
     for layer, activation, before in zip(
         network.layers, activations, [None, *hidden], strict=True
     ):
-        place = Place(_n_before(layer), layer.n_out, activation, before)
+        is_last = layer is network.layers[-1]
+        place = Place(_n_before(layer), layer.n_out, activation, before, is_last)
         coef, intercept = draw(place, random_state)
         if _has_skip(layer):
             coef /= _root_of_branches(network)
@@ -213,6 +239,20 @@ def _of_nodes(network, nodes, draw, found):
             )
         ]
         arrays.append([np.ascontiguousarray(each, network.dtype) for each in drawn])
+    return arrays
+
+
+def _of_body(network):
+    """Arrays of the nodes of a chain that are none of a plain one's."""
+    if network.body is None:
+        return []
+    arrays = []
+    for node in network.nodes[network.n_input_nodes :]:
+        if node.kind == "dense":
+            continue
+        widths = [network.widths[value] for value in node.inputs]
+        own = kind_of(node).initial(node, widths, None)
+        arrays.append([array.astype(network.dtype) for array in own])
     return arrays
 
 
@@ -310,7 +350,8 @@ def _data_driven(network, random_state, X, engine):
     for layer in network.layers:
         if before is not None:
             inputs = _activate(engine, before, weighted, intercepts[-1], norms[-1:])
-        coef = random_state.standard_normal((_n_before(layer), layer.n_out))
+        n_out = layer.n_out * (2 if _has_pairs(network, layer) else 1)
+        coef = random_state.standard_normal((_n_before(layer), n_out))
         coef = coef.astype(dtype, copy=False)
         product = _multiply(engine, inputs, coef)
         scale = _sizes(product, len(coef)) * (root if _has_skip(layer) else 1.0)
@@ -333,7 +374,16 @@ def _data_driven(network, random_state, X, engine):
         if layer.normalization == "batch":
             norms[-1][1] = weighted.mean(axis=0, dtype=np.float64)
             norms[-1][2] = weighted.var(axis=0, dtype=np.float64)
+    if _has_pairs(network, network.layers[-1]):
+        for arrays in (coefs, intercepts):
+            arrays[-1] = np.subtract(*np.split(arrays[-1], 2, axis=-1))
     return Weights(coefs, intercepts, norms)
+
+
+def _has_pairs(network, layer):
+    """Whether each output of a layer starts as the difference of two."""
+    body = network.body
+    return layer is network.layers[-1] and body is not None and body.has_pairs
 
 
 def _sample(X, rows, random_state):

@@ -14,6 +14,7 @@ from nnfit.engine_settings import EngineSettings
 from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
 from nnfit.interruption import check_interruption
 from nnfit.network.fitted import loss_in_units
+from nnfit.training.rules import PLAIN, Rules
 from nnfit.training.schedules import BatchFactors
 
 NOT_CONVERGED = (
@@ -54,7 +55,9 @@ class Settings:
         Whether the weights that count are an average of the weights in training.
     max_time : float
         Seconds, infinite without a limit.
-    early_stopping : bool
+    keeps_best : bool
+        Whether the best epoch counts, by the score of the validation data.
+    rules : Rules
     incremental : bool
         Whether it is a call of ``partial_fit``.
     verbose : bool
@@ -66,7 +69,8 @@ class Settings:
     unit: float = 1.0
     averages: bool = False
     max_time: float = math.inf
-    early_stopping: bool = False
+    keeps_best: bool = False
+    rules: Rules = PLAIN
     incremental: bool = False
     verbose: bool = False
 
@@ -129,7 +133,7 @@ def train(engine, settings, record, validation=None):
     Returns
     -------
     weights : ndarray
-        In the engine's layout: of a fit with early stopping the best weights, else the
+        In the engine's layout: of a fit that keeps the best epoch its weights, else the
         last weights that count. None if `partial_fit` with early stopping diverged.
 
     Raises
@@ -174,7 +178,7 @@ class _Loop:
         self.record = record
         self.validation = validation
         # In `partial_fit` the estimator itself keeps the best weights.
-        restorable = settings.early_stopping and not settings.incremental
+        restorable = settings.keeps_best and not settings.incremental
         self.best_weights = engine.flat.copy() if restorable else None
         now = time.perf_counter()
         self.started = now - record.seconds
@@ -208,7 +212,7 @@ class _Loop:
         """Weights to keep, in the engine's layout."""
         if self.engine.progress.stopped == DIVERGED:
             return self.best_weights
-        if self.settings.early_stopping and not self.settings.incremental:
+        if self.settings.keeps_best and not self.settings.incremental:
             # If no epoch was scored, the best weights have not been trained.
             if self.record.best_validation_score > -math.inf:
                 return self.best_weights
@@ -242,9 +246,9 @@ class _Loop:
         """Count epochs without improvement; stop or lower the learning rate."""
         record, settings = self.record, self.settings
         best, tol = record.best_loss, settings.engine.tol
-        if not settings.early_stopping or self.validation.score == "loss":
+        if not settings.keeps_best or self.validation.score == "loss":
             tol *= settings.unit
-        if settings.early_stopping:
+        if settings.keeps_best:
             record.validation_scores.append(val_score)
             if settings.verbose:
                 print(f"Validation score: {val_score:f}")
@@ -256,14 +260,14 @@ class _Loop:
             best,
             record.no_improvement,
             tol,
-            given.n_iter_no_change,
+            given.n_iter_no_change + self._more_patience(),
             SCHEDULES[given.schedule],
             rate,
             given.learning_rate_decay,
         )
-        if settings.early_stopping:
+        if settings.keeps_best:
             record.best_validation_score = -lowest
-            if lowest < best:
+            if lowest < best or (settings.rules.last_of_equals and loss == best):
                 self.best_weights = self.engine.evaluated().copy()
         else:
             record.best_loss = lowest
@@ -274,10 +278,15 @@ class _Loop:
         if settings.verbose:
             self._tell_of_stagnation(rate, stops)
 
+    def _more_patience(self):
+        """Epochs without improvement that the number of the best epoch allows for."""
+        best = max(0, self.record.n_iter - 1 - self.record.no_improvement)
+        return int(self.settings.rules.patience_growth * best)
+
     def _tell_of_stagnation(self, rate_before, stops):
         settings, rate = self.settings.engine, self.engine.progress.learning_rate
         watched = "Validation score"
-        if not self.settings.early_stopping:
+        if not self.settings.keeps_best:
             watched = "Training loss"
         is_adaptive = settings.schedule == "adaptive"
         if stops:
@@ -294,7 +303,7 @@ class _Loop:
     def _diverged(self):
         """End with the best weights or fail: the loss or weights are not finite."""
         record, settings = self.record, self.settings
-        can_restore = settings.early_stopping and (
+        can_restore = settings.keeps_best and (
             not settings.incremental or record.best_validation_score > -math.inf
         )
         if not can_restore:
@@ -314,5 +323,5 @@ class _Loop:
         if out_of_time:
             done = (settings.max_time, self.record.n_iter)
             warnings.warn(OUT_OF_TIME % done, ConvergenceWarning)
-        elif not settings.incremental:
+        elif not (settings.incremental or settings.rules.is_plan):
             warnings.warn(NOT_CONVERGED % settings.max_iter, ConvergenceWarning)

@@ -82,6 +82,6 @@ def _kinds(estimator, network, functions):
                 network, tile, functions, link=link, gathers=False, **forward
             )
             yield prediction.BUILDER, (), kind
-        if settings.early_stopping:
+        if settings.keeps_best:
             kind = kind_of(network, tile, functions, loss=functions.loss, **forward)
             yield prediction.BUILDER, (), kind

@@ -143,7 +143,8 @@ class Engine:
         if not self.network.has_statistics:
             return
         sums, total = {}, 0
-        for batch in self._batches_of(self._rows):
+        rows = self._rows[: self._settings.rows_of_epoch(len(self._rows))]
+        for batch in self._batches_of(rows):
             share = self._share(batch)
             if share is None or 1 - np.sum(share**2) <= ONE_ROW:
                 continue
@@ -404,6 +405,7 @@ class Engine:
         settings, rows = self._settings, self._rows
         if settings.shuffle:
             rows = rows[shuffled(len(rows), settings.seed, self.progress.epoch)]
+        rows = rows[: settings.rows_of_epoch(len(rows))]
         rows = self._rows_of_lines(rows)
         losses, position = [], 0
         with np.errstate(all="ignore"):
@@ -454,7 +456,7 @@ class Engine:
     def _end_epoch(self, loss):
         settings, progress = self._settings, self.progress
         progress.epoch += 1
-        progress.t += len(self._rows)
+        progress.t += settings.rows_of_epoch(len(self._rows))
         if settings.schedule == "invscaling":
             scale = (progress.t + 1) ** settings.power_t
             progress.learning_rate = settings.learning_rate_init / scale

@@ -53,7 +53,7 @@ def make_progress(dtype):
         """Set the epoch's order of rows."""
         if table[at.ORDER] == 0:
             return
-        n = table[at.N_ROWS]
+        n = table[at.N_ORDERED]
         order = as_int64(table[at.ORDER])
         for i in range(n):
             order[i] = i

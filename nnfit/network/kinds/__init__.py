@@ -106,11 +106,19 @@ class Tensor:
 
 @dataclass(frozen=True)
 class Factors:
-    """Factors of a tensor's learning rate, weight decay and penalties."""
+    """Factors of a tensor's learning rate, weight decay and penalties.
+
+    Attributes
+    ----------
+    learning_rate, decay, penalty : float, default=1.0
+    is_penalised : bool or None, default=None
+        Whether decay and penalties apply; None for what the kind says.
+    """
 
     learning_rate: float = 1.0
     decay: float = 1.0
     penalty: float = 1.0
+    is_penalised: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,82 @@
+"""Estimators whose training is a recipe, with presets and few parameters.
+
+A recipe is a subclass of `MLPClassifier` or `MLPRegressor` with a short signature. Of
+the parameters that it does not have, the class has the values, where the shared code
+reads them as if they had been given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from inspect import signature
+from typing import Any, TypeVar
+
+from nnfit.estimators.mlp import BaseMLP
+
+C = TypeVar("C", bound=type)
+
+
+def recipe(base: type, **fixed: Any) -> Callable[[C], C]:
+    """Class decorator: what the class has no parameter for is an attribute of it.
+
+    Parameters
+    ----------
+    base : type
+        The estimator with all parameters, whose defaults hold for those that neither
+        the class nor `fixed` has.
+    **fixed
+        Values of parameters of `base`.
+    """
+
+    def decorate(cls: C) -> C:
+        own = _defaults(cls)
+        for name, default in {**_defaults(base), **fixed}.items():
+            if name not in own:
+                setattr(cls, name, default)
+        constraints = base._parameter_constraints | cls._own_constraints
+        cls._parameter_constraints = {name: constraints[name] for name in own}
+        return cls
+
+    return decorate
+
+
+@cache
+def _defaults(cls):
+    """Parameters of an estimator and their defaults."""
+    parameters = signature(cls).parameters
+    return {name: parameter.default for name, parameter in parameters.items()}
+
+
+class Recipe(BaseMLP):
+    """Part of an estimator with the parameter ``preset``."""
+
+    #: By name of the preset what it says of parameters at their default, and of
+    #: parameters that the class does not have.
+    _presets: dict[str, dict[str, Any]]
+    _own_constraints: dict[str, list]
+    preset: str
+
+    def _value(self, name):
+        """Value of a parameter; that of the preset where it is left at the default."""
+        of_preset = self._presets[self.preset]
+        if name in of_preset and self._is_open(name):
+            return of_preset[name]
+        return super()._value(name)
+
+    def _is_open(self, name):
+        """Whether a parameter has its default, or is none of the class."""
+        defaults = _defaults(type(self))
+        if name not in defaults:
+            return True
+        value, default = getattr(self, name), defaults[name]
+        return value is default or (isinstance(value, str) and value == default)
+
+    def _check_continuation(self, network):
+        if self._body() != self._standard("body"):
+            raise ValueError(
+                "Cannot continue to train a network of another preset, got preset="
+                f"{self.preset!r}. Start one with warm_start=False, or set preset "
+                "to what it was."
+            )
+        super()._check_continuation(network)
