@@ -435,14 +435,17 @@ def test_matrices_where_the_training_had_values(model):
         objects.predict(scipy.sparse.csr_array(missing))
 
 
-def test_numbers_that_are_no_codes_are_categories_by_value():
+@pytest.mark.parametrize("others", [["size", "rooms"], TABLE.columns.drop("city")])
+def test_numbers_that_are_no_codes_are_categories_by_value(others):
+    """Also in a table of numbers alone, which is else an array."""
     sizes = pd.Series(np.resize([0.5, 1.5, np.nan, 1e9], 80))
-    X = with_column(city=sizes)
-    model = MLPRegressor(**SMALL | {"categorical_features": ["city", "kind"]})
-    model.fit(X, Y)
-    assert model._fitted["categories"][1] == [0.5, 1.5, 1e9]
-    with_codes = with_column(city=sizes.map({0.5: 0, 1.5: 1, 1e9: 2}))
+    X = TABLE[others].assign(city=sizes)
+    asked = [name for name in ("city", "kind") if name in X]
+    model = MLPRegressor(**SMALL | {"categorical_features": asked}).fit(X, Y)
+    column = X.columns.get_loc("city")
+    assert model._fitted["categories"][column] == [0.5, 1.5, 1e9]
+    with_codes = X.assign(city=sizes.map({0.5: 0, 1.5: 1, 1e9: 2}))
     codes = clone(model).fit(with_codes, Y)
-    assert codes._fitted["categories"][1] is None
+    assert codes._fitted["categories"][column] is None
     assert_same(model, codes)
     assert_array_equal(model.predict(X), codes.predict(with_codes))
