@@ -379,6 +379,21 @@ def test_objects_that_are_no_numbers():
     assert model._fitted["categories"][0] == ["{'a': 1}"]
 
 
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (pl.LazyFrame({"a": [1, 2]}), "got a LazyFrame of polars, .* collect"),
+        (pd.DataFrame(index=[0, 1]), r"Found array with 0 feature\(s\)"),
+        (TABLE[:0], r"Found array with 0 sample\(s\)"),
+        (pl.DataFrame({"a": [1, 2]})["a"], "Expected 2D array"),
+        ([["a", 1], ["b"]], "inhomogeneous shape"),
+    ],
+)
+def test_what_is_no_table_of_rows(X, message):
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(**SMALL).fit(X, [1.0, 2.0])
+
+
 def test_many_categories():
     """10^5 of them, most of which occur once."""
     rng = np.random.default_rng(0)
