@@ -182,7 +182,7 @@ def print_steps(options):
 
 
 def print_epochs(options):
-    """Seconds of an epoch of both, medians of turns, by the clock and of the processors."""
+    """Seconds of an epoch of both in turn, medians, by the clock and of processors."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(options.rows, options.features)).astype(np.float32)
     y = (X[:, 0] + X[:, 1] ** 2).astype(np.float32)
