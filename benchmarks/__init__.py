@@ -1,5 +1,5 @@
 """Benchmarks of nnfit: ``bench_*.py`` for asv, ``python -m benchmarks.peers`` beside
-other libraries."""
+other libraries, ``python -m benchmarks.accuracy`` beside other models on tables."""
 
 import os
 

@@ -23,6 +23,7 @@ extensions = [
     "sphinx_gallery.gen_gallery",
     "components",
     "mathml",
+    "accuracy",
     "peers",
 ]
 exclude_patterns = ["_build"]

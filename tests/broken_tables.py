@@ -23,7 +23,7 @@ def customers():
 
 
 def export():
-    """What a spreadsheet writes: texts for numbers, question marks, words, spellings."""
+    """What spreadsheets write: texts for numbers, question marks, words, spellings."""
     rng = np.random.default_rng(1)
     size = rng.normal(80, 20, N).round(1)
     comma = np.array([str(each).replace(".", ",") for each in size], object)

@@ -40,7 +40,27 @@ WAYS = {
         "categorical_features": [False, True, False, True],
         "category_embedding": {"max_one_hot": 3, "n_outputs": 2, "mask": 0.3},
     },
+    "scaled": {"scaling": "standard"},
+    "scaled beside categories": {
+        "scaling": "robust",
+        "categorical_features": [1],
+        "category_embedding": {"max_one_hot": 3, "n_outputs": 2},
+    },
+    "scaled before an embedding": {
+        "scaling": "quantile",
+        "numeric_embedding": {
+            "kind": "piecewise_linear_encoding",
+            "n_bins": 4,
+            "features": [2, 3],
+        },
+        "categorical_features": [1],
+    },
     "members": {"n_shared_members": 3},
+    "members of scaled numbers": {
+        "n_shared_members": 3,
+        "scaling": "robust",
+        "numeric_embedding": {"kind": "pbld", "features": [2], "n_frequencies": 2},
+    },
     "members with own rows": {
         "n_shared_members": 3,
         "member_rows": "own",

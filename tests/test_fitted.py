@@ -100,10 +100,10 @@ def test_changed_rates_and_levels_leave_predictions():
     assert levels.score(X, Y) == score
 
 
-ROWS_WITH_NAN = np.where(X > 2, np.nan, X)
+INFINITE_ROWS = np.where(X > 2, np.inf, X)
 #: Parameters and data with which a call fails, of a new estimator and of a fitted one.
 FAILURES = {
-    "rows": ({}, {"X": ROWS_WITH_NAN, "y": Y}),
+    "rows": ({}, {"X": INFINITE_ROWS, "y": Y}),
     "targets": ({}, {"X": X, "y": Y[1:]}),
     "validation": ({}, {"X": X[:, :2], "y": Y, "X_val": X, "y_val": Y}),
     "divergence": ({"learning_rate_init": 1e30, "solver": "sgd"}, {"X": X, "y": Y}),

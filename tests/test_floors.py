@@ -13,13 +13,13 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("demo", "information", "model_selection", "warming"),
+    ("demo", "information", "model_selection", "preprocessing", "warming"),
     ("estimators",),
     ("tables",),
     ("training",),
     ("cpu", "cuda"),
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
-    ("network", "tables"),
+    ("network",),
     ("functions",),
     ("addresses", "blas", "cache", "numpy_errors"),
     ("fork_lock", "interruption"),

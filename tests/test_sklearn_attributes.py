@@ -90,7 +90,6 @@ ERRORS = {
     "max_iter 0": fit(max_iter=0),
     "n_iter_no_change 0": fit(n_iter_no_change=0),
     "text as shuffle": fit(shuffle="true"),
-    "NaN in X": fit(X=np.where(X == X[0, 0], np.nan, X)),
     "infinity in X": fit(X=np.where(X == X[0, 0], np.inf, X)),
     "lengths differ": fit(y=Y[:-1]),
     "one row of X": fit(X=X[0], y=Y[:1]),

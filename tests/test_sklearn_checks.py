@@ -11,6 +11,7 @@ WHOLE = [
     MLPRegressor(),
     MLPRegressor(solver="lbfgs"),
     MLPClassifier(n_members=2, dtype="float64"),
+    MLPClassifier(categorical_features="from_dtype"),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [

@@ -68,8 +68,6 @@ def wrong_kinds():
     holes[3, 1] = np.nan
     sparse_holes = scipy.sparse.csr_matrix(holes)
     kinds = {
-        "nan": (X, holes, "contains NaN"),
-        "nan in a list": (X, holes.tolist(), "contains NaN"),
         "sparse nan": (X, sparse_holes, "contains NaN"),
         "too large": (X, X + 1e39, r"too large for dtype\('float32'\)"),
         "sparse too large": (X, 1e39 * CSR, r"too large for dtype\('float32'\)"),
@@ -89,7 +87,6 @@ def wrong_kinds():
     return kinds | {
         "order": (table, table[list("zyxw")], "feature names should match"),
         "other names": (table, table.rename(columns={"w": "v"}), "unseen at fit time"),
-        "table nan": (table, table.where(table > 1), "contains NaN"),
     }
 
 

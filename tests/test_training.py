@@ -255,7 +255,7 @@ def test_plain_and_other_arrays_are_learnt_alike(estimator):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        ((X * np.nan, Y), "Input X contains NaN"),
+        ((X * np.inf, Y), "Input X contains infinity"),
         ((X, Y[1:]), "inconsistent numbers of samples"),
         ((X[:, 1:], Y), "X has 3 features"),
         ((X, Y + 1), "`y` has classes not in `self.classes_`"),

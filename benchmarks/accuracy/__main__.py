@@ -17,6 +17,7 @@ compare on the splits that all models have tried: choose some with --models.
 """
 
 import argparse
+import signal
 import sys
 
 from ..peers import chart as peers_chart
@@ -93,10 +94,13 @@ def measured(options):
 
 def main(argv=None):
     options = arguments(argv)
+    # As Ctrl-C, which the shell keeps from what it runs in the background.
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         records = Records(options.from_json) if options.from_json else measured(options)
-        known = {name for _, name, _ in records.fits}
-        summary = summarize(records, [name for name in options.chosen if name in known])
+        known = records.models()
+        chosen = options.chosen if options.models else known
+        summary = summarize(records, [name for name in chosen if name in known])
     except KeyboardInterrupt:
         kept = f"; {options.json} has what is done, the same command goes on"
         print(f"interrupted{kept if options.json else ''}", file=sys.stderr)
@@ -104,6 +108,8 @@ def main(argv=None):
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    finally:
+        signal.signal(signal.SIGTERM, before)
     if options.picture:
         peers_chart.save(summary, options.picture, chart.draw)
     write = report.markdown if options.markdown else report.terminal

@@ -76,6 +76,10 @@ class Records:
                 file.flush()
                 os.fsync(file.fileno())
 
+    def models(self):
+        """Names of the models that have been tried."""
+        return list(dict.fromkeys(model for _, model, _ in self.fits))
+
     def failed(self):
         """Keys of the fits that have failed."""
         return [key for key, record in self.fits.items() if "failed" in record]

@@ -12,6 +12,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from nnfit.estimators.categories import (
+    find_categories,
+    scaled_indicators,
+    with_rate,
+)
 from nnfit.estimators.columns import category_columns, columns_of, name_of
 from nnfit.estimators.losses import listed
 from nnfit.estimators.numeric_columns import (
@@ -28,7 +33,6 @@ from nnfit.network.chain import Inputs, all_decay
 from nnfit.network.kinds import Factors, Node, kind_of
 from nnfit.network.kinds.category_embedding import columns_of as codes_of
 from nnfit.network.members import Members
-from nnfit.tables.encoding import MOST_CODES
 
 
 class Option(NamedTuple):
@@ -276,8 +280,17 @@ def find(estimator, data, rows):
     elif left:
         options = (tuple(left),)
         parts.append((Node("selection", (len(numbers.nodes),), options=options), {}))
-    of_categories = _categories(estimator, table, categories) if categories else []
-    parts += of_categories
+    before, of_categories = numbers.nodes, []
+    if categories:
+        of_categories = find_categories(
+            estimator, table, categories, _category_options(estimator)
+        )
+    for node, arrays in of_categories:
+        if estimator._scales_indicators and not kind_of(node).n_vectors(node):
+            before.append((node, arrays))
+            place = len(before)
+            node, arrays = scaled_indicators(node, arrays, table, weights, place)
+        parts.append((node, arrays))
     if blocks is not None:
         blocks += [1] * len(left)
         blocks += [each.n_out for node, _ in of_categories for each in codes_of(node)]
@@ -285,7 +298,7 @@ def find(estimator, data, rows):
     if n_members > 1:
         blocks = None if blocks is None else tuple(blocks)
         estimator._fitted["members"] = tuple(Members(int(n_members), adapters, blocks))
-    return _put_together(estimator, X.shape[1], numbers.nodes, parts)
+    return _put_together(estimator, X.shape[1], before, parts)
 
 
 class Training(NamedTuple):
@@ -339,14 +352,6 @@ def _put_together(estimator, n_features, before, parts):
     inputs = Inputs(n_features, tuple(nodes))
     estimator._fitted["inputs"] = fitted.plain_inputs(inputs) if nodes else None
     return found
-
-
-def _with_rate(node, n_in, factor):
-    """A node whose arrays all have a factor of the learning rate."""
-    if factor == 1.0:
-        return node
-    own = kind_of(node).tensors(node, [n_in])
-    return replace(node, factors=(Factors(learning_rate=float(factor)),) * len(own))
 
 
 def _with_decay(estimator, node, n_in):
@@ -407,7 +412,7 @@ def _piecewise_linear(columns, options, training):
     n_bins, bins = _bins(columns, options, training)
     size = int(options["n_outputs"])
     node = _node("piecewise_linear_embedding", columns, training, n_bins, size)
-    node = _with_rate(node, training.numbers.width, options["learning_rate_factor"])
+    node = with_rate(node, training.numbers.width, options["learning_rate_factor"])
     return node, {"bins": bins}, [size] * len(columns)
 
 
@@ -424,7 +429,7 @@ def _waves(kind, own, columns, options, training, activation=None):
     own = (type_(options[name]) for name, type_ in own.items())
     node = _node(kind, columns, training, *own, activation=activation)
     n_in = training.numbers.width
-    node = _with_rate(node, n_in, options["learning_rate_factor"])
+    node = with_rate(node, n_in, options["learning_rate_factor"])
     width = kind_of(node).width(node, [n_in]) // len(columns)
     return node, {}, [width] * len(columns)
 
@@ -444,53 +449,3 @@ MAKERS = {
         _waves, "pbld", {"n_frequencies": int, "n_outputs": int, "sigma": float}
     ),
 }
-
-
-# Categories ------------------------------------------------------------------
-
-
-def _categories(estimator, table, columns):
-    """The node of the categories and its arrays, in a list; none if there are none."""
-    options = _category_options(estimator)
-    lines = {column: _lines_of(estimator, table, column) for column in columns}
-    lines = {column: own for column, own in lines.items() if own.any()}
-    if not lines:
-        return []
-    n_lines = tuple(int(own.max()) + 1 for own in lines.values())
-    # L-BFGS's function must be the same at every call.
-    mask = 0.0 if estimator.solver == "lbfgs" else float(options["mask"])
-    own = (
-        tuple(lines),
-        tuple(map(len, lines.values())),
-        n_lines,
-        tuple(n - 1 <= options["max_one_hot"] for n in n_lines),
-        int(options["n_outputs"]),
-        mask,
-    )
-    node = Node("category_embedding", (0,), options=own)
-    node = _with_rate(node, table.n_features, options["learning_rate_factor"])
-    return [(node, {"lines": np.concatenate(list(lines.values()))})]
-
-
-def _lines_of(estimator, table, column):
-    """For each code of a column the number of its category, from 1; 0 for none."""
-    codes = table.column(column)
-    codes = codes[codes == codes]  # NaN is a missing one
-    wrong = codes[codes != np.rint(codes)]
-    if len(wrong):
-        raise ValueError(
-            f"{name_of(estimator, column)} must hold codes of categories, integers "
-            f"from 0 and -1 for missing, got {wrong[0]:g}. Encode it, for example with "
-            "sklearn.preprocessing.OrdinalEncoder, or take it out of "
-            "categorical_features."
-        )
-    largest = codes.max(initial=-1)
-    if largest >= MOST_CODES:
-        raise ValueError(
-            f"{name_of(estimator, column)} must hold codes of categories below "
-            f"{MOST_CODES}, got {largest:g}. Number its categories from 0, for example "
-            "with sklearn.preprocessing.OrdinalEncoder."
-        )
-    lines = np.zeros(int(largest) + 1)
-    lines[codes[codes >= 0].astype(np.int64)] = 1.0
-    return np.cumsum(lines) * lines

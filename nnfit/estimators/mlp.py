@@ -119,6 +119,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     # What differs between a network of one's own and a recipe -----------------
 
     _rules = PLAIN
+    #: Whether indicators of categories are scaled as robustly as numbers.
+    _scales_indicators = False
 
     def _value(self, name):
         """Value of a parameter in training, where a recipe may fill it in."""

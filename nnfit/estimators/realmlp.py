@@ -22,6 +22,7 @@ from nnfit.estimators.annotations import (
     Scoring,
     Sizes,
 )
+from nnfit.estimators.categories import MOST_CODES
 from nnfit.estimators.classifier import MLPClassifier
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
@@ -58,6 +59,13 @@ numeric_embedding : str, dict or None, default="auto"
     What the network learns of each number before its first layer, as for
     `MLPClassifier`; "auto" stands for "pbld" ("td") or None ("td_s"). Its learning rate
     has the factor 0.1 unless a dict says otherwise.
+categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
+        default="from_dtype"
+    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype", all
+    whose type is one of categories or strings.
+category_embedding : dict or None, default=None
+    How categories are taken, as for `MLPClassifier`; "td_s" makes indicators of all.
+    Indicators are scaled as numbers are, and codes are not masked.
 early_stopping : bool, default=False
     Whether to stop when the score on validation data has not risen for 20 epochs and
     as many as the best one had needed. The weights of the best epoch are kept in any
@@ -83,12 +91,14 @@ TD = {
     "weight_decay": 0.02,
     "dropout": 0.15,
     "numeric_embedding": "pbld",
+    "category_embedding": {"mask": 0.0},  # missing ones are not trained
     "initialization": "data_driven",
 }
 TD_S = {
     "weight_decay": 0.0,
     "dropout": 0.0,
     "numeric_embedding": None,
+    "category_embedding": {"max_one_hot": MOST_CODES},
     "initialization": "normal",
 }
 LABEL_SMOOTHING = 0.1
@@ -109,6 +119,7 @@ class RealMLP(Recipe):
         patience_growth=1.0,
         is_plan=True,
     )
+    _scales_indicators = True
     _own_constraints = {
         "preset": [among(["td", "td_s"])],
         "learning_rate_init": [*POSITIVE, None],
@@ -123,8 +134,8 @@ class RealMLP(Recipe):
         value = super()._value(name)
         if name == "numeric_embedding" and value is not None:
             return _slow(value)
-        if name == "category_embedding":  # missing ones are not trained
-            return {"mask": 0.0, **(value or {})}
+        if name == "category_embedding":
+            return {**self._presets[self.preset]["category_embedding"], **(value or {})}
         return value
 
     def _keeps_best(self, incremental=False):
@@ -212,7 +223,7 @@ class RealMLPClassifier(RealMLP, MLPClassifier):
         dropout: Numbers | None = None,
         label_smoothing: float | Literal["auto"] = "auto",
         numeric_embedding: str | dict[str, Any] | None = "auto",
-        categorical_features: npt.ArrayLike | None = None,
+        categorical_features: npt.ArrayLike | str | None = "from_dtype",
         category_embedding: dict[str, Any] | None = None,
         class_weight: ClassWeight | None = None,
         early_stopping: bool = False,
@@ -303,7 +314,7 @@ class RealMLPRegressor(RealMLP, MLPRegressor):
         weight_decay: float | None = None,
         dropout: Numbers | None = None,
         numeric_embedding: str | dict[str, Any] | None = "auto",
-        categorical_features: npt.ArrayLike | None = None,
+        categorical_features: npt.ArrayLike | str | None = "from_dtype",
         category_embedding: dict[str, Any] | None = None,
         early_stopping: bool = False,
         validation_fraction: float = 0.2,

@@ -70,18 +70,12 @@ def check_table(
     classes = task == "classification"
     if task == "auto":
         classes = all(target.is_classes(column) for column in targets)
-    findings = [
-        *of_columns.empty(columns),
-        *of_columns.identifiers(columns),
-        *of_columns.rare_categories(columns),
-        *of_columns.duplicates(columns),
-        *texts.texts(columns),
-        *numbers.infinite([*columns, *targets]),
-        *numbers.impossible([*columns, *targets]),
-        *rows.repeated(columns, targets),
-        *target.targets(targets, classes),
-    ]
+    findings = _of_each(columns)
+    findings += rows.repeated([*columns, *targets])
     for column in targets:
+        findings += numbers.infinite(column)
+        findings += numbers.impossible(column)
+        findings += target.target(column, classes)
         findings += leaks.leaks(columns, column, classes)
     if X_val is not None:
         others = _columns(X_val, "X_val")
@@ -91,6 +85,28 @@ def check_table(
         val = _targets(y_val, others if X_val is not None else None, "y_val", "X_val")
         findings += target.unseen(targets, val) if classes else []
     return TableReport(findings, len(columns[0]), len(columns))
+
+
+def _of_each(columns):
+    """Findings about columns, read one after the other."""
+    findings, signatures, constant = [], [], []
+    for column in columns:
+        for check in (
+            of_columns.mostly_missing,
+            of_columns.identifier,
+            of_columns.rare_categories,
+            texts.texts,
+            numbers.infinite,
+            numbers.impossible,
+        ):
+            findings += check(column)
+        if of_columns.is_constant(column):
+            constant.append(column)
+        signatures.append(of_columns.signature(column))
+        column.forget()
+    findings += of_columns.constant(constant)
+    findings += of_columns.duplicates(columns, signatures)
+    return findings
 
 
 def _columns(X, what):

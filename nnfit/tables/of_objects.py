@@ -48,7 +48,7 @@ def column_of(objects):
     for kinds in (DATES, DURATIONS):
         if all(issubclass(each, kinds) for each in present):
             return Column(DATE, _days(values)[codes])
-    kind = TEXT if any(issubclass(each, str) for each in present) else OBJECT
+    kind = TEXT if any(issubclass(each, str) for each in types) else OBJECT
     return Column(kind, codes=codes, values=values)
 
 
@@ -92,7 +92,7 @@ def _float(value):
     try:
         return np.nan if value is None else float(value)
     except OverflowError:
-        return math.copysign(math.inf, value)
+        return math.inf if value > 0 else -math.inf
 
 
 def _days(values):

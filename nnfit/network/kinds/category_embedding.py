@@ -153,6 +153,16 @@ def forward(node, inputs, arrays, now):
     return np.hstack(blocks), (codes, own[:, embedded] + first)
 
 
+def n_vectors(node):
+    """Columns whose categories have learnt vectors, the others have indicators."""
+    return sum(column.is_embedded for column in columns_of(node))
+
+
+def indicators(column, codes, lines, dtype):
+    """What the codes (n,) of a column without vectors become, (n, n_out)."""
+    return _table(column, (), dtype)[lines_of(column, codes, lines)]
+
+
 def _table(column, vectors, dtype):
     """What each line of a column becomes, (n_lines, n_out)."""
     if column.is_embedded:

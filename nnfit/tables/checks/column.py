@@ -1,26 +1,55 @@
 """A column of a table as the checks read it, whatever library the table is of."""
 
-import datetime
+import re
 from functools import cached_property
 from numbers import Number
 
 import numpy as np
 from scipy import sparse
 
+from nnfit.tables import of_pyarrow
+from nnfit.tables.column import CATEGORY, DATE, NUMBER, is_missing
+from nnfit.tables.reading import matrix_table, table_of
+
+#: Share of texts that are numbers from which a column is one of numbers. Of the tickets
+#: of the Titanic, which are names, 74 % look like numbers.
+NEARLY_ALL = 0.9
+#: What programs and people write where a value is missing.
+DISGUISES = frozenset(
+    "|?|-|--|.|na|n/a|n.a.|#n/a|#na|<na>|nan|null|(null)|nil|#value!|#div/0!".split("|")
+)
+#: These are values in other columns: of "other debtors" "none" is an answer.
+BESIDE_NUMBERS = DISGUISES | {"none", "unknown", "missing", "undefined"}
+
+_AMOUNT = re.compile(
+    r"[+-]?\s*[$€£¥]?\s*[+-]?"
+    r"(\d+([.,]\d+)?|\d{1,3}([ ',.\u00a0]\d{3})+([.,]\d+)?|[.,]\d+)([eE][+-]?\d+)?"
+    r"\s*[%$€£¥]?"
+)
+
+
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
+    r"([ T]\d{1,2}:\d\d.*)?"
+)
+
 
 class CheckedColumn:
-    """A column: its numbers, or the codes of its values.
+    """A column and what the checks ask of it.
+
+    Parameters
+    ----------
+    name : hashable
+        As messages call it: its name, or its number.
+    column : Column
 
     Attributes
     ----------
     name : hashable
-        As messages call it: its name, or its number.
     kind : {"numbers", "dates", "categories"}
-    numbers : ndarray of float64, or None for categories
-        NaN where missing; dates in days since 1970-01-01.
     values : list, or None for numbers and dates
-        The different values.
-    codes : ndarray of int64
+        The different values that are not missing.
+    codes : ndarray of int, or None for numbers and dates
         Places in `values`, -1 where missing.
     declared : bool
         Whether the table says that these are categories.
@@ -28,24 +57,38 @@ class CheckedColumn:
         Whether the table holds the numbers as floating-point ones.
     """
 
-    def __init__(self, name, numbers=None, kind="numbers", floating=False):
-        self.name, self.kind, self.numbers = name, kind, numbers
-        self.values, self.declared, self.floating = None, False, floating
-
-    @classmethod
-    def of_codes(cls, name, codes, values, declared):
-        column = cls(name, kind="categories")
-        column.codes, column.values = np.asarray(codes, np.int64), values
-        column.declared = declared
-        return column
+    def __init__(self, name, column):
+        self.name, self._numbers = name, column.numbers
+        self.values = self.codes = None
+        self.kind = {NUMBER: "numbers", DATE: "dates"}.get(column.kind, "categories")
+        self.declared = column.kind == CATEGORY
+        self.floating = column.numbers is not None and column.numbers.dtype.kind == "f"
+        if column.values is not None:
+            known = np.array([not is_missing(value) for value in column.values], bool)
+            place_of = np.append(np.where(known, np.cumsum(known) - 1, -1), -1)
+            self.codes = place_of[column.codes]
+            self.values = [
+                v for v, kept in zip(column.values, known, strict=True) if kept
+            ]
 
     def __len__(self):
-        return len(self.codes if self.numbers is None else self.numbers)
+        return len(self.codes if self._numbers is None else self._numbers)
+
+    @property
+    def numbers(self):
+        """Numbers in float64, NaN where missing; of dates the days since 1970."""
+        # Not kept: a table of float32 is not held a second time.
+        return None if self._numbers is None else self._numbers.astype(np.float64)
+
+    def forget(self):
+        """Let go what is as large as the column; it can be computed again."""
+        for name in ("levels", "counts"):
+            self.__dict__.pop(name, None)
 
     @cached_property
     def missing(self):
         """Mask of the missing values."""
-        return self.codes < 0 if self.numbers is None else np.isnan(self.numbers)
+        return self.codes < 0 if self._numbers is None else np.isnan(self._numbers)
 
     @cached_property
     def levels(self):
@@ -55,7 +98,7 @@ class CheckedColumn:
     @cached_property
     def counts(self):
         """Rows of each value; of categories in the order of `values`."""
-        if self.numbers is not None:
+        if self.values is None:
             return self.levels[1]
         return np.bincount(self.codes[self.codes >= 0], minlength=len(self.values))
 
@@ -78,10 +121,53 @@ class CheckedColumn:
         """Whether the values have an order: numbers, dates or texts."""
         return self.values is None or all(isinstance(v, str) for v in self.values)
 
+    @property
+    def counted(self):
+        """Rows of each value that is there."""
+        values = self.levels[0].tolist() if self.values is None else self.values
+        counted = zip(values, self.counts.tolist(), strict=True)
+        return {value: n for value, n in counted if n}
+
+    @cached_property
+    def texts(self):
+        """Rows of each text."""
+        return {text: n for text, n in self.counted.items() if isinstance(text, str)}
+
+    @cached_property
+    def amounts(self):
+        """The texts that are numbers."""
+        return {text: n for text, n in self.texts.items() if _is_amount(text)}
+
+    @cached_property
+    def of_numbers(self):
+        """Whether nearly all values are numbers, be it as texts."""
+        if self.values is None:
+            return True
+        amounts = sum(self.amounts.values())
+        # Codes with zeros in front (01234) are names, and so are declared categories.
+        if self.declared or any(
+            re.match(r"0\d", each.strip()) for each in self.amounts
+        ):
+            return False
+        numbers = (n for v, n in self.counted.items() if isinstance(v, Number))
+        amounts += sum(numbers)
+        disguised = sum(n for text, n in self.texts.items() if is_disguise(text, True))
+        return amounts >= max(1, NEARLY_ALL * (self.n_present - disguised))
+
+    @cached_property
+    def of_dates(self):
+        """Whether nearly all values are texts that are dates."""
+        if self.values is None or self.declared:
+            return False
+        dates = sum(
+            n for text, n in self.texts.items() if _DATE.fullmatch(text.strip())
+        )
+        return dates >= max(1, NEARLY_ALL * self.n_present)
+
     def take(self, rows):
         """Numbers that a tree can read, of these rows; categories as ordered codes."""
-        if self.numbers is not None:
-            return self.numbers[rows]
+        if self.values is None:
+            return self._numbers[rows].astype(np.float64)
         # Codes in order of appearance would tell the number of the row.
         order = np.argsort(np.argsort([str(value) for value in self.values]))
         codes = self.codes[rows]
@@ -93,7 +179,7 @@ def read_columns(X, what="X"):
 
     Parameters
     ----------
-    X : DataFrame, table of pyarrow, array or list of rows
+    X : DataFrame, Series, table or array of pyarrow, array, or list
     what : str
         The name of the argument.
 
@@ -106,108 +192,37 @@ def read_columns(X, what="X"):
             f"{what} must be a table or a dense array, got a sparse matrix. Pass "
             f"{what}.toarray() of some of its columns."
         )
-    if hasattr(X, "to_frame"):  # one column of pandas or polars
+    if hasattr(X, "to_frame"):  # a column of pandas or polars
         X = X.to_frame()
-    if hasattr(X, "schema") and hasattr(X, "to_pylist"):  # pyarrow
-        named = zip(X.schema.names, X.columns, strict=True)
-        return [_of_arrow(*each) for each in named]
-    if hasattr(X, "get_columns"):  # polars
-        return [_of_polars(each.name, each) for each in X.get_columns()]
-    if hasattr(X, "iloc"):  # pandas
-        return [_of_pandas(name, X.iloc[:, i]) for i, name in enumerate(X.columns)]
-    if hasattr(X, "to_pylist"):
-        return [_of_arrow(0, X)]
-    array = X if isinstance(X, np.ndarray) else _as_objects(X)
-    if array.ndim not in (1, 2):
-        raise ValueError(
-            f"{what} must be a table, rows by columns, got {array.ndim} dimensions."
-        )
-    array = array.reshape(len(array), -1)
-    return [_of_array(i, array[:, i]) for i in range(array.shape[1])]
+    elif hasattr(X, "to_pylist") and not hasattr(X, "schema"):  # of pyarrow
+        return [CheckedColumn(0, of_pyarrow.column_of(X))]
+    names = X.schema.names if hasattr(X, "to_pylist") else getattr(X, "columns", None)
+    if names is None:
+        X = _as_rows(X, what)
+        names = range(X.shape[1])
+    table = table_of(X) or matrix_table(np.asarray(X))
+    return [CheckedColumn(name, table.column(i)) for i, name in enumerate(names)]
 
 
-def _as_objects(X):
-    # Of numbers and strings together, NumPy makes strings.
-    array = np.asarray(X)
-    return array if array.dtype.kind in "iufb" else np.array(X, dtype=object)
-
-
-def _of_pandas(name, series):
-    if hasattr(series, "cat"):
-        codes, values = series.cat.codes.to_numpy(), series.cat.categories.tolist()
-        return CheckedColumn.of_codes(name, codes, values, True)
-    if series.dtype.kind in "iufb":
-        numbers = series.to_numpy(dtype=np.float64, na_value=np.nan)
-        return CheckedColumn(name, numbers, floating=series.dtype.kind == "f")
-    if series.dtype.kind == "M":
-        return _of_array(name, series.to_numpy(dtype="datetime64[ns]"))
-    if series.dtype.kind == "m":
-        return _of_array(name, series.to_numpy(dtype="timedelta64[ns]"))
-    return _of_array(name, series.to_numpy(dtype=object))
-
-
-def _of_polars(name, series):
-    if series.dtype.is_numeric() or str(series.dtype) == "Boolean":
-        floating = str(series.dtype).startswith("Float")
-        return CheckedColumn(name, series.cast(float).to_numpy(), floating=floating)
-    if series.dtype.is_temporal() and str(series.dtype) != "Time":
-        return _of_array(name, series.to_numpy())
-    column = _of_array(name, np.array([*series.to_list(), None], dtype=object)[:-1])
-    column.declared = str(series.dtype).startswith(("Categorical", "Enum"))
-    return column
-
-
-def _of_arrow(name, array):
-    declared = str(array.type).startswith("dictionary")
-    if declared or str(array.type) in ("string", "large_string", "bool"):
-        array = np.array([*array.to_pylist(), None], dtype=object)[:-1]
-    else:
-        array = array.to_numpy()
-    column = _of_array(name, array)
-    column.declared = declared
-    return column
-
-
-def _of_array(name, array):
-    if array.dtype.kind in "iufb":
-        return CheckedColumn(
-            name, array.astype(np.float64), floating=array.dtype.kind == "f"
-        )
-    if array.dtype.kind in "mM":
-        days = array.astype(f"{array.dtype.kind}8[us]")
-        numbers = days.astype(np.int64) / 86_400e6
-        return CheckedColumn(name, np.where(np.isnat(days), np.nan, numbers), "dates")
-    return _of_objects(name, array.astype(object))
-
-
-def _of_objects(name, array):
+def _as_rows(X, what):
     try:
-        kept = list(dict.fromkeys(array.tolist()))
-    except TypeError:  # lists and dicts in the cells
-        array = np.array([repr(value) for value in array], dtype=object)
-        kept = list(dict.fromkeys(array.tolist()))
-    values = [value for value in kept if not is_missing(value)]
-    code_of = dict.fromkeys(kept, -1) | {value: i for i, value in enumerate(values)}
-    codes = np.fromiter(map(code_of.__getitem__, array.tolist()), np.int64, len(array))
-    numeric = all(isinstance(value, Number | np.bool_) for value in values)
-    if numeric and not any(isinstance(value, complex) for value in values):
-        numbers = np.append([float(value) for value in values], np.nan)[codes]
-        floating = any(isinstance(value, float | np.floating) for value in values)
-        return CheckedColumn(name, numbers, floating=floating)
-    if all(isinstance(value, datetime.date) for value in values):
-        stamps = np.array([_without_zone(value) for value in values], "M8[us]")
-        return _of_array(name, np.append(stamps, np.datetime64("NaT"))[codes])
-    return CheckedColumn.of_codes(name, codes, values, False)
+        rows = np.asarray(X)
+        if rows.dtype.kind in "US" and rows is not X:  # numbers have become texts
+            rows = np.asarray(X, dtype=object)
+    except ValueError:
+        raise ValueError(f"The rows of {what} must be of the same length.") from None
+    if rows.ndim not in (1, 2):
+        raise ValueError(
+            f"{what} must be a table, rows by columns, got {rows.ndim} dimensions."
+        )
+    rows = rows[:, None] if rows.ndim == 1 else rows
+    return rows.astype(object) if rows.dtype.kind in "mM" else rows
 
 
-def _without_zone(value):
-    if getattr(value, "tzinfo", None) is not None:
-        return value.astimezone(datetime.UTC).replace(tzinfo=None)
-    return value
+def _is_amount(text):
+    return bool(_AMOUNT.fullmatch(text.strip()))
 
 
-def is_missing(value):
-    """Whether a value stands for a missing one: None, NaN, NaT or pandas' NA."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    return isinstance(value, Number | np.generic) and bool(value != value)
+def is_disguise(text, beside_numbers):
+    """Whether a text stands for a missing value, in a column of numbers or another."""
+    return text.strip().casefold() in (BESIDE_NUMBERS if beside_numbers else DISGUISES)

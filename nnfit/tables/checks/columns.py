@@ -15,8 +15,8 @@ NEARLY_ALL = 0.9
 #: Values with fewer rows are rare: the mean of y over ten rows is known to a third of
 #: y's deviation (1 / sqrt(10)), and 70/15/15 leaves one or two for validation.
 RARE = 10
-#: Below this share of the rows rare values are not worth a word.
-FEW = 0.01
+#: Fewer rare values, or a smaller share of the rows with one, are not worth a word.
+MANY, FEW = 10, 0.05
 #: Repeats that chance would bring, from which different integers must be issued ones:
 #: none is then rarer than exp(-9).
 CHANCE = 9
@@ -29,53 +29,67 @@ _ID_NAME = re.compile(
 )
 
 
-def empty(columns):
-    """Constant columns and columns that are missing nearly everywhere."""
-    constant = [c for c in columns if c.n_distinct == 1 and not c.missing.any()]
-    if constant:
-        held = names([_most(column) for column in constant])
+def is_constant(column):
+    """Whether all rows hold the same value."""
+    return column.n_distinct == 1 and not column.missing.any()
+
+
+def constant(columns):
+    """One finding for all constant columns, which may be many."""
+    if columns:
+        several = len(columns) > 1
+        held = names([_most(column) for column in columns])
         yield Finding(
             "constant",
-            tuple(column.name for column in constant),
-            f"All rows hold the same value, {held}.",
-            "Drop it: a model can learn nothing from it."
-            if len(constant) == 1
-            else "Drop them: a model can learn nothing from them.",
+            tuple(column.name for column in columns),
+            f"In each of them all rows hold the same value: {held}."
+            if several
+            else f"All rows hold the same value, {held}.",
+            "Drop {0}: a model can learn nothing from {0}.".format(
+                "them" if several else "it"
+            ),
         )
-    for column in columns:
-        n = len(column)
-        if n and column.n_present <= (1 - MOSTLY) * n:
-            filled = (
-                "All its values are missing."
-                if not column.n_present
-                else f"{percent(1 - column.n_present / n)} of its values are missing; "
-                f"{rows(column.n_present)} have one."
-            )
-            yield Finding(
-                "mostly_missing",
-                (column.name,),
-                filled,
-                "Drop it, or keep only whether it is filled, if that is known in time.",
-            )
 
 
-def identifiers(columns):
-    """Columns that number or name the rows."""
-    for column in columns:
-        if seen := _of_identifier(column):
-            yield Finding(
-                "identifier",
-                (column.name,),
-                seen,
-                "Drop it: new rows have values of their own, so that nothing learnt "
-                "about these helps.",
-            )
+def mostly_missing(column):
+    """A column that is missing nearly everywhere."""
+    n, n_present = len(column), column.n_present
+    if n_present > (1 - MOSTLY) * n:
+        return
+    seen = "All its values are missing."
+    if n_present:
+        has = "has" if n_present == 1 else "have"
+        seen = f"{percent(1 - n_present / n)} of its values are missing; "
+        seen += f"{rows(n_present)} {has} one."
+    yield Finding(
+        "mostly_missing",
+        (column.name,),
+        seen,
+        "Drop it, or keep only whether it is filled, if that is known in time.",
+    )
+
+
+def identifier(column):
+    """A column that numbers or names the rows."""
+    if seen := _of_identifier(column):
+        yield Finding(
+            "identifier",
+            (column.name,),
+            seen,
+            "Drop it: new rows have values of their own, so that nothing learnt about "
+            "these helps.",
+        )
+
+
+def is_plain(column):
+    """Whether a column holds texts that are neither numbers nor dates."""
+    return not column.of_numbers and not column.of_dates
 
 
 def is_name(column):
     """Whether nearly all values of a column of texts differ."""
     return (
-        column.kind == "categories"
+        is_plain(column)
         and column.n_present >= 2 * RARE
         and column.n_distinct >= NEARLY_ALL * column.n_present
     )
@@ -100,32 +114,38 @@ def _of_identifier(column):
     return None
 
 
-def rare_categories(columns):
+def rare_categories(column):
     """Categories with few rows, where they are many rows together."""
-    for column in columns:
-        if column.kind != "categories" or is_name(column) or column.n_distinct < 2:
-            continue
-        counts = column.counts
-        rare = np.flatnonzero((counts > 0) & (counts < RARE))
-        share = counts[rare].sum() / len(column)
-        if len(rare) < 2 or share < FEW:
-            continue
-        some = [column.values[i] for i in rare[np.argsort(counts[rare], kind="stable")]]
-        yield Finding(
-            "rare_category",
-            (column.name,),
-            f"{len(rare):,} of its {column.n_distinct:,} values have fewer than {RARE} "
-            f"rows each, {percent(share)} of all rows, for instance {names(some[:3])}.",
-            "Put rare values together under one name, or keep what they have in "
-            "common (a prefix, a group) instead.",
-        )
+    if not is_plain(column) or is_name(column):
+        return
+    counts = column.counts
+    rare = np.flatnonzero((counts > 0) & (counts < RARE))
+    share = counts[rare].sum() / len(column)
+    if len(rare) < MANY or share < FEW:
+        return
+    some = [column.values[i] for i in rare[np.argsort(counts[rare], kind="stable")]]
+    yield Finding(
+        "rare_category",
+        (column.name,),
+        f"{len(rare):,} of its {column.n_distinct:,} values have fewer than {RARE} "
+        f"rows each, {percent(share)} of all rows, for instance {names(some[:3])}.",
+        "Put rare values together under one name, or keep what they have in common "
+        "(a prefix, a group) instead.",
+    )
 
 
-def duplicates(columns):
-    """Columns that hold the same in other words."""
+def duplicates(columns, signatures):
+    """Columns that hold the same in other words.
+
+    Parameters
+    ----------
+    columns : list of CheckedColumn
+    signatures : list of bytes or None
+        The `signature` of each.
+    """
     groups = {}
-    for place, column in enumerate(columns):
-        if (key := _signature(column)) is not None:
+    for place, key in enumerate(signatures):
+        if key is not None:
             groups.setdefault(key, []).append(place)
     for places in groups.values():
         while len(places) > 1:
@@ -154,7 +174,7 @@ def _duplicate(columns):
 
 
 def _same_values(one, other):
-    if one.numbers is not None and other.numbers is not None:
+    if one.values is None and other.values is None:
         return np.array_equal(one.numbers, other.numbers, equal_nan=True)
     if one.values is None or other.values is None:
         return False
@@ -178,17 +198,17 @@ def _at(column, row):
     return column.values[column.codes[row]]
 
 
-def _signature(column, n_numbers=64, n_codes=1000):
+def signature(column, n_numbers=64, n_codes=1000):
     """What some rows of equal columns have in common, or None."""
     if not column.n_present or column.n_present - column.counts.max() < EVIDENCE:
         return None
     if not _continuous(column):
         return _appearance(_codes(column)[:: max(1, len(column) // n_codes)]).tobytes()
-    if column.numbers is None:
+    if column.values is not None:
         return None
     # Their order is the same where rounding makes the numbers differ a little.
-    some = _scaled(column.numbers)[:: max(1, len(column) // n_numbers)]
-    return np.argsort(some, kind="stable").tobytes()
+    some = column.numbers[:: max(1, len(column) // n_numbers)]
+    return np.argsort(_scaled(some), kind="stable").tobytes()
 
 
 def _continuous(column):
@@ -204,7 +224,7 @@ def _equal(one, other):
 
 
 def _codes(column):
-    if column.numbers is None:
+    if column.values is not None:
         return column.codes
     codes = np.searchsorted(column.levels[0], column.numbers)
     return np.where(column.missing, -1, codes)

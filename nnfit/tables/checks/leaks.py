@@ -42,8 +42,8 @@ def leaks(columns, target, classes):
     for column in columns:
         if is_name(column):
             continue
-        if classes and (part := _by_missing(column, target)) >= FILLED:
-            yield _filled(column, target, part)
+        if classes and (found := _by_missing(column, target)):
+            yield found
             continue
         x = _finite(column.take(chosen))
         if _part(x[:first], y[:first], classes, 2) < PROMISING:
@@ -60,15 +60,14 @@ def _sample(target, classes, rng):
         ranks = np.unique(target.numbers[known], return_inverse=True)[1]
         return ranks.astype(np.float64), known
     known = rng.permutation(np.flatnonzero(~target.missing))
-    held = target.codes if target.values is not None else target.numbers
-    y = LabelEncoder().fit_transform(held[known])
+    y = LabelEncoder().fit_transform(_held(target)[known])
     counts = np.bincount(y)
     kept = counts >= FOLDS
     most = SAMPLE // max(1, kept.sum())
     place = np.empty(len(y), np.int64)
     order = np.argsort(y, kind="stable")
     place[order] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
-    taken = (place < most) & kept[y]
+    taken = rng.permutation(np.flatnonzero((place < most) & kept[y]))
     return y[taken], known[taken]
 
 
@@ -95,34 +94,36 @@ def _part(x, y, classes, n_folds):
 
 
 def _by_missing(column, target):
-    """The same part for the best guess by whether the value is missing."""
+    """A finding if whether the value is missing nearly tells the class, else None."""
     missing = column.missing
     if not FEWEST / 2 <= missing.sum() <= len(missing) - FEWEST / 2:
-        return 0.0
-    held = target.codes if target.values is not None else target.numbers
-    known = ~target.missing
+        return None
+    held, known = _held(target), ~target.missing
     y = np.unique(held[known], return_inverse=True)[1]
-    table = np.zeros((y.max() + 1, 2))
+    table = np.zeros((y.max() + 1, 2), np.int64)
     np.add.at(table, (y, missing[known].astype(int)), 1)
+    errors = len(y) - table.max(axis=0).sum()
     constant = len(y) - table.sum(axis=1).max()
-    return 1 - (len(y) - table.max(axis=0).sum()) / constant if constant else 0.0
-
-
-def _filled(column, target, part):
+    if errors > (1 - FILLED) * constant:
+        return None
     return Finding(
         "leak",
         (column.name,),
-        f"Whether it is missing tells the {target.name}: a guess by that makes "
-        f"{percent(1 - part)} of the errors of always guessing the largest class.",
+        f"Whether it is missing tells the {target.name}: a guess by that is wrong in "
+        f"{rows(errors)}, always guessing one class in {rows(constant)}.",
         "Drop it if it is filled in after the outcome is known.",
     )
+
+
+def _held(target):
+    return target.numbers if target.values is None else target.codes
 
 
 def _leak(column, target, n, part, classes):
     of_what = (
         "of the errors of always guessing one class"
         if classes
-        else f"of the variance of the ranks of the {target.name}"
+        else "of the variance of its ranks"
     )
     left = "no part" if part > 1 - 1e-6 else percent(1 - part)
     return Finding(

@@ -1,61 +1,35 @@
 """Columns of texts: disguised missing values, numbers as text, types, spelling."""
 
-import re
 from numbers import Number
 
+from nnfit.tables.checks.column import is_disguise
 from nnfit.tables.report import Finding, names, percent, rows, show
 
-#: What programs and people write where a value is missing.
-DISGUISES = frozenset(
-    "|?|-|--|.|na|n/a|n.a.|#n/a|#na|<na>|nan|null|(null)|nil|#value!|#div/0!".split("|")
-)
-#: These are values in other columns: of "other debtors" "none" is an answer.
-BESIDE_NUMBERS = DISGUISES | {"none", "unknown", "missing", "undefined"}
-#: Share of texts that are numbers from which a column is one of numbers. Of the tickets
-#: of the Titanic, which are names, 74 % look like numbers.
-NEARLY_ALL = 0.9
 
-_AMOUNT = re.compile(
-    r"[+-]?\s*[$€£¥]?\s*[+-]?"
-    r"(\d+([.,]\d+)?|\d{1,3}([ ',.\u00a0]\d{3})+([.,]\d+)?|[.,]\d+)([eE][+-]?\d+)?"
-    r"\s*[%$€£¥]?"
-)
-
-
-def texts(columns):
-    """Findings in the texts of columns."""
-    for column in columns:
-        if column.kind == "categories" and column.n_present:
-            yield from _of_column(column)
-
-
-def _of_column(column):
-    counts = dict(zip(column.values, column.counts.tolist(), strict=True))
-    counts = {value: count for value, count in counts.items() if count}
-    words = {value: n for value, n in counts.items() if isinstance(value, str)}
-    amounts = {value: n for value, n in words.items() if _is_amount(value)}
+def texts(column):
+    """Findings in the texts of a column."""
+    if column.kind != "categories" or not column.n_present:
+        return
+    counts = column.counted
+    disguised = {
+        text: n
+        for text, n in column.texts.items()
+        if is_disguise(text, beside_numbers=column.of_numbers)
+    }
     others = {value: n for value, n in counts.items() if not isinstance(value, str)}
-    numeric = {v: n for v, n in others.items() if isinstance(v, Number)}
-
-    n_numbers = sum(amounts.values()) + sum(numeric.values())
-    plain = {v: n for v, n in words.items() if v.strip().casefold() not in DISGUISES}
-    of_numbers = n_numbers >= NEARLY_ALL * (sum(plain.values()) + sum(others.values()))
-    known = BESIDE_NUMBERS if of_numbers else DISGUISES
-    disguised = {v: n for v, n in words.items() if v.strip().casefold() in known}
+    rest = column.texts.keys() - column.amounts.keys() - disguised.keys()
+    rest = {text: n for text, n in column.texts.items() if text in rest}
+    if column.amounts and column.of_numbers:
+        yield _numbers_as_text(column, disguised, rest, bool(others))
+        return
+    if column.of_dates:
+        yield _dates_as_text(column)
+        return
     if disguised and len(disguised) < len(counts):
         yield _disguised(column, disguised)
-    rest = {v: n for v, n in words.items() if v not in amounts and v not in disguised}
-    # Codes with zeros in front (01234) are names, and so is what is declared as such.
-    codes = column.declared or any(re.match(r"0\d", each.strip()) for each in amounts)
-    if amounts and of_numbers and not codes:
-        yield _numbers_as_text(column, amounts, rest, numeric)
-    elif (others and rest) or len({_type(value) for value in others}) > 1:
+    if (others and rest) or len({_type(value) for value in others}) > 1:
         yield _mixed(column, counts)
     yield from _spelling(column, rest)
-
-
-def _is_amount(text):
-    return bool(_AMOUNT.fullmatch(text.strip()))
 
 
 def _type(value):
@@ -63,33 +37,50 @@ def _type(value):
 
 
 def _disguised(column, disguised):
-    count = sum(disguised.values())
-    hold = "holds" if count == 1 else "hold"
     return Finding(
         "disguised_missing",
         (column.name,),
-        f"{rows(count)} ({percent(count / len(column))}) "
-        f"{hold} {names(list(disguised))} where a value is missing.",
+        f"{_hold(disguised, len(column))} where a value is missing.",
         "Put NaN or None in its place, or name it in na_values when you read the file.",
     )
 
 
-def _numbers_as_text(column, amounts, rest, numeric):
+def _hold(texts, n):
+    count = sum(texts.values())
+    hold = "holds" if count == 1 else "hold"
+    return f"{rows(count)} ({percent(count / n)}) {hold} {names(list(texts))}"
+
+
+def _numbers_as_text(column, disguised, rest, others):
+    amounts = column.amounts
     example = max(amounts, key=lambda value: (len(value), value))
     seen = f"Numbers are written as text, for instance {show(example)}"
-    if numeric:
+    if others:
         seen += f", in {rows(sum(amounts.values()))}; others hold numbers"
+    if disguised:
+        seen += f"; {_hold(disguised, len(column))} where a value is missing"
     if rest:
-        count = sum(rest.values())
-        seen += f"; {rows(count)} {'has' if count == 1 else 'have'} other text, "
-        seen += names(list(rest)[:3])
-    comma = " (its decimal comma is an option when you read the file)"
+        seen += f"; {_hold(rest, len(column))}"
+    advice = "Convert it to numbers"
+    if disguised or rest:
+        advice += ", with NaN for the other texts (na_values when you read the file)"
+    if "," in example:
+        advice += "; the decimal comma is an option when you read the file"
     return Finding(
         "number_as_text",
         (column.name,),
         seen + ".",
-        "Convert it to numbers" + (comma if "," in example else "") + "; as text its "
-        "values have no order and no distance.",
+        advice + ". As texts the values have no order and no distance.",
+    )
+
+
+def _dates_as_text(column):
+    example = next(iter(column.texts))
+    return Finding(
+        "date_as_text",
+        (column.name,),
+        f"Dates are written as text, for instance {show(example)}.",
+        "Convert it to dates, or to parts that may matter: year, month, weekday, hour.",
     )
 
 
@@ -122,6 +113,6 @@ def _spelling(column, words):
             "spelling",
             (column.name,),
             f"{len(several):,} of its values {'is' if len(several) == 1 else 'are'} "
-            f"spelt in several ways, for instance {names(several[0])}.",
+            f"spelt in several ways: {names(several[0])}.",
             "Write each in one way: the same capitals, no blanks around it.",
         )
