@@ -278,7 +278,7 @@ def _theirs_on_tables(options, task, X, y, seed):
     sizes = {"k": options.members, "d_block": options.width}
     make = partial(tabm.TabM.make, **sizes)
     with mock.patch.object(tabm.TabM, "make", make):
-        model = load_maker("torch_networks:tabm")(task, options.threads, seed)
+        model = load_maker("tabm")(task, options.threads, seed)
         return model.fit(X, y)
 
 
