@@ -472,3 +472,12 @@ def test_a_gpu_trains_as_the_processor(task, preset):
         found = estimator(preset, **parameters, device="cuda").fit(X[:40], target[:40])
     assert found.device_ == "cuda:0"
     np.testing.assert_allclose(found.coefs_[1], expected.coefs_[1], atol=1e-6)
+
+
+def test_probabilities_can_be_scaled_on_the_rows_that_are_set_aside():
+    model = RealMLPClassifier(**SMALL, temperature_scaling=True).fit(X, Y)
+    plain = clone(model).set_params(temperature_scaling=False).fit(X, Y)
+    assert model.temperature_ != 1.0
+    assert np.array_equal(model.predict(X), plain.predict(X))
+    expected = plain.decision_function(X) / model.temperature_
+    np.testing.assert_allclose(model.decision_function(X), expected, rtol=1e-5)
