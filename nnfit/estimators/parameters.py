@@ -141,7 +141,8 @@ initialization : str, default="glorot"
     the variance 2 / n_in or 1 / n_in, intercepts 0. "uniform": with the variance
     1 / (3 n_in), as PyTorch's layers start, intercepts too. "orthogonal": random
     matrices that keep lengths, times a gain that makes up for the activation,
-    intercepts 0. "data_driven": normal, scaled so that every unit varies with a
+    intercepts 0. "normal": with the variance 1 / n_in, of intercepts 1, and a last
+    layer of 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
 scaling : {"standard", "robust", "quantile"} or None, default=None
