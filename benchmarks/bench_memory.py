@@ -48,7 +48,7 @@ class LargeTable:
 
 
 class ScaledTable:
-    """A million rows of 20 columns, five with missing values: filled and scaled inside."""
+    """A million rows of 20 columns, five with holes: filled and scaled inside."""
 
     params = values(["robust", "standard", "quantile"])
     param_names = ["scaling"]
