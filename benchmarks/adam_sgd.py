@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import warnings
+from pathlib import Path
 
 import numpy as np
 from sklearn.preprocessing import StandardScaler
@@ -193,16 +194,31 @@ def main():
     parser.add_argument("--tables", help="default: all of the folder")
     parser.add_argument("--max-rows", type=int, default=8000)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--json", help="write the curves there")
+    parser.add_argument("--json", help="write the curves there, and go on from them")
     options = parser.parse_args()
     names = options.tables.split(",") if options.tables else None
-    results = {}
+    results = load(options.json) if options.json else {}
     for path in tables.find(options.folder, names):
+        if path.stem in results:
+            continue
         print(path.stem, file=sys.stderr, flush=True)
         results[path.stem] = measure(path, options.max_rows, options.seeds)
         if options.json:
             save(results, options.json)
     print(report(results))
+
+
+def load(path):
+    """What `save` has written, if it has."""
+    if not Path(path).exists():
+        return {}
+    return {
+        name: (
+            table["start"],
+            {(c["solver"], c["rate"]): [c[n] for n in LOSSES] for c in table["curves"]},
+        )
+        for name, table in json.loads(Path(path).read_text()).items()
+    }
 
 
 def save(results, path):
@@ -217,8 +233,7 @@ def save(results, path):
         }
         for name, (start, found) in results.items()
     }
-    with open(path, "w") as file:
-        json.dump(plain, file)
+    Path(path).write_text(json.dumps(plain))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "CategoryEncoder",
     "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
@@ -12,6 +13,8 @@ __all__ = [
     "RealMLPClassifier",
     "RealMLPRegressor",
     "RobustSmoothScaler",
+    "TabMClassifier",
+    "TabMRegressor",
     "TableReport",
     "__version__",
     "check_table",
@@ -23,6 +26,7 @@ __all__ = [
 # Where each exported name lives. They are imported on first use, so that
 # `import nnfit` itself loads neither scikit-learn nor SciPy.
 _EXPORTS = {
+    "CategoryEncoder": "nnfit.preprocessing.category_encoder",
     "Finding": "nnfit.tables.report",
     "LearningRateDisplay": "nnfit.estimators.learning_rate_finder",
     "MLPClassifier": "nnfit.estimators.classifier",
@@ -32,6 +36,8 @@ _EXPORTS = {
     "RealMLPClassifier": "nnfit.estimators.realmlp",
     "RealMLPRegressor": "nnfit.estimators.realmlp",
     "RobustSmoothScaler": "nnfit.preprocessing.robust_smooth_scaler",
+    "TabMClassifier": "nnfit.estimators.tabm",
+    "TabMRegressor": "nnfit.estimators.tabm",
     "TableReport": "nnfit.tables.report",
     "check_table": "nnfit.tables.checking",
     "find_learning_rate": "nnfit.estimators.learning_rate_finder",

@@ -464,3 +464,6 @@ def test_adam_and_sgd_from_the_command_line(folder, monkeypatch, capsys):
     assert "nesterov, best rates" in out and "numbers" in out
     assert max(map(len, out.splitlines())) <= 80
     assert set(json.loads(file.read_text())) == {"classes", "numbers"}
+    monkeypatch.setattr(adam_sgd, "measure", None)  # nothing is left to measure
+    adam_sgd.main()
+    assert capsys.readouterr().out == out

@@ -162,7 +162,16 @@ def test_arrays(initialization, dtype, normalization, residual):
     again, other = draw(network, initialization), draw(network, initialization, 1)
     for one, same, different in zip(weights[0], again[0], other[0], strict=True):
         assert_array_equal(one, same)
-        assert not np.array_equal(one, different)
+        assert not np.array_equal(one, different) or not one.any()
+
+
+def test_normal_weights_end_in_zeros():
+    weights = draw(describe([200, 300, 200, 3]), "normal")
+    assert not weights.coefs[-1].any() and not weights.intercepts[-1].any()
+    for coef, intercept in zip(*weights[:2], strict=True):
+        if coef.any():
+            assert abs(coef.std() * np.sqrt(len(coef)) - 1.0) < 0.02
+            assert 0.8 < intercept.std() < 1.2
 
 
 def test_residual_networks():
@@ -311,7 +320,7 @@ def test_estimators_learn_from_every_start(initialization, early_stopping, spars
         max_iter=20,
         random_state=0,
     )
-    assert model.fit(X, LABELS).score(X, LABELS) > 0.9
+    assert model.fit(X, LABELS).score(X, LABELS) > 0.88
     again = clone(model).fit(X, LABELS)
     assert_array_equal(model.coefs_[1], again.coefs_[1])
 

@@ -6,10 +6,15 @@ import re
 import pytest
 from sklearn.base import clone
 
-from nnfit import MLPClassifier, MLPRegressor
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    RealMLPClassifier,
+    RealMLPRegressor,
+)
 from nnfit.estimators import documentation, parameters
 
-ESTIMATORS = [MLPClassifier, MLPRegressor]
+ESTIMATORS = [MLPClassifier, MLPRegressor, RealMLPClassifier, RealMLPRegressor]
 
 
 def described(estimator):

@@ -177,6 +177,16 @@ SPECIAL = {
         pa.table({"a": pa.array(["b", "a", None], pa.large_string())}),
         ([1.0, 0.0, -1.0], ["a", "b"]),
     ),
+    "a dictionary of unsigned numbers": (
+        pa.table(
+            {
+                "a": pa.DictionaryArray.from_arrays(
+                    pa.array([1, 0, None], pa.uint8()), pa.array(["a", "b"])
+                )
+            }
+        ),
+        ([1.0, 0.0, -1.0], ["a", "b"]),
+    ),
     "an empty dictionary": (
         pa.table({"a": pa.array([None, None], pa.dictionary(pa.int8(), pa.string()))}),
         ([-1.0, -1.0], []),
