@@ -47,6 +47,28 @@ class LargeTable:
             model.fit(self.X, self.y)
 
 
+class ScaledTable:
+    """A million rows of 20 columns, five with holes: filled and scaled inside."""
+
+    params = values(["robust", "standard", "quantile"])
+    param_names = ["scaling"]
+
+    def setup(self, scaling):
+        rng = np.random.default_rng(0)
+        self.X = rng.standard_normal((10**6, 20), dtype=np.float32)
+        self.y = (self.X[:, 7] > 0).astype(np.int8)
+        self.X[::3, :5] = np.nan
+
+    def peakmem_data(self, scaling):
+        """To subtract."""
+
+    def peakmem_fit(self, scaling):
+        model = nnfit.MLPClassifier((32,), max_iter=1, scaling=scaling)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self.X, self.y)
+
+
 class Tables:
     """A million rows of pandas: 15 numbers, and five columns of 1,000 categories."""
 
