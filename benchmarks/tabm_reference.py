@@ -144,7 +144,7 @@ def steps_apart(n_classes, adapters, n_steps=8, n_rows=600, n_features=5):
 def mapped(start, weights):
     """The package's first weights in the order of nnfit's."""
     blocks = [f"backbone.blocks.{i}.0." for i in range(2)]
-    bins, slopes, intercepts, of_bins = weights.others[:4]
+    bins, *_, of_bins = weights.others[:4]
     others = [
         bins,
         start["num_module.linear0.weight"],
@@ -182,7 +182,7 @@ def print_steps(options):
 
 
 def print_epochs(options):
-    """Seconds of an epoch of both, medians of turns."""
+    """Seconds of an epoch of both in turn, medians, by the clock and of processors."""
     rng = np.random.default_rng(0)
     X = rng.normal(size=(options.rows, options.features)).astype(np.float32)
     y = (X[:, 0] + X[:, 1] ** 2).astype(np.float32)
@@ -197,15 +197,23 @@ def print_epochs(options):
         seconds = {name: [] for name in runs}
         for _ in range(options.turns):
             for name, run in runs.items():
-                started = time.perf_counter()
+                started = clocks()
                 run()
-                seconds[name].append(time.perf_counter() - started)
-        medians = {name: np.median(each) for name, each in seconds.items()}
-        text = "  ".join(f"{name} {each:.3f} s" for name, each in medians.items())
+                seconds[name].append(clocks() - started)
+        medians = {name: np.median(each, axis=0) for name, each in seconds.items()}
+        text = "  ".join(
+            f"{name} {wall:.3f} s, of processors {processors:.3f} s"
+            for name, (wall, processors) in medians.items()
+        )
         if HAS_REFERENCE:
             ratios = np.divide(seconds["tabm"], seconds["nnfit"])
-            text += f"  ratio {np.median(ratios):.2f}"
+            text += "  ratios {:.2f}, {:.2f}".format(*np.median(ratios, axis=0))
         print(f"{FORMS[adapters]:10} {text}", flush=True)
+
+
+def clocks():
+    """Wall clock, and of the processors, all threads together."""
+    return np.array([time.perf_counter(), time.process_time()])
 
 
 def _epoch(X, y, adapters, options):
@@ -270,7 +278,7 @@ def _theirs_on_tables(options, task, X, y, seed):
     sizes = {"k": options.members, "d_block": options.width}
     make = partial(tabm.TabM.make, **sizes)
     with mock.patch.object(tabm.TabM, "make", make):
-        model = load_maker("torch_networks:tabm")(task, options.threads, seed)
+        model = load_maker("tabm")(task, options.threads, seed)
         return model.fit(X, y)
 
 

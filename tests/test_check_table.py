@@ -107,8 +107,13 @@ def test_a_strong_column_is_no_leak():
     assert not check_table(x, x[:, 0] + 0.1 * rng.normal(size=2000) > 0)
 
 
-@pytest.mark.parametrize("classes", [True, False])
-@pytest.mark.parametrize("how", ["monotone", "reversed", "text", "noisy"])
+@pytest.mark.parametrize(
+    "how, classes",
+    [
+        *[(how, True) for how in ("monotone", "reversed", "noisy", "text")],
+        *[(how, False) for how in ("monotone", "reversed", "noisy")],
+    ],
+)
 def test_leaks(how, classes):
     rng = np.random.default_rng(0)
     y = rng.integers(0, 3, 600) if classes else rng.lognormal(size=600)
@@ -116,8 +121,6 @@ def test_leaks(how, classes):
     if how == "noisy":
         x = y + 0.02 * rng.normal(size=600) * (1 if classes else y)
     if how == "text":
-        if not classes:
-            pytest.skip("texts that all differ are identifiers")
         x = np.array(["low", "middle", "high"], object)[y]
     X = pd.DataFrame({"sound": rng.normal(size=600), "leak": x})
     report = check_table(X, y)
@@ -128,7 +131,9 @@ def test_a_leak_of_a_rare_class_is_found():
     rng = np.random.default_rng(0)
     y = rng.random(50_000) < 0.002
     X = pd.DataFrame({"sound": rng.normal(size=50_000), "fraud_team": y * 1.0})
-    assert found(check_table(X, y)) == {"leak": {"fraud_team"}, "imbalance": {"target"}}
+    report = check_table(X, y)
+    assert found(report) == {"leak": {"fraud_team"}, "imbalance": {"target"}}
+    assert "on a sample of 2," in report[0].seen
 
 
 def test_each_of_several_targets_is_looked_at():

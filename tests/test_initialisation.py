@@ -69,7 +69,7 @@ def weighted_inputs(network, weights, X):
     n_in=st.integers(1, 200),
     n_out=st.integers(1, 200),
     activation=st.sampled_from(sorted(ACTIVATIONS)),
-    initialization=st.sampled_from(["glorot", "he", "lecun"]),
+    initialization=st.sampled_from(["glorot", "he", "lecun", "uniform"]),
     seed=st.integers(0, 2**32 - 1),
 )
 def test_uniform_variances(n_in, n_out, activation, initialization, seed):
@@ -80,6 +80,7 @@ def test_uniform_variances(n_in, n_out, activation, initialization, seed):
         "glorot": factor / (n_in + n_out),
         "he": 2 / n_in,
         "lecun": 1 / n_in,
+        "uniform": 1 / (3 * n_in),
     }[initialization]
     assert coefs[0].shape == (n_in, n_out) and intercepts[0].shape == (n_out,)
     assert np.abs(coefs[0]).max() <= math.sqrt(3 * variance)
@@ -87,7 +88,7 @@ def test_uniform_variances(n_in, n_out, activation, initialization, seed):
     # deviation 0.9 / sqrt(n).
     tolerance = 6 * 0.9 / math.sqrt(n_in * n_out)
     assert np.mean(coefs[0] ** 2) == pytest.approx(variance, rel=tolerance)
-    assert intercepts[0].any() == (initialization == "glorot")
+    assert intercepts[0].any() == (initialization in ("glorot", "uniform"))
     assert norms == []
 
 

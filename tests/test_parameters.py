@@ -11,10 +11,15 @@ from nnfit import (
     MLPRegressor,
     RealMLPClassifier,
     RealMLPRegressor,
+    TabMClassifier,
+    TabMRegressor,
 )
 from nnfit.estimators import documentation, parameters
 
-ESTIMATORS = [MLPClassifier, MLPRegressor, RealMLPClassifier, RealMLPRegressor]
+ESTIMATORS = [
+    *(MLPClassifier, MLPRegressor, RealMLPClassifier, RealMLPRegressor),
+    *(TabMClassifier, TabMRegressor),
+]
 
 
 def described(estimator):

@@ -8,6 +8,8 @@ from nnfit import (
     MLPRegressor,
     RealMLPClassifier,
     RealMLPRegressor,
+    TabMClassifier,
+    TabMRegressor,
 )
 
 #: What differs in how they are fitted and what they offer: these get all checks.
@@ -19,6 +21,8 @@ WHOLE = [
     MLPClassifier(categorical_features="from_dtype"),
     RealMLPClassifier(hidden_layer_sizes=(16, 16), max_iter=40),
     RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
+    TabMClassifier(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
+    TabMRegressor(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [

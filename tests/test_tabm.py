@@ -9,7 +9,6 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_multilabel_classification
 from sklearn.metrics import log_loss, mean_squared_error
 from sklearn.model_selection import train_test_split
-from sklearn.utils.estimator_checks import check_estimator
 
 from nnfit import (
     MLPClassifier,
@@ -106,20 +105,6 @@ def test_batches_grow_with_the_rows():
     rows = [20, 2799, 2800, 4500, 6400, 31999, 32000]
     sizes = [TabMClassifier()._rules.batch_of(n) for n in rows]
     assert sizes == [20, 32, 64, 128, 256, 256, 512]
-
-
-@pytest.mark.parametrize("estimator", [TabMClassifier(), TabMRegressor()])
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.EstimatorCheckFailedWarning")
-def test_scikit_learn_checks(estimator):
-    small = {**SMALL, "n_shared_members": 2, "max_iter": 30, "n_iter_no_change": 8}
-    check_estimator(
-        estimator.set_params(**small),
-        expected_failed_checks={
-            f"check_sample_weight_equivalence_on_{kind}_data": "rows are set aside"
-            for kind in ("dense", "sparse")
-        },
-    )
 
 
 # Selection ---------------------------------------------------------------------
@@ -282,6 +267,18 @@ def test_words_for_what_cannot_be():
         TabMClassifier("large").fit(X, CLASSES)
     with pytest.raises(ValueError, match=r"'member_rows' .* must be a str among"):
         TabMClassifier(member_rows="all").fit(X, CLASSES)
+
+
+def test_temperature_of_those_that_are_left():
+    options = {**SMALL, "select_members": True, "temperature_scaling": True}
+    model = TabMClassifier(**options).fit(X, CLASSES)
+    assert len(model.selected_members_) < 4
+    scaled = model.predict_proba(X)
+    temperature = model.temperature_
+    del model.temperature_
+    logs = np.log(model.predict_proba(X)) / temperature
+    expected = np.exp(logs - np.logaddexp.reduce(logs, axis=1, keepdims=True))
+    assert_allclose(scaled, expected, rtol=1e-5)
 
 
 def test_one_member_is_a_network():

@@ -41,7 +41,7 @@ def draw(summary):
     axes.set_ylabel("Mean rank, the best above")
     for spine in axes.spines.values():
         spine.set_color(TEXT)
-    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines["bottom"].set_visible(True)
     axes.tick_params(colors=TEXT, which="both")
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(TEXT)

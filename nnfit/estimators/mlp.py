@@ -152,8 +152,9 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data: an array, a table of numbers (pandas, polars, pyarrow) or
-            a sparse matrix, which stays sparse.
+            Training data: an array, a table (pandas, polars, pyarrow) or a sparse
+            matrix, which stays sparse. NaN stands for a missing number. Texts and
+            categories need `categorical_features`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values: class labels or a 0/1 matrix of labels in classification,
             numbers in regression. Matrices may be sparse.

@@ -158,10 +158,14 @@ numeric_embedding : str, dict or None, default=None
     frequencies, and a layer of their own. "pbld": cosines, a layer of their own, and
     the number itself. A dict has one of them as "kind" and changes what it has: see
     the :ref:`user guide <embeddings>`.
-categorical_features : array-like of {bool, int, str} or None, default=None
-    Columns of `X` that hold categories: a mask, numbers or names. They hold codes,
-    integers from 0; a negative one stands for a missing category, as every code does
-    that the first training rows do not have.
+categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
+default=None
+    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype" for
+    those that a table says are such, and those of texts. Values may be any, and are
+    learnt in the first call. Integers in a column that is listed are codes from 0, of
+    which a negative one stands for a missing category. So does every value that the
+    first training rows do not have. None is for columns of numbers alone; see
+    :ref:`tables <tables>`.
 category_embedding : dict or None, default=None
     How categories are taken. "max_one_hot": columns with up to so many categories (8)
     become indicators; for others the network learns "n_outputs" numbers (8) for each

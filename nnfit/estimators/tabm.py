@@ -77,6 +77,13 @@ numeric_embedding : str, dict or None, default="piecewise_linear"
     What the network learns of each number before its first layer, as for
     `MLPClassifier`. Numbers have been brought to a normal distribution before, by their
     quantiles.
+categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
+        default="from_dtype"
+    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype", all
+    whose type is one of categories or strings.
+category_embedding : dict or None, default=None
+    How categories are taken, as for `MLPClassifier`; None stands for indicators of up
+    to 64 categories, and none of the rows treated as missing.
 """
 
 #: What the recipe has of the parameters of the plain estimators.
@@ -120,10 +127,10 @@ class TabM(Recipe):
         return not incremental
 
     def _calibrate(self, validation, incremental):
-        super()._calibrate(validation, incremental)
         shares = self._standard("members") is not None
         if self.select_members and shares and not incremental:
             select(self, validation)
+        super()._calibrate(validation, incremental)
 
     @property
     def selected_members_(self) -> list[int]:
@@ -153,6 +160,10 @@ class TabMClassifier(TabM, MLPClassifier):
         Score of the validation data, by which the best epoch is found: None stands for
         the accuracy, "loss" for the negative loss; otherwise the name of a scikit-learn
         scorer or a function ``scorer(estimator, X, y)``.
+    temperature_scaling : bool, default=False
+        Whether to divide the raw predictions by `temperature_`, the number that gives
+        the validation data the smallest log-loss, see `MLPClassifier`. Predicted
+        classes stay.
 
     Attributes
     ----------
@@ -163,6 +174,8 @@ class TabMClassifier(TabM, MLPClassifier):
     {attributes}
     out_activation_ : str
         Inverse link: 'softmax' for several classes, else 'logistic'.
+    temperature_ : float
+        What raw predictions are divided by, only with `temperature_scaling`.
 
     See Also
     --------
@@ -202,6 +215,7 @@ class TabMClassifier(TabM, MLPClassifier):
         class_weight: ClassWeight | None = None,
         scoring: Scoring | None = None,
         max_time: float | None = None,
+        temperature_scaling: bool = False,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,

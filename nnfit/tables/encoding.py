@@ -138,8 +138,8 @@ def _no_number(column, value, name):
     )
     if column.kind == OBJECT:
         return TypeError(
-            f"{name} holds {value!r}: the argument must be a string or a real number, "
-            f"not {type(value).__name__!r}. {cure}, or make numbers of them."
+            f"{name} holds {value!r}: the argument must be a string or a real number. "
+            f"{cure}, or make numbers of them."
         )
     return ValueError(
         f"{name} holds {value!r}, which is no number. {cure}, or encode it before."
