@@ -54,6 +54,8 @@ TRAININGS = [
         normalization="batch", dropout=0.1, input_noise=0.01, swa=0.5, solver="muon"
     ),
     MLPRegressor(n_members=2, dtype="float64"),
+    MLPRegressor(scaling="standard", target_scaling="standard", solver="lbfgs"),
+    MLPClassifier(scaling="robust"),
 ]
 #: Checks whose outcome depends on how a network is trained: what it predicts, what
 #: weights, classes and types do, and what a fit leaves.
