@@ -45,3 +45,58 @@ class LargeTable:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(self.X, self.y)
+
+
+class ScaledTable:
+    """A million rows of 20 columns, five with holes: filled and scaled inside."""
+
+    params = values(["robust", "standard", "quantile"])
+    param_names = ["scaling"]
+
+    def setup(self, scaling):
+        rng = np.random.default_rng(0)
+        self.X = rng.standard_normal((10**6, 20), dtype=np.float32)
+        self.y = (self.X[:, 7] > 0).astype(np.int8)
+        self.X[::3, :5] = np.nan
+
+    def peakmem_data(self, scaling):
+        """To subtract."""
+
+    def peakmem_fit(self, scaling):
+        model = nnfit.MLPClassifier((32,), max_iter=1, scaling=scaling)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self.X, self.y)
+
+
+class Tables:
+    """A million rows of pandas: 15 numbers, and five columns of 1,000 categories."""
+
+    params = values(["category", "object", "str"])
+    param_names = ["dtype"]
+
+    def setup(self, dtype):
+        import pandas as pd
+
+        rng = np.random.default_rng(0)
+        names = pd.Index([f"city number {i}" for i in range(1000)], dtype=object)
+        columns = {f"x{i}": rng.standard_normal(10**6) for i in range(15)}
+        for i in range(5):
+            drawn = names.take(rng.integers(1000, size=10**6))
+            columns[f"c{i}"] = pd.Series(drawn, dtype=dtype)
+        self.X = pd.DataFrame(columns)
+        self.y = columns["x0"]
+
+    def peakmem_data(self, dtype):
+        """To subtract."""
+
+    def peakmem_fit(self, dtype):
+        model = nnfit.MLPRegressor(
+            (32,), max_iter=1, batch_size=1024, categorical_features="from_dtype"
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.fit(self.X, self.y)
+
+    def time_encode(self, dtype):
+        nnfit.CategoryEncoder(dtype="float32").fit(self.X)

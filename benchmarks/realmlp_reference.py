@@ -2,7 +2,7 @@
 
 ``steps`` starts both from the same weights and compares predictions after some steps
 on all rows. ``scores`` trains both on tables, seed by seed on the same rows, and
-compares errors on others; half of the tables' rows at most. Where pytabkit is not
+compares errors on others, and seconds of one thread. Where pytabkit is not
 installed, nnfit's columns alone are printed.
 """
 
@@ -206,40 +206,50 @@ def error(model, task, X, y):
 
 
 def print_scores(options):
-    """A line for each table, and how far apart the two are."""
+    """A line for each fit, then one for each table, and how far apart the two are."""
     libraries = {"nnfit": ours, **({"pytabkit": reference} if HAS_REFERENCE else {})}
     names = options.tables or json.loads((options.data / "index.json").read_text())
-    differences = []
-    for name in names:
-        errors, seconds = [], []
-        for seed in range(options.seeds):
-            train, y, test, y_test, task = read(options.data, name, options.rows, seed)
-            train, test = imputed(train, test)
-            row = {}
-            for library, make in libraries.items():
-                more = {
-                    "n_jobs" if library == "nnfit" else "n_threads": options.threads
-                }
-                model = make(task, options.preset, random_state=seed, **more)
-                started = time.perf_counter()
-                model.fit(train, y)
-                taken = (time.perf_counter() - started) * 1000 / len(y)
-                row[library] = error(model, task, test, y_test), taken
-            errors.append([row[library][0] for library in libraries])
-            seconds.append([row[library][1] for library in libraries])
-        errors, seconds = np.array(errors), np.median(seconds, axis=0)
-        text = " ".join(f"{each:8.4f}" for each in errors.mean(axis=0))
-        if HAS_REFERENCE:
-            ratio = np.log(errors[:, 0] / errors[:, 1])
-            differences.append(ratio)
-            apart = ratio.std(ddof=1) / np.sqrt(len(ratio)) if len(ratio) > 1 else 0.0
-            text += f"  ratio {np.exp(ratio.mean()):.3f} +- {apart:.3f}"
-        taken = " ".join(f"{each:6.2f}" for each in seconds)
-        print(f"{name:24} {text}  s/1000 rows {taken}", flush=True)
-    if len(differences) > 1:
-        means = [each.mean() for each in differences]
-        apart = np.std(means, ddof=1) / np.sqrt(len(means))
-        print(f"all: ratio {np.exp(np.mean(means)):.3f} +- {apart:.3f} over tables")
+    errors = {name: [] for name in names}
+    print(f"{'':28}error {'':18}CPU-s/1000 rows; {', '.join(libraries)}")
+    for seed in range(options.seeds):
+        for name in names:
+            pair = fit_pair(libraries, name, seed, options)
+            errors[name].append([own[0] for own in pair])
+            text = " ".join(f"{own[0]:9.4f}" for own in pair)
+            taken = " ".join(f"{own[1]:7.2f}" for own in pair)
+            print(f"{seed:2} {name:24} {text}   {taken}", flush=True)
+    if HAS_REFERENCE:
+        print_ratios(errors)
+
+
+def fit_pair(libraries, name, seed, options):
+    """Error, and seconds per 1,000 rows given to ``fit``, of each library."""
+    train, y, test, y_test, task = read(options.data, name, options.rows, seed)
+    train, test = imputed(train, test)
+    found = []
+    for library, make in libraries.items():
+        more = {"n_jobs" if library == "nnfit" else "n_threads": 1}
+        model = make(task, options.preset, random_state=seed, **more)
+        started = time.process_time()
+        model.fit(train, y)
+        taken = (time.process_time() - started) * 1000 / len(y)
+        found.append((error(model, task, test, y_test), taken))
+    return found
+
+
+def print_ratios(errors):
+    """Geometric means of nnfit's error over the reference's, and of all tables."""
+    means = []
+    for name, own in errors.items():
+        ratios = np.log(np.array(own)[:, 0] / np.array(own)[:, 1])
+        means.append(ratios.mean())
+        print(f"{name:24} {np.exp(means[-1]):.3f} +- {deviation(ratios):.3f}")
+    print(f"{'all':24} {np.exp(np.mean(means)):.3f} +- {deviation(means):.3f}")
+
+
+def deviation(values):
+    """Standard deviation of a mean; NaN of a single value."""
+    return np.std(values, ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
 
 
 def main():
@@ -253,7 +263,6 @@ def main():
     parser.add_argument("--preset", choices=PRESETS, default="td")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--rows", type=int, default=4000)
-    parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     warnings.simplefilter("ignore")
     print(f"nnfit {nnfit.__version__}, pytabkit: {HAS_REFERENCE}")

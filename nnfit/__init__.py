@@ -3,13 +3,18 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "CategoryEncoder",
     "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "PiecewiseLinearEncoder",
     "PopulationSearchCV",
     "RealMLPClassifier",
     "RealMLPRegressor",
+    "RobustSmoothScaler",
+    "TabMClassifier",
+    "TabMRegressor",
     "TableReport",
     "__version__",
     "check_table",
@@ -21,13 +26,18 @@ __all__ = [
 # Where each exported name lives. They are imported on first use, so that
 # `import nnfit` itself loads neither scikit-learn nor SciPy.
 _EXPORTS = {
+    "CategoryEncoder": "nnfit.preprocessing.category_encoder",
     "Finding": "nnfit.tables.report",
     "LearningRateDisplay": "nnfit.estimators.learning_rate_finder",
     "MLPClassifier": "nnfit.estimators.classifier",
     "MLPRegressor": "nnfit.estimators.regressor",
+    "PiecewiseLinearEncoder": "nnfit.preprocessing.piecewise_linear_encoder",
     "PopulationSearchCV": "nnfit.model_selection",
     "RealMLPClassifier": "nnfit.estimators.realmlp",
     "RealMLPRegressor": "nnfit.estimators.realmlp",
+    "RobustSmoothScaler": "nnfit.preprocessing.robust_smooth_scaler",
+    "TabMClassifier": "nnfit.estimators.tabm",
+    "TabMRegressor": "nnfit.estimators.tabm",
     "TableReport": "nnfit.tables.report",
     "check_table": "nnfit.tables.checking",
     "find_learning_rate": "nnfit.estimators.learning_rate_finder",

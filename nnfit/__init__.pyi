@@ -6,20 +6,29 @@ from nnfit.estimators.learning_rate_finder import (
 )
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
+from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.model_selection import PopulationSearchCV
+from nnfit.preprocessing.category_encoder import CategoryEncoder
+from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
+from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
 from nnfit.warming import warmup
 
 __all__ = [
+    "CategoryEncoder",
     "Finding",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "PiecewiseLinearEncoder",
     "PopulationSearchCV",
     "RealMLPClassifier",
     "RealMLPRegressor",
+    "RobustSmoothScaler",
+    "TabMClassifier",
+    "TabMRegressor",
     "TableReport",
     "__version__",
     "check_table",

@@ -2,6 +2,7 @@
 
 import datetime
 import pickle
+import tracemalloc
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, find_learning_rate
+from nnfit.estimators.validation import check_X
 
 pytestmark = [
     pytest.mark.filterwarnings("error"),
@@ -108,7 +110,7 @@ def test_every_table_makes_the_same_network(library, model):
 def codes_of(table):
     """The same with codes in place of the categories."""
     codes = table.copy()
-    codes["city"] = codes["city"].cat.codes
+    codes["city"] = codes["city"].cat.codes  # -1 where it is missing
     codes["kind"] = codes["kind"].map({"flat": 0, "house": 1})
     return codes.to_numpy(np.float64)
 
@@ -223,6 +225,40 @@ def test_a_table_of_numbers_is_as_an_array():
         assert_same(expected, asked.fit(convert(numbers), Y))
 
 
+@pytest.mark.parametrize("library", ["pandas", "nullable", "polars", "pyarrow"])
+@pytest.mark.parametrize("n_members", [1, 2])
+def test_missing_numbers_in_tables_are_as_nan_in_arrays(library, n_members):
+    """In every path; the network fills them, and has indicators of them."""
+    table, later = TABLE.copy(), make_data(40, seed=1)[0]
+    for rows, each in ((slice(None, None, 7), table), (slice(3, None, 5), later)):
+        each.loc[each.index[rows], ["size", "city"]] = None
+    arrays = codes_of(table), codes_of(later)
+    own = SMALL | {"n_members": n_members, "scaling": "robust"}
+    expected = MLPRegressor(**own | {"categorical_features": [1, 3]})
+    expected.fit(arrays[0], Y, X_val=arrays[1], y_val=Y[:40])
+    expected.partial_fit(arrays[1], Y[:40])
+    X, X_later = map(LIBRARIES[library], (table, later))
+    model = MLPRegressor(**own).fit(X, Y, X_val=X_later, y_val=Y[:40])
+    model.partial_fit(X_later, Y[:40])
+    assert_array_equal(model.predict(X_later), expected.predict(arrays[1]))
+
+
+def test_a_table_is_read_without_a_wide_copy():
+    """Beside the matrix there are the eight columns that are being read, at most."""
+    rows, columns = 20_000, 24
+    X = pd.DataFrame({f"x{i}": np.arange(rows) % (i + 2) for i in range(columns)})
+    X = X.astype({"x0": "float64", "x1": str, "x2": "category", "x3": "Int64"})
+    model = MLPRegressor(**SMALL).fit(X[:50], np.arange(50.0))
+    matrix = 4 * rows * columns
+    tracemalloc.start()
+    try:
+        check_X(model, X, "float32")
+        _, peak = tracemalloc.get_traced_memory()
+        assert peak < matrix + 8 * 8 * rows + 2**19
+    finally:
+        tracemalloc.stop()
+
+
 def test_dates_are_days_that_are_standardised():
     days = np.datetime64("2024-01-01") + np.arange(60) % 40
     X = pd.DataFrame({"when": days.astype("M8[ns]"), "x": np.arange(60) % 7})
@@ -239,6 +275,7 @@ def test_dates_are_days_that_are_standardised():
 def test_the_tags():
     for asked in (None, "from_dtype", [0]):
         tags = get_tags(MLPRegressor(categorical_features=asked)).input_tags
+        assert tags.allow_nan
         assert tags.categorical == tags.string == (asked is not None)
 
 
@@ -342,6 +379,21 @@ def test_objects_that_are_no_numbers():
     assert model._fitted["categories"][0] == ["{'a': 1}"]
 
 
+@pytest.mark.parametrize(
+    ("X", "message"),
+    [
+        (pl.LazyFrame({"a": [1, 2]}), "got a LazyFrame of polars, .* collect"),
+        (pd.DataFrame(index=[0, 1]), r"Found array with 0 feature\(s\)"),
+        (TABLE[:0], r"Found array with 0 sample\(s\)"),
+        (pl.DataFrame({"a": [1, 2]})["a"], "Expected 2D array"),
+        ([["a", 1], ["b"]], "inhomogeneous shape"),
+    ],
+)
+def test_what_is_no_table_of_rows(X, message):
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(**SMALL).fit(X, [1.0, 2.0])
+
+
 def test_many_categories():
     """10^5 of them, most of which occur once."""
     rng = np.random.default_rng(0)
@@ -398,14 +450,17 @@ def test_matrices_where_the_training_had_values(model):
         objects.predict(scipy.sparse.csr_array(missing))
 
 
-def test_numbers_that_are_no_codes_are_categories_by_value():
+@pytest.mark.parametrize("others", [["size", "rooms"], TABLE.columns.drop("city")])
+def test_numbers_that_are_no_codes_are_categories_by_value(others):
+    """Also in a table of numbers alone, which is else an array."""
     sizes = pd.Series(np.resize([0.5, 1.5, np.nan, 1e9], 80))
-    X = with_column(city=sizes)
-    model = MLPRegressor(**SMALL | {"categorical_features": ["city", "kind"]})
-    model.fit(X, Y)
-    assert model._fitted["categories"][1] == [0.5, 1.5, 1e9]
-    with_codes = with_column(city=sizes.map({0.5: 0, 1.5: 1, 1e9: 2}))
+    X = TABLE[others].assign(city=sizes)
+    asked = [name for name in ("city", "kind") if name in X]
+    model = MLPRegressor(**SMALL | {"categorical_features": asked}).fit(X, Y)
+    column = X.columns.get_loc("city")
+    assert model._fitted["categories"][column] == [0.5, 1.5, 1e9]
+    with_codes = X.assign(city=sizes.map({0.5: 0, 1.5: 1, 1e9: 2}))
     codes = clone(model).fit(with_codes, Y)
-    assert codes._fitted["categories"][1] is None
+    assert codes._fitted["categories"][column] is None
     assert_same(model, codes)
     assert_array_equal(model.predict(X), codes.predict(with_codes))

@@ -6,10 +6,20 @@ import re
 import pytest
 from sklearn.base import clone
 
-from nnfit import MLPClassifier, MLPRegressor
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    RealMLPClassifier,
+    RealMLPRegressor,
+    TabMClassifier,
+    TabMRegressor,
+)
 from nnfit.estimators import documentation, parameters
 
-ESTIMATORS = [MLPClassifier, MLPRegressor]
+ESTIMATORS = [
+    *(MLPClassifier, MLPRegressor, RealMLPClassifier, RealMLPRegressor),
+    *(TabMClassifier, TabMRegressor),
+]
 
 
 def described(estimator):

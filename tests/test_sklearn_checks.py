@@ -3,7 +3,14 @@
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
-from nnfit import MLPClassifier, MLPRegressor
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    RealMLPClassifier,
+    RealMLPRegressor,
+    TabMClassifier,
+    TabMRegressor,
+)
 
 #: What differs in how they are fitted and what they offer: these get all checks.
 WHOLE = [
@@ -12,6 +19,10 @@ WHOLE = [
     MLPRegressor(solver="lbfgs"),
     MLPClassifier(n_members=2, dtype="float64"),
     MLPClassifier(categorical_features="from_dtype"),
+    RealMLPClassifier(hidden_layer_sizes=(16, 16), max_iter=40),
+    RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
+    TabMClassifier(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
+    TabMRegressor(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [

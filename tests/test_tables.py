@@ -177,6 +177,16 @@ SPECIAL = {
         pa.table({"a": pa.array(["b", "a", None], pa.large_string())}),
         ([1.0, 0.0, -1.0], ["a", "b"]),
     ),
+    "a dictionary of unsigned numbers": (
+        pa.table(
+            {
+                "a": pa.DictionaryArray.from_arrays(
+                    pa.array([1, 0, None], pa.uint8()), pa.array(["a", "b"])
+                )
+            }
+        ),
+        ([1.0, 0.0, -1.0], ["a", "b"]),
+    ),
     "an empty dictionary": (
         pa.table({"a": pa.array([None, None], pa.dictionary(pa.int8(), pa.string()))}),
         ([-1.0, -1.0], []),
@@ -227,15 +237,28 @@ def test_values_that_were_not_seen_and_their_types():
         encode_again(table_of(pd.DataFrame({"a": [3, 4]})), known, "float64", str)
 
 
+WITHOUT_LIBRARIES = """
+import sys
+
+class Refused:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("pandas", "polars", "pyarrow"):
+            raise ImportError(name)
+
+sys.meta_path.insert(0, Refused())
+from nnfit import MLPRegressor
+
+model = MLPRegressor(max_iter=1, categorical_features="from_dtype")
+model.fit([["a", 1], ["b", 2]], [1, 2])
+print(model.predict([["c", 2.0]]).shape)
+"""
+
+
 def test_no_library_of_tables_is_needed():
-    """Not by scikit-learn either, which loads pandas where there is one."""
-    code = (
-        "import sys; sys.modules |= dict.fromkeys(['pandas', 'polars', 'pyarrow']); "
-        "import nnfit; model = nnfit.MLPRegressor(max_iter=1, "
-        "categorical_features='from_dtype').fit([['a', 1], ['b', 2]], [1, 2]); "
-        "print(model.predict([['c', 2.0]]).shape)"
-    )
+    """scikit-learn loads pandas where there is one."""
     answer = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True
+        [sys.executable, "-W", "ignore", "-c", WITHOUT_LIBRARIES],
+        capture_output=True,
+        text=True,
     )
     assert answer.stdout.strip() == "(1,)", answer.stderr

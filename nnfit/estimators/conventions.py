@@ -71,7 +71,7 @@ class Conventions(BaseEstimator):
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = True
+        tags.input_tags.allow_nan = self.input_dropout == 0
         has_categories = self.categorical_features is not None
         tags.input_tags.categorical = tags.input_tags.string = has_categories
         return tags

@@ -117,7 +117,7 @@ def are_asked_for(estimator):
         estimator.scaling is not None
         or estimator._value("numeric_embedding") is not None
         or estimator.categorical_features is not None
-        or estimator.n_shared_members > 1
+        or estimator._value("n_shared_members") > 1
     )
 
 
@@ -136,7 +136,7 @@ def check(estimator):
     """
     _numeric_options(estimator)
     _category_options(estimator)
-    if estimator.n_shared_members > 1:
+    if estimator._value("n_shared_members") > 1:
         _check_members(estimator)
     if estimator.scaling is not None:
         _check_raw(estimator, "scaling", ("input_noise", "input_dropout"))
@@ -169,19 +169,20 @@ def _check_raw(estimator, parameter, changes):
 
 def _check_members(estimator):
     wrong = None
+    n_members, adapters = map(estimator._value, ("n_shared_members", "member_adapters"))
     if estimator.normalization == "batch":
         wrong = "normalization='batch'", "normalization='layer' or None"
     elif estimator.initialization == "data_driven":
         wrong = "initialization='data_driven'", "another initialization"
-    elif estimator.member_adapters == "all" and estimator.normalization is not None:
+    elif adapters == "all" and estimator.normalization is not None:
         wrong = f"normalization={estimator.normalization!r}", "member_adapters='first'"
-    elif estimator.member_adapters == "all" and estimator.residual:
+    elif adapters == "all" and estimator.residual:
         wrong = "residual=True", "member_adapters='first'"
     if wrong is not None:
         raise ValueError(
-            f"n_shared_members={estimator.n_shared_members} with member_adapters="
-            f"{estimator.member_adapters!r} cannot have {wrong[0]}. Choose {wrong[1]}, "
-            "or n_members for networks that share nothing."
+            f"n_shared_members={n_members} with member_adapters={adapters!r} cannot "
+            f"have {wrong[0]}. Choose {wrong[1]}, or n_members for networks that share "
+            "nothing."
         )
 
 
@@ -293,12 +294,10 @@ def find(estimator, data, rows):
     if blocks is not None:
         blocks += [1] * len(left)
         blocks += [each.n_out for node, _ in of_categories for each in codes_of(node)]
-    if estimator.n_shared_members > 1:
+    n_members, adapters = map(estimator._value, ("n_shared_members", "member_adapters"))
+    if n_members > 1:
         blocks = None if blocks is None else tuple(blocks)
-        members = Members(
-            int(estimator.n_shared_members), estimator.member_adapters, blocks
-        )
-        estimator._fitted["members"] = tuple(members)
+        estimator._fitted["members"] = tuple(Members(int(n_members), adapters, blocks))
     return _put_together(estimator, X.shape[1], before, parts)
 
 

@@ -152,8 +152,9 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Training data: an array, a table of numbers (pandas, polars, pyarrow) or
-            a sparse matrix, which stays sparse.
+            Training data: an array, a table (pandas, polars, pyarrow) or a sparse
+            matrix, which stays sparse. NaN stands for a missing number. Texts and
+            categories need `categorical_features`.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Target values: class labels or a 0/1 matrix of labels in classification,
             numbers in regression. Matrices may be sparse.
@@ -317,7 +318,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             random_state,
             incremental,
         )
-        self._calibrate(validation)
+        self._calibrate(validation, incremental)
 
     def _train_network(
         self,
@@ -385,8 +386,8 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         self.n_layers_ = network.n_layers + 1
         self.out_activation_ = by_hand.name_of_link(network.loss.link)
 
-    def _calibrate(self, validation):
-        """Set what is learnt from validation data after training."""
+    def _calibrate(self, validation, incremental):
+        """Set what is learnt from validation data after a fit, or a call of many."""
 
     def _compute_dtype(self):
         if self.dtype is not None:

@@ -119,7 +119,7 @@ class Numbers:
         found = [OF_COLUMNS[how](*column) for column in present]
         found = np.array(found + [(0.0, 1.0, 0.0)] * n_indicators).T.astype(dtype)
         self._add("scaling", (tuple(self.places),), {"scaling": found})
-        self._steps.append(lambda x, i: scaled(x, found[:, i])[0])
+        self._steps.append(lambda x, i: scaled(x, found[:, i]))
 
     def _add(self, kind, options, arrays, n_more=0):
         node = Node(kind, (len(self.nodes),), options=options)
@@ -147,7 +147,7 @@ def find_numbers(estimator, X, table, weights, columns):
     """
     numbers = Numbers(table, columns, weights)
     if not are_complete(X) and any(np.isnan(X[:, column]).any() for column in columns):
-        _check_noise(estimator)
+        _check_dropout(estimator)
         numbers.fill()
     if estimator.scaling is not None and columns:
         numbers.scale(estimator.scaling)
@@ -159,15 +159,14 @@ def are_complete(X):
     return issparse(X) or math.isfinite(X.sum())
 
 
-def _check_noise(estimator):
-    """Refuse what changes features before the network looks for missing ones."""
-    for name in ("input_noise", "input_dropout"):
-        value = getattr(estimator, name)
-        if value != 0:
-            raise ValueError(
-                f"{name} changes features, of which X has missing ones (NaN), got "
-                f"{name}={value!r}. Set it to 0, or fill in X before."
-            )
+def _check_dropout(estimator):
+    """Refuse what makes 0 of features before the network looks for missing ones."""
+    rate = estimator.input_dropout
+    if rate != 0:
+        raise ValueError(
+            "input_dropout makes 0 of features, of which X has missing ones (NaN), got "
+            f"input_dropout={rate!r}. Set it to 0, or fill in X before."
+        )
 
 
 # Without a node -------------------------------------------------------------------

@@ -138,9 +138,11 @@ residual : bool, default=False
 initialization : str, default="glorot"
     Distribution of the initial weights. "glorot": uniform with Glorot and Bengio's
     variance, drawn exactly as scikit-learn draws them. "he", "lecun": uniform with
-    the variance 2 / n_in or 1 / n_in, intercepts 0. "orthogonal": random
+    the variance 2 / n_in or 1 / n_in, intercepts 0. "uniform": with the variance
+    1 / (3 n_in), as PyTorch's layers start, intercepts too. "orthogonal": random
     matrices that keep lengths, times a gain that makes up for the activation,
-    intercepts 0. "data_driven": normal, scaled so that every unit varies with a
+    intercepts 0. "normal": with the variance 1 / n_in, of intercepts 1, and a last
+    layer of 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
 scaling : {"standard", "robust", "quantile"} or None, default=None
@@ -156,10 +158,14 @@ numeric_embedding : str, dict or None, default=None
     frequencies, and a layer of their own. "pbld": cosines, a layer of their own, and
     the number itself. A dict has one of them as "kind" and changes what it has: see
     the :ref:`user guide <embeddings>`.
-categorical_features : array-like of {bool, int, str} or None, default=None
-    Columns of `X` that hold categories: a mask, numbers or names. They hold codes,
-    integers from 0; a negative one stands for a missing category, as every code does
-    that the first training rows do not have.
+categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
+default=None
+    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype" for
+    those that a table says are such, and those of texts. Values may be any, and are
+    learnt in the first call. Integers in a column that is listed are codes from 0, of
+    which a negative one stands for a missing category. So does every value that the
+    first training rows do not have. None is for columns of numbers alone; see
+    :ref:`tables <tables>`.
 category_embedding : dict or None, default=None
     How categories are taken. "max_one_hot": columns with up to so many categories (8)
     become indicators; for others the network learns "n_outputs" numbers (8) for each

@@ -219,7 +219,7 @@ class FittedClassifier(FittedMLP):
         raw = self._scaled(whole, X, dropout, given)
         return inside(probabilities(raw, kind, link))
 
-    def _calibrate(self, validation):
+    def _calibrate(self, validation, incremental):
         vars(self).pop("temperature_", None)
         if not self.temperature_scaling:
             return

@@ -32,13 +32,13 @@ def read_training(estimator, X, y, dtype, reset):
     ndarray of shape (n_samples, n_features) or None
         None where X is no table, or one that NumPy has as a matrix of numbers.
     """
-    table = table_of(X)
-    if table is None or table.is_matrix:
+    table, asked = table_of(X), estimator.categorical_features
+    is_plain = asked is None or _is_from_dtype(asked)
+    if table is None or (table.is_matrix and is_plain):
         return None
     validate_data(estimator, table.data, y, skip_check_array=True, reset=reset)
     if not reset:
         return _again(estimator, table, dtype, "X").X
-    asked = estimator.categorical_features
     if not _is_from_dtype(asked):
         asked = _asked(estimator)
     encoded = encode(table, asked, dtype, partial(name_of, estimator))

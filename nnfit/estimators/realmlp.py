@@ -86,6 +86,8 @@ FIXED = {
     "tol": 0.0,
     "scaling": "robust",
 }
+#: What it has a rule of its own for.
+WITHOUT = ("n_iter_no_change",)
 #: What the presets have of them in classification and regression.
 TD = {
     "weight_decay": 0.02,
@@ -158,7 +160,7 @@ def _slow(embedding):
 
 
 @partial(documented, texts=(PARAMETERS,))
-@recipe(MLPClassifier, activation="selu", **FIXED)
+@recipe(MLPClassifier, WITHOUT, activation="selu", **FIXED)
 class RealMLPClassifier(RealMLP, MLPClassifier):
     """RealMLP, a multi-layer perceptron for tables, as a classifier.
 
@@ -182,6 +184,10 @@ class RealMLPClassifier(RealMLP, MLPClassifier):
         Score of the validation data, by which the best epoch is found: None stands for
         the accuracy, "loss" for the negative loss; otherwise the name of a scikit-learn
         scorer or a function ``scorer(estimator, X, y)``.
+    temperature_scaling : bool, default=False
+        Whether to divide the raw predictions by `temperature_`, the number that gives
+        the validation data the smallest log-loss, see `MLPClassifier`. Predicted
+        classes stay.
 
     Attributes
     ----------
@@ -190,6 +196,8 @@ class RealMLPClassifier(RealMLP, MLPClassifier):
     {attributes}
     out_activation_ : str
         Inverse link: 'softmax' for several classes, else 'logistic'.
+    temperature_ : float
+        What raw predictions are divided by, only with `temperature_scaling`.
 
     See Also
     --------
@@ -230,6 +238,7 @@ class RealMLPClassifier(RealMLP, MLPClassifier):
         validation_fraction: float = 0.2,
         scoring: Scoring | None = None,
         max_time: float | None = None,
+        temperature_scaling: bool = False,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -257,7 +266,7 @@ def _looks_at_probabilities(scoring):
 
 
 @partial(documented, texts=(PARAMETERS,))
-@recipe(MLPRegressor, activation="mish", target_scaling="standard", **FIXED)
+@recipe(MLPRegressor, WITHOUT, activation="mish", target_scaling="standard", **FIXED)
 class RealMLPRegressor(RealMLP, MLPRegressor):
     """RealMLP, a multi-layer perceptron for tables, as a regressor.
 

@@ -17,7 +17,7 @@ from nnfit.estimators.mlp import BaseMLP
 C = TypeVar("C", bound=type)
 
 
-def recipe(base: type, **fixed: Any) -> Callable[[C], C]:
+def recipe(base: type, without: tuple[str, ...] = (), **fixed: Any) -> Callable[[C], C]:
     """Class decorator: what the class has no parameter for is an attribute of it.
 
     Parameters
@@ -25,6 +25,9 @@ def recipe(base: type, **fixed: Any) -> Callable[[C], C]:
     base : type
         The estimator with all parameters, whose defaults hold for those that neither
         the class nor `fixed` has.
+    without : tuple of str
+        Parameters of `base` that the class does not have in any way: scikit-learn's
+        checks set what they find.
     **fixed
         Values of parameters of `base`.
     """
@@ -32,7 +35,7 @@ def recipe(base: type, **fixed: Any) -> Callable[[C], C]:
     def decorate(cls: C) -> C:
         own = _defaults(cls)
         for name, default in {**_defaults(base), **fixed}.items():
-            if name not in own:
+            if name not in own and name not in without:
                 setattr(cls, name, default)
         constraints = base._parameter_constraints | cls._own_constraints
         cls._parameter_constraints = {name: constraints[name] for name in own}
@@ -55,7 +58,6 @@ class Recipe(BaseMLP):
     #: parameters that the class does not have.
     _presets: dict[str, dict[str, Any]]
     _own_constraints: dict[str, list]
-    preset: str
 
     def _value(self, name):
         """Value of a parameter; that of the preset where it is left at the default."""

@@ -135,6 +135,11 @@ def training_weights(estimator):
     return weights
 
 
+def forget_optimizer(estimator):
+    """Let the next training begin with the weights that there are and no moments."""
+    vars(estimator)[STATE] = _without(vars(estimator).get(STATE, {}), *OF_AVERAGE)
+
+
 def _without(state, *names):
     """A new dict: the one before the fit must stay as it is if the fit fails."""
     return {name: value for name, value in state.items() if name not in names}

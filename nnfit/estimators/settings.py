@@ -23,7 +23,7 @@ def batch_rows(estimator, n_samples):
     if estimator.solver == "lbfgs":
         return min(LBFGS_BLOCK, n_samples)
     if estimator.batch_size == "auto":
-        return min(estimator._rules.auto_batch, n_samples)
+        return estimator._rules.batch_of(n_samples)
     return min(int(estimator.batch_size), n_samples)
 
 
@@ -34,7 +34,7 @@ def most_epochs(estimator):
 
 def has_own_rows(estimator, optimizer):
     """Whether members that share weights see other rows in a step."""
-    return estimator.member_rows == "own" and optimizer is not None
+    return estimator._value("member_rows") == "own" and optimizer is not None
 
 
 def n_copies(estimator, optimizer):

@@ -114,7 +114,7 @@ def _need(estimator, name, has_validation):
         missing = not (is_on(estimator.dropout) or is_on(estimator.input_dropout))
         need = "dropout or input_dropout"
     elif name in ("member_adapters", "member_rows"):
-        missing, need = estimator.n_shared_members == 1, "n_shared_members"
+        missing, need = estimator._value("n_shared_members") == 1, "n_shared_members"
     else:  # layer_width, taper
         missing, need = estimator.n_layers is None, "n_layers"
     return need if missing else None

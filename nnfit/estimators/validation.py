@@ -30,6 +30,7 @@ from nnfit.estimators.reading import (
 )
 from nnfit.estimators.sparse import canonical, check_structure
 from nnfit.tables.column import is_missing
+from nnfit.tables.reading import FEW_ROWS
 
 #: NumPy has truth values of its own.
 NUMBERS = (Number, np.bool_)
@@ -148,10 +149,15 @@ def _array_of(rows):
 
 
 def _is_plain_table(X):
-    """Whether X is a table whose columns are arrays, without missing or sparse ones."""
+    """Whether X is a table whose columns are arrays, without missing or sparse ones.
+
+    One of few rows: of others NumPy would make a matrix of float64.
+    """
     if type(X) is getattr(sys.modules.get("pandas"), "DataFrame", None):
-        return all(isinstance(dtype, np.dtype) for dtype in X.dtypes)
-    return type(X) is getattr(sys.modules.get("polars"), "DataFrame", None)
+        are_arrays = all(isinstance(dtype, np.dtype) for dtype in X.dtypes)
+        return are_arrays and len(X) <= FEW_ROWS
+    is_polars = type(X) is getattr(sys.modules.get("polars"), "DataFrame", None)
+    return is_polars and len(X) <= FEW_ROWS
 
 
 def _is_plain_target(y, X):
@@ -428,7 +434,7 @@ def check_hidden_layer_sizes(hidden_layer_sizes):
 def hidden_sizes(estimator):
     """Units of every hidden layer: as listed, or drawn by number, width and taper."""
     if estimator.n_layers is None:
-        return check_hidden_layer_sizes(estimator.hidden_layer_sizes)
+        return check_hidden_layer_sizes(estimator._value("hidden_layer_sizes"))
     width, taper = estimator.layer_width, float(estimator.taper)
     try:
         return [max(1, round(width * taper**i)) for i in range(estimator.n_layers)]

@@ -77,6 +77,14 @@ def lecun_bound(place):
     return np.sqrt(3.0 / place.n_in), 0.0
 
 
+def uniform_bound(place):
+    """Half-width of a uniform distribution with the variance 1 / (3 n_in).
+
+    PyTorch's linear layers start so, intercepts too.
+    """
+    return (1.0 / np.sqrt(place.n_in),) * 2
+
+
 def _uniform(bounds):
     def draw(place, random_state):
         coef_bound, intercept_bound = bounds(place)
@@ -150,6 +158,7 @@ INITIALIZATIONS = {
     "glorot": _uniform(glorot_bound),
     "he": _uniform(he_bound),
     "lecun": _uniform(lecun_bound),
+    "uniform": _uniform(uniform_bound),
     "orthogonal": orthogonal,
     "normal": normal,
     "data_driven": None,

@@ -14,6 +14,8 @@ from nnfit.network.kinds import Node
 
 #: Which products have adapters, by name of the form.
 ADAPTERS = ("all", "first")
+#: Kinds whose arrays members have of their own: those of a member, then the next one's.
+KINDS = ("members", "member_adapter", "member_head")
 #: Which rows members see in a step of the training: the same, or each others.
 ROWS = ("shared", "own")
 
@@ -67,6 +69,34 @@ def member_nodes(layers, before, members):
     *hidden, last = (_moved(node, len(before) + 1) for node in chain)
     head = replace(last, kind="member_head", options=(n_members,))
     return (*before, begin, *hidden, head)
+
+
+def chosen(network, weights, members):
+    """Weights of the network of some members of another.
+
+    Parameters
+    ----------
+    network : nnfit.network.Network
+        Whose value has a line for each member.
+    weights : nnfit.network.Weights
+    members : list of int
+
+    Returns
+    -------
+    nnfit.network.Weights
+    """
+    kinds = [
+        node.kind
+        for node, own in zip(network.nodes, network.tensors_of_nodes, strict=True)
+        for _ in own
+    ]
+    arrays = [array for arrays in weights for array in arrays]
+    for place, number in enumerate(network.tensor_order):
+        if kinds[number] in KINDS:
+            array = arrays[place]
+            lines = array.reshape(network.lines[-1], -1)[members]
+            arrays[place] = lines.reshape(-1, *array.shape[1:])
+    return network.weights_of(arrays)
 
 
 def _check(layers, n_members, adapters):

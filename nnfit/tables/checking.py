@@ -71,7 +71,7 @@ def check_table(
     if task == "auto":
         classes = all(target.is_classes(column) for column in targets)
     findings = _of_each(columns)
-    findings += rows.repeated(columns, targets)
+    findings += rows.repeated([*columns, *targets])
     for column in targets:
         findings += numbers.infinite(column)
         findings += numbers.impossible(column)

@@ -47,7 +47,7 @@ class Encoded:
                     self.X[rows, number] = own[rows]
 
 
-def encode(table, asked, dtype, named):
+def encode(table, asked, dtype, named, keeps_codes=True):
     """Learn the categories of a table, and encode it.
 
     Parameters
@@ -59,6 +59,8 @@ def encode(table, asked, dtype, named):
         Of the matrix.
     named : callable
         A column by its number as messages call it.
+    keeps_codes : bool, default=True
+        Whether integers that are asked for stay as they are.
 
     Returns
     -------
@@ -80,7 +82,8 @@ def encode(table, asked, dtype, named):
             is_asked = number in asked
         if not is_asked:
             return numbers_of(column, named(number))
-        known = None if _holds_codes(column) else categories_of(column)
+        stays = keeps_codes and _holds_codes(column)
+        known = None if stays else categories_of(column)
         categories[number] = known
         return _codes(column, known, named(number))
 
@@ -135,8 +138,8 @@ def _no_number(column, value, name):
     )
     if column.kind == OBJECT:
         return TypeError(
-            f"{name} holds {value!r}: the argument must be a string or a real number, "
-            f"not {type(value).__name__!r}. {cure}, or make numbers of them."
+            f"{name} holds {value!r}: the argument must be a string or a real number. "
+            f"{cure}, or make numbers of them."
         )
     return ValueError(
         f"{name} holds {value!r}, which is no number. {cure}, or encode it before."

@@ -60,4 +60,5 @@ def _of_dictionary(array, kind):
 
 
 def _codes(array):
-    return array.indices.fill_null(-1).to_numpy(zero_copy_only=False)
+    indices = array.indices.cast(sys.modules["pyarrow"].int64())
+    return indices.fill_null(-1).to_numpy(zero_copy_only=False)

@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Hashable, Iterator, Sequence
 from html import escape
-from typing import NamedTuple
+from typing import NamedTuple, overload
 
 #: Kinds of findings, the most severe first: what makes a model or its score wrong, what
 #: hides information from it, what costs accuracy or time.
@@ -18,6 +18,7 @@ KINDS = (
     "outlier",
     "disguised_missing",
     "number_as_text",
+    "date_as_text",
     "mixed_types",
     "identifier",
     "duplicate_rows",
@@ -71,9 +72,21 @@ class TableReport(Sequence[Finding]):
     findings : sequence of Finding
     n_rows, n_columns : int
         Of the table.
+
+    Attributes
+    ----------
+    findings : list of Finding
+        In order of severity.
+    n_rows, n_columns : int
     """
 
-    def __init__(self, findings: Sequence[Finding], n_rows: int, n_columns: int):
+    findings: list[Finding]
+    n_rows: int
+    n_columns: int
+
+    def __init__(
+        self, findings: Sequence[Finding], n_rows: int, n_columns: int
+    ) -> None:
         self.findings = sorted(findings, key=lambda each: KINDS.index(each.kind))
         self.n_rows = n_rows
         self.n_columns = n_columns
@@ -81,7 +94,13 @@ class TableReport(Sequence[Finding]):
     def __len__(self) -> int:
         return len(self.findings)
 
-    def __getitem__(self, index):
+    @overload
+    def __getitem__(self, index: int) -> Finding: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Finding]: ...
+
+    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
         return self.findings[index]
 
     def __iter__(self) -> Iterator[Finding]:

@@ -10,6 +10,9 @@ class Rules(NamedTuple):
     ----------
     auto_batch : int
         Rows of a batch where nobody says how many; fewer if there are no more.
+    small_batches : tuple of (int, int)
+        Pairs, in increasing order: fewer rows of data than the one have batches of the
+        other.
     drop_last : bool
         See `nnfit.engine_settings.EngineSettings`.
     last_of_equals : bool
@@ -22,10 +25,16 @@ class Rules(NamedTuple):
     """
 
     auto_batch: int = 200
+    small_batches: tuple[tuple[int, int], ...] = ()
     drop_last: bool = False
     last_of_equals: bool = False
     patience_growth: float = 0.0
     is_plan: bool = False
+
+    def batch_of(self, n_rows):
+        """Rows of a batch of so many rows of data where nobody says how many."""
+        sizes = [size for below, size in self.small_batches if n_rows < below]
+        return min(n_rows, *sizes, self.auto_batch)
 
 
 #: Those of scikit-learn's networks.

@@ -11,6 +11,7 @@ from sklearn.base import clone, is_classifier
 
 from nnfit.cuda import engine, prediction, tables
 from nnfit.cuda.tables import functions_of, kind_of, training_kind
+from nnfit.estimators import embeddings
 from nnfit.estimators.losses import is_for
 from nnfit.estimators.settings import training_settings
 from nnfit.estimators.targets import BINARY, MULTICLASS, MULTILABEL
@@ -50,16 +51,25 @@ def kernels_of(estimator, dtype=None):
 
 def _networks(estimator, dtype):
     """Those that it may train, but for the numbers of inputs and outputs."""
-    target = np.zeros((1, 1), dtype)
     one = clone(estimator)
     if not is_classifier(one):
-        return [one._describe(1, target, dtype)]
+        return [_network(one, dtype)]
     networks = []
     for kind in (BINARY, MULTICLASS, MULTILABEL):
         if is_for(one.loss, kind):
             one._target_kind, one.classes_ = kind, np.arange(3)
-            networks.append(one._describe(1, target, dtype))
+            networks.append(_network(one, dtype))
     return networks
+
+
+def _network(estimator, dtype):
+    """The network for one feature, a number that is never missing."""
+    X, target = np.arange(8.0, dtype=dtype)[:, None], np.zeros((8, 1), dtype)
+    estimator.n_features_in_ = 1
+    estimator._fitted = {"body": estimator._body(), "targets": None}
+    if embeddings.are_wanted(estimator, X):
+        embeddings.find(estimator, (X, target[:, 0], target, None, None), None)
+    return estimator._describe(1, target, dtype)
 
 
 def _kinds(estimator, network, functions):

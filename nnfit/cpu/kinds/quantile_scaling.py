@@ -36,6 +36,7 @@ def build(target, dtype):
     target : nnfit.cpu.target.Target
     dtype : {"float32", "float64"}
     """
+    from nnfit.cpu.kernels.bins import make_bin_of
     from nnfit.cpu.kernels.lowering import helper, scalar_type
     from nnfit.cpu.kernels.operations import (
         edge_of,
@@ -44,21 +45,17 @@ def build(target, dtype):
         make_line,
         make_tensor_line,
     )
-    from nnfit.cpu.kernels.pointers import as_int64
+    from nnfit.cpu.kernels.pointers import as_int64, offset
 
     line, deliver = make_line(dtype), make_deliver(dtype)
     tensor_line, scalar = make_tensor_line(dtype), scalar_type(dtype)
+    bin_of = make_bin_of(dtype)
     zero, one = scalar(0.0), scalar(1.0)
 
     @helper
     def part_of(x, knots, n_knots):
-        """Number of the last knot that is not above x, by halving, without branches."""
-        found, left = 0, n_knots - 1
-        while left > 1:
-            half = left >> 1
-            found += half if knots[found + half] <= x else 0
-            left -= half
-        return found
+        """Number of the last knot but one, or of one before it that is not above x."""
+        return bin_of(x, offset(knots, 1), n_knots - 2)
 
     def forward(table, row, now, begin, count):
         """output (count, n_out) = the functions of the columns, one after the other."""

@@ -22,19 +22,44 @@ def scaled(x, found):
 
     Parameters
     ----------
-    x : ndarray of shape (n, n_columns)
+    x : ndarray of shape (n, n_columns) or (n,)
         Values; NaN stays NaN.
-    found : ndarray of shape (3, n_columns)
+    found : ndarray of shape (3, n_columns) or (3,)
         Shifts, scales and cuts.
 
     Returns
     -------
-    output, slope : ndarray of shape (n, n_columns)
+    ndarray, as `x`
     """
+    z, inverse = _parts(x, found)
+    return z * inverse
+
+
+def _parts(x, found):
+    """The number without a cut, and what it is multiplied by for that."""
     shift, scale, cut = found
     z = np.clip((x - shift) * scale, -LARGEST, LARGEST)
-    inverse = 1 / np.sqrt(1 + (cut * z) ** 2)
-    return z * inverse, scale * inverse**3
+    return z, 1 / np.sqrt(1 + (cut * z) ** 2)
+
+
+def unscaled(y, found):
+    """The inverse of `scaled`, as far as there is one.
+
+    Parameters
+    ----------
+    y : ndarray of shape (n, n_columns) or (n,)
+        Values; NaN stays NaN.
+    found : ndarray of shape (3, n_columns) or (3,)
+
+    Returns
+    -------
+    ndarray, as `y`
+        The shift where the scale is 0; finite also where rounding has lost a number.
+    """
+    shift, scale, cut = found
+    largest = 1 - np.finfo(y.dtype).eps
+    z = y / np.sqrt(1 - np.clip(cut * y, -largest, largest) ** 2)
+    return np.where(scale > 0, z / np.where(scale > 0, scale, 1), 0) + shift
 
 
 def width(node, widths):
@@ -56,8 +81,8 @@ def initial(node, widths, draw):
 
 def forward(node, inputs, arrays, now):
     """Scaled columns (n, n_out) of the input (n, n_in)."""
-    output, slope = scaled(inputs[0][:, node.options[0]], arrays[0])
-    return output, (inputs[0].shape, slope)
+    z, inverse = _parts(inputs[0][:, node.options[0]], arrays[0])
+    return z * inverse, (inputs[0].shape, arrays[0][1] * inverse**3)
 
 
 def backward(node, kept, gradient, arrays, now):

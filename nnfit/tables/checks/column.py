@@ -18,11 +18,19 @@ NEARLY_ALL = 0.9
 DISGUISES = frozenset(
     "|?|-|--|.|na|n/a|n.a.|#n/a|#na|<na>|nan|null|(null)|nil|#value!|#div/0!".split("|")
 )
+#: These are values in other columns: of "other debtors" "none" is an answer.
+BESIDE_NUMBERS = DISGUISES | {"none", "unknown", "missing", "undefined"}
 
 _AMOUNT = re.compile(
     r"[+-]?\s*[$€£¥]?\s*[+-]?"
     r"(\d+([.,]\d+)?|\d{1,3}([ ',.\u00a0]\d{3})+([.,]\d+)?|[.,]\d+)([eE][+-]?\d+)?"
     r"\s*[%$€£¥]?"
+)
+
+
+_DATE = re.compile(
+    r"(\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4})"
+    r"([ T]\d{1,2}:\d\d.*)?"
 )
 
 
@@ -113,11 +121,17 @@ class CheckedColumn:
         """Whether the values have an order: numbers, dates or texts."""
         return self.values is None or all(isinstance(v, str) for v in self.values)
 
+    @property
+    def counted(self):
+        """Rows of each value that is there."""
+        values = self.levels[0].tolist() if self.values is None else self.values
+        counted = zip(values, self.counts.tolist(), strict=True)
+        return {value: n for value, n in counted if n}
+
     @cached_property
     def texts(self):
         """Rows of each text."""
-        counted = zip(self.values, self.counts.tolist(), strict=True)
-        return {value: n for value, n in counted if n and isinstance(value, str)}
+        return {text: n for text, n in self.counted.items() if isinstance(text, str)}
 
     @cached_property
     def amounts(self):
@@ -135,10 +149,20 @@ class CheckedColumn:
             re.match(r"0\d", each.strip()) for each in self.amounts
         ):
             return False
-        counted = zip(self.values, self.counts.tolist(), strict=True)
-        amounts += sum(n for value, n in counted if isinstance(value, Number))
-        disguised = sum(n for text, n in self.texts.items() if is_disguise(text))
+        numbers = (n for v, n in self.counted.items() if isinstance(v, Number))
+        amounts += sum(numbers)
+        disguised = sum(n for text, n in self.texts.items() if is_disguise(text, True))
         return amounts >= max(1, NEARLY_ALL * (self.n_present - disguised))
+
+    @cached_property
+    def of_dates(self):
+        """Whether nearly all values are texts that are dates."""
+        if self.values is None or self.declared:
+            return False
+        dates = sum(
+            n for text, n in self.texts.items() if _DATE.fullmatch(text.strip())
+        )
+        return dates >= max(1, NEARLY_ALL * self.n_present)
 
     def take(self, rows):
         """Numbers that a tree can read, of these rows; categories as ordered codes."""
@@ -191,7 +215,7 @@ def _as_rows(X, what):
         raise ValueError(
             f"{what} must be a table, rows by columns, got {rows.ndim} dimensions."
         )
-    rows = rows.reshape(len(rows), -1)
+    rows = rows[:, None] if rows.ndim == 1 else rows
     return rows.astype(object) if rows.dtype.kind in "mM" else rows
 
 
@@ -199,6 +223,6 @@ def _is_amount(text):
     return bool(_AMOUNT.fullmatch(text.strip()))
 
 
-def is_disguise(text):
-    """Whether a text stands for a missing value."""
-    return text.strip().casefold() in DISGUISES
+def is_disguise(text, beside_numbers):
+    """Whether a text stands for a missing value, in a column of numbers or another."""
+    return text.strip().casefold() in (BESIDE_NUMBERS if beside_numbers else DISGUISES)

@@ -15,8 +15,8 @@ NEARLY_ALL = 0.9
 #: Values with fewer rows are rare: the mean of y over ten rows is known to a third of
 #: y's deviation (1 / sqrt(10)), and 70/15/15 leaves one or two for validation.
 RARE = 10
-#: Below this share of the rows rare values are not worth a word.
-FEW = 0.01
+#: Fewer rare values, or a smaller share of the rows with one, are not worth a word.
+MANY, FEW = 10, 0.05
 #: Repeats that chance would bring, from which different integers must be issued ones:
 #: none is then rarer than exp(-9).
 CHANCE = 9
@@ -81,10 +81,15 @@ def identifier(column):
         )
 
 
+def is_plain(column):
+    """Whether a column holds texts that are neither numbers nor dates."""
+    return not column.of_numbers and not column.of_dates
+
+
 def is_name(column):
     """Whether nearly all values of a column of texts differ."""
     return (
-        not column.of_numbers
+        is_plain(column)
         and column.n_present >= 2 * RARE
         and column.n_distinct >= NEARLY_ALL * column.n_present
     )
@@ -111,12 +116,12 @@ def _of_identifier(column):
 
 def rare_categories(column):
     """Categories with few rows, where they are many rows together."""
-    if column.of_numbers or is_name(column) or column.n_distinct < 2:
+    if not is_plain(column) or is_name(column):
         return
     counts = column.counts
     rare = np.flatnonzero((counts > 0) & (counts < RARE))
     share = counts[rare].sum() / len(column)
-    if len(rare) < 2 or share < FEW:
+    if len(rare) < MANY or share < FEW:
         return
     some = [column.values[i] for i in rare[np.argsort(counts[rare], kind="stable")]]
     yield Finding(

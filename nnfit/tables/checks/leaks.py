@@ -67,7 +67,7 @@ def _sample(target, classes, rng):
     place = np.empty(len(y), np.int64)
     order = np.argsort(y, kind="stable")
     place[order] = np.arange(len(y)) - np.repeat(np.cumsum(counts) - counts, counts)
-    taken = (place < most) & kept[y]
+    taken = rng.permutation(np.flatnonzero((place < most) & kept[y]))
     return y[taken], known[taken]
 
 
@@ -125,12 +125,13 @@ def _leak(column, target, n, part, classes):
         if classes
         else "of the variance of its ranks"
     )
+    where = f"a sample of {rows(n)}" if n < target.n_present else rows(n)
     left = "no part" if part > 1 - 1e-6 else percent(1 - part)
     return Finding(
         "leak",
         (column.name,),
         f"It alone predicts the {target.name}: a tree that sees nothing else leaves "
-        f"{left} {of_what} ({FOLDS}-fold cross-validation on {rows(n)}).",
+        f"{left} {of_what} ({FOLDS}-fold cross-validation on {where}).",
         "Ask whether it is known before the outcome is: drop it if it is made from "
         "the outcome, or measured or filled in later.",
     )

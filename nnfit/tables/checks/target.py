@@ -59,31 +59,22 @@ def target(column, classes):
 def unseen(columns, others):
     """Classes of the validation targets that the training targets lack."""
     for column, other in zip(columns, others, strict=True):
-        known = set(values_of(column))
-        new = [value for value in values_of(other) if value not in known]
+        known = column.counted
+        new = {value: n for value, n in other.counted.items() if value not in known}
         if new:
-            count = sum(n for v, n in _counted(other) if v not in known)
+            count = sum(new.values())
             yield Finding(
                 "unseen_class",
                 (column.name,),
                 f"{rows(count)} of y_val {'has' if count == 1 else 'have'} a class "
-                f"that y lacks: {names(new)}.",
+                f"that y lacks: {names(list(new))}.",
                 "Split with stratify=y, or leave these rows out; a classifier cannot "
                 "predict a class that it has not seen.",
             )
 
 
-def values_of(column):
-    return [value for value, _ in _counted(column)]
-
-
-def _counted(column):
-    values = column.levels[0].tolist() if column.values is None else column.values
-    return [(v, n) for v, n in zip(values, column.counts.tolist(), strict=True) if n]
-
-
 def _of_classes(column):
-    counted = sorted(_counted(column), key=lambda each: each[1])
+    counted = sorted(column.counted.items(), key=lambda each: each[1])
     rare = [(value, count) for value, count in counted if count < RARE]
     if rare:
         value, count = rare[0]

@@ -5,32 +5,31 @@ from numbers import Number
 from nnfit.tables.checks.column import is_disguise
 from nnfit.tables.report import Finding, names, percent, rows, show
 
-#: These are values in other columns: of "other debtors" "none" is an answer.
-BESIDE_NUMBERS = {"none", "unknown", "missing", "undefined"}
-
 
 def texts(column):
     """Findings in the texts of a column."""
     if column.kind != "categories" or not column.n_present:
         return
-    counted = zip(column.values, column.counts.tolist(), strict=True)
-    counts = {value: count for value, count in counted if count}
-    disguised = {t: n for t, n in column.texts.items() if _is_disguise(t, column)}
-    if disguised and len(disguised) < len(counts):
-        yield _disguised(column, disguised)
+    counts = column.counted
+    disguised = {
+        text: n
+        for text, n in column.texts.items()
+        if is_disguise(text, beside_numbers=column.of_numbers)
+    }
     others = {value: n for value, n in counts.items() if not isinstance(value, str)}
     rest = column.texts.keys() - column.amounts.keys() - disguised.keys()
     rest = {text: n for text, n in column.texts.items() if text in rest}
     if column.amounts and column.of_numbers:
-        yield _numbers_as_text(column, rest, bool(others))
-    elif (others and rest) or len({_type(value) for value in others}) > 1:
+        yield _numbers_as_text(column, disguised, rest, bool(others))
+        return
+    if column.of_dates:
+        yield _dates_as_text(column)
+        return
+    if disguised and len(disguised) < len(counts):
+        yield _disguised(column, disguised)
+    if (others and rest) or len({_type(value) for value in others}) > 1:
         yield _mixed(column, counts)
     yield from _spelling(column, rest)
-
-
-def _is_disguise(text, column):
-    word = text.strip().casefold()
-    return is_disguise(text) or (column.of_numbers and word in BESIDE_NUMBERS)
 
 
 def _type(value):
@@ -38,34 +37,50 @@ def _type(value):
 
 
 def _disguised(column, disguised):
-    count = sum(disguised.values())
-    hold = "holds" if count == 1 else "hold"
     return Finding(
         "disguised_missing",
         (column.name,),
-        f"{rows(count)} ({percent(count / len(column))}) "
-        f"{hold} {names(list(disguised))} where a value is missing.",
+        f"{_hold(disguised, len(column))} where a value is missing.",
         "Put NaN or None in its place, or name it in na_values when you read the file.",
     )
 
 
-def _numbers_as_text(column, rest, others):
+def _hold(texts, n):
+    count = sum(texts.values())
+    hold = "holds" if count == 1 else "hold"
+    return f"{rows(count)} ({percent(count / n)}) {hold} {names(list(texts))}"
+
+
+def _numbers_as_text(column, disguised, rest, others):
     amounts = column.amounts
     example = max(amounts, key=lambda value: (len(value), value))
     seen = f"Numbers are written as text, for instance {show(example)}"
     if others:
         seen += f", in {rows(sum(amounts.values()))}; others hold numbers"
+    if disguised:
+        seen += f"; {_hold(disguised, len(column))} where a value is missing"
     if rest:
-        count = sum(rest.values())
-        seen += f"; {rows(count)} {'has' if count == 1 else 'have'} other text, "
-        seen += names(list(rest)[:3])
-    comma = " (its decimal comma is an option when you read the file)"
+        seen += f"; {_hold(rest, len(column))}"
+    advice = "Convert it to numbers"
+    if disguised or rest:
+        advice += ", with NaN for the other texts (na_values when you read the file)"
+    if "," in example:
+        advice += "; the decimal comma is an option when you read the file"
     return Finding(
         "number_as_text",
         (column.name,),
         seen + ".",
-        "Convert it to numbers" + (comma if "," in example else "") + "; as text its "
-        "values have no order and no distance.",
+        advice + ". As texts the values have no order and no distance.",
+    )
+
+
+def _dates_as_text(column):
+    example = next(iter(column.texts))
+    return Finding(
+        "date_as_text",
+        (column.name,),
+        f"Dates are written as text, for instance {show(example)}.",
+        "Convert it to dates, or to parts that may matter: year, month, weekday, hour.",
     )
 
 
