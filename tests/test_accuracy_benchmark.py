@@ -297,7 +297,7 @@ def test_names_of_models():
     with pytest.raises(ValueError, match="unknown model 'lightgmb'; choose from nnfit"):
         model("lightgmb")
     assert model(CONSTANT).title == "constant"
-    assert load_maker("nnfit")("regression", 1, 0).regressor is not None
+    assert load_maker("sklearn_mlp")("regression", 1, 0).regressor is not None
 
 
 # Summary ---------------------------------------------------------------------
