@@ -21,8 +21,8 @@ WHOLE = [
     MLPClassifier(categorical_features="from_dtype"),
     RealMLPClassifier(hidden_layer_sizes=(16, 16), max_iter=40),
     RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
-    TabMClassifier(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
-    TabMRegressor(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
+    TabMClassifier(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
+    TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [
