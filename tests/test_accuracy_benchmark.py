@@ -2,6 +2,7 @@
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +19,16 @@ from benchmarks.accuracy.registry import MODELS, load_maker, model
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
 
+#: Models of the first table of docs/accuracy.rst.
+SHOWN = [
+    "nnfit",
+    "nnfit_recipe",
+    "sklearn_mlp",
+    "hist",
+    "lightgbm",
+    "xgboost",
+    "catboost",
+]
 CONSTANT, BROKEN = (f"tests.accuracy_models:{name}" for name in ("constant", "broken"))
 # Of an older matplotlib with a newer pyparsing, when it is imported.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -286,7 +297,7 @@ def test_names_of_models():
     with pytest.raises(ValueError, match="unknown model 'lightgmb'; choose from nnfit"):
         model("lightgmb")
     assert model(CONSTANT).title == "constant"
-    assert load_maker("nnfit")("regression", 1, 0).regressor is not None
+    assert load_maker("sklearn_mlp")("regression", 1, 0).regressor is not None
 
 
 # Summary ---------------------------------------------------------------------
@@ -429,6 +440,17 @@ def test_picture_names_every_model(tmp_path):
     text = peers_chart.svg(summarized(ERRORS), chart.draw)
     for name in list(MODELS)[:4]:
         assert f">{MODELS[name].title}<" in text
+
+
+def test_published_run_is_whole():
+    records = Records(
+        Path(__file__).parent.parent / "docs" / "_static" / "accuracy.json"
+    )
+    found = summary.summarize(records, SHOWN)
+    assert not found["failed"] and len(found["tables"]) == 12
+    assert found["splits"] == [3]
+    page = (Path(__file__).parent.parent / "docs" / "accuracy.rst").read_text()
+    assert " ".join(SHOWN) in page
 
 
 # Adam and SGD ----------------------------------------------------------------

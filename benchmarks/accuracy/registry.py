@@ -18,6 +18,7 @@ MODELS = {
     "nnfit": Peer("nnfit, defaults", "nnfit", "networks:plain", ("nnfit",)),
     "nnfit_recipe": Peer("nnfit, recipe", "nnfit", "networks:recipe", ("nnfit",)),
     "nnfit_realmlp": Peer("nnfit, RealMLP", "nnfit", "networks:realmlp", ("nnfit",)),
+    "nnfit_tabm": Peer("nnfit, TabM", "nnfit", "networks:tabm", ("nnfit",)),
     "sklearn_mlp": Peer(
         "scikit-learn MLP", "scikit-learn", "networks:scikit_learn", ("sklearn",)
     ),

@@ -7,8 +7,8 @@ import numpy as np
 from ..peers.report import align, markdown_table, milliseconds
 from .registry import model
 
-#: Columns of a terminal, and of the names of tables.
-WIDTH, NAME = 80, 18
+#: Columns of a terminal, and of one error with what is before it.
+WIDTH, ERROR = 80, 6
 READING = (
     "The error is 1 - accuracy, or the RMSE over the target's deviation; error/best is "
     "a geometric mean over the tables; p is Wilcoxon's against the first, with Holm's "
@@ -21,8 +21,8 @@ def title(entry):
     return model(entry["name"]).title
 
 
-def shorten(name):
-    return name if len(name) <= NAME else name[: NAME - 1] + "…"
+def shorten(name, most):
+    return name if len(name) <= most else name[: most - 1] + "…"
 
 
 def number(value, form=".2f"):
@@ -81,10 +81,11 @@ def details(summary):
 
 def error_table(summary):
     """Header and rows: errors of the models, numbered as they rank."""
+    most = max(8, WIDTH - ERROR * len(summary["models"]))
     header = ["error", *(str(i + 1) for i in range(len(summary["models"])))]
     rows = [
         [
-            shorten(each["name"]),
+            shorten(each["name"], most),
             *(number(error, ".3f").lstrip("0") for error in each["errors"]),
         ]
         for each in summary["tables"]

@@ -50,24 +50,28 @@ def plain(task, n_threads, seed):
     scaling = {"scaling": "standard", "categorical_features": "from_dtype"}
     if task == "regression":
         scaling["target_scaling"] = "standard"
-    return estimator(task)(**scaling, random_state=seed, n_jobs=n_threads)
+    return estimator(task, nnfit)(**scaling, random_state=seed, n_jobs=n_threads)
 
 
 def realmlp(task, n_threads, seed):
     """nnfit's RealMLP with its defaults."""
-    cls = nnfit.RealMLPRegressor if task == "regression" else nnfit.RealMLPClassifier
-    return cls(random_state=seed, n_jobs=n_threads)
+    return estimator(task, nnfit, "RealMLP")(random_state=seed, n_jobs=n_threads)
 
 
-def estimator(task):
-    """nnfit's class."""
-    return nnfit.MLPRegressor if task == "regression" else nnfit.MLPClassifier
+def tabm(task, n_threads, seed):
+    """nnfit's TabM with its defaults."""
+    return estimator(task, nnfit, "TabM")(random_state=seed, n_jobs=n_threads)
+
+
+def estimator(task, library, name="MLP"):
+    """The class of a task."""
+    ending = "Regressor" if task == "regression" else "Classifier"
+    return getattr(library, name + ending)
 
 
 def scikit_learn(task, n_threads, seed):
     """scikit-learn's defaults; BLAS takes the threads."""
-    kind = "MLPRegressor" if task == "regression" else "MLPClassifier"
-    return prepared(getattr(neural_network, kind)(random_state=seed))
+    return prepared(estimator(task, neural_network)(random_state=seed))
 
 
 #: Ingredients of RealMLP's defaults, fewer epochs, and four members.
@@ -117,7 +121,7 @@ OF_TASK = {
 def recipe(task, n_threads, seed):
     """nnfit with parameters that are good for tables."""
     given = {**RECIPE, **OF_TASK[task], "random_state": seed, "n_jobs": n_threads}
-    return Recipe(estimator(task)(**given))
+    return Recipe(estimator(task, nnfit)(**given))
 
 
 class Recipe:
