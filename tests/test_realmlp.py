@@ -141,7 +141,7 @@ class Naive:
 
 @BOTH
 @PRESETS
-def test_steps_are_those_of_the_paper(task, preset):
+def test_steps_are_those_of_the_paper(any_engine, task, preset):
     estimator, target = TASKS[task]
     target = (target > 0).astype(int) if task == "classification" else target
     x, target, n_steps = X[:24, :2], target[:24], 5
