@@ -128,15 +128,15 @@ def read(paths):
 
 
 def report(options):
-    """A line for each size, and what halves of the tables choose."""
+    """A line for each size, and what halves of the tables choose.
+
+    Of the tables and seeds that all of these sizes have.
+    """
     records = read(options.files)
-    keys = sorted({(each["table"], each["seed"]) for each in records})
     found = {(each["table"], each["seed"], each["size"]): each for each in records}
-    sizes = [
-        size
-        for size in dict.fromkeys(each["size"] for each in records)
-        if all((*key, size) in found for key in keys)
-    ]
+    sizes = options.sizes or list(dict.fromkeys(each["size"] for each in records))
+    keys = sorted({key[:2] for key in found})
+    keys = [key for key in keys if all((*key, size) in found for size in sizes)]
     names = sorted({name for name, _ in keys})
     print(f"{len(names)} tables, {len(keys)} fits of each size, errors by {PLAIN}'s")
 
@@ -209,6 +209,7 @@ def main():
     fits.add_argument("--threads", type=int, default=1)
     reports = commands.add_parser("report")
     reports.add_argument("files", type=Path, nargs="+")
+    reports.add_argument("--sizes", nargs="+", help="those of the files, all")
     reports.add_argument(
         "--most", type=float, default=12.0, help="seconds of one processor, 1,000 rows"
     )

@@ -4,6 +4,7 @@ The layers themselves are tested by `tests.test_kinds`.
 """
 
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.preprocessing import QuantileTransformer, StandardScaler
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, find_learning_rate
+from nnfit.estimators.numeric_columns import TrainingRows, find_numbers
 from nnfit.network import fitted
 from nnfit.network.kinds.quantile_scaling import mapped
 from nnfit.network.kinds.scaling import scaled
@@ -239,6 +241,21 @@ def test_every_way_takes_missing_numbers(way):
     many.set_params(warm_start=True).fit(X, labels)
 
 
+@HOW
+@pytest.mark.parametrize("splits", [False, True])
+def test_no_copy_of_the_table_is_made(how, splits):
+    """Peak of what is found: of one column of twenty, and of another for a moment."""
+    X = np.random.default_rng(0).normal(size=(40_000, 20)).astype(np.float32)
+    X[::3, :5] = np.nan
+    rows = np.arange(0, len(X), 2) if splits else None
+    tracemalloc.start()
+    table = TrainingRows(X, rows)
+    find_numbers(MLPRegressor(scaling=how), X, table, None, list(range(20)))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 0.2 * X.nbytes
+
+
 def test_members_have_factors_for_all_numbers():
     X, y = make_data()
     embedding = {"kind": "pbld", "features": [0], "n_frequencies": 2, "n_outputs": 2}
@@ -397,6 +414,10 @@ def test_target_scaling_takes_weights_and_is_kept():
     parts = MLPRegressor(**SMALL, target_scaling="standard").partial_fit(X[:1], y[:1])
     parts.partial_fit(X, y)
     assert parts._fitted["targets"] == {"shift": y[:1], "scale": 1.0}
+    plain = MLPRegressor(**SMALL).partial_fit(X, X[:, 0])
+    plain.set_params(target_scaling="standard")
+    with pytest.raises(ValueError, match="whose targets are not scaled with target_sc"):
+        plain.partial_fit(X, X[:, 0])
     for given in ({"n_members": 2}, {"n_shared_members": 2}, {"solver": "lbfgs"}):
         other = MLPRegressor(**SMALL, **given, target_scaling="standard")
         assert other.fit(X, 1e6 + X[:, 1]).predict(X).min() > 1e5

@@ -21,8 +21,8 @@ WHOLE = [
     MLPClassifier(categorical_features="from_dtype"),
     RealMLPClassifier(hidden_layer_sizes=(16, 16), max_iter=40),
     RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
-    TabMClassifier(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
-    TabMRegressor(n_shared_members=2, hidden_layer_sizes=(16,), max_iter=40),
+    TabMClassifier(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
+    TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [
@@ -54,6 +54,8 @@ TRAININGS = [
         normalization="batch", dropout=0.1, input_noise=0.01, swa=0.5, solver="muon"
     ),
     MLPRegressor(n_members=2, dtype="float64"),
+    MLPRegressor(scaling="standard", target_scaling="standard", solver="lbfgs"),
+    MLPClassifier(scaling="robust"),
 ]
 #: Checks whose outcome depends on how a network is trained: what it predicts, what
 #: weights, classes and types do, and what a fit leaves.

@@ -16,6 +16,7 @@ from nnfit import (
     PopulationSearchCV,
     TabMClassifier,
     TabMRegressor,
+    find_learning_rate,
 )
 from nnfit.estimators.selecting import greedy
 from tests.cuda import tiles
@@ -260,6 +261,11 @@ def test_partial_fit_and_warm_start():
     assert len(model.loss_curve_) == 7
     with pytest.raises(ValueError, match=r"n_shared_members=4 as one with .*=5"):
         model.set_params(n_shared_members=5).fit(X, CLASSES)
+
+
+def test_range_test():
+    model = TabMRegressor(**SMALL, select_members=True)
+    assert find_learning_rate(model, X, NUMBERS).suggestion > 0.0
 
 
 def test_words_for_what_cannot_be():

@@ -30,6 +30,7 @@ OFF = {
     "verbose": False,
     "n_members": 1,
     "temperature_scaling": False,
+    "select_members": False,
 }
 
 

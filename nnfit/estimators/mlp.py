@@ -3,44 +3,21 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import closing
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state
 
 from nnfit.estimators import by_hand, embeddings, resuming
 from nnfit.estimators.annotations import Rows, typed
-from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
-from nnfit.estimators.numeric_columns import filled, means_of
+from nnfit.estimators.fitting import fit_network
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
-from nnfit.estimators.row_weights import dividing_weight
-from nnfit.estimators.settings import (
-    batch_rows,
-    has_own_rows,
-    n_copies,
-    training_settings,
-)
-from nnfit.estimators.standardising import training_rows
-from nnfit.estimators.unused import warn_of_unused
-from nnfit.estimators.validation import (
-    check_groups,
-    check_weights,
-    check_X_y,
-    hidden_sizes,
-)
-from nnfit.estimators.watching import (
-    check_alike,
-    given_validation,
-    split_rows,
-    watch,
-)
+from nnfit.estimators.validation import hidden_sizes
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
@@ -48,9 +25,7 @@ from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
-from nnfit.training.memory import check_memory
 from nnfit.training.rules import PLAIN
-from nnfit.training.threads import training_operations
 
 
 class BaseMLP(FittedMLP, Conventions, ABC):
@@ -214,167 +189,9 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             if self.warm_start or incremental:
                 check_continuation(self)
             self.device_ = device.resolve(self.device)
-            fit = train_members if self.n_members > 1 else type(self)._train
+            fit = train_members if self.n_members > 1 else fit_network
             fit(self, X, y, sample_weight, given, incremental, **kw)
         return self
-
-    def _train(
-        self,
-        X,
-        y,
-        sample_weight,
-        given,
-        incremental,
-        classes=None,
-        groups=None,
-        learnt=None,
-    ):
-        is_given = any(item is not None for item in given)
-        if self.early_stopping and incremental and not is_given:
-            raise ValueError(
-                "partial_fit does not support early_stopping=True without X_val and "
-                "y_val. Pass them, or set early_stopping=False."
-            )
-        splits = self._keeps_best(incremental) and not is_given
-        splits = splits and self.solver != "lbfgs"
-        optimizer = self._chosen_optimizer()
-        check_combinations(self, optimizer, is_given or splits)
-        warn_of_unused(self, is_given or splits)
-        first_pass = not hasattr(self, "coefs_") or not (self.warm_start or incremental)
-        dtype = self._compute_dtype()
-        as_given = X
-        if first_pass:
-            resuming.forget(self)
-        if learnt is None:
-            X, y = check_X_y(self, X, y, dtype, first_pass, self._y_numeric)
-        elif first_pass:
-            self._fitted = {**learnt, "targets": None}
-        sample_weight = check_weights(sample_weight, X)
-        groups = check_groups(groups, X)
-        if incremental and self.early_stopping and getattr(self, "stopped_", False):
-            self.n_iter_ = 0
-            return
-        if learnt is None:
-            X = training_rows(self, as_given, X, first_pass)
-        if not first_pass:
-            X = filled(self, X)
-        y = self._learn_target(y, sample_weight, first_pass, incremental, classes)
-        loss_weight = self._loss_weights(y, sample_weight)
-        target = self._encode(y, dtype)
-        data = (X, y, target, sample_weight, loss_weight)
-        random_state = check_random_state(self.random_state)
-        if first_pass:
-            self._fitted["body"] = self._body()
-        parts, found = None, {}
-        are_wanted = embeddings.are_wanted(self, X)
-        if first_pass and splits and (are_wanted or self._scales_targets):
-            parts = split_rows(self, data, groups, random_state)
-        of_training = None if parts is None else parts[0]
-        if of_training is not None and self._scales_targets:
-            weights = None if sample_weight is None else sample_weight[of_training]
-            self._find_units(y[of_training], weights)
-            target = self._encode(y, dtype)
-            data = (X, y, target, sample_weight, loss_weight)
-        if first_pass and are_wanted:
-            found = embeddings.find(self, data, of_training)
-        network = self._describe(X.shape[1], target, dtype)
-        n_arrays, n_together = n_copies(self, optimizer), batch_rows(self, X.shape[0])
-        if self.device_ != device.CPU:  # the rest is for the GPU's engine to count
-            n_arrays = n_together = 0
-        trained = network.with_own_rows if has_own_rows(self, optimizer) else network
-        check_memory(trained, n_arrays, n_together, X)
-
-        data_driven = first_pass and self._value("initialization") == "data_driven"
-        if not data_driven:  # before the split, as scikit-learn draws them
-            weights = self._starting_weights(network, random_state, first_pass, found)
-        self._set_structure(network)
-        vars(self).setdefault("t_", 0)
-
-        rows, validation = None, None
-        if splits:
-            rows, others = parts or split_rows(self, data, groups, random_state)
-        self._learn_range(y, loss_weight, rows)
-        if first_pass:
-            self._fitted["means"] = means_of(X, rows, loss_weight)
-        if is_given:
-            validation = given_validation(self, given, (X, target), learnt is None)
-            if first_pass:
-                check_alike(X, validation.X)
-        elif splits:
-            validation = watch(self, *data, others)
-        if data_driven:
-            engine = device.load_engine(self.device_)
-            weights = initial_weights(
-                network, random_state, "data_driven", X, rows, engine, found
-            )
-        data = (X, target, sample_weight, loss_weight)
-        self._train_network(
-            network,
-            optimizer,
-            weights,
-            data,
-            rows,
-            validation,
-            random_state,
-            incremental,
-        )
-        self._calibrate(validation, incremental)
-
-    def _train_network(
-        self,
-        network,
-        optimizer,
-        weights,
-        data,
-        rows,
-        validation,
-        random_state,
-        incremental,
-    ):
-        """Train from some weights on some rows, on the chosen device.
-
-        Parameters
-        ----------
-        network : Network
-        optimizer : Optimizer or None
-        weights : Weights
-        data : tuple
-            X, encoded targets, weights of the score and of the loss (or None).
-        rows : ndarray of int64 or None
-            Rows to train on; None for all.
-        validation : Validation or None
-        random_state : numpy.random.RandomState
-        incremental : bool
-        """
-        X, target, sample_weight, loss_weight = data
-        divisor = dividing_weight(self, sample_weight, loss_weight, rows, incremental)
-        n_rows = X.shape[0] if rows is None else len(rows)
-        check_batch_rows(self, batch_rows(self, n_rows), n_rows, incremental)
-        seed = resuming.shuffle_seed(self, random_state)
-        is_watched = validation is not None
-        settings = training_settings(
-            self, network, optimizer, n_rows, seed, is_watched, incremental
-        )
-        operations = training_operations(network, X)
-        step = settings.engine.batch_size * operations
-        total = n_rows * settings.max_iter * operations
-        threads = device.threads_for(self.device_, self.n_jobs, step, total)
-        engine_of_device = device.load_engine(self.device_).Engine
-        with (
-            threads as n_threads,
-            closing(
-                engine_of_device(
-                    network,
-                    optimizer,
-                    n_threads=n_threads,
-                    choose=self.n_jobs is None,
-                )
-            ) as engine,
-        ):
-            engine.set_weights(weights)
-            engine.set_data(X, target, divisor, loss_weight, rows)
-            self._run(engine, settings, validation, X, n_rows)
-        self._seed = seed
 
     def _set_structure(self, network):
         """Set the attributes that tell of the network."""

@@ -212,7 +212,14 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         y = self._check_target_again(y)
         loss, _ = find_loss(self)
         if not first_pass:
-            check_targets(self._standard("targets"), y, loss)
+            targets = self._standard("targets")
+            if self._scales_targets and targets is None:
+                raise ValueError(
+                    "Cannot continue to train a network whose targets are not scaled "
+                    f"with target_scaling={self.target_scaling!r}. Start a new one "
+                    "with warm_start=False, or set target_scaling=None."
+                )
+            check_targets(targets, y, loss)
         elif self._scales_targets:
             self._find_units(y, sample_weight)
         else:

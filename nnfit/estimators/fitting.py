@@ -1,0 +1,266 @@
+"""One call of `fit` or `partial_fit` on one network, step by step."""
+
+from contextlib import closing
+from typing import NamedTuple
+
+import numpy as np
+from sklearn.utils import check_random_state
+
+from nnfit.estimators import embeddings, resuming
+from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.numeric_columns import filled, means_of
+from nnfit.estimators.row_weights import dividing_weight
+from nnfit.estimators.settings import (
+    batch_rows,
+    has_own_rows,
+    n_copies,
+    training_settings,
+)
+from nnfit.estimators.standardising import training_rows
+from nnfit.estimators.unused import warn_of_unused
+from nnfit.estimators.validation import check_groups, check_weights, check_X_y
+from nnfit.estimators.watching import (
+    check_alike,
+    given_validation,
+    split_rows,
+    watch,
+)
+from nnfit.network import initial_weights
+from nnfit.training import device
+from nnfit.training.memory import check_memory
+from nnfit.training.threads import training_operations
+
+
+class Data(NamedTuple):
+    """Rows of a call, as the network takes them.
+
+    Attributes
+    ----------
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+    y : ndarray
+        Targets of the user's, checked.
+    target : ndarray of shape (n_samples, n)
+        As the loss takes them.
+    sample_weight, loss_weight : ndarray of shape (n_samples,) or None
+        Weights in the score and in the loss.
+    """
+
+    X: np.ndarray
+    y: np.ndarray
+    target: np.ndarray
+    sample_weight: np.ndarray | None
+    loss_weight: np.ndarray | None
+
+
+def fit_network(
+    estimator,
+    X,
+    y,
+    sample_weight,
+    given,
+    incremental,
+    classes=None,
+    groups=None,
+    learnt=None,
+):
+    """Train the network of an estimator and set its attributes.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    X, y, sample_weight, groups
+        See `BaseMLP.fit`.
+    given : tuple
+        X_val, y_val, sample_weight_val.
+    incremental : bool
+        Whether it is a call of `partial_fit`.
+    classes : array-like or None
+        Of the first call of `partial_fit`.
+    learnt : dict or None
+        Of a member of an ensemble, what the whole has learnt of the data, which are
+        checked and standardised then.
+    """
+    fit = Fit(estimator, given, incremental, learnt)
+    if not fit.take(X, y, sample_weight, classes, groups):
+        return
+    fit.look()
+    fit.describe()
+    fit.start()
+    fit.train()
+    estimator._calibrate(fit.validation, incremental)
+
+
+class Fit:
+    """State of a call; its methods are called in their order.
+
+    Attributes
+    ----------
+    first_pass : bool
+        Whether the network is a new one.
+    data : Data
+    split : tuple of ndarray or None
+        Rows to train on and rows set aside; None where all are trained on.
+    network : Network
+    weights : Weights
+        That training starts from.
+    validation : Validation or None
+    """
+
+    def __init__(self, estimator, given, incremental, learnt):
+        is_given = any(item is not None for item in given)
+        if estimator.early_stopping and incremental and not is_given:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True without X_val and "
+                "y_val. Pass them, or set early_stopping=False."
+            )
+        splits = estimator._keeps_best(incremental) and not is_given
+        self.estimator, self.incremental, self.learnt = estimator, incremental, learnt
+        self.given = given if is_given else None
+        self.splits = splits and estimator.solver != "lbfgs"
+        self.optimizer = estimator._chosen_optimizer()
+        is_watched = is_given or self.splits
+        check_combinations(estimator, self.optimizer, is_watched)
+        warn_of_unused(estimator, is_watched)
+        continues = estimator.warm_start or incremental
+        self.first_pass = not (continues and hasattr(estimator, "coefs_"))
+        self.split, self.validation, self._found = None, None, {}
+
+    def take(self, X, y, sample_weight, classes, groups):
+        """Check the data; False if a training that has stopped shall not go on."""
+        estimator, as_given = self.estimator, X
+        dtype = estimator._compute_dtype()
+        if self.first_pass:
+            resuming.forget(estimator)
+        if self.learnt is None:
+            X, y = check_X_y(
+                estimator, X, y, dtype, self.first_pass, estimator._y_numeric
+            )
+        elif self.first_pass:
+            estimator._fitted = {**self.learnt, "targets": None}
+        sample_weight = check_weights(sample_weight, X)
+        self._groups = check_groups(groups, X)
+        is_over = self.incremental and getattr(estimator, "stopped_", False)
+        if is_over and estimator.early_stopping:
+            estimator.n_iter_ = 0
+            return False
+        if self.learnt is None:
+            X = training_rows(estimator, as_given, X, self.first_pass)
+        if not self.first_pass:
+            X = filled(estimator, X)
+        y = estimator._learn_target(
+            y, sample_weight, self.first_pass, self.incremental, classes
+        )
+        loss_weight = estimator._loss_weights(y, sample_weight)
+        target = estimator._encode(y, dtype)
+        self.data = Data(X, y, target, sample_weight, loss_weight)
+        self._random_state = check_random_state(estimator.random_state)
+        return True
+
+    def look(self):
+        """Learn from the training rows what stands before and after the network."""
+        if not self.first_pass:
+            return
+        estimator, data = self.estimator, self.data
+        estimator._fitted["body"] = estimator._body()
+        are_wanted = embeddings.are_wanted(estimator, data.X)
+        if self.splits and (are_wanted or estimator._scales_targets):
+            self._set_aside()
+            if estimator._scales_targets:
+                rows, weights = self.split[0], data.sample_weight
+                weights = None if weights is None else weights[rows]
+                estimator._find_units(data.y[rows], weights)
+                target = estimator._encode(data.y, data.X.dtype.name)
+                self.data = data._replace(target=target)
+        if are_wanted:
+            self._found = embeddings.find(estimator, self.data, self.rows)
+
+    @property
+    def rows(self):
+        """Rows to train on; None for all, or where none have been set aside yet."""
+        return None if self.split is None else self.split[0]
+
+    def _set_aside(self):
+        if self.split is None:
+            self.split = split_rows(
+                self.estimator, self.data, self._groups, self._random_state
+            )
+
+    def describe(self):
+        """The network, which must fit into memory, and the attributes that tell it."""
+        estimator, (X, _, target, *_) = self.estimator, self.data
+        network = estimator._describe(X.shape[1], target, X.dtype.name)
+        n_arrays = n_together = 0
+        if estimator.device_ == device.CPU:  # the GPU's engine counts for itself
+            n_arrays = n_copies(estimator, self.optimizer)
+            n_together = batch_rows(estimator, X.shape[0])
+        own_rows = has_own_rows(estimator, self.optimizer)
+        check_memory(
+            network.with_own_rows if own_rows else network, n_arrays, n_together, X
+        )
+        self.network = network
+
+    def start(self):
+        """Initial weights and validation data."""
+        estimator, random_state = self.estimator, self._random_state
+        initialization = estimator._value("initialization")
+        data_driven = self.first_pass and initialization == "data_driven"
+        if not data_driven:  # before the split, as scikit-learn draws them
+            self.weights = estimator._starting_weights(
+                self.network, random_state, self.first_pass, self._found
+            )
+        estimator._set_structure(self.network)
+        vars(estimator).setdefault("t_", 0)
+        if self.splits:
+            self._set_aside()
+        self._validate()
+        if data_driven:
+            self.weights = initial_weights(
+                self.network, random_state, "data_driven", self.data.X, self.rows,
+                device.load_engine(estimator.device_), self._found,
+            )  # fmt: skip
+
+    def _validate(self):
+        """What is watched, and what later calls are to know of these rows."""
+        estimator, (X, y, target, _, loss_weight) = self.estimator, self.data
+        estimator._learn_range(y, loss_weight, self.rows)
+        if self.first_pass:
+            estimator._fitted["means"] = means_of(X, self.rows, loss_weight)
+        if self.given is not None:
+            is_raw = self.learnt is None
+            self.validation = given_validation(
+                estimator, self.given, (X, target), is_raw
+            )
+            if self.first_pass:
+                check_alike(X, self.validation.X)
+        elif self.splits:
+            self.validation = watch(estimator, *self.data, self.split[1])
+
+    def train(self):
+        """Train on the chosen device."""
+        estimator, rows, incremental = self.estimator, self.rows, self.incremental
+        X, _, target, sample_weight, loss_weight = self.data
+        divisor = dividing_weight(
+            estimator, sample_weight, loss_weight, rows, incremental
+        )
+        n_rows = X.shape[0] if rows is None else len(rows)
+        check_batch_rows(estimator, batch_rows(estimator, n_rows), n_rows, incremental)
+        seed = resuming.shuffle_seed(estimator, self._random_state)
+        is_watched = self.validation is not None
+        settings = training_settings(
+            estimator, self.network, self.optimizer, n_rows, seed, is_watched,
+            incremental,
+        )  # fmt: skip
+        operations = training_operations(self.network, X)
+        step = settings.engine.batch_size * operations
+        total = n_rows * settings.max_iter * operations
+        where, n_jobs = estimator.device_, estimator.n_jobs
+        make_engine = device.load_engine(where).Engine
+        with device.threads_for(where, n_jobs, step, total) as n_threads:
+            engine = make_engine(
+                self.network, self.optimizer, n_threads=n_threads, choose=n_jobs is None
+            )
+            with closing(engine):
+                engine.set_weights(self.weights)
+                engine.set_data(X, target, divisor, loss_weight, rows)
+                estimator._run(engine, settings, self.validation, X, n_rows)
+        estimator._seed = seed
