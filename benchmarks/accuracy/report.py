@@ -106,7 +106,8 @@ def origin(summary):
     where = "one thread" if n == 1 else f"{n} threads"
     return (
         f"{len(summary['tables'])} tables, at most {run['rows']} training rows, "
-        f"{several}, {where} of an {run['machine']['cpu']}, {', '.join(listed)}. {READING}"
+        f"{several}, {where} of an {run['machine']['cpu']}, {', '.join(listed)}. "
+        f"{READING}"
     )
 
 
