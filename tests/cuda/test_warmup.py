@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 import nnfit
-from nnfit import MLPClassifier, MLPRegressor, RealMLPRegressor, warming
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    RealMLPRegressor,
+    TabMClassifier,
+    warming,
+)
 from nnfit.__main__ import main
 from nnfit.cpu import compiling
 from nnfit.cuda import modules, toolkit
@@ -79,6 +85,7 @@ ESTIMATORS = [
     MLPRegressor(solver="lbfgs", activation=["tanh", "gelu"], dtype="float32"),
     MLPRegressor(dtype="float64", clip_norm=1.0, early_stopping=True),
     RealMLPRegressor("td_s", numeric_embedding="pbld"),
+    TabMClassifier(),
 ]
 
 
