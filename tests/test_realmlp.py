@@ -15,6 +15,9 @@ from nnfit import (
     find_learning_rate,
 )
 from nnfit.estimators.settings import training_settings
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.network import Network
 from nnfit.network.chain import Body
 from tests.cuda import tiles
 
@@ -481,3 +484,22 @@ def test_probabilities_can_be_scaled_on_the_rows_that_are_set_aside():
     assert np.array_equal(model.predict(X), plain.predict(X))
     expected = plain.decision_function(X) / model.temperature_
     np.testing.assert_allclose(model.decision_function(X), expected, rtol=1e-5)
+
+
+def test_bodies_are_chains_of_kinds():
+    activation, loss = ACTIVATIONS["selu"], LOSSES["log_loss"]
+    body = Body(6.0, 0.1, 0.1, True)
+    network = Network.dense(
+        (4, 9, 1), (activation,), loss, (0.0,), "float64", body=body
+    )
+    kinds = [node.kind for node in network.nodes]
+    assert kinds == ["scale", "dense", "parametric_activation", "dense"]
+    rates = [(each.learning_rate, each.decay) for each in network.tensors]
+    first, last, b, out, scale, share = rates
+    np.testing.assert_allclose(first, [1 / 2, 2])  # over the root of four inputs
+    np.testing.assert_allclose(last, [2 / 3, 3 / 2])  # twice, over that of nine
+    assert b == (0.1, 1.0) and out == (0.2, 1.0)
+    assert scale == (6.0, 6.0) and share == (0.1, 0.1)
+    decays = [each.is_penalised for each in network.tensors]
+    assert decays == [True, True, False, False, True, True]
+    assert [each.penalty for each in network.tensors[-2:]] == [0.0, 0.0]

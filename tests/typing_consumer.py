@@ -15,6 +15,8 @@ from nnfit import (
     MLPClassifier,
     MLPRegressor,
     PopulationSearchCV,
+    RealMLPClassifier,
+    RealMLPRegressor,
     find_learning_rate,
     warmup,
 )
@@ -146,3 +148,12 @@ warmup("float16")  # type: ignore[arg-type]
 
 assert_type(nnfit.__version__, str)
 nnfit.MLPClasifier  # type: ignore[attr-defined]  # noqa: B018
+
+# ------------------------------------------------------------------------ recipes
+
+recipe = RealMLPClassifier("td_s", label_smoothing="auto", categorical_features=[0])
+assert_type(recipe.fit(X, y), RealMLPClassifier)
+assert_type(RealMLPRegressor(learning_rate_init=None).fit(X, X[:, 0]), RealMLPRegressor)
+assert_type(recipe.predict_proba(X), Floats)
+RealMLPRegressor("slow")  # type: ignore[arg-type]
+RealMLPRegressor(solver="sgd")  # type: ignore[call-arg]

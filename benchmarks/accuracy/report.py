@@ -99,12 +99,15 @@ def origin(summary):
     versions, splits = run["machine"]["versions"], summary["splits"]
     names = {model(entry["name"]).distribution for entry in summary["models"]}
     listed = [f"{name} {versions[name]}" for name in sorted(names & set(versions))]
-    n, several = run["threads"], f"{splits[0]} to {splits[-1]}"
+    n, several = run["threads"], f"{splits[0]} to {splits[-1]} splits"
+    several = (
+        several if len(splits) > 1 else f"{splits[0]} split{'s' * (splits[0] > 1)}"
+    )
     where = "one thread" if n == 1 else f"{n} threads"
     return (
         f"{len(summary['tables'])} tables, at most {run['rows']} training rows, "
-        f"{splits[0] if len(splits) == 1 else several} splits, {where} of an "
-        f"{run['machine']['cpu']}, {', '.join(listed)}. {READING}"
+        f"{several}, {where} of an {run['machine']['cpu']}, {', '.join(listed)}. "
+        f"{READING}"
     )
 
 

@@ -14,10 +14,12 @@ from typing import Any, TypeVar
 
 from nnfit.estimators.mlp import BaseMLP
 
-C = TypeVar("C", bound=type)
+C = TypeVar("C", bound="type[Recipe]")
 
 
-def recipe(base: type, without: tuple[str, ...] = (), **fixed: Any) -> Callable[[C], C]:
+def recipe(
+    base: type[BaseMLP], without: tuple[str, ...] = (), /, **fixed: Any
+) -> Callable[[C], C]:
     """Class decorator: what the class has no parameter for is an attribute of it.
 
     Parameters
