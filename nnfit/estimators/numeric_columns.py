@@ -12,8 +12,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from nnfit.estimators.columns import category_columns, name_of
-from nnfit.network import scalings
-from nnfit.network.kinds import Node
+from nnfit.network import fitted, scalings
+from nnfit.network.kinds import Node, kind_of
 from nnfit.network.kinds.quantile_scaling import mapped, side_by_side
 from nnfit.network.kinds.scaling import scaled
 
@@ -198,6 +198,12 @@ def means_of(X, rows, weights):
     return (np.einsum("i,ij->j", weights, X) / weights.sum()).tolist()
 
 
+def _fills(inputs):
+    """Whether a node of what is before the first layer fills missing numbers."""
+    nodes = () if inputs is None else fitted.inputs_of(inputs).nodes
+    return any(hasattr(kind_of(node), "fills_missing") for node in nodes)
+
+
 def filled(estimator, X, name="X"):
     """Rows with means in the place of missing numbers, unless the network fills them.
 
@@ -217,8 +223,7 @@ def filled(estimator, X, name="X"):
     """
     if are_complete(X):
         return X
-    inputs = estimator._standard("inputs")
-    if inputs is not None and any(kind == "imputation" for kind, *_ in inputs[1]):
+    if _fills(estimator._standard("inputs")):
         return X
     columns = set(range(X.shape[1])) - set(category_columns(estimator))
     columns = [column for column in sorted(columns) if np.isnan(X[:, column]).any()]

@@ -26,6 +26,7 @@ from nnfit.estimators.categories import MOST_CODES
 from nnfit.estimators.classifier import MLPClassifier
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
+from nnfit.estimators.embeddings import NUMERIC
 from nnfit.estimators.parameters import NOT_NEGATIVE, PART, POSITIVE, among
 from nnfit.estimators.recipe import Recipe, recipe
 from nnfit.estimators.regressor import MLPRegressor
@@ -136,8 +137,6 @@ class RealMLP(Recipe):
         value = super()._value(name)
         if name == "numeric_embedding" and value is not None:
             return _slow(value)
-        if name == "category_embedding":
-            return {**self._presets[self.preset]["category_embedding"], **(value or {})}
         return value
 
     def _keeps_best(self, incremental=False):
@@ -154,8 +153,8 @@ class RealMLP(Recipe):
 def _slow(embedding):
     """An embedding of numbers with a slower rate than the matrices."""
     given = {"kind": embedding} if isinstance(embedding, str) else embedding
-    if given.get("kind") == "piecewise_linear_encoding":  # learns nothing
-        return given
+    if "learning_rate_factor" not in NUMERIC.get(given.get("kind"), ()):
+        return given  # it learns nothing
     return {"learning_rate_factor": EMBEDDING_RATE, **given}
 
 

@@ -57,16 +57,18 @@ class Recipe(BaseMLP):
     """Part of an estimator with the parameter ``preset``."""
 
     #: By name of the preset what it says of parameters at their default, and of
-    #: parameters that the class does not have.
+    #: parameters that the class does not have; of a dict the keys not given.
     _presets: dict[str, dict[str, Any]]
     _own_constraints: dict[str, list]
 
     def _value(self, name):
         """Value of a parameter; that of the preset where it is left at the default."""
-        of_preset = self._presets[self.preset]
-        if name in of_preset and self._is_open(name):
-            return of_preset[name]
-        return super()._value(name)
+        value, of_preset = super()._value(name), self._presets[self.preset]
+        if name not in of_preset:
+            return value
+        if isinstance(of_preset[name], dict):
+            return {**of_preset[name], **(value or {})}
+        return of_preset[name] if self._is_open(name) else value
 
     def _is_open(self, name):
         """Whether a parameter has its default, or is none of the class."""

@@ -97,6 +97,8 @@ FIXED = {
 }
 #: Names of the parameters that presets give a value.
 SHAPE = ("n_shared_members", "hidden_layer_sizes", "member_adapters", "member_rows")
+#: Missing categories are zeros.
+CATEGORIES = {"category_embedding": {"mask": 0.0, "max_one_hot": 64}}
 PRESETS = {
     "default": dict(zip(SHAPE, (8, (128, 128), "all", "shared"), strict=True)),
     "paper": dict(zip(SHAPE, (32, (512, 512), "all", "own"), strict=True)),
@@ -106,7 +108,7 @@ PRESETS = {
 class TabM(Recipe):
     """What classifier and regressor share."""
 
-    _presets = PRESETS
+    _presets = {name: shape | CATEGORIES for name, shape in PRESETS.items()}
     _rules = Rules(
         auto_batch=512,
         small_batches=((2800, 32), (4500, 64), (6400, 128), (32000, 256)),
@@ -117,18 +119,11 @@ class TabM(Recipe):
         **{name: [*CONSTRAINTS[name], None] for name in SHAPE},
     }
 
-    def _value(self, name):
-        value = super()._value(name)
-        if name == "category_embedding":  # missing ones are zeros
-            return {"mask": 0.0, "max_one_hot": 64, **(value or {})}
-        return value
-
     def _keeps_best(self, incremental=False):
         return not incremental
 
     def _calibrate(self, validation, incremental):
-        shares = self._standard("members") is not None
-        if self.select_members and shares and not incremental:
+        if self.select_members and self._standard("members") and not incremental:
             select(self, validation)
         super()._calibrate(validation, incremental)
 

@@ -247,12 +247,12 @@ def _of_body(network):
     if network.body is None:
         return []
     arrays = []
-    for node in network.nodes[network.n_input_nodes :]:
-        if node.kind == "dense":
-            continue
-        widths = [network.widths[value] for value in node.inputs]
-        own = kind_of(node).initial(node, widths, None)
-        arrays.append([array.astype(network.dtype) for array in own])
+    for number in range(network.n_input_nodes, len(network.nodes)):
+        node, tensors = network.nodes[number], network.tensors_of_nodes[number]
+        if any(tensor.place == "others" for tensor in tensors):
+            widths = [network.widths[value] for value in node.inputs]
+            own = kind_of(node).initial(node, widths, None)
+            arrays.append([array.astype(network.dtype) for array in own])
     return arrays
 
 

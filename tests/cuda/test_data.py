@@ -94,7 +94,7 @@ def test_an_estimator_whose_data_do_not_fit(monkeypatch):
 def test_orders_are_found_once():
     network = make_network((3, 2, 1))
     data = Data(*make_data(network, 20))
-    orders = Orders(data, 6, seed=3, shuffled_orders=shuffled_orders, n_lines=1)
+    orders = Orders(data, (6, 20), seed=3, shuffled_orders=shuffled_orders, n_lines=1)
     assert orders.know(4, 2)
     assert not orders.know(4, 1) and not orders.know(5, 1)
     assert orders.know(5, 2) and orders.first == 5

@@ -10,6 +10,9 @@ import numpy as np
 from nnfit.network.kinds import Tensor
 from nnfit.network.kinds.selection import check_columns, spread
 
+#: Says that behind the layer no number is missing.
+fills_missing = True
+
 
 def width(node, widths):
     """The columns and the indicators."""
