@@ -262,6 +262,13 @@ def test_equal_columns_of_rounded_numbers():
     assert finding.kind == "duplicate_columns" and finding.columns == (0, 1)
 
 
+def test_equal_columns_with_holes_at_regular_places():
+    x = np.random.default_rng(0).normal(size=500)
+    x[::7] = np.nan  # every row that a sample of 64 would look at
+    (finding,) = check_table(np.column_stack([x, 2.54 * x]))
+    assert finding.kind == "duplicate_columns"
+
+
 def test_few_rows_off_the_most_frequent_value_are_no_evidence_of_equality():
     X = np.zeros((300, 2))
     X[7] = 1

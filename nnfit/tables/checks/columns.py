@@ -207,7 +207,8 @@ def signature(column, n_numbers=64, n_codes=1000):
     if column.values is not None:
         return None
     # Their order is the same where rounding makes the numbers differ a little.
-    some = column.numbers[:: max(1, len(column) // n_numbers)]
+    finite = column.numbers[np.isfinite(column.numbers)]
+    some = finite[:: max(1, len(finite) // n_numbers)]
     return np.argsort(_scaled(some), kind="stable").tobytes()
 
 
