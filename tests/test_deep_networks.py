@@ -25,6 +25,7 @@ def test_a_hundred_plain_layers_learn_nothing(initialization):
     assert score_on_digits(initialization=initialization) < 0.2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("normalization", ["batch", *SLOW])
 def test_a_hundred_residual_layers_learn(normalization):
     assert score_on_digits(residual=True, normalization=normalization) > 0.85

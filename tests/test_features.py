@@ -196,6 +196,7 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
             assert np.array_equal(one, many)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BY_KERNEL_OR_SLOW)
 def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     """Without patience, calls that begin on several threads end on one."""

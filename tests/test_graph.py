@@ -20,6 +20,7 @@ from tests.engines import (
     make_weights,
     numerical_gradient,
     results_of,
+    some_places,
     tolerance_of,
     train,
     trained_elements,
@@ -109,9 +110,12 @@ def test_gradient_of_all_data(name):
     engine = make_engine(cpu, network, data, None, 2, alpha=0.3, batch_size=4)
     flat = engine.flat.copy()
     loss, gradient = engine.loss_and_gradient(flat)
-    expected = numerical_gradient(lambda at: engine.loss_and_gradient(at)[0], flat)
     used = trained_elements(network, flat)
-    assert np.abs(gradient - expected)[used].max() < 1e-7 * np.abs(expected).max()
+    places = some_places(used)
+    expected = numerical_gradient(
+        lambda at: engine.loss_and_gradient(at)[0], flat, places=places
+    )
+    assert np.abs(gradient - expected)[places].max() < 1e-7 * np.abs(expected).max()
     assert not gradient[~used].any()
     naive = make_engine(numpy_engine, network, data, None, alpha=0.3)
     loss_of_naive, gradient_of_naive = naive.loss_and_gradient(naive.flat)
@@ -132,14 +136,15 @@ def test_the_naive_gradient_is_the_derivative_of_the_naive_loss(name):
     engine = make_engine(numpy_engine, network, data, dropout=(0.3, 0.5))
     rows, draws = np.arange(7), Draws(seed=3, step=8, position=11)
     gradient = engine.batch(engine.flat, rows, draws)[1]
+    places = some_places(np.ones(len(engine.flat), bool))
     expected = numerical_gradient(
-        lambda at: engine.batch(at, rows, draws)[0], engine.flat
+        lambda at: engine.batch(at, rows, draws)[0], engine.flat, places=places
     )
     arrays = in_order(split(network, expected))
     for tensor, array in zip(network.tensors, arrays, strict=True):
         if tensor.n_trained is not None:
             array[tensor.n_trained :] = 0.0  # statistics and what comes from data
-    assert np.abs(gradient - expected).max() < 1e-7 * np.abs(expected).max()
+    assert np.abs(gradient - expected)[places].max() < 1e-7 * np.abs(expected).max()
 
 
 @pairwise(name=GRAPHS, options=OPTIONS, dtype=["float32", "float64"])

@@ -127,7 +127,7 @@ def test_they_train_as_the_reference(options, data, adapters, shuffle, dtype):
     data=DATA,
     shuffle=[False, True],
     launches=[False, True],
-    window=[None, 24, 48],
+    window=[None, 24],
 )
 def test_they_train_on_a_gpu_as_the_reference(
     options, data, shuffle, launches, window, monkeypatch
@@ -151,7 +151,7 @@ def test_they_train_on_a_gpu_as_the_reference(
     assert decided[0] == window
 
 
-@pytest.mark.parametrize("module", [cpu, cuda])
+@pytest.mark.parametrize("module", [cpu, pytest.param(cuda, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("example", BEFORE, ids=name_of)
 def test_every_layer_before_them_trains_as_the_reference(module, example):
     after = members((1,), "normal"), dense((2,), 6), head((3,), 2)

@@ -162,6 +162,7 @@ def test_large_matrices_are_updated_as_in_numpy(dtype, shape):
     check(*shape, dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("shape", [(60, 100), (111, 75)])
 @pytest.mark.parametrize("cpu_name", PROCESSORS[1:])

@@ -225,9 +225,8 @@ def registries(cuda, dtype):
     return Kernels(dtype, {"call_all": (call_all, 2)})
 
 
-@pytest.mark.parametrize(
-    "dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_function_of_the_registries(dtype):
     ptx = portable(f"{__name__}:registries", (dtype,))
     for capability in CAPABILITIES:
