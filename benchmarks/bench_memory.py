@@ -92,7 +92,10 @@ class Tables:
 
     def peakmem_fit(self, dtype):
         model = nnfit.MLPRegressor(
-            (32,), max_iter=1, batch_size=1024, categorical_features="from_dtype"
+            hidden_layer_sizes=(32,),
+            max_iter=1,
+            batch_size=1024,
+            categorical_features="from_dtype",
         )
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
