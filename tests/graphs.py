@@ -284,7 +284,7 @@ def with_factors(nodes):
     )
 
 
-FACTORS = Factors(0.3, 2.0, 0.5), Factors(1.7, 0.5, 3.0, is_penalised=True)
+FACTORS = Factors(0.3, 2.0, 3.0), Factors(1.7, 0.5, 0.0, is_penalised=True)
 #: Of five features.
 GRAPHS = {
     "two readers": (

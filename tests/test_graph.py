@@ -289,6 +289,10 @@ def test_factors_of_a_tensor_are_those_of_its_step():
             (dense((0,), 3, factors=(Factors(),)),),
             r"Node 0 \('dense'\) must have factors for each of its 2 arrays.* got 1",
         ),
+        (
+            (dense((0,), 3, factors=(Factors(), Factors(is_penalised=True))),),
+            "'intercept' is one that can decay, and not be penalised, got .* 1.0",
+        ),
     ],
 )
 def test_graphs_that_do_not_fit_are_refused(nodes, message):

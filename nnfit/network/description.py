@@ -93,6 +93,11 @@ def check_state(state, moments, memory):
 
 def _with_factors(tensor, factors):
     """A tensor with what its node says of it."""
+    if factors.is_penalised and not tensor.is_penalised and factors.penalty != 0.0:
+        raise ValueError(
+            f"The array {tensor.name!r} is one that can decay, and not be penalised, "
+            f"got the factor {factors.penalty!r} of penalties. Set it to 0."
+        )
     given = {name: value for name, value in vars(factors).items() if value is not None}
     return replace(tensor, **given)
 

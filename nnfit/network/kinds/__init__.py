@@ -112,7 +112,8 @@ class Factors:
     ----------
     learning_rate, decay, penalty : float, default=1.0
     is_penalised : bool or None, default=None
-        Whether decay and penalties apply; None for what the kind says.
+        Whether decay and penalties apply; None for what the kind says. Where that is
+        no, penalties stay 0: engines sum up those of initial weights by kinds.
     """
 
     learning_rate: float = 1.0
