@@ -230,7 +230,11 @@ def _by_groups_and_classes(groups, stratify, counts, rng):
     most = np.unique(stratify, return_counts=True)[1].max()
     n_folds = min(FOLDS, n_groups, most)
     fold_of = np.empty(len(groups), np.int64)
-    folds = StratifiedGroupKFold(n_folds, shuffle=True, random_state=rng)
+    # Numbered at random and not shuffled by scikit-learn, which until 1.8 lost the
+    # balance of the classes by that.
+    _, own = np.unique(groups, return_inverse=True)
+    groups = rng.permutation(own.max() + 1)[own]
+    folds = StratifiedGroupKFold(n_folds)
     with warnings.catch_warnings():
         # A rare class is not in every fold, but several folds make a part.
         warnings.filterwarnings("ignore", "The least populated class")
