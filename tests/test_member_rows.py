@@ -127,7 +127,7 @@ def test_they_train_as_the_reference(options, data, adapters, shuffle, dtype):
     data=DATA,
     shuffle=[False, True],
     launches=[False, True],
-    window=[None, 24],
+    window=[None, 24, 48],
 )
 def test_they_train_on_a_gpu_as_the_reference(
     options, data, shuffle, launches, window, monkeypatch

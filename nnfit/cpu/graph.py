@@ -172,6 +172,11 @@ class Graph(graph.Graph):
         """Let a function of a kernel work on the rows of a batch."""
         self.plan.program.rows(kernel.address(name), row)
 
+    def run_backward(self, number, node):
+        """Let a layer's `backward` find the gradient by its input."""
+        kernel = self.plan.kernel_of(node)
+        self.instruct(kernel, "backward", self.row_of(number))
+
     def instruct_columns(self, kernel, name, row):
         """Let threads share out the units of a layer, and wait before and after."""
         width = self.plan.words[row + at.WIDTH]

@@ -113,6 +113,10 @@ class Graph(graph.Graph):
         """Let a gradient that lies elsewhere be delivered, a row of `new_part`."""
         self._phases.append(Phase(at.ADD_GRADIENT, part, work=self.plan.by_rows))
 
+    def run_backward(self, number, node):
+        """Let a layer's `backward` find the gradient by its input."""
+        self.phase(node, "backward", self.row_of(number))
+
     # ----------------------------------------------------- what kinds call
 
     def phase(self, node, name, row, work=None, waits=True):

@@ -77,7 +77,11 @@ class Graph:
         nodes = list(enumerate(self.network.nodes))
         for number, node in reversed(nodes):
             self.plan.lines = self.network.lines[number + 1]
-            self.kind_of(node).way_back(self, number, node)
+            kind = self.kind_of(node)
+            if hasattr(kind, "way_back"):
+                kind.way_back(self, number, node)
+            elif self.deliver(number, 0):
+                self.run_backward(number, node)
         self.plan.lines = 1
         for number, node in nodes:
             self.kind_of(node).add_units(self, number, node)

@@ -2,7 +2,8 @@
 
     lay_out(graph, number, node)    reserve a layer's row, buffers and functions, and
                                     write down the instructions of its way forward
-    way_back(graph, number, node)   those of its way back
+    way_back(graph, number, node)   those of its way back; left out, `backward` finds
+                                    the gradient by its one input, if any is wanted
     add_units(graph, number, node)  the units of its tensors, in their order
     build(target, dtype)            compiled functions, `nnfit.cpu.kernels.operations`
     BUILDER                         what compiles, where that is another module's

@@ -17,13 +17,6 @@ def lay_out(graph, number, node):
     graph.instruct(graph.plan.kernel_of(node), "forward", row)
 
 
-def way_back(graph, number, node):
-    """Gradient by the input, if anything learns from it."""
-    if graph.deliver(number, 0):
-        kernel = graph.plan.kernel_of(node)
-        graph.instruct(kernel, "backward", graph.row_of(number))
-
-
 def add_units(graph, number, node):
     """None: training leaves knots and values alone."""
 

@@ -5,7 +5,8 @@
     traits(node)                    words: what its functions must do for this layer
     lay_out(graph, number, node)    reserve a layer's row and buffers, and write down
                                     the phases of its way forward
-    way_back(graph, number, node)   those of its way back
+    way_back(graph, number, node)   those of its way back; left out, `backward` finds
+                                    the gradient by its one input, if any is wanted
     add_units(graph, number, node)  the units of its tensors, in their order
     make(build, traits)             device functions by name: those of OPERATIONS that
                                     such layers need; in a kernel without a way back,

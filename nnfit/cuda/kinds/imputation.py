@@ -33,12 +33,6 @@ def lay_out(graph, number, node):
     graph.phase(node, "forward", row)
 
 
-def way_back(graph, number, node):
-    """Gradient by the input, if anything learns from it."""
-    if graph.deliver(number, 0):
-        graph.phase(node, "backward", graph.row_of(number))
-
-
 def add_units(graph, number, node):
     """None: training leaves the fills alone."""
 
