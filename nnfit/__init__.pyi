@@ -14,6 +14,8 @@ from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
+from nnfit.tabular.classifier import TabularClassifier
+from nnfit.tabular.regressor import TabularRegressor
 from nnfit.warming import warmup
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "TabMClassifier",
     "TabMRegressor",
     "TableReport",
+    "TabularClassifier",
+    "TabularRegressor",
     "__version__",
     "check_table",
     "find_learning_rate",

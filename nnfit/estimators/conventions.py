@@ -27,7 +27,7 @@ def store_arguments(estimator, arguments):
 
 
 class Conventions(BaseEstimator):
-    """Part of `BaseMLP` that scikit-learn asks for, whatever is fitted."""
+    """Part of an estimator that scikit-learn asks for, whatever is fitted."""
 
     if TYPE_CHECKING:  # methods of scikit-learn's, which has no annotations
 
@@ -67,14 +67,6 @@ class Conventions(BaseEstimator):
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.input_dropout == 0
-        has_categories = self.categorical_features is not None
-        tags.input_tags.categorical = tags.input_tags.string = has_categories
-        return tags
 
     def __getstate__(self):
         state = resuming.without_optimizer_state(super().__getstate__())

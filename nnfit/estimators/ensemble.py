@@ -109,7 +109,16 @@ def train_members(
             member.set_params(**own)._fit(X, y, sample_weight, given, **keywords)
 
         with population():
-            members = _side_by_side(train, _members(estimator, first_pass), at_once)
+            members = _members(estimator, first_pass)
+            train_side_by_side(train, members, at_once)
+    members = [member for member in members if hasattr(member, "coefs_")]
+    if not members:
+        raise KeyboardInterrupt
+    if len(members) < n_members:
+        warnings.warn(
+            f"{INTERRUPTED} Of n_members={n_members} it has trained {len(members)}; "
+            "fit again with warm_start=True to add the others."
+        )
     for member in members:
         member.n_jobs = estimator.n_jobs
     estimator.members_ = members
@@ -156,20 +165,23 @@ def _members(estimator, first_pass):
     return members
 
 
-def _side_by_side(train, members, at_once):
-    """Train all members, as many at once as there are threads for.
+def train_side_by_side(train, members, at_once):
+    """Train networks, as many at once as there are threads for.
+
+    When the user interrupts, those that are training end with what they have learnt,
+    and the others are not begun.
 
     Parameters
     ----------
     train : callable
         Takes a member.
-    members : list of BaseMLP
+    members : list
     at_once : int
 
     Returns
     -------
-    list of BaseMLP
-        Those that are fitted: all, unless the user interrupts the first fit.
+    bool
+        Whether the user has interrupted.
     """
     interrupted, config, futures = Interruption(), get_config(), []
     # Not in the futures: an error holds the frames that it has passed, and a frame that
@@ -210,15 +222,7 @@ def _side_by_side(train, members, at_once):
                     raise errors.popleft() from None
             finally:
                 errors.clear()
-        fitted = [member for member in members if hasattr(member, "coefs_")]
-        if not fitted:
-            raise KeyboardInterrupt
-    if len(fitted) < len(members):
-        warnings.warn(
-            f"{INTERRUPTED} Of n_members={len(members)} it has trained {len(fitted)}; "
-            "fit again with warm_start=True to add the others."
-        )
-    return fitted
+    return interrupted.is_set()
 
 
 def _call(function, *arguments):

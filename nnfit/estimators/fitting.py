@@ -62,6 +62,7 @@ def fit_network(
     classes=None,
     groups=None,
     learnt=None,
+    split=None,
 ):
     """Train the network of an estimator and set its attributes.
 
@@ -79,8 +80,11 @@ def fit_network(
     learnt : dict or None
         Of a member of an ensemble, what the whole has learnt of the data, which are
         checked and standardised then.
+    split : tuple of ndarray or None
+        Rows to train on and rows to set aside, where somebody else has split them.
     """
     fit = Fit(estimator, given, incremental, learnt)
+    fit.split = split
     if not fit.take(X, y, sample_weight, classes, groups):
         return
     fit.look()

@@ -108,6 +108,14 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _body(self):
         """What is not plain in the chain, a `nnfit.network.chain.Body` or None."""
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.input_dropout == 0
+        has_categories = self.categorical_features is not None
+        tags.input_tags.categorical = tags.input_tags.string = has_categories
+        return tags
+
     # Fitting -----------------------------------------------------------------
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
