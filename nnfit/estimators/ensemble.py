@@ -81,7 +81,7 @@ def train_members(
     n_members = estimator.n_members
     operations = training_operations(network, X)
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
-    epochs = 1 if incremental else most_epochs(estimator)
+    epochs = 1 if incremental else most_epochs(estimator, X.shape[0])
     total = n_members * X.shape[0] * epochs * operations
     where = estimator.device_
     threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)
