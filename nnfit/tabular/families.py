@@ -12,6 +12,10 @@ from sklearn.ensemble import (
 
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
+from nnfit.estimators.tabular_network import (
+    TabularNetworkClassifier,
+    TabularNetworkRegressor,
+)
 from nnfit.estimators.targets import MULTILABEL
 from nnfit.tabular.models import BoostingModel, Columns, NetworkModel
 
@@ -19,7 +23,7 @@ from nnfit.tabular.models import BoostingModel, Columns, NetworkModel
 PARTNER, BOOSTING = "hist_gradient_boosting", "HistGradientBoosting"
 #: Families of networks by their names: classes of both tasks.
 NETWORKS = {
-    "TabularNetwork": (RealMLPClassifier, RealMLPRegressor),
+    "TabularNetwork": (TabularNetworkClassifier, TabularNetworkRegressor),
     "RealMLP": (RealMLPClassifier, RealMLPRegressor),
     "TabM": (TabMClassifier, TabMRegressor),
 }
@@ -72,8 +76,8 @@ def families_of(estimator, data, scoring):
         Sentences about what is left out.
     """
     is_best = estimator.preset == "best"
-    own = {"preset": "td_s"} if estimator.preset == "fast" else {}
-    families = [_networks(estimator, "TabularNetwork", scoring, **own)]
+    own = "fast" if estimator.preset == "fast" else "default"
+    families = [_networks(estimator, "TabularNetwork", scoring, preset=own)]
     notes = []
     wanted = estimator.partner == PARTNER or (is_best and estimator.partner == "auto")
     if wanted and (reason := _no_boosting(estimator, data)):
