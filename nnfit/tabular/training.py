@@ -109,6 +109,7 @@ def train(trials, data, clock, n_jobs, where, report):
 
         with population(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", f"{INTERRUPTED}$")
             interrupted = train_side_by_side(work, trials, at_once)
     trained = [trial for trial in trials if trial.raw is not None]
     if not trained:
