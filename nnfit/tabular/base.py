@@ -49,7 +49,7 @@ partner : {"hist_gradient_boosting", "auto"} or None, default="auto"
     "best" alone.
 n_members : int or None, default=None
     Members of each family, the mean of which predicts. Each trains on other rows, and
-    finds its best epoch on those that it does not train on. None stands for 5, or 2
+    finds its best epoch on those that it does not train on. None stands for 3, or 2
     ("fast").
 max_iter : int or None, default=None
     Epochs of each network; None stands for what its recipe has.
