@@ -40,7 +40,7 @@ from nnfit.training.threads import STEP_OPERATIONS, training_operations
 
 def train_members(
     estimator, X, y, sample_weight, given, incremental, classes=None, groups=None,
-    listener=None,
+    listener=None, resume_from=None,
 ):  # fmt: skip
     """Fit the members of an ensemble and set the attributes of the whole.
 
@@ -57,6 +57,8 @@ def train_members(
     classes : array-like or None
         Of the first call of `partial_fit`.
     listener : Listener or None
+    resume_from : str, path or None
+        See `BaseMLP.fit`.
     """
     first_pass = not hasattr(estimator, "members_") or not (
         estimator.warm_start or incremental
@@ -97,7 +99,11 @@ def train_members(
         }
         if estimator.max_time is not None:  # some members train after others
             parameters["max_time"] = estimator.max_time / -(-n_members // at_once)
-        keywords = {"incremental": incremental, "groups": groups}
+        keywords = {
+            "incremental": incremental,
+            "groups": groups,
+            "resume_from": resume_from,
+        }
         keywords["learnt"] = learnt
         if classes is not None:
             keywords["classes"] = classes
@@ -107,18 +113,18 @@ def train_members(
         if listener is not None:
             contexts = listener.members(n_members)
             keywords["whole"] = listener
-        context_of = dict(zip(map(id, members), contexts, strict=True))
 
-        def train(member):
+        def train(number, member):
             for name in ("n_features_in_", "feature_names_in_"):
                 vars(member).pop(name, None)
                 if hasattr(estimator, name):
                     setattr(member, name, getattr(estimator, name))
             own = {**parameters, "random_state": member.random_state}
             member.set_params(**own)
-            context = context_of[id(member)]
+            who = number, estimator.random_state
+            context = contexts[number]
             with nullcontext() if context is None else listener.member(context, member):
-                member._fit(X, y, sample_weight, given, **keywords)
+                member._fit(X, y, sample_weight, given, member=who, **keywords)
 
         with population():
             members = _side_by_side(train, members, at_once)
@@ -174,7 +180,7 @@ def _side_by_side(train, members, at_once):
     Parameters
     ----------
     train : callable
-        Takes a member.
+        Takes the number of a member and the member.
     members : list of BaseMLP
     at_once : int
 
@@ -188,11 +194,11 @@ def _side_by_side(train, members, at_once):
     # held the error would keep all of their data until the collector comes.
     errors = deque()
 
-    def work(member):
+    def work(number, member):
         interrupted_by.set(interrupted)
         try:
             with config_context(**config):  # each thread has its own
-                train(member)
+                train(number, member)
         except BaseException as error:
             errors.append(error)
 
@@ -203,10 +209,10 @@ def _side_by_side(train, members, at_once):
         with Pool(at_once, "nnfit-member") as pool:
             try:
                 start = pool.submit if can_start_threads() else _call
-                for member in members:
+                for number, member in enumerate(members):
                     # With what belongs to this context, such as np.errstate.
                     run = contextvars.copy_context().run
-                    futures.append(start(run, work, member))
+                    futures.append(start(run, work, number, member))
                     if errors:
                         break
                 _wait(futures, errors)

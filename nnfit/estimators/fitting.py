@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from nnfit.callbacks.listening import Training
-from nnfit.estimators import embeddings, resuming
+from nnfit.estimators import checkpoints, embeddings, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.row_weights import dividing_weight
@@ -64,6 +64,8 @@ def fit_network(
     groups=None,
     learnt=None,
     listener=None,
+    resume_from=None,
+    member=None,
 ):
     """Train the network of an estimator and set its attributes.
 
@@ -82,10 +84,15 @@ def fit_network(
         Of a member of an ensemble, what the whole has learnt of the data, which are
         checked and standardised then.
     listener : Listener or None
+    resume_from : str, path or None
+        See `BaseMLP.fit`.
+    member : tuple or None
+        Of a member of an ensemble its number and the whole's ``random_state``.
     """
     fit = Fit(estimator, given, incremental, learnt, listener)
     if not fit.take(X, y, sample_weight, classes, groups):
         return
+    fit.find_checkpoint(resume_from, member)
     fit.look()
     fit.describe()
     fit.start()
@@ -107,6 +114,8 @@ class Fit:
     weights : Weights
         That training starts from.
     validation : Validation or None
+    saved : nnfit.estimators.checkpoints.Saved or None
+        What the training goes on from.
     """
 
     def __init__(self, estimator, given, incremental, learnt, listener):
@@ -128,6 +137,7 @@ class Fit:
         continues = estimator.warm_start or incremental
         self.first_pass = not (continues and hasattr(estimator, "coefs_"))
         self.split, self.validation, self._found = None, None, {}
+        self.saved, self._identity = None, None
 
     def take(self, X, y, sample_weight, classes, groups):
         """Check the data; False if a training that has stopped shall not go on."""
@@ -159,6 +169,19 @@ class Fit:
         self.data = Data(X, y, target, sample_weight, loss_weight)
         self._random_state = check_random_state(estimator.random_state)
         return True
+
+    def find_checkpoint(self, resume_from, member):
+        """Find the checkpoint to go on from, and what those of this fit tell of it."""
+        is_written = self.listener is not None and self.listener.needs_identity
+        if resume_from is None and not is_written:
+            return
+        identity = checkpoints.identity_of(self.estimator, self.data, member)
+        if resume_from is not None:
+            self.saved = checkpoints.find(resume_from, identity)
+            if self.saved is not None:
+                self._random_state = self.saved.random_state()
+        state = checkpoints.state_of_generator(self._random_state)
+        self._identity = {**identity, "random_state": state}
 
     def look(self):
         """Learn from the training rows what stands before and after the network."""
@@ -254,6 +277,8 @@ class Fit:
             estimator, self.network, self.optimizer, n_rows, seed, by_epoch,
             incremental,
         )  # fmt: skip
+        if self._identity is not None:
+            self._begin_as_before(seed)
         operations = training_operations(self.network, X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
@@ -268,14 +293,27 @@ class Fit:
                 engine.set_data(X, target, divisor, loss_weight, rows)
                 if self.listener is not None:
                     self._show(engine, settings)
-                estimator._run(
-                    engine, settings, self.validation, X, n_rows, self.listener
-                )
+                estimator._run(engine, settings, self, n_rows)
         estimator._seed = seed
 
     def _show(self, engine, settings):
         """Let callbacks look into the training."""
         X, _, target, _, loss_weight = self.data
         self.listener.training = Training(
-            self.network, engine, settings, X, target, loss_weight, self.rows
-        )
+            self.network, engine, settings, X, target, loss_weight, self.rows,
+            self._identity,
+        )  # fmt: skip
+
+    def _begin_as_before(self, seed):
+        """Let checkpoints tell how the training begins; compare with one of them."""
+        watched = self.validation
+        if watched is not None:
+            watched = watched.X, watched.y, watched.sample_weight, watched.rows
+        begin = {
+            "seed": seed,
+            "rows": checkpoints.digest(self.rows, *(watched or ())),
+            "continues": not self.first_pass,
+        }
+        if self.saved is not None:
+            self.saved.check_begin(begin)
+        self._identity |= begin
