@@ -154,6 +154,7 @@ class FittedMLP:
     def _compute(self, whole, X, raw, dropout, given):
         """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
         network, weights = self._fitted_network(whole._link, X)
+        widens = given is np.float64 and network.dtype != "float64"
         operations = prediction_operations(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)
         threads = device.threads_for(where, whole.n_jobs, operations, operations)
