@@ -15,6 +15,7 @@ from sklearn.utils._param_validation import (
 )
 
 from nnfit import __version__
+from nnfit.callbacks.support import without_fit
 from nnfit.estimators import resuming
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 
@@ -77,7 +78,8 @@ class Conventions(BaseEstimator):
         return tags
 
     def __getstate__(self):
-        state = resuming.without_optimizer_state(super().__getstate__())
+        state = without_fit(super().__getstate__())
+        state = resuming.without_optimizer_state(state)
         return {**state, "_nnfit_version": __version__}
 
     def __setstate__(self, state):

@@ -13,7 +13,7 @@ import contextvars
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -39,8 +39,9 @@ from nnfit.training.threads import STEP_OPERATIONS, training_operations
 
 
 def train_members(
-    estimator, X, y, sample_weight, given, incremental, classes=None, groups=None
-):
+    estimator, X, y, sample_weight, given, incremental, classes=None, groups=None,
+    listener=None,
+):  # fmt: skip
     """Fit the members of an ensemble and set the attributes of the whole.
 
     Parameters
@@ -55,6 +56,7 @@ def train_members(
         Whether it is a call of `partial_fit`.
     classes : array-like or None
         Of the first call of `partial_fit`.
+    listener : Listener or None
     """
     first_pass = not hasattr(estimator, "members_") or not (
         estimator.warm_start or incremental
@@ -98,16 +100,26 @@ def train_members(
         if classes is not None:
             keywords["classes"] = classes
 
+        members = _members(estimator, first_pass)
+        contexts = [None] * n_members
+        if listener is not None:
+            contexts = listener.members(n_members)
+            keywords["whole"] = listener
+        context_of = dict(zip(map(id, members), contexts, strict=True))
+
         def train(member):
             for name in ("n_features_in_", "feature_names_in_"):
                 vars(member).pop(name, None)
                 if hasattr(estimator, name):
                     setattr(member, name, getattr(estimator, name))
             own = {**parameters, "random_state": member.random_state}
-            member.set_params(**own)._fit(X, y, sample_weight, given, **keywords)
+            member.set_params(**own)
+            context = context_of[id(member)]
+            with nullcontext() if context is None else listener.member(context, member):
+                member._fit(X, y, sample_weight, given, **keywords)
 
         with population():
-            members = _side_by_side(train, _members(estimator, first_pass), at_once)
+            members = _side_by_side(train, members, at_once)
     for member in members:
         member.n_jobs = estimator.n_jobs
     estimator.members_ = members

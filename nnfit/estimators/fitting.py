@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from sklearn.utils import check_random_state
 
+from nnfit.callbacks.listening import Training
 from nnfit.estimators import embeddings, resuming
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.numeric_columns import filled, means_of
@@ -62,6 +63,7 @@ def fit_network(
     classes=None,
     groups=None,
     learnt=None,
+    listener=None,
 ):
     """Train the network of an estimator and set its attributes.
 
@@ -79,8 +81,9 @@ def fit_network(
     learnt : dict or None
         Of a member of an ensemble, what the whole has learnt of the data, which are
         checked and standardised then.
+    listener : Listener or None
     """
-    fit = Fit(estimator, given, incremental, learnt)
+    fit = Fit(estimator, given, incremental, learnt, listener)
     if not fit.take(X, y, sample_weight, classes, groups):
         return
     fit.look()
@@ -106,7 +109,7 @@ class Fit:
     validation : Validation or None
     """
 
-    def __init__(self, estimator, given, incremental, learnt):
+    def __init__(self, estimator, given, incremental, learnt, listener):
         is_given = any(item is not None for item in given)
         if estimator.early_stopping and incremental and not is_given:
             raise ValueError(
@@ -115,6 +118,7 @@ class Fit:
             )
         splits = estimator._keeps_best(incremental) and not is_given
         self.estimator, self.incremental, self.learnt = estimator, incremental, learnt
+        self.listener = listener
         self.given = given if is_given else None
         self.splits = splits and estimator.solver != "lbfgs"
         self.optimizer = estimator._chosen_optimizer()
@@ -245,9 +249,9 @@ class Fit:
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(estimator, batch_rows(estimator, n_rows), n_rows, incremental)
         seed = resuming.shuffle_seed(estimator, self._random_state)
-        is_watched = self.validation is not None
+        by_epoch = self.validation is not None or self.listener is not None
         settings = training_settings(
-            estimator, self.network, self.optimizer, n_rows, seed, is_watched,
+            estimator, self.network, self.optimizer, n_rows, seed, by_epoch,
             incremental,
         )  # fmt: skip
         operations = training_operations(self.network, X)
@@ -262,5 +266,16 @@ class Fit:
             with closing(engine):
                 engine.set_weights(self.weights)
                 engine.set_data(X, target, divisor, loss_weight, rows)
-                estimator._run(engine, settings, self.validation, X, n_rows)
+                if self.listener is not None:
+                    self._show(engine, settings)
+                estimator._run(
+                    engine, settings, self.validation, X, n_rows, self.listener
+                )
         estimator._seed = seed
+
+    def _show(self, engine, settings):
+        """Let callbacks look into the training."""
+        X, _, target, _, loss_weight = self.data
+        self.listener.training = Training(
+            self.network, engine, settings, X, target, loss_weight, self.rows
+        )

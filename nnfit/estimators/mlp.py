@@ -9,6 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import _fit_context
 
+from nnfit.callbacks.listening import listening
+from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
 from nnfit.estimators import by_hand, embeddings, resuming
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.conventions import Conventions
@@ -17,6 +19,7 @@ from nnfit.estimators.fitting import fit_network
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
+from nnfit.estimators.settings import most_epochs
 from nnfit.estimators.validation import hidden_sizes
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
@@ -28,7 +31,7 @@ from nnfit.training.loop import train
 from nnfit.training.rules import PLAIN
 
 
-class BaseMLP(FittedMLP, Conventions, ABC):
+class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     """Base of the multi-layer perceptrons; use the derived classes."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -180,17 +183,27 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         given = (X_val, y_val, sample_weight_val)
         return self._fit(X, y, sample_weight, given, groups=groups)
 
+    @with_callbacks
     @without_numpy_errors
     def _fit(
-        self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
-    ):
+        self, X, y, sample_weight, given=(None, None, None), *, incremental=False,
+        whole=None, **kw,
+    ):  # fmt: skip
         by_hand.check_overridden(self, BaseMLP)
-        with resuming.unchanged_on_error(self):
+        name = "partial_fit" if incremental else "fit"
+        n_tasks = 1 if incremental else most_epochs(self)
+        if self.n_members > 1:
+            n_tasks = self.n_members
+        data = X, y, sample_weight
+        with (
+            listening(self, name, n_tasks, data, whole) as listener,
+            resuming.unchanged_on_error(self),
+        ):
             if self.warm_start or incremental:
                 check_continuation(self)
             self.device_ = device.resolve(self.device)
             fit = train_members if self.n_members > 1 else fit_network
-            fit(self, X, y, sample_weight, given, incremental, **kw)
+            fit(self, *data, given, incremental, listener=listener, **kw)
         return self
 
     def _set_structure(self, network):
@@ -301,18 +314,23 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
-    def _run(self, engine, settings, validation, X, n_rows):
+    def _run(self, engine, settings, validation, X, n_rows, listener=None):
         """Train, then set the attributes that tell what came out."""
         record = resuming.start_record(self, settings.incremental)
+        self.history_ = record.history  # live while the fit goes on
+        if listener is not None:
+            listener.training.record = record
         engine.configure(settings.engine)
         if self.solver == "lbfgs":
-            loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
+            loss = train_lbfgs(
+                engine, settings, self.max_fun, record, validation, listener
+            )
             self._set_weights(engine.get_weights())
         else:
             record.watch(settings.keeps_best)
             best_score = record.best_validation_score
             resuming.resume(self, engine, settings, record)
-            flat = train(engine, settings, record, validation)
+            flat = train(engine, settings, record, validation, listener)
             weights = None if flat is None else engine.get_weights(flat)
             restored = settings.keeps_best
             if settings.keeps_best and settings.incremental:
@@ -330,6 +348,5 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             resuming.remember(self, engine, settings, record, n_batches, restored)
         self.loss_ = loss
         self.n_iter_ = record.n_iter
-        self.history_ = record.history
         self.n_threads_ = engine.threads_used
         check_last_step(self, X, settings.engine)

@@ -80,8 +80,12 @@ class FittedMLP:
 
     def _set_weights(self, weights):
         """Set the attributes that `_weights` reads."""
+        vars(self).update(self._attributes_of(weights))
+
+    def _attributes_of(self, weights):
+        """Attributes that `_weights` would read these from."""
         weights = fitted.in_units(weights, self._standard("targets"))
-        self.coefs_, self.intercepts_, self.norms_, self.others_ = weights
+        return {f"{name}_": arrays for name, arrays in weights._asdict().items()}
 
     @property
     def feature_shifts_(self) -> FloatArray:

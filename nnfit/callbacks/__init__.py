@@ -1,0 +1,13 @@
+"""Callbacks: what looks at a fit, epoch by epoch, and may end it."""
+
+__all__ = ["Callback"]
+
+_EXPORTS = {"Callback": "nnfit.callbacks.base"}
+
+
+def __getattr__(name):
+    if name in _EXPORTS:
+        from importlib import import_module
+
+        return getattr(import_module(_EXPORTS[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
