@@ -1,8 +1,11 @@
 """Callbacks: what looks at a fit, epoch by epoch, and may end it."""
 
-__all__ = ["Callback"]
+__all__ = ["Callback", "GradientMonitor"]
 
-_EXPORTS = {"Callback": "nnfit.callbacks.base"}
+_EXPORTS = {
+    "Callback": "nnfit.callbacks.base",
+    "GradientMonitor": "nnfit.callbacks.gradient_monitor",
+}
 
 
 def __getattr__(name):

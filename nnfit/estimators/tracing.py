@@ -1,9 +1,6 @@
-"""What happens inside of a fitted network on some rows, layer by layer.
+"""Fitted networks, and rows as they take them, for what looks inside of them."""
 
-Values and gradients are those of the NumPy functions of the kinds of layers, whatever
-the device that the network was trained on.
-"""
-
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -16,36 +13,7 @@ from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_target
-from nnfit.functions.activations import ACTIVATIONS, Activation
-from nnfit.network.outline import Block, outline
-from nnfit.network.passes import backward, by_node, forward
-from nnfit.training import device
-
-
-class LayerTrace(NamedTuple):
-    """A layer of the chain on some rows.
-
-    Attributes
-    ----------
-    name : str
-        "hidden 1" and so on, or "output".
-    activation : Activation or None
-    output : ndarray of shape (n, n_out)
-        Of shared members, the lines of all.
-    slope : ndarray of shape (n, n_out) or None
-        Of the activation.
-    gradient : float
-        Norm of the gradient of the mean loss by the matrix of the layer.
-    weight : float
-        Norm of the matrix.
-    """
-
-    name: str
-    activation: Activation | None
-    output: np.ndarray
-    slope: np.ndarray | None
-    gradient: float
-    weight: float
+from nnfit.training.tracing import trace
 
 
 def network_in(estimator, user):
@@ -138,13 +106,13 @@ def describe_network(estimator, X=None):
     return estimator._fitted_network(estimator._link, X)
 
 
-def trace(estimator, sample):
-    """Pass rows through a single network and their gradients back.
+def trace_estimator(estimator, sample):
+    """`nnfit.training.tracing.trace` of a single fitted network.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Fitted, not an ensemble.
+        Not an ensemble.
     sample : Sample
 
     Returns
@@ -152,47 +120,6 @@ def trace(estimator, sample):
     list of LayerTrace
     """
     network, weights = describe_network(estimator, sample.X)
-    with np.errstate(all="ignore"):
-        traces = forward(network, weights, sample.X, activate)
-        gradient = _by_raw(estimator, traces[-1].output, sample.target)
-        of_weights, _ = backward(network, weights, traces, gradient, activate)
-    own, gradients = by_node(network, weights), by_node(network, of_weights)
-    return [
-        _layer(network, block, traces, own, gradients)
-        for block in outline(network)
-        if block.is_layer
-    ]
-
-
-def _layer(network, block: Block, traces, own, gradients):
-    activated = [n for n in block.nodes if traces[n].slope is not None]
-    last = activated[-1] if activated else block.nodes[-1]
-    return LayerTrace(
-        block.name,
-        network.nodes[last].activation,
-        traces[last].output,
-        traces[last].slope,
-        float(np.linalg.norm(gradients[block.product][0])),
-        float(np.linalg.norm(own[block.product][0])),
-    )
-
-
-def activate(activation, z):
-    """Value and slope of an activation at every element, by the compiled function."""
-    if activation in (None, ACTIVATIONS["identity"]):
-        return z, np.ones_like(z)
-    slope = np.array(z, order="C")
-    value = device.load_engine().activate(activation, slope)
-    return value, slope
-
-
-def _by_raw(estimator, raw, target):
-    """Gradient of the mean loss by the raw predictions of all lines."""
     loss, parameters = estimator._loss_row()
-    lines = len(raw) // len(target)
-    gradient, own = np.empty_like(raw), np.empty(raw.shape[1])
-    rows, targets = raw.tolist(), np.repeat(target, lines, axis=0).tolist()
-    for number, (row, y) in enumerate(zip(rows, targets, strict=True)):
-        loss.function(row, y, own, len(row), parameters)
-        gradient[number] = own
-    return gradient / max(1, len(raw))
+    network = replace(network, loss=loss, loss_parameters=parameters)
+    return trace(network, weights, sample.X, sample.target)
