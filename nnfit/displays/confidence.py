@@ -151,7 +151,7 @@ class ConfidenceDisplay(Display):
             fmt="o-",
             color=BLUE,
             capsize=3,
-            label=f"seen (mean distance {self.error:.3f})",
+            label=f"observed (calibration error {self.error:.3f})",
         )
         x, y = {
             "class": ("predicted probability", "share of the rows\nthat were so"),
@@ -162,7 +162,7 @@ class ConfidenceDisplay(Display):
             "quantile": ("level of the quantile", "share of the targets below it"),
         }[self.kind]
         ax.set(ylabel=y, ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
-        ax.legend(loc="upper left")
+        ax.legend(loc="best")
         below, self.histogram_ax_ = ax, None
         if self.edges is not None:
             (below,) = strips(ax, 1)

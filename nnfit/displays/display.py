@@ -49,13 +49,27 @@ def strips(ax, n_strips, share=0.28):
     list of matplotlib Axes
         The strips from above, empty where none is wanted.
     """
-    from mpl_toolkits.axes_grid1 import make_axes_locatable
+    place = ax.get_subplotspec()
+    if place is None:  # axes at a place of their own
+        from mpl_toolkits.axes_grid1 import make_axes_locatable
 
-    divider = make_axes_locatable(ax)
-    found = [
-        divider.append_axes("bottom", f"{100 * share:.0f}%", 0.12, sharex=ax)
-        for _ in range(n_strips)
-    ]
+        divider, height = make_axes_locatable(ax), f"{100 * share:.0f}%"
+        found = [
+            divider.append_axes("bottom", height, 0.1, sharex=ax)
+            for _ in range(n_strips)
+        ]
+    else:
+        ratios = [1.0] + n_strips * [share]
+        parts = place.subgridspec(1 + n_strips, 1, height_ratios=ratios, hspace=0.06)
+        ax.set_subplotspec(parts[0])
+        found = [ax.figure.add_subplot(part, sharex=ax) for part in list(parts)[1:]]
     for upper in [ax, *found][:-1]:
         upper.tick_params(labelbottom=False)
     return found
+
+
+def epochs_on(ax):
+    """Let the horizontal axis have whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True))

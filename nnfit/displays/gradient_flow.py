@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from nnfit.displays.display import Display, strips
+from nnfit.displays.display import Display, epochs_on, strips
 from nnfit.estimators.tracing import network_in
 from nnfit.estimators.uncertainty import networks
 
@@ -112,12 +112,18 @@ class GradientFlowDisplay(Display):
                     marker="o" if len(epochs) < 20 else None,
                     markersize=3,
                 )
-            axes.set_yscale("log")
-        ax.set_ylabel("norm of the gradient\nby the weights")
+        ax.set(yscale="log", ylabel="norm of the gradient\nby the weights")
+        epochs_on(below)
         below.set(xlabel="epoch", ylabel="size of the outputs\n(root mean square)")
-        many = len(layers) > 6
+        sizes = np.array(self.record["activation"])
+        if sizes.max() > 100.0 * sizes[sizes > 0.0].min(initial=np.inf):
+            below.set_yscale("log")
+        else:
+            below.set_ylim(bottom=0.0)
+        # From above as the curves lie where gradients vanish: the output first.
+        handles, names = ax.get_legend_handles_labels()
         ax.legend(
-            loc="best", ncols=2 if many else 1, fontsize="small" if many else None
+            handles[::-1], names[::-1], loc="upper left", bbox_to_anchor=(1.0, 1.0)
         )
         return self
 

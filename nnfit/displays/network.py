@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
-#: Height of a box, and what lies between two, where a level has the height 1.
-BOX, GAP = 0.62, 0.38
+#: Height of a box where a level has the height 1, and half of what is between two.
+BOX, MARGIN = 0.62, 0.04
 #: Width of the picture, in which the boxes of a level share.
 WIDTH = 4.0
 
@@ -111,19 +111,29 @@ class NetworkDisplay(Display):
         return self
 
     def _places(self, levels):
-        """Left end, width and middle height of each box."""
+        """Left end, width and middle height of each box.
+
+        Those that read one value share its width; one that reads several has theirs.
+        """
         found = []
-        for number, level in enumerate(levels):
-            beside = [n for n, other in enumerate(levels) if other == level]
-            width = WIDTH / len(beside)
-            left = beside.index(number) * width
-            margin = 0.04 if len(beside) > 1 else 0.0
-            found.append((left + margin, width - 2 * margin, -float(level)))
+        for number, (block, level) in enumerate(zip(self.blocks, levels, strict=True)):
+            left, width = 0.0, WIDTH
+            if block.inputs:
+                left = min(found[value][0] for value in block.inputs)
+                width = max(sum(found[value][:2]) for value in block.inputs) - left
+            if len(block.inputs) == 1:
+                beside = [
+                    n for n, b in enumerate(self.blocks) if b.inputs == block.inputs
+                ]
+                width /= len(beside)
+                left += width * beside.index(number)
+            found.append((left, width, -float(level)))
         return found
 
     def _box(self, block, left, width, middle):
         from matplotlib.patches import FancyBboxPatch
 
+        left, width = left + MARGIN, width - 2 * MARGIN
         color = GREY if not block.nodes else BLUE if block.is_layer else GREEN
         color = ORANGE if block.name == "output" else color
         style = "round,pad=0,rounding_size=0.08"
@@ -134,7 +144,8 @@ class NetworkDisplay(Display):
         self.ax_.add_patch(edge)
         is_narrow = width < WIDTH / 1.5
         units = "unit" if block.n_out == 1 else "units"
-        below = [f"{block.n_out:,} {units if block.nodes else 'columns'}"]
+        columns = units.replace("unit", "column")
+        below = [f"{block.n_out:,} {units if block.nodes else columns}"]
         below += block.details
         if block.name == "output" and self.link != "identity":
             below.append(self.link)
@@ -151,22 +162,22 @@ class NetworkDisplay(Display):
             self.ax_.text(right, high, parameters, ha="right", **text)
 
     def _arrow(self, start, end):
-        x = [place[0] + place[1] / 2 for place in (start, end)]
-        # Straight down where one of the two is as wide as the picture.
-        x = [max(x, key=lambda each: abs(each - WIDTH / 2))] * 2 if x[0] != x[1] else x
+        # Straight down from, or to, the middle of the narrower box.
+        narrow = min(start, end, key=lambda place: place[1])
+        x = narrow[0] + narrow[1] / 2
         self.ax_.annotate(
             "",
-            (x[1], end[2] + BOX / 2),
-            (x[0], start[2] - BOX / 2),
+            (x, end[2] + BOX / 2),
+            (x, start[2] - BOX / 2),
             arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 0},
         )
 
     def _detour(self, start, end):
-        x = WIDTH
+        x = WIDTH - MARGIN
         self.ax_.annotate(
             "",
-            (x, end[2]),
-            (x, start[2]),
+            (x, end[2] + 0.12),
+            (x, start[2] - 0.12),
             arrowprops={
                 "arrowstyle": "-|>",
                 "color": BLUE,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display, strips
+from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display, epochs_on, strips
 from nnfit.estimators.tracing import network_in
 from nnfit.estimators.uncertainty import networks
 
@@ -125,6 +125,7 @@ class TrainingCurveDisplay(Display):
             self._mark(axes, axes is ax)
         self._scale(ax)
         ax.legend()
+        epochs_on(ax)
         list(self.axes_.values())[-1].set_xlabel("epoch")
         return self
 
