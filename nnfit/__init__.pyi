@@ -1,4 +1,9 @@
 # What type checkers read in the place of __init__.py, which imports on first use.
+from nnfit.displays.confidence import ConfidenceDisplay
+from nnfit.displays.gradient_flow import GradientFlowDisplay
+from nnfit.displays.network import NetworkDisplay
+from nnfit.displays.training_curve import TrainingCurveDisplay
+from nnfit.displays.weights import WeightsDisplay
 from nnfit.estimators.classifier import MLPClassifier
 from nnfit.estimators.learning_rate_finder import (
     LearningRateDisplay,
@@ -20,10 +25,13 @@ from nnfit.warming import warmup
 
 __all__ = [
     "CategoryEncoder",
+    "ConfidenceDisplay",
     "Finding",
+    "GradientFlowDisplay",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "NetworkDisplay",
     "PiecewiseLinearEncoder",
     "PopulationSearchCV",
     "RealMLPClassifier",
@@ -34,6 +42,8 @@ __all__ = [
     "TableReport",
     "TabularClassifier",
     "TabularRegressor",
+    "TrainingCurveDisplay",
+    "WeightsDisplay",
     "__version__",
     "check_table",
     "find_learning_rate",

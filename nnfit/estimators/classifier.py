@@ -254,8 +254,8 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
             self.class_weight, self.classes_, self._target_kind, counts
         )
 
-    def _check_target_again(self, y):
-        check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
+    def _check_target_again(self, y, name="y_val"):
+        check_known_classes(y, self.classes_, self._target_kind, False, name)
         return dense_target(y)
 
     def _encode(self, y, dtype):

@@ -73,9 +73,7 @@ def train_members(
     X = training_rows(estimator, as_given, X, first_pass)
     learnt = {name: estimator._standard(name) for name in ("categories", "features")}
     if any(item is not None for item in given[:2]):
-        X_val, y_val = check_validation_data(
-            estimator, *given[:2], dtype, estimator._y_numeric
-        )
+        X_val, y_val = check_validation_data(estimator, *given[:2], dtype)
         given = (standardised(estimator, given[0], X_val), y_val, given[2])
     known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
     target = estimator._encode(known, dtype)

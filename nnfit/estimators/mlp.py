@@ -65,7 +65,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     def _find_units(self, y, sample_weight):
         """Find what targets are scaled by in those of the rows to train on."""
 
-    def _check_target_again(self, y):
+    def _check_target_again(self, y, name="y_val"):
         """Check targets that are not trained on, ``y_val``."""
         return y
 

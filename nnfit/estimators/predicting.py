@@ -142,8 +142,8 @@ class FittedMLP:
         outputs = fitted.outputs_in_units(outputs, self._standard("targets"))
         return fitted.within(outputs, self._standard("range"))
 
-    def _compute(self, whole, X, raw, dropout, given):
-        """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
+    def _fitted_network(self, link, X):
+        """The network that was fitted, and its weights, for rows that are checked."""
         weights = self._weights()
         described = self._description()
         sizes = fitted.sizes_of(weights.coefs, described.get("members"))
@@ -153,7 +153,11 @@ class FittedMLP:
                 f"got the shape {weights.coefs[0].shape}."
             )
         self._check_outputs(sizes[-1])
-        network = fitted.network_for(described, whole._link, sizes, X.dtype.name)
+        return fitted.network_for(described, link, sizes, X.dtype.name), weights
+
+    def _compute(self, whole, X, raw, dropout, given):
+        """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
+        network, weights = self._fitted_network(whole._link, X)
         widens = given is np.float64 and network.dtype != "float64"
         operations = prediction_operations(network, X)
         where = device.resolve_prediction(whole.device, X.shape[0], operations)

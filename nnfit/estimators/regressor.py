@@ -234,7 +234,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         loss, _ = find_loss(self)
         self._fitted["targets"] = standard_targets(y, loss, sample_weight)
 
-    def _check_target_again(self, y):
+    def _check_target_again(self, y, name="y_val"):
         if isinstance(self.loss, str):
             check_y_range(y, REGRESSION_LOSSES[self.loss])
         if self._has_levels() and y.ndim == 2:
