@@ -36,6 +36,7 @@ class FittedMLP:
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     history_: dict[str, list[float]]
+    init_report_: dict[str, list[str]]
     t_: int
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]

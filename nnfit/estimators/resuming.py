@@ -26,7 +26,7 @@ CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_sc
 #: What is predicted with, by one network or by an ensemble.
 FITTED = (
     *("coefs_", "intercepts_", "norms_", "others_"),
-    *("temperature_", "t_", "members_", "_fitted"),
+    *("temperature_", "t_", "members_", "_fitted", "init_report_"),
 )
 
 
