@@ -14,6 +14,7 @@ from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
+from nnfit.preprocessing.network_transformer import NetworkTransformer
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
 from nnfit.tables.checking import check_table
@@ -32,6 +33,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "NetworkDisplay",
+    "NetworkTransformer",
     "PiecewiseLinearEncoder",
     "PopulationSearchCV",
     "RealMLPClassifier",

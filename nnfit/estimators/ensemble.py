@@ -23,6 +23,7 @@ from sklearn.utils import check_random_state
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
+from nnfit.estimators.transfer import adopt_codes, donor_of, of_member
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -71,6 +72,8 @@ def train_members(
     X, y = check_X_y(estimator, X, y, dtype, first_pass, estimator._y_numeric)
     sample_weight = check_weights(sample_weight, X)
     X = training_rows(estimator, as_given, X, first_pass)
+    if first_pass:
+        X = adopt_codes(estimator, donor_of(estimator), X)
     learnt = {name: estimator._standard(name) for name in ("categories", "features")}
     if any(item is not None for item in given[:2]):
         X_val, y_val = check_validation_data(estimator, *given[:2], dtype)
@@ -117,7 +120,8 @@ def train_members(
                 vars(member).pop(name, None)
                 if hasattr(estimator, name):
                     setattr(member, name, getattr(estimator, name))
-            own = {**parameters, "random_state": member.random_state}
+            names = "random_state", "init_from"
+            own = parameters | {name: getattr(member, name) for name in names}
             member.set_params(**own)
             who = number, estimator.random_state
             context = contexts[number]
@@ -176,6 +180,7 @@ def _members(estimator, first_pass):
     for seed in seeds[len(members) :].tolist():
         member = clone(estimator)
         member.random_state = seed
+        member.init_from = of_member(estimator.init_from, len(members))
         members.append(member)
     return members
 
