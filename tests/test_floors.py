@@ -15,6 +15,7 @@ FLOORS = (
     ("__main__",),
     ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
     ("estimators",),
+    ("callbacks",),
     ("tables",),
     ("training",),
     ("cpu", "cuda"),

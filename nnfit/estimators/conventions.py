@@ -15,15 +15,17 @@ from sklearn.utils._param_validation import (
 )
 
 from nnfit import __version__
+from nnfit.callbacks.support import without_fit
 from nnfit.estimators import resuming
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
+from nnfit.estimators.transfer import frozen
 
 
 def store_arguments(estimator, arguments):
     """Set the arguments of `__init__`, its ``locals()``, as attributes."""
     for name, value in arguments.items():
         if name != "self":
-            setattr(estimator, name, value)
+            setattr(estimator, name, frozen(value) if name == "init_from" else value)
 
 
 class Conventions(BaseEstimator):
@@ -33,7 +35,21 @@ class Conventions(BaseEstimator):
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
-        def set_params(self, **params: Any) -> Self: ...
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            By name.
+
+        Returns
+        -------
+        self : object
+        """
+        if "init_from" in params:
+            params["init_from"] = frozen(params["init_from"])
+        return super().set_params(**params)
 
     @classmethod
     @cache
@@ -69,7 +85,8 @@ class Conventions(BaseEstimator):
         return True
 
     def __getstate__(self):
-        state = resuming.without_optimizer_state(super().__getstate__())
+        state = without_fit(super().__getstate__())
+        state = resuming.without_optimizer_state(state)
         return {**state, "_nnfit_version": __version__}
 
     def __setstate__(self, state):

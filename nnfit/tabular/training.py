@@ -91,7 +91,7 @@ def train(trials, data, clock, n_jobs, where, report):
         at_once = min(n_threads, len(trials)) if where == device.CPU else len(trials)
         of_one = max(1, n_threads // at_once)
 
-        def work(trial):
+        def work(number, trial):
             left = clock.left(trial.family)
             if left == 0:
                 return
