@@ -158,6 +158,10 @@ def test_weights_groups_and_validation_data(task):
     given = {"X_val": X[60:], "y_val": target[60:]}
     model = fitted(task, X[:60], target[:60], rows=given)
     assert "30 rows of X_val" in model.explain_choice()
+    if task == "regression":
+        given = {"X_val": X, "y_val": np.column_stack([target, target])}
+        with pytest.raises(ValueError, match="y_val must have 1 columns as y, got 2"):
+            fitted(task, rows=given)
     with pytest.raises(ValueError, match="y_val was not provided"):
         fitted(task, rows={"X_val": X})
 

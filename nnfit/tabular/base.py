@@ -251,13 +251,14 @@ class Tabular(Conventions, ABC):
         rows, held = self._rows(X, y, sample_weight, "sample_weight"), None
         if any(item is not None for item in given):
             X_val, y_val, weight_val = given
-            checked, y_val = check_validation_data(
-                self, X_val, y_val, dtype, self._y_numeric
-            )
+            checked, y_val = check_validation_data(self, X_val, y_val, dtype)
             X_val = standardised(self, X_val, checked)
             weight_val = check_weights(weight_val, X_val, "sample_weight_val")
             y_val = self._check_target_again(y_val)
             held = self._rows(X_val, y_val, weight_val, "sample_weight_val")
+            wanted, got = rows.target.shape[1], held.target.shape[1]
+            if wanted != got:
+                raise ValueError(f"y_val must have {wanted} columns as y, got {got}.")
         learnt = {name: self._standard(name) for name in ("categories", "features")}
         names = {
             name: value
