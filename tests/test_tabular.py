@@ -466,9 +466,13 @@ def test_rare_categories_of_trees_are_missing():
     assert np.isnan(found[[0, 2, 3, 4], 0]).all() and found[1, 0] == 253
 
 
-def test_trees_are_left_out_where_they_would_take_too_long():
+def test_trees_have_as_many_iterations_as_there_is_time_for(monkeypatch):
     rows = Rows(X, T, T[:, None], None, None)
     data = Data(rows, None, {"categories": None}, {})
     model = families._boosting(TabularRegressor(), data).make(0)
-    assert not model.fit(data, None, 1, 1e-9)
+    assert model.fit(data, None, 1, 1e-9) is None
     assert model.fit(data, None, 1, 1e9)
+    model = families._boosting(TabularRegressor(), data).make(0)
+    monkeypatch.setattr(BoostingModel, "_seconds", lambda *_: 0.1)
+    assert model.fit(data, None, 1, 5.05) is False
+    assert model.estimator.n_iter_ == 50

@@ -213,12 +213,15 @@ class Tabular(Conventions, ABC):
         judge = Judge(self, data.held)
         scoring, notes = self._scoring_of_members(data, splits)
         families, more = families_of(self, data, scoring)
-        trials = []
-        for family in families:
-            seeds = random_state.randint(np.iinfo(np.int32).max, size=n_members)
-            for number, seed in enumerate(seeds.tolist()):
-                model = family.make(seed)
-                trials.append(Trial(family.name, number, model, splits[number]))
+        seeds = random_state.randint(
+            np.iinfo(np.int32).max, size=(n_members, len(families))
+        )
+        # One member of each family before the next, where time may end.
+        trials = [
+            Trial(family.name, number, family.make(seed), splits[number])
+            for number in range(n_members)
+            for family, seed in zip(families, seeds[number].tolist(), strict=True)
+        ]
 
         def report(trial):
             if self.verbose:
@@ -227,7 +230,7 @@ class Tabular(Conventions, ABC):
                 print(
                     f"{trial.family}, member {trial.number + 1} of {n_members}: "
                     f"{judge.name} {own.score(values):.4f} on {len(values)} rows held "
-                    f"out, {trial.seconds:.1f} s",
+                    f"out, {trial.seconds:.1f} s{', ended early' * trial.is_cut}",
                     flush=True,
                 )
 

@@ -1,8 +1,8 @@
 """Models of a mixture: a network, or scikit-learn's boosting, behind one interface.
 
-``fit(data, split, n_threads, max_time)`` trains on some rows, and says whether it has;
-``raw(X)`` is a float64 array (n_samples, n_outputs) of logarithms of odds or
-probabilities, or in regression of predictions.
+``fit(data, split, n_threads, max_time)`` trains on some rows, and says whether to the
+end; None if not at all. ``raw(X)`` is a float64 array (n_samples, n_outputs) of
+logarithms of odds or probabilities, or in regression of predictions.
 """
 
 import time
@@ -28,6 +28,7 @@ class NetworkModel:
 
     def fit(self, data, split, n_threads, max_time):
         """Train, until `max_time` seconds have gone if that is not None."""
+        started = time.perf_counter()
         estimator, rows, given = self.estimator, data.rows, data.given
         n_jobs = estimator.n_jobs
         estimator.set_params(n_jobs=n_threads, max_time=max_time)
@@ -41,7 +42,7 @@ class NetworkModel:
             learnt=data.learnt, split=split,
         )  # fmt: skip
         estimator.set_params(n_jobs=n_jobs, max_time=None)
-        return True
+        return max_time is None or time.perf_counter() - started < max_time
 
     def raw(self, X):
         return self.estimator._outputs(self.estimator, X, True, given=np.float64)
@@ -58,8 +59,8 @@ class BoostingModel:
         Threads of a prediction.
     """
 
-    #: Iterations that tell how long one takes.
-    PROBE = 5
+    #: Iterations that tell how long one takes, and fewer than which are not worth it.
+    PROBE, FEWEST = 5, 50
     #: Rows that are not worth several threads: these wait for each other after every
     #: tree, for milliseconds if others use the processors.
     FEW_ROWS = 10_000
@@ -68,20 +69,28 @@ class BoostingModel:
         self.estimator, self.columns, self.n_jobs = estimator, columns, n_jobs
 
     def fit(self, data, split, n_threads, max_time):
-        """Train, unless all iterations may take more than `max_time` seconds."""
+        """Train with as many iterations as `max_time` seconds are enough for."""
         train, held = (None, None) if split is None else split
         train, held = data.rows.at(train), data.held.at(held)
+        most = self.estimator.max_iter
         with threadpool_limits(n_threads, "openmp"):
             if max_time is not None:
-                few = {"max_iter": self.PROBE, "early_stopping": False}
-                probe = clone(self.estimator).set_params(**few)
-                started = time.perf_counter()
-                BoostingModel(probe, self.columns, None).fit_rows(train)
-                seconds = time.perf_counter() - started
-                if seconds * self.estimator.max_iter / self.PROBE > max_time:
-                    return False
+                enough = int(max_time / self._seconds(train))
+                if enough < self.FEWEST:
+                    return None
+                self.estimator.set_params(max_iter=min(most, enough))
             self.fit_rows(train, held)
-        return True
+        return self.estimator.n_iter_ < self.estimator.max_iter or (
+            self.estimator.max_iter == most
+        )
+
+    def _seconds(self, train):
+        """How long an iteration takes."""
+        few = {"max_iter": self.PROBE, "early_stopping": False}
+        probe = clone(self.estimator).set_params(**few)
+        started = time.perf_counter()
+        BoostingModel(probe, self.columns, None).fit_rows(train)
+        return (time.perf_counter() - started) / self.PROBE
 
     def fit_rows(self, train, held=None):
         """Train on some rows, until the loss of others falls no more."""
