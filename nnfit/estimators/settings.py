@@ -66,7 +66,7 @@ def n_copies(estimator, optimizer):
 
 
 def training_settings(
-    estimator, network, optimizer, n_rows, seed, is_watched, incremental
+    estimator, network, optimizer, n_rows, seed, by_epoch, incremental
 ):
     """How to train.
 
@@ -80,8 +80,8 @@ def training_settings(
         Rows to train on.
     seed : int
         Of the orders of the rows and of all else that is drawn in training.
-    is_watched : bool
-        Whether there are validation data to look at after every epoch.
+    by_epoch : bool
+        Whether somebody looks at every epoch: validation data or callbacks.
     incremental : bool
         Whether it is a call of `partial_fit`.
 
@@ -110,7 +110,7 @@ def training_settings(
         hyper=tuple(float(getattr(estimator, name)) for name in names),
         tol=float(estimator.tol),
         n_iter_no_change=int(min(estimator._value("n_iter_no_change"), MOST)),  # or inf
-        monitor_loss=not (is_watched or estimator.verbose),
+        monitor_loss=not (by_epoch or estimator.verbose),
         learning_rate_decay=float(estimator.learning_rate_decay),
         l1=float(estimator.l1),
         clip_norm=_limit(estimator.clip_norm),
