@@ -4,11 +4,11 @@
 
 needs shap and matplotlib. For a regression and a classification with 12 features each,
 all 4096 coalitions of a row's features are enumerated over the same 100 background
-rows.
-Methods take turns, three times each, on one thread; a time is the median of the time
-of the processor. Errors are roots of mean squares over 20 rows and their features, in
-parts of that of the Shapley values. It writes explanations.json and explanations.svg to the folder, and prints how
-much faster nnfit has the error of ``KernelExplainer`` with its defaults.
+rows. Methods take turns, three times each, on one thread; a time is the median of the
+processor's. Errors are roots of mean squares over 20 rows and their features, in parts
+of that of the Shapley values. It writes explanations.json and explanations.svg to the
+folder, and prints how much faster nnfit has the error of ``KernelExplainer`` with its
+defaults.
 """
 
 import argparse

@@ -13,9 +13,10 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("demo", "information", "model_selection", "preprocessing", "warming"),
+    ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
     ("inspection",),
     ("estimators",),
+    ("callbacks",),
     ("tables",),
     ("training",),
     ("cpu", "cuda"),

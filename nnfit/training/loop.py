@@ -118,7 +118,7 @@ class Validation:
         return loss, -loss if self.score == "loss" else score
 
 
-def train(engine, settings, record, validation=None):
+def train(engine, settings, record, validation=None, listener=None, best_weights=None):
     """Train until a stopping rule, `max_iter`, `max_time` or the user ends it.
 
     Parameters
@@ -129,6 +129,11 @@ def train(engine, settings, record, validation=None):
     record : Record
         Extended in place.
     validation : Validation or None
+    listener : nnfit.callbacks.listening.Listener or None
+        Told of every epoch; the engine then leaves monitoring to Python. May end the
+        training.
+    best_weights : ndarray or None
+        Of the best epoch, if the training goes on within a fit.
 
     Returns
     -------
@@ -142,7 +147,7 @@ def train(engine, settings, record, validation=None):
         If the weights are no longer finite and there are no better ones to
         restore.
     """
-    loop = _Loop(engine, settings, record, validation)
+    loop = _Loop(engine, settings, record, validation, listener, best_weights)
     try:
         loop.run()
     except KeyboardInterrupt:
@@ -172,14 +177,17 @@ def divergence_message(settings, has_rate=True):
 class _Loop:
     """One run of :func:`train`."""
 
-    def __init__(self, engine, settings, record, validation):
+    def __init__(self, engine, settings, record, validation, listener, best_weights):
         self.engine = engine
+        self.listener = listener
         self.settings = settings
         self.record = record
         self.validation = validation
         # In `partial_fit` the estimator itself keeps the best weights.
         restorable = settings.keeps_best and not settings.incremental
-        self.best_weights = engine.flat.copy() if restorable else None
+        if restorable and best_weights is None:
+            best_weights = engine.flat.copy()
+        self.best_weights = best_weights
         now = time.perf_counter()
         self.started = now - record.seconds
         self.deadline = now + settings.max_time
@@ -191,10 +199,13 @@ class _Loop:
     def run(self):
         """Call the engine until it stops, or a rule of this class."""
         progress = self.engine.progress
-        last_epoch = progress.epoch + self.settings.max_iter
+        last_epoch = progress.epoch - self.record.n_iter + self.settings.max_iter
         clock = self.record.seconds
         left = self.settings.max_time
         while progress.epoch < last_epoch and not progress.stopped and left > 0:
+            if self.listener is not None and not self.listener.begin_epoch():
+                progress.stopped = CONVERGED
+                break
             target = progress.epoch + 1 if self.by_epoch else last_epoch
             done = self.engine.train(target, left)
             if progress.stopped == DIVERGED:  # nothing is left to score
@@ -205,6 +216,9 @@ class _Loop:
                 clock = now
             left = self.deadline - time.perf_counter()
             check_interruption()
+        if self.listener is not None:
+            is_over = progress.stopped > 0 or progress.epoch >= last_epoch
+            self.listener.end_training(self.best_weights, is_over)
         if not progress.stopped:
             self._not_converged(progress.epoch < last_epoch)
 
@@ -232,6 +246,8 @@ class _Loop:
                 print(f"Iteration {self.record.n_iter}, loss = {loss:.8f}")
             if self.by_epoch:
                 self._apply_rules(loss, val_score)
+            if self.listener and self.listener.end_epoch(self.best_weights):
+                self.engine.progress.stopped = CONVERGED
         if not self.by_epoch:
             best = self.engine.progress.best_loss
             self.record.best_loss = loss_in_units(best, unit)
