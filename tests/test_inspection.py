@@ -16,6 +16,7 @@ from nnfit import (
     MLPRegressor,
     RealMLPClassifier,
     TabMRegressor,
+    TabularRegressor,
 )
 from nnfit.inspection import (
     AttributionDisplay,
@@ -299,6 +300,10 @@ def test_display(case, pyplot):
     display = AttributionDisplay.from_estimator(estimator, rows, max_features=3)
     assert len(display.ax_.get_yticks()) == 3
     assert display.figure_ is display.ax_.figure
+    classes = getattr(estimator, "classes_", ())
+    name = {0: "prediction", 2: "score of True", 3: "score of the predicted class"}
+    expected = f"attribution to the {name[len(classes)]}"
+    assert display.ax_.get_xlabel() == expected
     _, ax = pyplot.subplots()
     assert display.plot(kind="bar", ax=ax).ax_ is ax
     widths = [bar.get_width() for bar in ax.patches]
@@ -337,6 +342,8 @@ def test_wrong_estimators_and_rows(explain, fitted):
         explain(estimator, X[:, :3])
     with pytest.raises(TypeError, match="Pass its last step"):
         explain(make_pipeline(estimator), X)
+    with pytest.raises(TypeError, match="It is a mixture"):
+        explain(TabularRegressor(), X)
     with pytest.raises(TypeError, match="got str"):
         explain("network", X)
 

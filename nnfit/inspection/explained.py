@@ -275,5 +275,7 @@ def check_estimator(estimator):
     elif hasattr(estimator, "best_estimator_"):
         cure = "Pass its best_estimator_."
     elif type(estimator).__module__.startswith("nnfit."):
-        cure = "It is a mixture of several models: explain its networks one by one."
+        cure = (
+            "It is a mixture: fit one of its models, such as RealMLP, and explain that."
+        )
     raise TypeError(f"estimator must have a network of its own, got {name}. {cure}")
