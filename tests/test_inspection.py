@@ -230,6 +230,23 @@ def test_targets_choose_outputs():
     np.testing.assert_array_equal(slopes[1], slopes[2])
 
 
+def test_weights_set_by_hand_and_functions_of_the_user(fitted):
+    estimator = fitted.setdefault("regressor", CASES["regressor"]())
+    other = MLPRegressor.from_arrays(estimator.coefs_, estimator.intercepts_)
+    expected = input_gradients(estimator, X)
+    np.testing.assert_allclose(input_gradients(other, X), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        first_layer_importance(other), first_layer_importance(estimator)
+    )
+    squared = MLPRegressor(activation=lambda z: (z * z, z + z), **FEW).fit(X, SCORE)
+    coefs, last = squared.coefs_
+    z = X @ coefs + squared.intercepts_[0]
+    expected = (2 * z * last[:, 0]) @ coefs.T
+    np.testing.assert_allclose(
+        input_gradients(squared, X), expected, rtol=1e-3, atol=1e-4
+    )
+
+
 def test_a_row_is_explained_alike_beside_others(fitted):
     estimator = fitted.setdefault("ensemble", CASES["ensemble"]())
     whole = expected_gradients(estimator, X[:9], X[20:30], random_state=0)

@@ -84,7 +84,7 @@ def _index(estimator, X, target, kind, n_outputs):
             return _place(target, classes, "classes_")
         if kind == MULTICLASS:
             return np.searchsorted(classes, estimator.predict(X))
-        return len(classes) - 1
+        return 1
     if target is None and n_outputs > 1:
         raise ValueError(
             f"target must say which of the {n_outputs} outputs of this "
