@@ -14,6 +14,7 @@ import nnfit
 FLOORS = (
     ("__main__",),
     ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
+    ("inspection",),
     ("estimators",),
     ("callbacks",),
     ("tables",),
