@@ -111,5 +111,5 @@ def test_bad_input():
         diagnose(model, X, y, X_val=X)
     with pytest.raises(TypeError, match="diagnose needs a fitted network of nnfit"):
         diagnose(LogisticRegression().fit(X, y), X, y)
-    with pytest.raises(ValueError, match="y has classes|not in"):
+    with pytest.raises(ValueError, match="has classes not in"):
         diagnose(model, X, y + 5)

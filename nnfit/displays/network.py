@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display
-from nnfit.estimators.tracing import describe_network, network_in
+from nnfit.estimators.tracing import network_in
 from nnfit.estimators.uncertainty import networks
 from nnfit.network.outline import Block, outline
 
@@ -71,7 +71,7 @@ class NetworkDisplay(Display):
         """
         network, _ = network_in(estimator, cls.__name__)
         members = networks(network)
-        blocks = outline(describe_network(members[0])[0])
+        blocks = outline(members[0]._fitted_network()[0])
         display = cls(blocks=blocks, link=network._link, n_members=len(members))
         return display.plot(ax)
 

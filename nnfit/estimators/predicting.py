@@ -142,8 +142,14 @@ class FittedMLP:
         outputs = fitted.outputs_in_units(outputs, self._standard("targets"))
         return fitted.within(outputs, self._standard("range"))
 
-    def _fitted_network(self, link, X):
-        """The network that was fitted, and its weights, for rows that are checked."""
+    def _fitted_network(self, link=None, X=None):
+        """The network that was fitted, and its weights, for rows that are checked.
+
+        None stands for the fitted link, and for rows of the type of the training.
+        """
+        if X is None:
+            X = np.empty((0, self.n_features_in_), self._standard("dtype"))
+        link = self._link if link is None else link
         weights = self._weights()
         described = self._description()
         sizes = fitted.sizes_of(weights.coefs, described.get("members"))

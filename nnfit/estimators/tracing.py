@@ -98,15 +98,8 @@ def sample_of(estimator, X: Rows, y, names=("X", "y")):
     return Sample(X, y, first._encode(y, X.dtype.name))
 
 
-def describe_network(estimator, X=None):
-    """The network that a single fitted estimator has, and its weights."""
-    if X is None:
-        X = np.empty((0, estimator.n_features_in_), estimator._standard("dtype"))
-    return estimator._fitted_network(estimator._link, X)
-
-
 def training_network(estimator, sample):
     """The network of a single fitted estimator with its loss, and its weights."""
-    network, weights = describe_network(estimator, sample.X)
+    network, weights = estimator._fitted_network(X=sample.X)
     loss, parameters = estimator._loss_row()
     return replace(network, loss=loss, loss_parameters=parameters), weights
