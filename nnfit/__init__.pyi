@@ -16,11 +16,14 @@ from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
+from nnfit.preprocessing.network_transformer import NetworkTransformer
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
+from nnfit.tabular.classifier import TabularClassifier
+from nnfit.tabular.regressor import TabularRegressor
 from nnfit.warming import warmup
 
 __all__ = [
@@ -33,6 +36,7 @@ __all__ = [
     "MLPClassifier",
     "MLPRegressor",
     "NetworkDisplay",
+    "NetworkTransformer",
     "PiecewiseLinearEncoder",
     "PopulationSearchCV",
     "RealMLPClassifier",
@@ -42,6 +46,8 @@ __all__ = [
     "TabMClassifier",
     "TabMRegressor",
     "TableReport",
+    "TabularClassifier",
+    "TabularRegressor",
     "TrainingCurveDisplay",
     "WeightsDisplay",
     "__version__",

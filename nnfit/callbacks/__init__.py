@@ -1,9 +1,10 @@
 """Callbacks: what looks at a fit, epoch by epoch, and may end it."""
 
-__all__ = ["Callback", "GradientMonitor"]
+__all__ = ["Callback", "Checkpoint", "GradientMonitor"]
 
 _EXPORTS = {
     "Callback": "nnfit.callbacks.base",
+    "Checkpoint": "nnfit.callbacks.checkpoint",
     "GradientMonitor": "nnfit.callbacks.gradient_monitor",
 }
 

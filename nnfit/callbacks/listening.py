@@ -1,7 +1,7 @@
 """How a fit tells its callbacks what it does."""
 
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,11 +23,15 @@ class Training:
     settings : nnfit.training.loop.Settings
     X, target, loss_weight, rows
         Rows as the network takes them; of them `rows` are trained on, None for all.
+    identity : dict or None
+        Whose checkpoint it would be, where a callback needs it.
     record : nnfit.training.history.Record
     best_weights : ndarray or None
         Of the best epoch, in the engine's layout.
     is_over : bool
         Whether the training has come to its end, and was not interrupted before.
+    kept : dict
+        For what callbacks keep of this training.
     """
 
     network: Any
@@ -37,9 +41,11 @@ class Training:
     target: np.ndarray
     loss_weight: np.ndarray | None
     rows: np.ndarray | None
+    identity: dict | None = None
     record: Any = None
     best_weights: np.ndarray | None = None
     is_over: bool = False
+    kept: dict = field(default_factory=dict)
 
     @property
     def evaluated(self):
@@ -105,6 +111,12 @@ class Listener:
         self.data = data if whole is None else whole.data
         self.errors = [] if whole is None else whole.errors
         self.training = None
+
+    @property
+    def needs_identity(self):
+        """Whether a callback asks for the fit's `Training.identity`."""
+        callbacks = callbacks_of(self._estimator)
+        return any(getattr(each, "needs_identity", False) for each in callbacks)
 
     def tell(self, hook, attributes=None):
         """Call a hook of all callbacks; returns whether one of them wants to stop."""

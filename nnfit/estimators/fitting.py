@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from nnfit.callbacks.listening import Training
-from nnfit.estimators import embeddings, resuming
+from nnfit.estimators import checkpoints, embeddings, resuming, transfer
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.row_weights import dividing_weight
@@ -63,7 +63,10 @@ def fit_network(
     classes=None,
     groups=None,
     learnt=None,
+    split=None,
     listener=None,
+    resume_from=None,
+    member=None,
 ):
     """Train the network of an estimator and set its attributes.
 
@@ -81,11 +84,19 @@ def fit_network(
     learnt : dict or None
         Of a member of an ensemble, what the whole has learnt of the data, which are
         checked and standardised then.
+    split : tuple of ndarray or None
+        Rows to train on and rows to set aside, where somebody else has split them.
     listener : Listener or None
+    resume_from : str, path or None
+        See `BaseMLP.fit`.
+    member : tuple or None
+        Of a member of an ensemble its number and the whole's ``random_state``.
     """
     fit = Fit(estimator, given, incremental, learnt, listener)
+    fit.split = split
     if not fit.take(X, y, sample_weight, classes, groups):
         return
+    fit.find_checkpoint(resume_from, member)
     fit.look()
     fit.describe()
     fit.start()
@@ -107,6 +118,8 @@ class Fit:
     weights : Weights
         That training starts from.
     validation : Validation or None
+    saved : nnfit.estimators.checkpoints.Saved or None
+        What the training goes on from.
     """
 
     def __init__(self, estimator, given, incremental, learnt, listener):
@@ -127,7 +140,9 @@ class Fit:
         warn_of_unused(estimator, is_watched)
         continues = estimator.warm_start or incremental
         self.first_pass = not (continues and hasattr(estimator, "coefs_"))
-        self.split, self.validation, self._found = None, None, {}
+        self.split, self.validation, self._found = None, None, None
+        self.saved, self._identity = None, None
+        self._donor = transfer.donor_of(estimator) if self.first_pass else None
 
     def take(self, X, y, sample_weight, classes, groups):
         """Check the data; False if a training that has stopped shall not go on."""
@@ -149,7 +164,9 @@ class Fit:
             return False
         if self.learnt is None:
             X = training_rows(estimator, as_given, X, self.first_pass)
-        if not self.first_pass:
+        if self.first_pass:
+            X = transfer.adopt_codes(estimator, self._donor, X)
+        else:
             X = filled(estimator, X)
         y = estimator._learn_target(
             y, sample_weight, self.first_pass, self.incremental, classes
@@ -159,6 +176,19 @@ class Fit:
         self.data = Data(X, y, target, sample_weight, loss_weight)
         self._random_state = check_random_state(estimator.random_state)
         return True
+
+    def find_checkpoint(self, resume_from, member):
+        """Find the checkpoint to go on from, and what those of this fit tell of it."""
+        is_written = self.listener is not None and self.listener.needs_identity
+        if resume_from is None and not is_written:
+            return
+        identity = checkpoints.identity_of(self.estimator, self.data, member)
+        if resume_from is not None:
+            self.saved = checkpoints.find(resume_from, identity)
+            if self.saved is not None:
+                self._random_state = self.saved.random_state()
+        state = checkpoints.state_of_generator(self._random_state)
+        self._identity = {**identity, "random_state": state}
 
     def look(self):
         """Learn from the training rows what stands before and after the network."""
@@ -175,7 +205,8 @@ class Fit:
                 estimator._find_units(data.y[rows], weights)
                 target = estimator._encode(data.y, data.X.dtype.name)
                 self.data = data._replace(target=target)
-        if are_wanted:
+        self._found = transfer.adopt_inputs(estimator, self._donor)
+        if self._found is None and are_wanted:
             self._found = embeddings.find(estimator, self.data, self.rows)
 
     @property
@@ -222,6 +253,10 @@ class Fit:
                 self.network, random_state, "data_driven", self.data.X, self.rows,
                 device.load_engine(estimator.device_), self._found,
             )  # fmt: skip
+        if self._donor is not None:
+            self.weights = transfer.take(
+                estimator, self._donor, self.network, self.weights
+            )
 
     def _validate(self):
         """What is watched, and what later calls are to know of these rows."""
@@ -254,6 +289,8 @@ class Fit:
             estimator, self.network, self.optimizer, n_rows, seed, by_epoch,
             incremental,
         )  # fmt: skip
+        if self._identity is not None:
+            self._begin_as_before(seed)
         operations = training_operations(self.network, X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
@@ -268,14 +305,27 @@ class Fit:
                 engine.set_data(X, target, divisor, loss_weight, rows)
                 if self.listener is not None:
                     self._show(engine, settings)
-                estimator._run(
-                    engine, settings, self.validation, X, n_rows, self.listener
-                )
+                estimator._run(engine, settings, self, n_rows)
         estimator._seed = seed
 
     def _show(self, engine, settings):
         """Let callbacks look into the training."""
         X, _, target, _, loss_weight = self.data
         self.listener.training = Training(
-            self.network, engine, settings, X, target, loss_weight, self.rows
-        )
+            self.network, engine, settings, X, target, loss_weight, self.rows,
+            self._identity,
+        )  # fmt: skip
+
+    def _begin_as_before(self, seed):
+        """Let checkpoints tell how the training begins; compare with one of them."""
+        watched = self.validation
+        if watched is not None:
+            watched = watched.X, watched.y, watched.sample_weight, watched.rows
+        begin = {
+            "seed": seed,
+            "rows": checkpoints.digest(self.rows, *(watched or ())),
+            "continues": not self.first_pass,
+        }
+        if self.saved is not None:
+            self.saved.check_begin(begin)
+        self._identity |= begin

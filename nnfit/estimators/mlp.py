@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from typing import Self
 
@@ -11,7 +12,7 @@ from sklearn.base import _fit_context
 
 from nnfit.callbacks.listening import listening
 from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
-from nnfit.estimators import by_hand, embeddings, resuming
+from nnfit.estimators import by_hand, checkpoints, embeddings, resuming
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
@@ -111,6 +112,14 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     def _body(self):
         """What is not plain in the chain, a `nnfit.network.chain.Body` or None."""
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.input_dropout == 0
+        has_categories = self.categorical_features is not None
+        tags.input_tags.categorical = tags.input_tags.string = has_categories
+        return tags
+
     # Fitting -----------------------------------------------------------------
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
@@ -124,6 +133,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
         y_val: Rows | None = None,
         sample_weight_val: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Fit the network to training data.
 
@@ -154,6 +164,11 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
             What each row belongs to, such as a patient or a week. The split by
             ``validation_fraction`` then sets whole groups aside. Not used where there
             is no such split.
+        resume_from : str or path, default=None
+            File or folder that `nnfit.callbacks.Checkpoint` has written in a fit with
+            the same data and parameters, which was killed. This fit goes on from it
+            and ends as that one would have, to the bit. Where there is none yet it
+            starts anew.
 
         Returns
         -------
@@ -163,8 +178,9 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
         Raises
         ------
         ValueError
-            If data or parameters are invalid, or if the weights of the network grow
-            until they are no longer finite. The estimator then is as before.
+            If data or parameters are invalid, if `resume_from` is not a checkpoint of
+            this fit, or if the weights of the network grow until they are no longer
+            finite. The estimator then is as before.
         TypeError
             If a private method of scikit-learn's networks is overridden, which would
             not be called.
@@ -181,7 +197,10 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
             standardised, if `y` is one-hot, if `X_val` is unlike `X`, or after Ctrl-C.
         """
         given = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, given, groups=groups)
+        if resume_from is not None:
+            checkpoints.check_place(resume_from, self)
+        more = {"groups": groups, "resume_from": resume_from}
+        return self._fit(X, y, sample_weight, given, **more)
 
     @with_callbacks
     @without_numpy_errors
@@ -314,12 +333,15 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
-    def _run(self, engine, settings, validation, X, n_rows, listener=None):
+    def _run(self, engine, settings, fit, n_rows):
         """Train, then set the attributes that tell what came out."""
+        validation, listener = fit.validation, fit.listener
         record = resuming.start_record(self, settings.incremental)
         self.history_ = record.history  # live while the fit goes on
         if listener is not None:
             listener.training.record = record
+        if fit.saved is not None:
+            settings = fit.saved.continued(settings, n_rows)
         engine.configure(settings.engine)
         if self.solver == "lbfgs":
             loss = train_lbfgs(
@@ -330,7 +352,10 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
             record.watch(settings.keeps_best)
             best_score = record.best_validation_score
             resuming.resume(self, engine, settings, record)
-            flat = train(engine, settings, record, validation, listener)
+            best = None
+            if fit.saved is not None:
+                best = fit.saved.restore(engine, fit.network, record)
+            flat = train(engine, settings, record, validation, listener, best)
             weights = None if flat is None else engine.get_weights(flat)
             restored = settings.keeps_best
             if settings.keeps_best and settings.incremental:
@@ -349,4 +374,4 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
         self.loss_ = loss
         self.n_iter_ = record.n_iter
         self.n_threads_ = engine.threads_used
-        check_last_step(self, X, settings.engine)
+        check_last_step(self, fit.data.X, settings.engine)

@@ -162,6 +162,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ema_decay: float | None = None,
         swa: float | None = None,
         initialization: str = "glorot",
+        init_from: Any | None = None,
         normalization: str | None = None,
         residual: bool = False,
         scaling: str | None = None,

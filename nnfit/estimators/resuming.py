@@ -28,7 +28,7 @@ RECORDS = "history_", "gradient_history_"
 #: What is predicted with, by one network or by an ensemble.
 FITTED = (
     *("coefs_", "intercepts_", "norms_", "others_"),
-    *("temperature_", "t_", "members_", "_fitted"),
+    *("temperature_", "t_", "members_", "_fitted", "init_report_"),
 )
 
 

@@ -118,7 +118,7 @@ class Validation:
         return loss, -loss if self.score == "loss" else score
 
 
-def train(engine, settings, record, validation=None, listener=None):
+def train(engine, settings, record, validation=None, listener=None, best_weights=None):
     """Train until a stopping rule, `max_iter`, `max_time` or the user ends it.
 
     Parameters
@@ -132,6 +132,8 @@ def train(engine, settings, record, validation=None, listener=None):
     listener : nnfit.callbacks.listening.Listener or None
         Told of every epoch; the engine then leaves monitoring to Python. May end the
         training.
+    best_weights : ndarray or None
+        Of the best epoch, if the training goes on within a fit.
 
     Returns
     -------
@@ -145,7 +147,7 @@ def train(engine, settings, record, validation=None, listener=None):
         If the weights are no longer finite and there are no better ones to
         restore.
     """
-    loop = _Loop(engine, settings, record, validation, listener)
+    loop = _Loop(engine, settings, record, validation, listener, best_weights)
     try:
         loop.run()
     except KeyboardInterrupt:
@@ -175,7 +177,7 @@ def divergence_message(settings, has_rate=True):
 class _Loop:
     """One run of :func:`train`."""
 
-    def __init__(self, engine, settings, record, validation, listener):
+    def __init__(self, engine, settings, record, validation, listener, best_weights):
         self.engine = engine
         self.listener = listener
         self.settings = settings
@@ -183,7 +185,9 @@ class _Loop:
         self.validation = validation
         # In `partial_fit` the estimator itself keeps the best weights.
         restorable = settings.keeps_best and not settings.incremental
-        self.best_weights = engine.flat.copy() if restorable else None
+        if restorable and best_weights is None:
+            best_weights = engine.flat.copy()
+        self.best_weights = best_weights
         now = time.perf_counter()
         self.started = now - record.seconds
         self.deadline = now + settings.max_time
@@ -195,7 +199,7 @@ class _Loop:
     def run(self):
         """Call the engine until it stops, or a rule of this class."""
         progress = self.engine.progress
-        last_epoch = progress.epoch + self.settings.max_iter
+        last_epoch = progress.epoch - self.record.n_iter + self.settings.max_iter
         clock = self.record.seconds
         left = self.settings.max_time
         while progress.epoch < last_epoch and not progress.stopped and left > 0:
