@@ -100,9 +100,8 @@ def of_classes(y, predicted):
             tuple(map(str, missed)),
             float(len(missed)),
             0.0,
-            f"{names(tuple(map(str, missed)))} {_verb(len(missed), 'is', 'are')} "
-            f"predicted for no row and "
-            f"{_verb(len(missed), 'is', 'are')} the class of {rows(n)} "
+            f"No row is predicted as {names(tuple(map(str, missed)))}, "
+            f"{_verb(len(missed), 'the class', 'classes')} of {rows(n)} "
             f"({percent(n / len(y))}).",
             "Use class_weight='balanced', train for longer, or move the threshold of "
             "the decision (sklearn.model_selection.TunedThresholdClassifierCV).",

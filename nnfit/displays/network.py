@@ -102,7 +102,8 @@ class NetworkDisplay(Display):
                 self._arrow(places[value], places[number])
             if "residual" in block.details:
                 self._detour(places[block.inputs[0]], places[number])
-        ax.set(xlim=(-0.08, WIDTH + 0.45), ylim=(1.0 - n_levels - BOX, BOX))
+        has_detour = any("residual" in block.details for block in self.blocks)
+        ax.set(xlim=(0.0, WIDTH + 0.35 * has_detour), ylim=(1.0 - n_levels - BOX, BOX))
         ax.set_axis_off()
         title = f"{self.n_parameters:,} parameters"
         if self.n_members > 1:

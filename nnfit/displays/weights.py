@@ -171,7 +171,7 @@ class WeightsDisplay(Display):
             image = self.weights[:, unit].reshape(height, width)
             shown[top : top + height, left : left + width] = image
         ax.set_axis_off()
-        ax.set_title(f"Weights of {self._of_units(len(units))}, an image each")
+        ax.set_title(f"Weights of {self._of_units(len(units))}")
         return shown
 
     def _heat_map(self):
