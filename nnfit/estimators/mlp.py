@@ -21,7 +21,7 @@ from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.settings import most_epochs
-from nnfit.estimators.validation import hidden_sizes
+from nnfit.estimators.validation import hidden_sizes, rows_as_given
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
@@ -210,7 +210,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     ):  # fmt: skip
         by_hand.check_overridden(self, BaseMLP)
         name = "partial_fit" if incremental else "fit"
-        n_tasks = 1 if incremental else most_epochs(self)
+        n_tasks = 1 if incremental else most_epochs(self, rows_as_given(X))
         if self.n_members > 1:
             n_tasks = self.n_members
         data = X, y, sample_weight
