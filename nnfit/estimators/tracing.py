@@ -8,7 +8,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length
 
 from nnfit.estimators import by_hand
-from nnfit.estimators.annotations import Rows
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.uncertainty import networks
@@ -74,7 +73,7 @@ class Sample(NamedTuple):
         return Sample(*(array[rows] for array in self))
 
 
-def sample_of(estimator, X: Rows, y, names=("X", "y")):
+def sample_of(estimator, X, y, names=("X", "y")):
     """Check rows and targets as those of a prediction and of a training.
 
     Parameters
