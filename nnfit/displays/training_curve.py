@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display, epochs_on, strips
-from nnfit.estimators.tracing import network_in
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.tracing import members_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,8 +78,7 @@ class TrainingCurveDisplay(Display):
         ValueError
             If it has no record of its training.
         """
-        network, _ = network_in(estimator, cls.__name__)
-        members = networks(network)
+        members = members_in(estimator, cls.__name__)
         histories = [vars(member).get("history_", {}) for member in members]
         if not all(each.get("loss") for each in histories):
             raise ValueError(
@@ -90,7 +88,7 @@ class TrainingCurveDisplay(Display):
         display = cls(
             histories=histories,
             best_epochs=[best_epoch(member) for member in members],
-            score_name=score_name(network),
+            score_name=score_name(members[0]),
         )
         return display.plot(ax)
 

@@ -11,7 +11,7 @@ import numpy as np
 from nnfit.displays.display import Display
 from nnfit.displays.gradient_flow import chosen
 from nnfit.estimators.annotations import FloatArray
-from nnfit.estimators.tracing import network_in
+from nnfit.estimators.tracing import members_in
 from nnfit.network.kinds import kind_of
 from nnfit.network.outline import layers
 from nnfit.network.passes import by_node
@@ -103,7 +103,7 @@ class WeightsDisplay(Display):
         ValueError
             If shape, names or member do not fit the network.
         """
-        network = chosen(network_in(estimator, cls.__name__)[0], member)
+        network = chosen(members_in(estimator, cls.__name__), member)
         weights, is_norm = first_weights(network)
         given = feature_names
         if given is None:

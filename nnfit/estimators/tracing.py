@@ -48,6 +48,16 @@ def network_in(estimator, user):
     return network, transform
 
 
+def members_in(estimator, user):
+    """The single fitted networks of an estimator, a list; see `network_in`.
+
+    Of a mixture of unlike models those of the family that counts most.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    of_mixture = getattr(estimator, "_networks", None)
+    return of_mixture or networks(network_in(estimator, user)[0])
+
+
 def _same(X):
     return X
 
