@@ -13,6 +13,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
+from nnfit.callbacks.support import are_propagated, check_propagation
 from nnfit.estimators.annotations import RandomState, Rows, Scoring
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.mlp import BaseMLP
@@ -207,6 +208,13 @@ class PopulationSearchCV(BaseSearchCV):
     if TYPE_CHECKING:  # scikit-learn's method, which has no annotations
 
         def score(self, X: Rows, y: Rows | None = None, **params: Any) -> float: ...
+
+    if not are_propagated:
+
+        def set_callbacks(self, *callbacks: Any) -> Self:
+            """Say which scikit-learn hands them on to the networks."""
+            check_propagation("PopulationSearchCV")
+            return self
 
     def _uses_gpu(self):
         """Whether a network of the search would train on a GPU.

@@ -2,5 +2,7 @@
 
 from nnfit.callbacks.base import Callback
 from nnfit.callbacks.checkpoint import Checkpoint
+from nnfit.callbacks.stopping import EarlyStopAt, OptunaPruning
+from nnfit.callbacks.tracking import MLflowLog
 
-__all__ = ["Callback", "Checkpoint"]
+__all__ = ["Callback", "Checkpoint", "EarlyStopAt", "MLflowLog", "OptunaPruning"]
