@@ -12,6 +12,14 @@ from nnfit.training import saving
 
 #: Parameters that the weights do not depend on.
 FREE = ("n_jobs", "device", "verbose", "max_time", "n_members")
+#: What differs, by the entry of a checkpoint that does.
+OTHER = {
+    "estimator": "another estimator",
+    "data": "other data",
+    "seed": "another random state",
+    "rows": "other validation data or another split",
+    "continues": "another network to begin with",
+}
 
 
 def check_place(resume_from, estimator):
@@ -115,11 +123,9 @@ class Saved:
             its = self._header.get(name)
             if its == value:
                 continue
-            what = {
-                "estimator": f"the estimator {its}, and this is a {value}",
-                "parameters": _difference(its, value),
-                "data": "other data",
-            }.get(name, "another random state or validation set")
+            what = OTHER.get(name)
+            if what is None:
+                what = _difference(its, value)
             raise ValueError(
                 f"{self.path} is a checkpoint of a fit with {what}. Fit as it was, or "
                 "leave out resume_from to start anew."
