@@ -91,6 +91,16 @@ def test_a_killed_fit_goes_on_to_the_same_bits(name, any_engine, tmp_path):
     assert_resumes(network(**TRAININGS[name]), tmp_path, X, Y)
 
 
+@pytest.mark.emulated
+@pytest.mark.parametrize("name", ["early stopping", "average of normalised"])
+def test_on_a_gpu_too(name, any_engine, tmp_path):
+    small = {"hidden_layer_sizes": (3,), "batch_size": 10, "max_iter": 3}
+    model = network(**TRAININGS[name], **small)
+    whole = clone(model).fit(X[::5], Y[::5])
+    kill(model, tmp_path, X[::5], Y[::5], epoch=2, every=1)
+    assert_same(model.fit(X[::5], Y[::5], resume_from=tmp_path), whole)
+
+
 @pytest.mark.parametrize("kind", ["sparse, weighted", "validated", "recipes"])
 def test_other_data_and_estimators_go_on(kind, tmp_path):
     given, file = {"X_val": X[::2], "y_val": Y[::2]}, tmp_path / "fit.npz"
