@@ -13,7 +13,7 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("demo", "information", "model_selection", "preprocessing", "warming"),
+    ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
     ("estimators",),
     ("callbacks",),
     ("tables",),

@@ -11,6 +11,10 @@ from nnfit import (
     TabMClassifier,
     TabMRegressor,
 )
+from nnfit.estimators.tabular_network import (
+    TabularNetworkClassifier,
+    TabularNetworkRegressor,
+)
 
 #: What differs in how they are fitted and what they offer: these get all checks.
 WHOLE = [
@@ -23,6 +27,8 @@ WHOLE = [
     RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
     TabMClassifier(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
     TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
+    TabularNetworkClassifier(hidden_layer_sizes=(32,), max_iter=40),
+    TabularNetworkRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [

@@ -2,7 +2,15 @@
 
 from nnfit.callbacks.base import Callback
 from nnfit.callbacks.checkpoint import Checkpoint
+from nnfit.callbacks.gradient_monitor import GradientMonitor
 from nnfit.callbacks.stopping import EarlyStopAt, OptunaPruning
 from nnfit.callbacks.tracking import MLflowLog
 
-__all__ = ["Callback", "Checkpoint", "EarlyStopAt", "MLflowLog", "OptunaPruning"]
+__all__ = [
+    "Callback",
+    "Checkpoint",
+    "EarlyStopAt",
+    "GradientMonitor",
+    "MLflowLog",
+    "OptunaPruning",
+]

@@ -171,7 +171,8 @@ class Table:
     ):  # fmt: skip
         self.network, self._batch, self.tile = network, n_rows, tile
         self.lines = 1
-        self.trains, self.drops, self.n_inputs = trains, drops, n_inputs
+        self.trains = self.goes_back = trains
+        self.drops, self.n_inputs = drops, n_inputs
         self.masks = masks
         self.lanes, self.layout = lanes_of(tile), layout_of(network)
         self.activations = activations_of(network)

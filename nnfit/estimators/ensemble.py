@@ -23,6 +23,7 @@ from sklearn.utils import check_random_state
 from nnfit.estimators import resuming
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
+from nnfit.estimators.transfer import adopt_codes, donor_of, of_member
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -71,11 +72,11 @@ def train_members(
     X, y = check_X_y(estimator, X, y, dtype, first_pass, estimator._y_numeric)
     sample_weight = check_weights(sample_weight, X)
     X = training_rows(estimator, as_given, X, first_pass)
+    if first_pass:
+        X = adopt_codes(estimator, donor_of(estimator), X)
     learnt = {name: estimator._standard(name) for name in ("categories", "features")}
     if any(item is not None for item in given[:2]):
-        X_val, y_val = check_validation_data(
-            estimator, *given[:2], dtype, estimator._y_numeric
-        )
+        X_val, y_val = check_validation_data(estimator, *given[:2], dtype)
         given = (standardised(estimator, given[0], X_val), y_val, given[2])
     known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
     target = estimator._encode(known, dtype)
@@ -85,7 +86,7 @@ def train_members(
     n_members = estimator.n_members
     operations = training_operations(network, X)
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
-    epochs = 1 if incremental else most_epochs(estimator)
+    epochs = 1 if incremental else most_epochs(estimator, X.shape[0])
     total = n_members * X.shape[0] * epochs * operations
     where = estimator.device_
     threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)
@@ -119,7 +120,8 @@ def train_members(
                 vars(member).pop(name, None)
                 if hasattr(estimator, name):
                     setattr(member, name, getattr(estimator, name))
-            own = {**parameters, "random_state": member.random_state}
+            names = "random_state", "init_from"
+            own = parameters | {name: getattr(member, name) for name in names}
             member.set_params(**own)
             who = number, estimator.random_state
             context = contexts[number]
@@ -127,7 +129,15 @@ def train_members(
                 member._fit(X, y, sample_weight, given, member=who, **keywords)
 
         with population():
-            members = _side_by_side(train, members, at_once)
+            train_side_by_side(train, members, at_once)
+    members = [member for member in members if hasattr(member, "coefs_")]
+    if not members:
+        raise KeyboardInterrupt
+    if len(members) < n_members:
+        warnings.warn(
+            f"{INTERRUPTED} Of n_members={n_members} it has trained {len(members)}; "
+            "fit again with warm_start=True to add the others."
+        )
     for member in members:
         member.n_jobs = estimator.n_jobs
     estimator.members_ = members
@@ -170,24 +180,28 @@ def _members(estimator, first_pass):
     for seed in seeds[len(members) :].tolist():
         member = clone(estimator)
         member.random_state = seed
+        member.init_from = of_member(estimator.init_from, len(members))
         members.append(member)
     return members
 
 
-def _side_by_side(train, members, at_once):
-    """Train all members, as many at once as there are threads for.
+def train_side_by_side(train, members, at_once):
+    """Train networks, as many at once as there are threads for.
+
+    When the user interrupts, those that are training end with what they have learnt,
+    and the others are not begun.
 
     Parameters
     ----------
     train : callable
         Takes the number of a member and the member.
-    members : list of BaseMLP
+    members : list
     at_once : int
 
     Returns
     -------
-    list of BaseMLP
-        Those that are fitted: all, unless the user interrupts the first fit.
+    bool
+        Whether the user has interrupted.
     """
     interrupted, config, futures = Interruption(), get_config(), []
     # Not in the futures: an error holds the frames that it has passed, and a frame that
@@ -228,15 +242,7 @@ def _side_by_side(train, members, at_once):
                     raise errors.popleft() from None
             finally:
                 errors.clear()
-        fitted = [member for member in members if hasattr(member, "coefs_")]
-        if not fitted:
-            raise KeyboardInterrupt
-    if len(fitted) < len(members):
-        warnings.warn(
-            f"{INTERRUPTED} Of n_members={len(members)} it has trained {len(fitted)}; "
-            "fit again with warm_start=True to add the others."
-        )
-    return fitted
+    return interrupted.is_set()
 
 
 def _call(function, *arguments):

@@ -7,7 +7,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from nnfit.callbacks.listening import Training
-from nnfit.estimators import checkpoints, embeddings, resuming
+from nnfit.estimators import checkpoints, embeddings, resuming, transfer
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.row_weights import dividing_weight
@@ -63,6 +63,7 @@ def fit_network(
     classes=None,
     groups=None,
     learnt=None,
+    split=None,
     listener=None,
     resume_from=None,
     member=None,
@@ -83,6 +84,8 @@ def fit_network(
     learnt : dict or None
         Of a member of an ensemble, what the whole has learnt of the data, which are
         checked and standardised then.
+    split : tuple of ndarray or None
+        Rows to train on and rows to set aside, where somebody else has split them.
     listener : Listener or None
     resume_from : str, path or None
         See `BaseMLP.fit`.
@@ -90,6 +93,7 @@ def fit_network(
         Of a member of an ensemble its number and the whole's ``random_state``.
     """
     fit = Fit(estimator, given, incremental, learnt, listener)
+    fit.split = split
     if not fit.take(X, y, sample_weight, classes, groups):
         return
     fit.find_checkpoint(resume_from, member)
@@ -136,8 +140,9 @@ class Fit:
         warn_of_unused(estimator, is_watched)
         continues = estimator.warm_start or incremental
         self.first_pass = not (continues and hasattr(estimator, "coefs_"))
-        self.split, self.validation, self._found = None, None, {}
+        self.split, self.validation, self._found = None, None, None
         self.saved, self._identity = None, None
+        self._donor = transfer.donor_of(estimator) if self.first_pass else None
 
     def take(self, X, y, sample_weight, classes, groups):
         """Check the data; False if a training that has stopped shall not go on."""
@@ -159,7 +164,9 @@ class Fit:
             return False
         if self.learnt is None:
             X = training_rows(estimator, as_given, X, self.first_pass)
-        if not self.first_pass:
+        if self.first_pass:
+            X = transfer.adopt_codes(estimator, self._donor, X)
+        else:
             X = filled(estimator, X)
         y = estimator._learn_target(
             y, sample_weight, self.first_pass, self.incremental, classes
@@ -198,7 +205,8 @@ class Fit:
                 estimator._find_units(data.y[rows], weights)
                 target = estimator._encode(data.y, data.X.dtype.name)
                 self.data = data._replace(target=target)
-        if are_wanted:
+        self._found = transfer.adopt_inputs(estimator, self._donor)
+        if self._found is None and are_wanted:
             self._found = embeddings.find(estimator, self.data, self.rows)
 
     @property
@@ -245,6 +253,10 @@ class Fit:
                 self.network, random_state, "data_driven", self.data.X, self.rows,
                 device.load_engine(estimator.device_), self._found,
             )  # fmt: skip
+        if self._donor is not None:
+            self.weights = transfer.take(
+                estimator, self._donor, self.network, self.weights
+            )
 
     def _validate(self):
         """What is watched, and what later calls are to know of these rows."""

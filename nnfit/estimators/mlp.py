@@ -21,7 +21,7 @@ from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.settings import most_epochs
-from nnfit.estimators.validation import hidden_sizes
+from nnfit.estimators.validation import hidden_sizes, rows_as_given
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
@@ -65,7 +65,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     def _find_units(self, y, sample_weight):
         """Find what targets are scaled by in those of the rows to train on."""
 
-    def _check_target_again(self, y):
+    def _check_target_again(self, y, name="y_val"):
         """Check targets that are not trained on, ``y_val``."""
         return y
 
@@ -111,6 +111,14 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
 
     def _body(self):
         """What is not plain in the chain, a `nnfit.network.chain.Body` or None."""
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.input_dropout == 0
+        has_categories = self.categorical_features is not None
+        tags.input_tags.categorical = tags.input_tags.string = has_categories
+        return tags
 
     # Fitting -----------------------------------------------------------------
 
@@ -202,7 +210,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     ):  # fmt: skip
         by_hand.check_overridden(self, BaseMLP)
         name = "partial_fit" if incremental else "fit"
-        n_tasks = 1 if incremental else most_epochs(self)
+        n_tasks = 1 if incremental else most_epochs(self, rows_as_given(X))
         if self.n_members > 1:
             n_tasks = self.n_members
         data = X, y, sample_weight

@@ -13,7 +13,12 @@ from typing import NamedTuple
 
 import numpy as np
 from sklearn.metrics import get_scorer_names
-from sklearn.utils._param_validation import Interval, Options, StrOptions
+from sklearn.utils._param_validation import (
+    HasMethods,
+    Interval,
+    Options,
+    StrOptions,
+)
 
 from nnfit.estimators.numeric_columns import SCALINGS
 from nnfit.functions.activations import ACTIVATIONS
@@ -98,6 +103,7 @@ ARCHITECTURE = Group(
         "normalization": [among(["batch", "layer"]), None],
         "residual": ["boolean"],
         "initialization": [among(INITIALIZATIONS)],
+        "init_from": [HasMethods(["fit"]), tuple, list, None],
         "scaling": [among(SCALINGS), None],
         "numeric_embedding": [str, dict, None],
         "categorical_features": ["array-like", among([FROM_DTYPE]), None],
@@ -145,6 +151,12 @@ initialization : str, default="glorot"
     layer of 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
+init_from : fitted estimator, (coefs, intercepts) or None, default=None
+    Network whose weights a new one starts from, see :ref:`reusing`: an estimator of
+    nnfit, or an `MLPClassifier` or `MLPRegressor` of scikit-learn. It is kept as a
+    `FrozenEstimator`, which clones leave as it is. Layers are taken by position where
+    they have the same shapes; features are matched by their names; and the last layer
+    is new where classes or targets are others.
 scaling : {"standard", "robust", "quantile"} or None, default=None
     How the network scales columns of numbers, by the first training rows. "standard":
     about the mean, by the standard deviation. "robust": about the median, by the
@@ -446,6 +458,9 @@ history_ : dict of list
     Curves of equal length, one entry per epoch (iteration of 'lbfgs'): "loss",
     "val_loss", "val_score" (NaN without validation data), "learning_rate" of the last
     step, and "seconds" of training until then.
+init_report_ : dict
+    What was taken with `init_from`: by "layers" a sentence for each, and names of
+    "new_features" and "missing_features". Only with it.
 t_ : int
     Rows seen in training.
 coefs_ : list of ndarray of shape (n_in, n_out)

@@ -27,8 +27,10 @@ def batch_rows(estimator, n_samples):
     return min(int(estimator.batch_size), n_samples)
 
 
-def most_epochs(estimator):
-    """Epochs of a fit, if nothing ends it before."""
+def most_epochs(estimator, n_rows):
+    """Epochs of a fit to so many rows, if nothing ends it before."""
+    if estimator.max_iter == "auto":
+        return estimator._rules.epochs_of(n_rows)
     return int(min(estimator.max_iter, MOST))
 
 
@@ -124,7 +126,8 @@ def training_settings(
         own_rows=has_own_rows(estimator, optimizer),
         drop_last=estimator._rules.drop_last,
     )
-    n_batches = most_epochs(estimator) * engine.batches_of_epoch(n_rows)
+    n_epochs = most_epochs(estimator, n_rows)
+    n_batches = n_epochs * engine.batches_of_epoch(n_rows)
     factors = _batch_factors(estimator, n_batches, incremental)
     engine = replace(
         engine,
@@ -134,7 +137,7 @@ def training_settings(
     averages = factors.averages or (optimizer is not None and bool(optimizer.average))
     return Settings(
         engine,
-        max_iter=1 if incremental else most_epochs(estimator),
+        max_iter=1 if incremental else n_epochs,
         batch_factors=factors,
         unit=loss_unit(network.loss, estimator._standard("targets")),
         averages=averages,

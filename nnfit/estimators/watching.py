@@ -54,7 +54,7 @@ def given_validation(estimator, given, training, is_raw):
     dtype, n_columns = training[0].dtype.name, training[1].shape[1]
     X = as_given
     if is_raw:
-        X, y = check_validation_data(estimator, X, y, dtype, estimator._y_numeric)
+        X, y = check_validation_data(estimator, X, y, dtype)
         X = standardised(estimator, as_given, X)
     X = filled(estimator, X, "X_val")
     if estimator._keeps_best() and X.shape[0] < 2:

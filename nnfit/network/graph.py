@@ -17,8 +17,8 @@ class Graph:
     ----------
     plan : object
         The table while it grows: `network`, `layout`, `n_rows`, `words`, `trains`,
-        `drops`, and ``reserve``, ``buffer``, ``same`` and ``padded`` as those of
-        `nnfit.cpu.plans.Plan`.
+        `goes_back`, `drops`, and ``reserve``, ``buffer``, ``same`` and ``padded`` as
+        those of `nnfit.cpu.plans.Plan`.
     at : module
         Numbers of a layer's row and of an edge in the device's table.
 
@@ -42,6 +42,8 @@ class Graph:
         self.adds = False
         self._partial = {}  # of values: where gradients of some of their readers are
         self._in_first_part = self._find_first_parts()
+        n_values = len(plan.network.nodes) + 1
+        self._wants = plan.network.learns if plan.trains else (True,) * n_values
         self._first_tensors = []
         first = plan.words[at.TENSORS]
         for own in plan.network.tensors_of_nodes:
@@ -166,7 +168,7 @@ class Graph:
     def gradient(self, number, place=None):
         """Reserve the gradient by a layer's output, or give it another's buffer."""
         plan, at, row = self.plan, self._at, self.row_of(number)
-        if not plan.trains:
+        if not plan.goes_back:
             return
         stride = plan.words[row + at.STRIDE]
         plan.words[row + at.GRADIENT_STRIDE] = stride
@@ -191,10 +193,11 @@ class Graph:
         Returns
         -------
         is_wanted : bool
-            False for features and what is made of them alone.
+            False for features and what is made of them alone, unless the way back goes
+            as far as to the features.
         """
         value = self.network.nodes[number].inputs[place]
-        if not self.network.learns[value]:
+        if not self._wants[value]:
             return False
         edge = self.row_of(number) + self._at.EDGES + place * self._at.EDGE
         self._deliver(edge, value, in_tiles)
@@ -240,7 +243,7 @@ class Graph:
         """
         at, words, own = self._at, self.plan.words, self.row_of(number)
         value = self.network.nodes[number].inputs[place]
-        if not self.network.learns[value]:
+        if not self._wants[value]:
             return
         row, source = self.rows[value], own + at.GRADIENT_BY_OUTPUT
         # Behind a part, where padding must be zero, lies the next one.

@@ -63,7 +63,7 @@ def way_back(graph, number, node):
     row, kernel = graph.row_of(number), graph.plan.kernel_of(node)
     graph.instruct(kernel, "scale_slopes", row)
     if graph.deliver(number, 0):
-        if node.options[0] == "batch":
+        if node.options[0] == "batch" and graph.plan.trains:
             graph.instruct_columns(kernel, "find_sums", row)
         graph.instruct(kernel, "backward", row)
 
