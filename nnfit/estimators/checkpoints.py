@@ -18,7 +18,7 @@ OTHER = {
     "data": "other data",
     "seed": "another random state",
     "rows": "other validation data or another split",
-    "continues": "another network to begin with",
+    "weights": "another network to begin with",
 }
 
 

@@ -324,7 +324,7 @@ class Fit:
         begin = {
             "seed": seed,
             "rows": checkpoints.digest(self.rows, *(watched or ())),
-            "continues": not self.first_pass,
+            "weights": checkpoints.digest(*(a for part in self.weights for a in part)),
         }
         if self.saved is not None:
             self.saved.check_begin(begin)
