@@ -11,7 +11,7 @@ import numpy as np
 from nnfit.displays.display import Display
 from nnfit.displays.gradient_flow import chosen
 from nnfit.estimators.annotations import FloatArray
-from nnfit.estimators.tracing import describe_network, network_in
+from nnfit.estimators.tracing import network_in
 from nnfit.network.kinds import kind_of
 from nnfit.network.outline import layers
 from nnfit.network.passes import by_node
@@ -171,7 +171,7 @@ class WeightsDisplay(Display):
             image = self.weights[:, unit].reshape(height, width)
             shown[top : top + height, left : left + width] = image
         ax.set_axis_off()
-        ax.set_title(f"Weights of {self._of_units(len(units))}, an image each")
+        ax.set_title(f"Weights of {self._of_units(len(units))}")
         return shown
 
     def _heat_map(self):
@@ -209,7 +209,7 @@ def first_weights(network):
     weights : ndarray of shape (n_features, n_units)
     is_norm : bool
     """
-    described, arrays = describe_network(network)
+    described, arrays = network._fitted_network()
     product = layers(described)[0].product
     matrix = by_node(described, arrays)[product][0].astype(np.float64)
     of_units = sources(described, described.nodes[product].inputs[0])

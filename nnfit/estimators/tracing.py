@@ -13,7 +13,6 @@ from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_target
-from nnfit.training.tracing import trace
 
 
 def network_in(estimator, user):
@@ -99,27 +98,8 @@ def sample_of(estimator, X: Rows, y, names=("X", "y")):
     return Sample(X, y, first._encode(y, X.dtype.name))
 
 
-def describe_network(estimator, X=None):
-    """The network that a single fitted estimator has, and its weights."""
-    if X is None:
-        X = np.empty((0, estimator.n_features_in_), estimator._standard("dtype"))
-    return estimator._fitted_network(estimator._link, X)
-
-
-def trace_estimator(estimator, sample):
-    """`nnfit.training.tracing.trace` of a single fitted network.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        Not an ensemble.
-    sample : Sample
-
-    Returns
-    -------
-    list of LayerTrace
-    """
-    network, weights = describe_network(estimator, sample.X)
+def training_network(estimator, sample):
+    """The network of a single fitted estimator with its loss, and its weights."""
+    network, weights = estimator._fitted_network(X=sample.X)
     loss, parameters = estimator._loss_row()
-    network = replace(network, loss=loss, loss_parameters=parameters)
-    return trace(network, weights, sample.X, sample.target)
+    return replace(network, loss=loss, loss_parameters=parameters), weights

@@ -17,6 +17,10 @@ device. The description's module has
                                            for kinds that ask about those of the inputs
     begun(node)                            the node where features have several lines;
                                            for kinds that make several of one
+    sources(node, of_inputs)               for each unit the feature that it is made of,
+                                           from arrays of those of the inputs; for kinds
+                                           whose units are made of one each
+    has_no_slope                           True of a kind whose output moves by jumps
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
 what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
