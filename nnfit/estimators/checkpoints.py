@@ -49,11 +49,11 @@ def identity_of(estimator, data, member):
     ----------
     estimator : BaseMLP
     data : nnfit.estimators.fitting.Data
-    member : tuple or None
-        Of a member of an ensemble its number and the whole's `random_state`.
+    member : nnfit.estimators.fitting.Member or None
     """
     parameters = estimator.get_params(deep=False)
-    number, parameters["random_state"] = member or (None, parameters["random_state"])
+    if member is not None:
+        parameters["random_state"] = member.random_state
     if not isinstance(parameters["random_state"], int | np.integer):
         del parameters["random_state"]  # of which the file keeps the state
     parameters = {
@@ -64,7 +64,7 @@ def identity_of(estimator, data, member):
     arrays = data.X, data.target, data.sample_weight, data.loss_weight
     return {
         "estimator": type(estimator).__name__,
-        "parameters": {**parameters, "member": number},
+        "parameters": {**parameters, "member": member and member.number},
         "data": digest(*arrays),
     }
 
