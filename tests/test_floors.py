@@ -15,6 +15,7 @@ FLOORS = (
     ("__main__",),
     ("diagnosis", "displays"),
     ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
+    ("inspection",),
     ("estimators",),
     ("callbacks",),
     ("tables",),

@@ -8,6 +8,7 @@ from scipy.sparse import issparse
 
 from nnfit.callbacks import files
 from nnfit.callbacks.checkpoint import checked_path, file_of
+from nnfit.callbacks.support import callbacks_of
 from nnfit.training import saving
 
 #: Parameters that the weights do not depend on.
@@ -36,7 +37,9 @@ def check_place(resume_from, estimator):
             f"{estimator.n_members} networks have one each. Pass the folder that "
             "Checkpoint has written."
         )
-    if not path.exists():
+    # The first run of a program that writes there and goes on from there is no news.
+    writes = [getattr(each, "path", None) for each in callbacks_of(estimator)]
+    if path not in writes and not path.exists():
         warnings.warn(
             f"resume_from={str(path)!r} does not exist, so the fit starts anew."
         )
