@@ -17,6 +17,8 @@ from nnfit import (
     PopulationSearchCV,
     RealMLPClassifier,
     RealMLPRegressor,
+    TabularClassifier,
+    TabularRegressor,
     find_learning_rate,
     warmup,
 )
@@ -157,3 +159,14 @@ assert_type(RealMLPRegressor(learning_rate_init=None).fit(X, X[:, 0]), RealMLPRe
 assert_type(recipe.predict_proba(X), Floats)
 RealMLPRegressor("slow")  # type: ignore[arg-type]
 RealMLPRegressor(solver="sgd")  # type: ignore[call-arg]
+
+# --------------------------------------------------------------- estimators of choice
+
+choice = TabularRegressor("best", max_time=60, partner=None, scoring="r2").fit(
+    X, X[:, 0]
+)
+assert_type(choice, TabularRegressor)
+assert_type(choice.predict_quantiles(X, [0.1, 0.9]), Floats)
+assert_type(choice.explain_choice(), str)
+assert_type(TabularClassifier(class_weight="balanced").predict_proba(X), Floats)
+TabularClassifier("slow")  # type: ignore[arg-type]
