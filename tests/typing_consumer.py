@@ -20,6 +20,8 @@ from nnfit import (
     RealMLPClassifier,
     RealMLPRegressor,
     Symptom,
+    TabularClassifier,
+    TabularRegressor,
     TrainingCurveDisplay,
     diagnose,
     find_learning_rate,
@@ -171,3 +173,14 @@ assert_type(RealMLPRegressor(learning_rate_init=None).fit(X, X[:, 0]), RealMLPRe
 assert_type(recipe.predict_proba(X), Floats)
 RealMLPRegressor("slow")  # type: ignore[arg-type]
 RealMLPRegressor(solver="sgd")  # type: ignore[call-arg]
+
+# --------------------------------------------------------------- estimators of choice
+
+choice = TabularRegressor("best", max_time=60, partner=None, scoring="r2").fit(
+    X, X[:, 0]
+)
+assert_type(choice, TabularRegressor)
+assert_type(choice.predict_quantiles(X, [0.1, 0.9]), Floats)
+assert_type(choice.explain_choice(), str)
+assert_type(TabularClassifier(class_weight="balanced").predict_proba(X), Floats)
+TabularClassifier("slow")  # type: ignore[arg-type]

@@ -87,7 +87,7 @@ PRESETS = {"default": SHARED, "fast": SHARED}
 RULES = Rules(
     auto_batch=256,
     auto_epochs=64,
-    small_epochs=((1500, 256), (4000, 128)),
+    small_batches=((600, 32), (2000, 64), (5000, 128)),
     drop_last=True,
     last_of_equals=True,
     is_plan=True,
@@ -95,7 +95,7 @@ RULES = Rules(
 #: By preset.
 RULES_OF = {
     "default": RULES,
-    "fast": RULES._replace(auto_epochs=24, small_epochs=((1500, 80), (4000, 40))),
+    "fast": RULES._replace(auto_epochs=24),
 }
 #: Factor of the learning rate of intercepts.
 SLOW_RATE = 0.1
