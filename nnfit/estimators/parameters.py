@@ -398,7 +398,9 @@ COMPUTATION = Group(
     },
     """
 verbose : bool or int, default=False
-    Whether to print loss and validation score of every epoch.
+    1 prints a table of the epochs: loss, validation score, learning rate and the time
+    left, at most five lines a second, and a star at the best epoch so far. 2 adds the
+    norm of the gradient and the share of hidden units that get none, of 64 rows.
 warm_start : bool, default=False
     Whether `fit` goes on from the previous one: weights, optimizer state, curves and
     the learning rates "invscaling", "adaptive" and "plateau"; schedules of the

@@ -145,7 +145,6 @@ def training_settings(
         keeps_best=estimator._keeps_best(incremental) and optimizer is not None,
         rules=estimator._rules,
         incremental=incremental,
-        verbose=bool(estimator.verbose),
     )
 
 

@@ -31,6 +31,7 @@ from nnfit.tabular.families import N_MEMBERS, PARTNER, families_of
 from nnfit.tabular.holdouts import split_rows
 from nnfit.tabular.judging import Judge
 from nnfit.tabular.mixing import mix
+from nnfit.tabular.models import NetworkModel
 from nnfit.tabular.report import explanation, leaderboard
 from nnfit.tabular.training import Clock, Trial, train
 from nnfit.training import device
@@ -318,6 +319,14 @@ class Tabular(Conventions, ABC):
             )
             total = total + part.weight / len(part.models) * values
         return total
+
+    @property
+    def _networks(self):
+        """The networks of the family of such that counts most, none without one."""
+        for part in sorted(self._parts, key=lambda part: -part.weight):
+            if isinstance(part.models[0], NetworkModel):
+                return [model.estimator for model in part.models]
+        return []
 
     def explain_choice(self) -> str:
         """Tell in plain words which models predict, and why.
