@@ -405,6 +405,16 @@ GRAPHS = {
         dense((3,), 4, GELU, layer=1, dropout=1, is_hidden=True),
         dense((4,), 3, layer=2),
     ),
+    "frozen embeddings": (
+        frozen(pbld(0, (0, 1, 3), 4, 3)),
+        frozen(categories(0, 5, "oeo")),
+        together(1, 2),
+        frozen(Node("scale", (3,))),
+        dense((4,), 6, TANH, dropout=0),
+        frozen(pbld(5, (0, 2), 3, 2)),
+        frozen(Node("parametric_activation", (6,), activation=GELU, dropout=1)),
+        dense((7,), 3, layer=1),
+    ),
     "frozen layers behind others": (
         dense((0,), 6, TANH, dropout=0),
         frozen(dense((1,), 4, intercept=False, is_hidden=True)),

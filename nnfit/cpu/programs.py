@@ -149,6 +149,10 @@ class Units:
     def __len__(self):
         return len(self._units)
 
+    def make_room(self, size):
+        """Make the scratch of a thread, where it has a unit's gradient, as large."""
+        self.largest = max(self.largest, size)
+
     def end_trained(self):
         """The next units are not updated: what follows from them is found once."""
         self._n_trained, self._n_groups = len(self._units), len(self._groups)
@@ -185,7 +189,7 @@ class Units:
         self._per_row += cost[0]
         self._fixed += cost[1]
         self._groups[-1][1] = len(self._units)
-        self.largest = max(self.largest, held)
+        self.make_room(held)
 
     def write(self, plan):
         """Write units and groups into a plan's table."""
