@@ -471,6 +471,8 @@ history_ : dict of list
     Curves of equal length, one entry per epoch (iteration of 'lbfgs'): "loss",
     "val_loss", "val_score" (NaN without validation data), "learning_rate" of the last
     step, and "seconds" of training until then.
+gradient_history_ : dict of list
+    What `nnfit.callbacks.GradientMonitor` has recorded; only with it.
 init_report_ : dict
     What was taken with `init_from`: by "layers" a sentence for each, and names of
     "new_features" and "missing_features". Only with it.
