@@ -28,7 +28,7 @@ class FittedMLP:
     description in ``_fitted``, see `nnfit.network.fitted`.
     """
 
-    # In the order of `nnfit.estimators.parameters.ATTRIBUTES`.
+    # In the order of `nnfit.estimators.attributes`.
     members_: list[Self]
     loss_: float
     best_loss_: float | None
