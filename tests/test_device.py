@@ -253,13 +253,13 @@ def test_range_test_runs_there(gpus, no_cpu):
 
 def test_an_ensemble_trains_at_once(gpus, monkeypatch):
     at_once = []
-    side_by_side = mlp.train_members.__globals__["_side_by_side"]
+    side_by_side = mlp.train_members.__globals__["train_side_by_side"]
 
     def spy(train, members, number):
         at_once.append(number)
         return side_by_side(train, members, number)
 
-    monkeypatch.setitem(mlp.train_members.__globals__, "_side_by_side", spy)
+    monkeypatch.setitem(mlp.train_members.__globals__, "train_side_by_side", spy)
     model = MLPClassifier(device="cuda", n_members=3, max_time=60.0, n_jobs=1, **QUICK)
     model.fit(X, Y)
     assert at_once == [3]

@@ -13,8 +13,11 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("demo", "information", "model_selection", "preprocessing", "warming"),
+    ("diagnosis", "displays"),
+    ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
+    ("inspection",),
     ("estimators",),
+    ("callbacks",),
     ("tables",),
     ("training",),
     ("cpu", "cuda"),

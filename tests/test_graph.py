@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nnfit.cpu import engine as cpu
 from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.network.kinds import Factors, Node
+from nnfit.network.passes import in_order
 from tests import numpy_engine
 from tests.engines import (
     TIGHT,
@@ -37,7 +38,7 @@ from tests.graphs import (
     sparse_features,
     together,
 )
-from tests.numpy_engine.network import in_order, split
+from tests.numpy_engine.network import split
 from tests.numpy_engine.randomness import Draws
 from tests.pairs import pairwise
 

@@ -18,6 +18,7 @@ from nnfit.cpu.graph import kernel_of_kind
 from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.functions.normalization import EPSILON
 from nnfit.network.kinds import KINDS, Batch, kind_of
+from nnfit.network.passes import by_node
 from tests.engines import (
     PROCESSORS,
     assert_same_training,
@@ -33,7 +34,6 @@ from tests.engines import (
 )
 from tests.graphs import EXAMPLES, PLACES, first, name_of, sparse_features
 from tests.numpy_engine.functions import activate
-from tests.numpy_engine.network import by_node
 from tests.pairs import pairwise
 from tests.test_floors import MODULES
 

@@ -15,10 +15,15 @@ from nnfit import (
     TabMRegressor,
 )
 from nnfit.estimators import documentation, parameters
+from nnfit.estimators.tabular_network import (
+    TabularNetworkClassifier,
+    TabularNetworkRegressor,
+)
 
 ESTIMATORS = [
     *(MLPClassifier, MLPRegressor, RealMLPClassifier, RealMLPRegressor),
     *(TabMClassifier, TabMRegressor),
+    *(TabularNetworkClassifier, TabularNetworkRegressor),
 ]
 
 

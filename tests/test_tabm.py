@@ -113,11 +113,16 @@ def test_batches_grow_with_the_rows():
 
 def test_greedy_adds_the_member_that_helps_most():
     errors = np.array([[2.0, 2.0], [1.0, 1.0], [-1.0, -0.9], [5.0, 5.0]])[:, :, None]
-    assert greedy(errors, np.square) == [1, 2]
-    assert greedy(errors[:1], np.square) == [0]
-    weights = np.array([0.0, 1.0])
-    errors = np.array([[0.0, 3.0], [9.0, 0.0]])[:, :, None]
-    assert greedy(errors, np.square, weights) == [1]
+
+    def cost(mean):
+        return np.mean(np.square(mean))
+
+    assert greedy(errors, cost) == [1, 2]
+    assert greedy(errors[:1], cost) == [0]
+    # The mean of 2 and twice -1 is 0, which no mean of members taken once is.
+    errors = np.array([[2.0], [-1.0]])[:, :, None]
+    assert greedy(errors, cost) == [0, 1]
+    assert greedy(errors, cost, 6) == [0, 1, 1]
 
 
 def loss_of(name, y, mean):

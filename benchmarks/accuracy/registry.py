@@ -19,6 +19,13 @@ MODELS = {
     "nnfit_recipe": Peer("nnfit, recipe", "nnfit", "networks:recipe", ("nnfit",)),
     "nnfit_realmlp": Peer("nnfit, RealMLP", "nnfit", "networks:realmlp", ("nnfit",)),
     "nnfit_tabm": Peer("nnfit, TabM", "nnfit", "networks:tabm", ("nnfit",)),
+    **{
+        f"nnfit_tabular_{preset}": Peer(
+            f"nnfit, Tabular {preset}", "nnfit", f"networks:tabular_{preset}",
+            ("nnfit",),
+        )
+        for preset in ("fast", "default", "best")
+    },
     "sklearn_mlp": Peer(
         "scikit-learn MLP", "scikit-learn", "networks:scikit_learn", ("sklearn",)
     ),

@@ -65,6 +65,9 @@ class Graph(graph.Graph):
         plan.words[row + at.STRIDE], plan.words[row + at.LINES] = stride, lines
         if not plan.on_entries:
             plan.buffer(row + at.OUTPUT, plan.n_rows * lines * stride)
+        if plan.goes_back and not plan.trains:
+            plan.words[row + at.GRADIENT_STRIDE] = stride
+            plan.buffer(row + at.GRADIENT_BY_OUTPUT, plan.n_rows * lines * stride)
         return row
 
     def lay_out(self):
@@ -75,6 +78,13 @@ class Graph(graph.Graph):
             if self.plan.drops and node.dropout is not None:
                 self._drop(number, node)
         self.plan.lines = 1
+
+    def add_frozen_units(self):
+        """Add units of frozen layers with a way back: matrices are transposed once."""
+        self.plan.units.end_trained()
+        for number, node in enumerate(self.network.nodes):
+            if self._wants[number + 1] and not self.trains_at(number):
+                self.kind_of(node).add_units(self, number, node)
 
     def _drop(self, number, node):
         """Drop units of a layer's output and of its slopes."""
@@ -130,13 +140,13 @@ class Graph(graph.Graph):
         reader, kind = self._only_reader(number)
         copies_input = getattr(kind, "copies_input", None)
         passes = reader == number + 1 and copies_input and copies_input(self, reader)
-        if passes and self.plan.trains:
+        if passes and self.plan.goes_back:
             self._passing.add(number + 1)
         return self._share(number, at.OUTPUT, passes)
 
     def _share(self, number, word, is_shared):
         """Another layer's number with the address for that of a layer, or None."""
-        if not is_shared or not self.plan.trains:
+        if not is_shared or not self.plan.goes_back:
             return None
         words, place = self.plan.words, self.row_of(number) + word
         shape = words[self.row_of(number) + at.STRIDE], self.plan.lines

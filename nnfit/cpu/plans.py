@@ -74,7 +74,9 @@ class Plan:
     in_place : bool, default=False
         Whether weights are read where estimators keep them.
     trains : bool, default=False
-        Whether there is a way back.
+        Whether there is a way back to all that learns.
+    explains : bool, default=False
+        Whether there is a way back to the features, of the network as it predicts.
     drops : bool, default=False
         Whether units are dropped.
     masks : bool, default=False
@@ -98,12 +100,13 @@ class Plan:
 
     def __init__(
         self, network, target, n_rows, builder, *, on_entries=False, in_place=False,
-        trains=False, drops=False, masks=False,
+        trains=False, explains=False, drops=False, masks=False,
     ):  # fmt: skip
         self.network, self._batch, self.target = network, n_rows, target
         self.lines = 1
         self.dtype, self.on_entries = network.dtype, on_entries
         self.in_place, self.trains = in_place, trains
+        self.goes_back = trains or explains
         self.drops, self.masks = drops, masks
         self.layout = layout = layout_of(network, target)
         self.main_kernel = compiling.load(builder, network.dtype, target=target)
@@ -290,7 +293,7 @@ def begin_forward(plan, change_features=()):
         for name in change_features:
             program.rows(kernel.address(name), features, is_random=True)
     plan.graph.lay_out()
-    if not plan.trains:
+    if not plan.goes_back:
         plan.pool()
     plan.point_to_raw()
 

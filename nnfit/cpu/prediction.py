@@ -67,7 +67,7 @@ def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):
             forward.drop(*dropout)
     if n_threads == 1:
         return tables[0].predict(X, raw)
-    return _predict_together(tables, X, raw)
+    return predict_together(tables, X, raw)
 
 
 def _are_few(network, X):
@@ -80,7 +80,7 @@ def _are_few(network, X):
     return 2 * n_rows * operations_per_row(network, X) <= FEW_ROWS * dense
 
 
-def _predict_together(tables, X, raw):
+def predict_together(tables, X, raw):
     """Predict on a thread for each of the tables.
 
     Threads take parts as they come to them, so that none waits for one that other

@@ -138,7 +138,7 @@ class Forward(Tables):
     def predict_rows(self, out, begin, end):
         """Predict rows begin to end of the matrix that the tables point to."""
         function = self.kernel.function("predict", None, POINTER, POINTER, INT64, INT64)
-        size = end * self.network.n_outputs
+        size = end * int(self.ints[at.N_OUTPUTS])
         places = self.address, address(out, self.layout.dtype, size)
         function(*places, begin, end)
 
@@ -151,7 +151,7 @@ class Forward(Tables):
 
     def empty_output(self, n_rows):
         """An array for predictions."""
-        return np.empty((n_rows, self.network.n_outputs), self.layout.dtype)
+        return np.empty((n_rows, int(self.ints[at.N_OUTPUTS])), self.layout.dtype)
 
     def point_to_input(self, X, raw):
         """Point the tables to X; returns what must be kept alive."""

@@ -171,7 +171,8 @@ class Table:
     ):  # fmt: skip
         self.network, self._batch, self.tile = network, n_rows, tile
         self.lines = 1
-        self.trains, self.drops, self.n_inputs = trains, drops, n_inputs
+        self.trains = self.goes_back = trains
+        self.drops, self.n_inputs = drops, n_inputs
         self.masks = masks
         self.lanes, self.layout = lanes_of(tile), layout_of(network)
         self.activations = activations_of(network)
@@ -200,7 +201,7 @@ class Table:
                 tensor.columns,
             )
             words[row + at.N_TRAINED] = tensor.size_trained
-            words[row + at.IN_PANELS] = tensor.in_panels
+            words[row + at.IN_PANELS] = tensor.in_panels and tensor.size_trained > 0
             words[row + at.PENALISED] = tensor.is_penalised
             words[row + at.BY_LINES] = tensor.by_lines
 

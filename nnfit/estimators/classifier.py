@@ -188,6 +188,8 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         ema_decay: float | None = None,
         swa: float | None = None,
         initialization: str = "glorot",
+        init_from: Any | None = None,
+        freeze: int | str | npt.ArrayLike | None = None,
         normalization: str | None = None,
         residual: bool = False,
         scaling: str | None = None,
@@ -254,8 +256,8 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
             self.class_weight, self.classes_, self._target_kind, counts
         )
 
-    def _check_target_again(self, y):
-        check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
+    def _check_target_again(self, y, name="y_val"):
+        check_known_classes(y, self.classes_, self._target_kind, False, name)
         return dense_target(y)
 
     def _encode(self, y, dtype):

@@ -15,25 +15,42 @@ from sklearn.utils._param_validation import (
 )
 
 from nnfit import __version__
+from nnfit.callbacks.support import without_fit
 from nnfit.estimators import resuming
+from nnfit.estimators.notebook import summary
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
+from nnfit.estimators.transfer import frozen
 
 
 def store_arguments(estimator, arguments):
     """Set the arguments of `__init__`, its ``locals()``, as attributes."""
     for name, value in arguments.items():
         if name != "self":
-            setattr(estimator, name, value)
+            setattr(estimator, name, frozen(value) if name == "init_from" else value)
 
 
 class Conventions(BaseEstimator):
-    """Part of `BaseMLP` that scikit-learn asks for, whatever is fitted."""
+    """Part of an estimator that scikit-learn asks for, whatever is fitted."""
 
     if TYPE_CHECKING:  # methods of scikit-learn's, which has no annotations
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
-        def set_params(self, **params: Any) -> Self: ...
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters.
+
+        Parameters
+        ----------
+        **params
+            By name.
+
+        Returns
+        -------
+        self : object
+        """
+        if "init_from" in params:
+            params["init_from"] = frozen(params["init_from"])
+        return super().set_params(**params)
 
     @classmethod
     @cache
@@ -68,16 +85,18 @@ class Conventions(BaseEstimator):
             )
         return True
 
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        tags.input_tags.allow_nan = self.input_dropout == 0
-        has_categories = self.categorical_features is not None
-        tags.input_tags.categorical = tags.input_tags.string = has_categories
-        return tags
+    def _repr_html_inner(self):
+        return super()._repr_html_inner() + summary(self)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += summary(self)
+        return bundle
 
     def __getstate__(self):
-        state = resuming.without_optimizer_state(super().__getstate__())
+        state = without_fit(super().__getstate__())
+        state = resuming.without_optimizer_state(state)
         return {**state, "_nnfit_version": __version__}
 
     def __setstate__(self, state):

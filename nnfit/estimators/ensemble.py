@@ -13,7 +13,7 @@ import contextvars
 import warnings
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 
 import numpy as np
 from sklearn import config_context, get_config
@@ -21,8 +21,10 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from nnfit.estimators import resuming
+from nnfit.estimators.fitting import Member
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
+from nnfit.estimators.transfer import adopt_codes, donor_of, of_member
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -35,12 +37,14 @@ from nnfit.population import population
 from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
 from nnfit.training.pools import Pool, can_start_threads
+from nnfit.training.reporting import Pace
 from nnfit.training.threads import STEP_OPERATIONS, training_operations
 
 
 def train_members(
-    estimator, X, y, sample_weight, given, incremental, classes=None, groups=None
-):
+    estimator, X, y, sample_weight, given, incremental, classes=None, groups=None,
+    listener=None, resume_from=None,
+):  # fmt: skip
     """Fit the members of an ensemble and set the attributes of the whole.
 
     Parameters
@@ -55,6 +59,9 @@ def train_members(
         Whether it is a call of `partial_fit`.
     classes : array-like or None
         Of the first call of `partial_fit`.
+    listener : Listener or None
+    resume_from : str, path or None
+        See `BaseMLP.fit`.
     """
     first_pass = not hasattr(estimator, "members_") or not (
         estimator.warm_start or incremental
@@ -67,11 +74,11 @@ def train_members(
     X, y = check_X_y(estimator, X, y, dtype, first_pass, estimator._y_numeric)
     sample_weight = check_weights(sample_weight, X)
     X = training_rows(estimator, as_given, X, first_pass)
+    if first_pass:
+        X = adopt_codes(estimator, donor_of(estimator), X)
     learnt = {name: estimator._standard(name) for name in ("categories", "features")}
     if any(item is not None for item in given[:2]):
-        X_val, y_val = check_validation_data(
-            estimator, *given[:2], dtype, estimator._y_numeric
-        )
+        X_val, y_val = check_validation_data(estimator, *given[:2], dtype)
         given = (standardised(estimator, given[0], X_val), y_val, given[2])
     known = estimator._learn_target(y, sample_weight, first_pass, incremental, classes)
     target = estimator._encode(known, dtype)
@@ -81,7 +88,7 @@ def train_members(
     n_members = estimator.n_members
     operations = training_operations(network, X)
     step = max(STEP_OPERATIONS, batch_rows(estimator, X.shape[0]) * operations)
-    epochs = 1 if incremental else most_epochs(estimator)
+    epochs = 1 if incremental else most_epochs(estimator, X.shape[0])
     total = n_members * X.shape[0] * epochs * operations
     where = estimator.device_
     threads = device.threads_for(where, estimator.n_jobs, n_members * step, total)
@@ -95,21 +102,44 @@ def train_members(
         }
         if estimator.max_time is not None:  # some members train after others
             parameters["max_time"] = estimator.max_time / -(-n_members // at_once)
-        keywords = {"incremental": incremental, "groups": groups}
+        keywords = {
+            "incremental": incremental,
+            "groups": groups,
+            "resume_from": resume_from,
+        }
         keywords["learnt"] = learnt
         if classes is not None:
             keywords["classes"] = classes
 
-        def train(member):
+        members = _members(estimator, first_pass)
+        contexts, pace = [None] * n_members, Pace()
+        if listener is not None:
+            contexts = listener.members(n_members)
+            keywords["whole"] = listener
+
+        def train(number, member):
             for name in ("n_features_in_", "feature_names_in_"):
                 vars(member).pop(name, None)
                 if hasattr(estimator, name):
                     setattr(member, name, getattr(estimator, name))
-            own = {**parameters, "random_state": member.random_state}
-            member.set_params(**own)._fit(X, y, sample_weight, given, **keywords)
+            names = "random_state", "init_from"
+            own = parameters | {name: getattr(member, name) for name in names}
+            member.set_params(**own)
+            who = Member(number, n_members, estimator.random_state, pace)
+            context = contexts[number]
+            with nullcontext() if context is None else listener.member(context, member):
+                member._fit(X, y, sample_weight, given, member=who, **keywords)
 
         with population():
-            members = _side_by_side(train, _members(estimator, first_pass), at_once)
+            train_side_by_side(train, members, at_once)
+    members = [member for member in members if hasattr(member, "coefs_")]
+    if not members:
+        raise KeyboardInterrupt
+    if len(members) < n_members:
+        warnings.warn(
+            f"{INTERRUPTED} Of n_members={n_members} it has trained {len(members)}; "
+            "fit again with warm_start=True to add the others."
+        )
     for member in members:
         member.n_jobs = estimator.n_jobs
     estimator.members_ = members
@@ -152,35 +182,39 @@ def _members(estimator, first_pass):
     for seed in seeds[len(members) :].tolist():
         member = clone(estimator)
         member.random_state = seed
+        member.init_from = of_member(estimator.init_from, len(members))
         members.append(member)
     return members
 
 
-def _side_by_side(train, members, at_once):
-    """Train all members, as many at once as there are threads for.
+def train_side_by_side(train, members, at_once):
+    """Train networks, as many at once as there are threads for.
+
+    When the user interrupts, those that are training end with what they have learnt,
+    and the others are not begun.
 
     Parameters
     ----------
     train : callable
-        Takes a member.
-    members : list of BaseMLP
+        Takes the number of a member and the member.
+    members : list
     at_once : int
 
     Returns
     -------
-    list of BaseMLP
-        Those that are fitted: all, unless the user interrupts the first fit.
+    bool
+        Whether the user has interrupted.
     """
     interrupted, config, futures = Interruption(), get_config(), []
     # Not in the futures: an error holds the frames that it has passed, and a frame that
     # held the error would keep all of their data until the collector comes.
     errors = deque()
 
-    def work(member):
+    def work(number, member):
         interrupted_by.set(interrupted)
         try:
             with config_context(**config):  # each thread has its own
-                train(member)
+                train(number, member)
         except BaseException as error:
             errors.append(error)
 
@@ -191,10 +225,10 @@ def _side_by_side(train, members, at_once):
         with Pool(at_once, "nnfit-member") as pool:
             try:
                 start = pool.submit if can_start_threads() else _call
-                for member in members:
+                for number, member in enumerate(members):
                     # With what belongs to this context, such as np.errstate.
                     run = contextvars.copy_context().run
-                    futures.append(start(run, work, member))
+                    futures.append(start(run, work, number, member))
                     if errors:
                         break
                 _wait(futures, errors)
@@ -210,15 +244,7 @@ def _side_by_side(train, members, at_once):
                     raise errors.popleft() from None
             finally:
                 errors.clear()
-        fitted = [member for member in members if hasattr(member, "coefs_")]
-        if not fitted:
-            raise KeyboardInterrupt
-    if len(fitted) < len(members):
-        warnings.warn(
-            f"{INTERRUPTED} Of n_members={len(members)} it has trained {len(fitted)}; "
-            "fit again with warm_start=True to add the others."
-        )
-    return fitted
+    return interrupted.is_set()
 
 
 def _call(function, *arguments):

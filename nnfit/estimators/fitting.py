@@ -1,13 +1,17 @@
 """One call of `fit` or `partial_fit` on one network, step by step."""
 
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from sklearn.utils import check_random_state
 
-from nnfit.estimators import embeddings, resuming
+from nnfit.callbacks.listening import Training
+from nnfit.estimators import checkpoints, embeddings, resuming, transfer
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.freezing import frozen_part
 from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.row_weights import dividing_weight
 from nnfit.estimators.settings import (
@@ -28,6 +32,7 @@ from nnfit.estimators.watching import (
 from nnfit.network import initial_weights
 from nnfit.training import device
 from nnfit.training.memory import check_memory
+from nnfit.training.reporting import Pace, Reporter, glance
 from nnfit.training.threads import training_operations
 
 
@@ -52,6 +57,25 @@ class Data(NamedTuple):
     loss_weight: np.ndarray | None
 
 
+class Member(NamedTuple):
+    """Which member of an ensemble a network is.
+
+    Attributes
+    ----------
+    number, n_members : int
+        Its number, from 0, and how many there are.
+    random_state : int, RandomState or None
+        Of the whole.
+    pace : Pace
+        Of the lines of all members.
+    """
+
+    number: int
+    n_members: int
+    random_state: object
+    pace: Pace
+
+
 def fit_network(
     estimator,
     X,
@@ -62,6 +86,10 @@ def fit_network(
     classes=None,
     groups=None,
     learnt=None,
+    split=None,
+    listener=None,
+    resume_from=None,
+    member=None,
 ):
     """Train the network of an estimator and set its attributes.
 
@@ -79,10 +107,18 @@ def fit_network(
     learnt : dict or None
         Of a member of an ensemble, what the whole has learnt of the data, which are
         checked and standardised then.
+    split : tuple of ndarray or None
+        Rows to train on and rows to set aside, where somebody else has split them.
+    listener : Listener or None
+    resume_from : str, path or None
+        See `BaseMLP.fit`.
+    member : Member or None
     """
-    fit = Fit(estimator, given, incremental, learnt)
+    fit = Fit(estimator, given, incremental, learnt, listener, member)
+    fit.split = split
     if not fit.take(X, y, sample_weight, classes, groups):
         return
+    fit.find_checkpoint(resume_from)
     fit.look()
     fit.describe()
     fit.start()
@@ -104,9 +140,11 @@ class Fit:
     weights : Weights
         That training starts from.
     validation : Validation or None
+    saved : nnfit.estimators.checkpoints.Saved or None
+        What the training goes on from.
     """
 
-    def __init__(self, estimator, given, incremental, learnt):
+    def __init__(self, estimator, given, incremental, learnt, listener, member):
         is_given = any(item is not None for item in given)
         if estimator.early_stopping and incremental and not is_given:
             raise ValueError(
@@ -115,6 +153,7 @@ class Fit:
             )
         splits = estimator._keeps_best(incremental) and not is_given
         self.estimator, self.incremental, self.learnt = estimator, incremental, learnt
+        self.listener, self.member = listener, member
         self.given = given if is_given else None
         self.splits = splits and estimator.solver != "lbfgs"
         self.optimizer = estimator._chosen_optimizer()
@@ -123,7 +162,9 @@ class Fit:
         warn_of_unused(estimator, is_watched)
         continues = estimator.warm_start or incremental
         self.first_pass = not (continues and hasattr(estimator, "coefs_"))
-        self.split, self.validation, self._found = None, None, {}
+        self.split, self.validation, self._found = None, None, None
+        self.saved, self._identity = None, None
+        self._donor = transfer.donor_of(estimator) if self.first_pass else None
 
     def take(self, X, y, sample_weight, classes, groups):
         """Check the data; False if a training that has stopped shall not go on."""
@@ -145,7 +186,9 @@ class Fit:
             return False
         if self.learnt is None:
             X = training_rows(estimator, as_given, X, self.first_pass)
-        if not self.first_pass:
+        if self.first_pass:
+            X = transfer.adopt_codes(estimator, self._donor, X)
+        else:
             X = filled(estimator, X)
         y = estimator._learn_target(
             y, sample_weight, self.first_pass, self.incremental, classes
@@ -155,6 +198,19 @@ class Fit:
         self.data = Data(X, y, target, sample_weight, loss_weight)
         self._random_state = check_random_state(estimator.random_state)
         return True
+
+    def find_checkpoint(self, resume_from):
+        """Find the checkpoint to go on from, and what those of this fit tell of it."""
+        is_written = self.listener is not None and self.listener.needs_identity
+        if resume_from is None and not is_written:
+            return
+        identity = checkpoints.identity_of(self.estimator, self.data, self.member)
+        if resume_from is not None:
+            self.saved = checkpoints.find(resume_from, identity)
+            if self.saved is not None:
+                self._random_state = self.saved.random_state()
+        state = checkpoints.state_of_generator(self._random_state)
+        self._identity = {**identity, "random_state": state}
 
     def look(self):
         """Learn from the training rows what stands before and after the network."""
@@ -171,7 +227,8 @@ class Fit:
                 estimator._find_units(data.y[rows], weights)
                 target = estimator._encode(data.y, data.X.dtype.name)
                 self.data = data._replace(target=target)
-        if are_wanted:
+        self._found = transfer.adopt_inputs(estimator, self._donor)
+        if self._found is None and are_wanted:
             self._found = embeddings.find(estimator, self.data, self.rows)
 
     @property
@@ -189,6 +246,7 @@ class Fit:
         """The network, which must fit into memory, and the attributes that tell it."""
         estimator, (X, _, target, *_) = self.estimator, self.data
         network = estimator._describe(X.shape[1], target, X.dtype.name)
+        network = frozen_part(estimator, network)
         n_arrays = n_together = 0
         if estimator.device_ == device.CPU:  # the GPU's engine counts for itself
             n_arrays = n_copies(estimator, self.optimizer)
@@ -218,6 +276,10 @@ class Fit:
                 self.network, random_state, "data_driven", self.data.X, self.rows,
                 device.load_engine(estimator.device_), self._found,
             )  # fmt: skip
+        if self._donor is not None:
+            self.weights = transfer.take(
+                estimator, self._donor, self.network, self.weights
+            )
 
     def _validate(self):
         """What is watched, and what later calls are to know of these rows."""
@@ -245,11 +307,13 @@ class Fit:
         n_rows = X.shape[0] if rows is None else len(rows)
         check_batch_rows(estimator, batch_rows(estimator, n_rows), n_rows, incremental)
         seed = resuming.shuffle_seed(estimator, self._random_state)
-        is_watched = self.validation is not None
+        by_epoch = self.validation is not None or self.listener is not None
         settings = training_settings(
-            estimator, self.network, self.optimizer, n_rows, seed, is_watched,
+            estimator, self.network, self.optimizer, n_rows, seed, by_epoch,
             incremental,
         )  # fmt: skip
+        if self._identity is not None:
+            self._begin_as_before(seed)
         operations = training_operations(self.network, X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
@@ -262,5 +326,46 @@ class Fit:
             with closing(engine):
                 engine.set_weights(self.weights)
                 engine.set_data(X, target, divisor, loss_weight, rows)
-                estimator._run(engine, settings, self.validation, X, n_rows)
+                if self.listener is not None:
+                    self._show(engine, settings)
+                if estimator.verbose:
+                    reporter = self._reporter(engine, settings)
+                    settings = replace(settings, reporter=reporter)
+                estimator._run(engine, settings, self, n_rows)
         estimator._seed = seed
+
+    def _show(self, engine, settings):
+        """Let callbacks look into the training."""
+        X, _, target, _, loss_weight = self.data
+        self.listener.training = Training(
+            self.network, engine, settings, X, target, loss_weight, self.rows,
+            self._identity,
+        )  # fmt: skip
+
+    def _reporter(self, engine, settings):
+        """What prints the lines of ``verbose``."""
+        X, target, member = self.data.X, self.data.target, self.member
+        look_inside, who, pace = None, "", None
+        if self.estimator.verbose > 1:
+            look_inside = partial(glance, self.network, engine, X, target, self.rows)
+        if member is not None:
+            who = f"member {member.number + 1} of {member.n_members}: "
+            pace = member.pace
+        return Reporter(
+            settings.max_iter, settings.max_time, look_inside, who, pace,
+            in_calls=self.incremental,
+        )  # fmt: skip
+
+    def _begin_as_before(self, seed):
+        """Let checkpoints tell how the training begins; compare with one of them."""
+        watched = self.validation
+        if watched is not None:
+            watched = watched.X, watched.y, watched.sample_weight, watched.rows
+        begin = {
+            "seed": seed,
+            "rows": checkpoints.digest(self.rows, *(watched or ())),
+            "weights": checkpoints.digest(*(a for part in self.weights for a in part)),
+        }
+        if self.saved is not None:
+            self.saved.check_begin(begin)
+        self._identity |= begin

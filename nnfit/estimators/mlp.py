@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from typing import Self
 
@@ -9,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import _fit_context
 
-from nnfit.estimators import by_hand, embeddings, resuming
+from nnfit.callbacks.listening import listening
+from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
+from nnfit.estimators import by_hand, checkpoints, embeddings, resuming
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
@@ -17,6 +20,7 @@ from nnfit.estimators.fitting import fit_network
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
+from nnfit.estimators.settings import most_epochs, rows_as_given
 from nnfit.estimators.validation import hidden_sizes
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
@@ -28,7 +32,7 @@ from nnfit.training.loop import train
 from nnfit.training.rules import PLAIN
 
 
-class BaseMLP(FittedMLP, Conventions, ABC):
+class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     """Base of the multi-layer perceptrons; use the derived classes."""
 
     _parameter_constraints: dict = CONSTRAINTS
@@ -61,7 +65,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _find_units(self, y, sample_weight):
         """Find what targets are scaled by in those of the rows to train on."""
 
-    def _check_target_again(self, y):
+    def _check_target_again(self, y, name="y_val"):
         """Check targets that are not trained on, ``y_val``."""
         return y
 
@@ -108,6 +112,14 @@ class BaseMLP(FittedMLP, Conventions, ABC):
     def _body(self):
         """What is not plain in the chain, a `nnfit.network.chain.Body` or None."""
 
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.input_dropout == 0
+        has_categories = self.categorical_features is not None
+        tags.input_tags.categorical = tags.input_tags.string = has_categories
+        return tags
+
     # Fitting -----------------------------------------------------------------
 
     @typed(_fit_context(prefer_skip_nested_validation=True))
@@ -121,6 +133,7 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         y_val: Rows | None = None,
         sample_weight_val: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Fit the network to training data.
 
@@ -151,6 +164,11 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             What each row belongs to, such as a patient or a week. The split by
             ``validation_fraction`` then sets whole groups aside. Not used where there
             is no such split.
+        resume_from : str or path, default=None
+            File or folder that `nnfit.callbacks.Checkpoint` has written in a fit with
+            the same data and parameters, which was killed. This fit goes on from it
+            and ends as that one would have, to the bit. Where there is none yet it
+            starts anew.
 
         Returns
         -------
@@ -160,8 +178,9 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         Raises
         ------
         ValueError
-            If data or parameters are invalid, or if the weights of the network grow
-            until they are no longer finite. The estimator then is as before.
+            If data or parameters are invalid, if `resume_from` is not a checkpoint of
+            this fit, or if the weights of the network grow until they are no longer
+            finite. The estimator then is as before.
         TypeError
             If a private method of scikit-learn's networks is overridden, which would
             not be called.
@@ -178,19 +197,32 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             standardised, if `y` is one-hot, if `X_val` is unlike `X`, or after Ctrl-C.
         """
         given = (X_val, y_val, sample_weight_val)
-        return self._fit(X, y, sample_weight, given, groups=groups)
+        if resume_from is not None:
+            checkpoints.check_place(resume_from, self)
+        more = {"groups": groups, "resume_from": resume_from}
+        return self._fit(X, y, sample_weight, given, **more)
 
+    @with_callbacks
     @without_numpy_errors
     def _fit(
-        self, X, y, sample_weight, given=(None, None, None), *, incremental=False, **kw
-    ):
+        self, X, y, sample_weight, given=(None, None, None), *, incremental=False,
+        whole=None, **kw,
+    ):  # fmt: skip
         by_hand.check_overridden(self, BaseMLP)
-        with resuming.unchanged_on_error(self):
+        name = "partial_fit" if incremental else "fit"
+        n_tasks = 1 if incremental else most_epochs(self, rows_as_given(X))
+        if self.n_members > 1:
+            n_tasks = self.n_members
+        data = X, y, sample_weight
+        with (
+            listening(self, name, n_tasks, data, whole) as listener,
+            resuming.unchanged_on_error(self),
+        ):
             if self.warm_start or incremental:
                 check_continuation(self)
             self.device_ = device.resolve(self.device)
             fit = train_members if self.n_members > 1 else fit_network
-            fit(self, X, y, sample_weight, given, incremental, **kw)
+            fit(self, *data, given, incremental, listener=listener, **kw)
         return self
 
     def _set_structure(self, network):
@@ -301,18 +333,29 @@ class BaseMLP(FittedMLP, Conventions, ABC):
         nesterov = self.solver == "sgd" and self.nesterovs_momentum
         return OPTIMIZERS["sgd_nesterov" if nesterov else self.solver]
 
-    def _run(self, engine, settings, validation, X, n_rows):
+    def _run(self, engine, settings, fit, n_rows):
         """Train, then set the attributes that tell what came out."""
+        validation, listener = fit.validation, fit.listener
         record = resuming.start_record(self, settings.incremental)
+        self.history_ = record.history  # live while the fit goes on
+        if listener is not None:
+            listener.training.record = record
+        if fit.saved is not None:
+            settings = fit.saved.continued(settings, n_rows)
         engine.configure(settings.engine)
         if self.solver == "lbfgs":
-            loss = train_lbfgs(engine, settings, self.max_fun, record, validation)
+            loss = train_lbfgs(
+                engine, settings, self.max_fun, record, validation, listener
+            )
             self._set_weights(engine.get_weights())
         else:
             record.watch(settings.keeps_best)
             best_score = record.best_validation_score
             resuming.resume(self, engine, settings, record)
-            flat = train(engine, settings, record, validation)
+            best = None
+            if fit.saved is not None:
+                best = fit.saved.restore(engine, fit.network, record)
+            flat = train(engine, settings, record, validation, listener, best)
             weights = None if flat is None else engine.get_weights(flat)
             restored = settings.keeps_best
             if settings.keeps_best and settings.incremental:
@@ -330,6 +373,5 @@ class BaseMLP(FittedMLP, Conventions, ABC):
             resuming.remember(self, engine, settings, record, n_batches, restored)
         self.loss_ = loss
         self.n_iter_ = record.n_iter
-        self.history_ = record.history
         self.n_threads_ = engine.threads_used
-        check_last_step(self, X, settings.engine)
+        check_last_step(self, fit.data.X, settings.engine)

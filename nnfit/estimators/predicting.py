@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from nnfit.estimators import by_hand
-from nnfit.estimators.annotations import FloatArray
+from nnfit.estimators.annotations import FloatArray, Rows
+from nnfit.estimators.hidden import hidden_features
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import finite_outputs
 from nnfit.estimators.standardising import of_all_features, standardised
@@ -27,7 +28,7 @@ class FittedMLP:
     description in ``_fitted``, see `nnfit.network.fitted`.
     """
 
-    # In the order of `nnfit.estimators.parameters.ATTRIBUTES`.
+    # In the order of `nnfit.estimators.attributes`.
     members_: list[Self]
     loss_: float
     best_loss_: float | None
@@ -35,6 +36,8 @@ class FittedMLP:
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     history_: dict[str, list[float]]
+    gradient_history_: dict[str, list[Any]]
+    init_report_: dict[str, list[str]]
     t_: int
     coefs_: list[FloatArray]
     intercepts_: list[FloatArray]
@@ -80,8 +83,12 @@ class FittedMLP:
 
     def _set_weights(self, weights):
         """Set the attributes that `_weights` reads."""
+        vars(self).update(self._attributes_of(weights))
+
+    def _attributes_of(self, weights):
+        """Attributes that `_weights` would read these from."""
         weights = fitted.in_units(weights, self._standard("targets"))
-        self.coefs_, self.intercepts_, self.norms_, self.others_ = weights
+        return {f"{name}_": arrays for name, arrays in weights._asdict().items()}
 
     @property
     def feature_shifts_(self) -> FloatArray:
@@ -140,8 +147,34 @@ class FittedMLP:
 
     def _compute(self, whole, X, raw, dropout, given):
         """Outputs in the arithmetic of the type of `X`, see `_outputs`."""
-        weights = self._weights()
-        described = self._description()
+        network, weights = self._fitted_network(whole._link, X)
+        widens = given is np.float64 and network.dtype != "float64"
+        outputs = whole._run_network(network, weights, X, raw or widens, dropout)
+        if widens:
+            outputs = outputs.astype(np.float64)
+            if not raw:
+                device.apply_link(outputs, whole._link)
+        return outputs
+
+    def _run_network(self, network, weights, X, raw, dropout=None):
+        """Outputs of any network, where this estimator predicts."""
+        operations = prediction_operations(network, X)
+        where = device.resolve_prediction(self.device, X.shape[0], operations)
+        threads = device.threads_for(where, self.n_jobs, operations, operations)
+        with threads as n_threads:
+            return device.load_engine(where).predict(
+                network, weights, X, raw=raw, n_threads=n_threads, dropout=dropout
+            )
+
+    def _fitted_network(self, link=None, X=None):
+        """The network that was fitted, and its weights, for rows that are checked.
+
+        None stands for the fitted link, and for rows of the type of the training.
+        """
+        if X is None:
+            X = np.empty((0, self.n_features_in_), self._standard("dtype"))
+        link = self._link if link is None else link
+        weights, described = self._weights(), self._description()
         sizes = fitted.sizes_of(weights.coefs, described.get("members"))
         if X.shape[1] != fitted.n_features_of(described, sizes):
             raise ValueError(
@@ -149,25 +182,37 @@ class FittedMLP:
                 f"got the shape {weights.coefs[0].shape}."
             )
         self._check_outputs(sizes[-1])
-        network = fitted.network_for(described, whole._link, sizes, X.dtype.name)
-        widens = given is np.float64 and network.dtype != "float64"
-        operations = prediction_operations(network, X)
-        where = device.resolve_prediction(whole.device, X.shape[0], operations)
-        threads = device.threads_for(where, whole.n_jobs, operations, operations)
-        with threads as n_threads:
-            outputs = device.load_engine(where).predict(
-                network,
-                weights,
-                X,
-                raw=raw or widens,
-                n_threads=n_threads,
-                dropout=dropout,
-            )
-        if widens:
-            outputs = outputs.astype(np.float64)
-            if not raw:
-                device.apply_link(outputs, whole._link)
-        return outputs
+        return fitted.network_for(described, link, sizes, X.dtype.name), weights
+
+    @without_numpy_errors
+    def hidden_features(self, X: Rows, layer: int = -2) -> FloatArray:
+        """What the units of a hidden layer say of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        layer : int, default=-2
+            Number of the layer, counted as in `n_layers_`: 0 are the features, then
+            come the hidden layers, and -1 are the outputs. The default is the last
+            hidden layer.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units)
+            Outputs of the layer's activation. An ensemble has those of its members
+            side by side; where members share weights (`TabMClassifier`), the mean of
+            them.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, if there is no such hidden layer, or if float64 does not
+            hold the values of a row, which the message names.
+        """
+        return hidden_features(self, X, layer)
 
     @without_numpy_errors
     def _forward_pass_fast(self, X, check_input=True):

@@ -136,11 +136,15 @@ class RealMLP(Recipe):
             return PATIENCE if self.early_stopping else math.inf
         value = super()._value(name)
         if name == "numeric_embedding" and value is not None:
-            return _slow(value)
+            return slow(value)
         return value
 
     def _keeps_best(self, incremental=False):
         return self.early_stopping or not incremental
+
+    def _has_range(self):
+        """Whether predictions stay within the range of the targets trained on."""
+        return self.preset == "td"
 
     def _body(self):
         is_full = self.preset == "td"
@@ -150,7 +154,7 @@ class RealMLP(Recipe):
         return tuple(Body(SCALE_RATE, share, SLOW_RATE, has_pairs))
 
 
-def _slow(embedding):
+def slow(embedding):
     """An embedding of numbers with a slower rate than the matrices."""
     given = {"kind": embedding} if isinstance(embedding, str) else embedding
     if "learning_rate_factor" not in NUMERIC.get(given.get("kind"), ()):
@@ -238,6 +242,8 @@ class RealMLPClassifier(RealMLP, MLPClassifier):
         scoring: Scoring | None = None,
         max_time: float | None = None,
         temperature_scaling: bool = False,
+        init_from: Any | None = None,
+        freeze: int | str | npt.ArrayLike | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -328,6 +334,8 @@ class RealMLPRegressor(RealMLP, MLPRegressor):
         validation_fraction: float = 0.2,
         scoring: Scoring | None = None,
         max_time: float | None = None,
+        init_from: Any | None = None,
+        freeze: int | str | npt.ArrayLike | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -339,7 +347,7 @@ class RealMLPRegressor(RealMLP, MLPRegressor):
         store_arguments(self, locals())
 
     def _learn_range(self, y, loss_weight, rows):
-        if self.preset != "td":
+        if not self._has_range():
             return
         y = y.reshape(len(y), -1)
         seen = np.ones(len(y), bool) if loss_weight is None else loss_weight > 0

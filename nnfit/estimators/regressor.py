@@ -162,6 +162,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         ema_decay: float | None = None,
         swa: float | None = None,
         initialization: str = "glorot",
+        init_from: Any | None = None,
+        freeze: int | str | npt.ArrayLike | None = None,
         normalization: str | None = None,
         residual: bool = False,
         scaling: str | None = None,
@@ -234,7 +236,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         loss, _ = find_loss(self)
         self._fitted["targets"] = standard_targets(y, loss, sample_weight)
 
-    def _check_target_again(self, y):
+    def _check_target_again(self, y, name="y_val"):
         if isinstance(self.loss, str):
             check_y_range(y, REGRESSION_LOSSES[self.loss])
         if self._has_levels() and y.ndim == 2:

@@ -23,16 +23,20 @@ STATE = "_training_state"
 #: What belongs to weights in training that are not those of the estimator.
 OF_AVERAGE = ("raw", "digest", "optimizer", "step", "averaged")
 CURVES = ("loss_curve_", "best_loss_", "validation_scores_", "best_validation_score_")
+#: What epochs, and those that look at them, have recorded.
+RECORDS = "history_", "gradient_history_"
 #: What is predicted with, by one network or by an ensemble.
 FITTED = (
     *("coefs_", "intercepts_", "norms_", "others_"),
-    *("temperature_", "t_", "members_", "_fitted"),
+    *("temperature_", "t_", "members_", "_fitted", "init_report_"),
 )
+#: What `nnfit.inspection` has stored of an earlier fit.
+STORED = ("attribution_importances_",)
 
 
 def forget(estimator):
     """Remove what an earlier fit left, before a fit that starts anew."""
-    for name in (STATE, "history_", "stopped_", *CURVES, *FITTED):
+    for name in (STATE, *RECORDS, "stopped_", *CURVES, *FITTED, *STORED):
         vars(estimator).pop(name, None)
 
 
@@ -40,7 +44,7 @@ def forget(estimator):
 def unchanged_on_error(estimator):
     """Undo a fit or a search that fails, so that nothing is left half fitted."""
     before = vars(estimator).copy()
-    curves = list(before.get("history_", {}).values())
+    curves = [curve for name in RECORDS for curve in before.get(name, {}).values()]
     curves += before.get("loss_curve_"), before.get("validation_scores_")
     lengths = [(curve, len(curve)) for curve in curves if curve is not None]
     try:

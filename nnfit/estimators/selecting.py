@@ -1,4 +1,4 @@
-"""Which members of a network that share its weights it predicts with."""
+"""Which of several members, or unlike models, predict best together."""
 
 import numpy as np
 
@@ -6,36 +6,40 @@ from nnfit.estimators import resuming
 from nnfit.network import fitted, members
 
 
-def greedy(parts, cost, weights=None):
+def greedy(parts, cost, n_steps=None):
     """Choose members one by one, each the one that makes the mean of them best.
+
+    Caruana, Niculescu-Mizil, Crew and Ksikes (2004), "Ensemble selection from libraries
+    of models", ICML.
 
     Parameters
     ----------
     parts : ndarray of shape (n_members, n_samples, n_outputs)
         What members make of the rows, of which the mean is taken.
     cost : callable
-        Of such a mean, elementwise.
-    weights : ndarray of shape (n_samples,) or None
-        Of the rows.
+        Of such a mean.
+    n_steps : int or None, default=None
+        With so many steps, in which a member may be chosen again, what the best of them
+        has chosen. None stands for as many as lower the cost, and for each once.
 
     Returns
     -------
     list of int
-        In increasing order: the best member, and others for as long as the mean cost
-        falls.
+        In increasing order.
     """
-    chosen, left = [], list(range(len(parts)))
-    total, least = np.zeros(parts.shape[1:]), np.inf
-    while left:
-        means = ((total + parts[member]) / (len(chosen) + 1) for member in left)
-        costs = [np.average(cost(mean).mean(axis=1), weights=weights) for mean in means]
+    chosen, best, least = [], [], np.inf
+    total = np.zeros(parts.shape[1:])
+    for _ in range(n_steps or len(parts)):
+        left = [i for i in range(len(parts)) if n_steps or i not in chosen]
+        costs = [cost((total + parts[i]) / (len(chosen) + 1)) for i in left]
         place = int(np.argmin(costs))
-        if not costs[place] < least:
-            break
-        least = costs[place]
         total += parts[left[place]]
-        chosen.append(left.pop(place))
-    return sorted(chosen)
+        chosen.append(left[place])
+        if costs[place] < least:
+            best, least = sorted(chosen), costs[place]
+        elif n_steps is None:
+            break
+    return best
 
 
 def select(estimator, validation):
@@ -57,7 +61,11 @@ def select(estimator, validation):
             estimator, X, True, None, None
         )
         parts.append(estimator._part(raw.astype(np.float64), target))
-    chosen = greedy(np.array(parts), estimator._cost, weights)
+
+    def cost(mean):
+        return np.average(estimator._cost(mean).mean(axis=1), weights=weights)
+
+    chosen = greedy(np.array(parts), cost)
     before = estimator._standard("selected_members") or range(n_members)
     if len(chosen) < n_members:
         few = _with_members(estimator, chosen)

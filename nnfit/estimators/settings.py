@@ -27,8 +27,17 @@ def batch_rows(estimator, n_samples):
     return min(int(estimator.batch_size), n_samples)
 
 
-def most_epochs(estimator):
-    """Epochs of a fit, if nothing ends it before."""
+def rows_as_given(X):
+    """Number of rows of data that nobody has checked; 0 where they have none."""
+    if getattr(X, "shape", None):
+        return X.shape[0]
+    return len(X) if hasattr(X, "__len__") else 0
+
+
+def most_epochs(estimator, n_rows):
+    """Epochs of a fit to so many rows, if nothing ends it before."""
+    if estimator.max_iter == "auto":
+        return estimator._rules.epochs_of(n_rows)
     return int(min(estimator.max_iter, MOST))
 
 
@@ -64,7 +73,7 @@ def n_copies(estimator, optimizer):
 
 
 def training_settings(
-    estimator, network, optimizer, n_rows, seed, is_watched, incremental
+    estimator, network, optimizer, n_rows, seed, by_epoch, incremental
 ):
     """How to train.
 
@@ -78,8 +87,8 @@ def training_settings(
         Rows to train on.
     seed : int
         Of the orders of the rows and of all else that is drawn in training.
-    is_watched : bool
-        Whether there are validation data to look at after every epoch.
+    by_epoch : bool
+        Whether somebody looks at every epoch: validation data or callbacks.
     incremental : bool
         Whether it is a call of `partial_fit`.
 
@@ -108,7 +117,7 @@ def training_settings(
         hyper=tuple(float(getattr(estimator, name)) for name in names),
         tol=float(estimator.tol),
         n_iter_no_change=int(min(estimator._value("n_iter_no_change"), MOST)),  # or inf
-        monitor_loss=not (is_watched or estimator.verbose),
+        monitor_loss=not (by_epoch or estimator.verbose),
         learning_rate_decay=float(estimator.learning_rate_decay),
         l1=float(estimator.l1),
         clip_norm=_limit(estimator.clip_norm),
@@ -124,7 +133,8 @@ def training_settings(
         own_rows=has_own_rows(estimator, optimizer),
         drop_last=estimator._rules.drop_last,
     )
-    n_batches = most_epochs(estimator) * engine.batches_of_epoch(n_rows)
+    n_epochs = most_epochs(estimator, n_rows)
+    n_batches = n_epochs * engine.batches_of_epoch(n_rows)
     factors = _batch_factors(estimator, n_batches, incremental)
     engine = replace(
         engine,
@@ -134,7 +144,7 @@ def training_settings(
     averages = factors.averages or (optimizer is not None and bool(optimizer.average))
     return Settings(
         engine,
-        max_iter=1 if incremental else most_epochs(estimator),
+        max_iter=1 if incremental else n_epochs,
         batch_factors=factors,
         unit=loss_unit(network.loss, estimator._standard("targets")),
         averages=averages,
@@ -142,7 +152,6 @@ def training_settings(
         keeps_best=estimator._keeps_best(incremental) and optimizer is not None,
         rules=estimator._rules,
         incremental=incremental,
-        verbose=bool(estimator.verbose),
     )
 
 

@@ -248,14 +248,12 @@ def check_X_y(estimator, X, y, dtype, reset, y_numeric=False):
     return X, check_column(y, y_numeric)
 
 
-def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
+def check_validation_data(estimator, X_val, y_val, dtype):
     """Validation data, by the rules of the training data but named as passed."""
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
-    check_objects(y_val, "y_val", y_numeric)
     check_structure(X_val, "X_val")
-    check_structure(y_val, "y_val")
     encoded = read_again(estimator, X_val, dtype, "X_val")
     if encoded is None:
         _check_feature_names(estimator, X_val, reset=False)
@@ -272,18 +270,26 @@ def check_validation_data(estimator, X_val, y_val, dtype, y_numeric=False):
     if encoded is None:
         X_val = encoded_matrix(estimator, canonical(X_val), "X_val")
     check_values(estimator, X_val, "X_val")
-    y_val = check_array(
-        y_val,
+    y_val = check_target(estimator, y_val, "y_val")
+    check_consistent_length(X_val, y_val)
+    return X_val, y_val
+
+
+def check_target(estimator, y, name):
+    """Targets like those of the training, by their rules but named as passed."""
+    y_numeric = estimator._y_numeric
+    check_objects(y, name, y_numeric)
+    check_structure(y, name)
+    y = check_array(
+        y,
         accept_sparse="csr",
         ensure_2d=False,
         dtype=np.float64 if y_numeric else None,
         ensure_all_finite=True,
         estimator=estimator,
-        input_name="y_val",
+        input_name=name,
     )
-    y_val = check_column(y_val, y_numeric)
-    check_consistent_length(X_val, y_val)
-    return X_val, y_val
+    return check_column(y, y_numeric)
 
 
 def check_objects(y, name, y_numeric):

@@ -51,16 +51,17 @@ def describe(value_of, loss, loss_parameters):
         `ARCHITECTURE` and `DROPOUT` as they were given, and ``"levels"``, those of
         quantiles, which are predicted in increasing order.
     """
-    fitted = {name: _plain(value_of(name)) for name in ARCHITECTURE + DROPOUT}
+    fitted = {name: plain(value_of(name)) for name in ARCHITECTURE + DROPOUT}
     is_sorted = loss.link == "sorted"
     return fitted | {"levels": list(loss_parameters) if is_sorted else []}
 
 
-def _plain(value):
+def plain(value):
+    """A value of a parameter as plain numbers, strings, lists and dicts."""
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain(item) for key, item in value.items()}
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 
 

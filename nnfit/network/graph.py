@@ -17,8 +17,8 @@ class Graph:
     ----------
     plan : object
         The table while it grows: `network`, `layout`, `n_rows`, `words`, `trains`,
-        `drops`, and ``reserve``, ``buffer``, ``same`` and ``padded`` as those of
-        `nnfit.cpu.plans.Plan`.
+        `goes_back`, `drops`, and ``reserve``, ``buffer``, ``same`` and ``padded`` as
+        those of `nnfit.cpu.plans.Plan`.
     at : module
         Numbers of a layer's row and of an edge in the device's table.
 
@@ -42,6 +42,8 @@ class Graph:
         self.adds = False
         self._partial = {}  # of values: where gradients of some of their readers are
         self._in_first_part = self._find_first_parts()
+        n_values = len(plan.network.nodes) + 1
+        self._wants = plan.network.learns if plan.trains else (True,) * n_values
         self._first_tensors = []
         first = plan.words[at.TENSORS]
         for own in plan.network.tensors_of_nodes:
@@ -73,9 +75,14 @@ class Graph:
         self.plan.lines = 1
 
     def way_back(self):
-        """Let every layer write its way back, then its units."""
+        """Let every layer write its way back, then its units.
+
+        Where nothing learns, at a layer and before it, there is no way back.
+        """
         nodes = list(enumerate(self.network.nodes))
         for number, node in reversed(nodes):
+            if not self._wants[number + 1]:
+                continue
             self.plan.lines = self.network.lines[number + 1]
             kind = self.kind_of(node)
             if hasattr(kind, "way_back"):
@@ -84,9 +91,18 @@ class Graph:
                 self.run_backward(number, node)
         self.plan.lines = 1
         for number, node in nodes:
-            self.kind_of(node).add_units(self, number, node)
+            if self.trains_at(number):
+                self.kind_of(node).add_units(self, number, node)
+        self.add_frozen_units()
+
+    def add_frozen_units(self):
+        """Add what the way back through layers that are frozen needs of them."""
 
     # ----------------------------------------------------- what kinds call
+
+    def trains_at(self, number):
+        """Whether training changes an array of layer `number`."""
+        return self.network.trains_at[number]
 
     def row_of(self, number):
         """Row of layer `number`."""
@@ -166,7 +182,7 @@ class Graph:
     def gradient(self, number, place=None):
         """Reserve the gradient by a layer's output, or give it another's buffer."""
         plan, at, row = self.plan, self._at, self.row_of(number)
-        if not plan.trains:
+        if not plan.goes_back:
             return
         stride = plan.words[row + at.STRIDE]
         plan.words[row + at.GRADIENT_STRIDE] = stride
@@ -191,10 +207,11 @@ class Graph:
         Returns
         -------
         is_wanted : bool
-            False for features and what is made of them alone.
+            False for features and what is made of them alone, unless the way back goes
+            as far as to the features.
         """
         value = self.network.nodes[number].inputs[place]
-        if not self.network.learns[value]:
+        if not self._wants[value]:
             return False
         edge = self.row_of(number) + self._at.EDGES + place * self._at.EDGE
         self._deliver(edge, value, in_tiles)
@@ -240,7 +257,7 @@ class Graph:
         """
         at, words, own = self._at, self.plan.words, self.row_of(number)
         value = self.network.nodes[number].inputs[place]
-        if not self.network.learns[value]:
+        if not self._wants[value]:
             return
         row, source = self.rows[value], own + at.GRADIENT_BY_OUTPUT
         # Behind a part, where padding must be zero, lies the next one.

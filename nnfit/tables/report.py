@@ -1,9 +1,9 @@
-"""Findings about a table, as text, as HTML and as a list."""
+"""Findings about a table or a model, as text, as HTML and as a list."""
 
 import textwrap
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from html import escape
-from typing import NamedTuple, overload
+from typing import Any, NamedTuple, TypeVar, overload
 
 #: Kinds of findings, the most severe first: what makes a model or its score wrong, what
 #: hides information from it, what costs accuracy or time.
@@ -60,7 +60,95 @@ class Finding(NamedTuple):
     advice: str
 
 
-class TableReport(Sequence[Finding]):
+F = TypeVar("F", bound=tuple[Any, ...])
+
+
+class Report(Sequence[F]):
+    """Findings in order of severity: what reports of them have in common.
+
+    A finding is a tuple whose first two fields are its kind and what it is about, and
+    whose last two are what was seen and what to do.
+    """
+
+    findings: list[F]
+    #: Kinds of findings, the most severe first.
+    _kinds: tuple[str, ...]
+
+    def __init__(self, findings: Iterable[F]) -> None:
+        self.findings = sorted(findings, key=lambda each: self._kinds.index(each[0]))
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    @overload
+    def __getitem__(self, index: int) -> F: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[F]: ...
+
+    def __getitem__(self, index: int | slice) -> F | list[F]:
+        return self.findings[index]
+
+    def __iter__(self) -> Iterator[F]:
+        return iter(self.findings)
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def __str__(self) -> str:
+        lines = [self._title()]
+        for number, finding, more in self._shown():
+            kind, about, *_, seen, advice = finding
+            heading = f"{kind}: {self._about(about)}".removesuffix(": ")
+            lines += ["", f"{number}. {heading}"]
+            for first, text in (("", seen), ("-> ", advice)):
+                lines += textwrap.wrap(
+                    first + text,
+                    WIDTH,
+                    initial_indent="   ",
+                    subsequent_indent="   " + " " * len(first),
+                )
+            if more:
+                lines.append(f"   ({more} more findings of this kind)")
+        return "\n".join(lines)
+
+    def _repr_html_(self):
+        rows = []
+        for _, (kind, about, *_, seen, advice), more in self._shown():
+            rows.append(_html_row("td", (kind, self._about(about), seen, advice)))
+            if more:
+                rows.append(_html_row("td", ("", f"({more} more)", "", "")))
+        head = ""
+        if rows:
+            fields = type(self.findings[0])._fields
+            head = _html_row("th", (*fields[:2], *fields[-2:]))
+        return f"<p>{escape(self._title())}</p><table>{head}{''.join(rows)}</table>"
+
+    def _about(self, about):
+        """What a finding is about, as text."""
+        return names(about)
+
+    def _title(self):
+        n = len(self)
+        count = {0: "No findings", 1: "1 finding"}.get(n, f"{n} findings")
+        return f"{count} in {self._what()}"
+
+    def _what(self):
+        """What was looked at, as text."""
+        raise NotImplementedError
+
+    def _shown(self):
+        """Number, finding, and how many of its kind are left out after it."""
+        seen = {}
+        for number, finding in enumerate(self.findings, 1):
+            kind = finding[0]
+            seen[kind] = seen.get(kind, 0) + 1
+            if seen[kind] <= SHOWN:
+                total = sum(each[0] == kind for each in self.findings)
+                yield number, finding, total - SHOWN if seen[kind] == SHOWN else 0
+
+
+class TableReport(Report[Finding]):
     """The findings of :func:`nnfit.check_table`, the most severe first.
 
     A sequence of :class:`nnfit.Finding`, false where there are none. ``str`` and
@@ -83,78 +171,20 @@ class TableReport(Sequence[Finding]):
     findings: list[Finding]
     n_rows: int
     n_columns: int
+    _kinds = KINDS
 
     def __init__(
-        self, findings: Sequence[Finding], n_rows: int, n_columns: int
+        self, findings: Iterable[Finding], n_rows: int, n_columns: int
     ) -> None:
-        self.findings = sorted(findings, key=lambda each: KINDS.index(each.kind))
+        super().__init__(findings)
         self.n_rows = n_rows
         self.n_columns = n_columns
 
-    def __len__(self) -> int:
-        return len(self.findings)
-
-    @overload
-    def __getitem__(self, index: int) -> Finding: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[Finding]: ...
-
-    def __getitem__(self, index: int | slice) -> Finding | list[Finding]:
-        return self.findings[index]
-
-    def __iter__(self) -> Iterator[Finding]:
-        return iter(self.findings)
-
-    def __repr__(self) -> str:
-        return str(self)
-
-    def __str__(self) -> str:
-        lines = [self._title()]
-        for number, finding, more in self._shown():
-            lines += ["", f"{number}. {_heading(finding)}"]
-            for first, text in (("", finding.seen), ("-> ", finding.advice)):
-                lines += textwrap.wrap(
-                    first + text,
-                    WIDTH,
-                    initial_indent="   ",
-                    subsequent_indent="   " + " " * len(first),
-                )
-            if more:
-                lines.append(f"   ({more} more findings of this kind)")
-        return "\n".join(lines)
-
-    def _repr_html_(self):
-        rows = []
-        for _, finding, more in self._shown():
-            cells = (finding.kind, names(finding.columns), finding.seen, finding.advice)
-            rows.append(_html_row("td", cells))
-            if more:
-                rows.append(_html_row("td", ("", f"({more} more)", "", "")))
-        head = _html_row("th", ("kind", "columns", "seen", "advice")) if rows else ""
-        return f"<p>{escape(self._title())}</p><table>{head}{''.join(rows)}</table>"
-
-    def _title(self):
-        n = len(self)
-        count = {0: "No findings", 1: "1 finding"}.get(n, f"{n} findings")
+    def _what(self):
         return (
-            f"{count} in a table of {self.n_rows:,} {plural('row', self.n_rows)} and "
+            f"a table of {self.n_rows:,} {plural('row', self.n_rows)} and "
             f"{self.n_columns:,} {plural('column', self.n_columns)}"
         )
-
-    def _shown(self):
-        """Number, finding, and how many of its kind are left out after it."""
-        seen = {}
-        for number, finding in enumerate(self.findings, 1):
-            seen[finding.kind] = seen.get(finding.kind, 0) + 1
-            if seen[finding.kind] <= SHOWN:
-                total = sum(each.kind == finding.kind for each in self.findings)
-                last = seen[finding.kind] == SHOWN
-                yield number, finding, total - SHOWN if last else 0
-
-
-def _heading(finding):
-    return f"{finding.kind}: {names(finding.columns)}".removesuffix(": ")
 
 
 def _html_row(cell, texts):

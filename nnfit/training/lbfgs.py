@@ -19,7 +19,11 @@ class _OutOfTime(Exception):
     """Ends SciPy's minimisation."""
 
 
-def train_lbfgs(engine, settings, max_fun, record, validation=None):
+class _Ended(Exception):
+    """A callback ends it."""
+
+
+def train_lbfgs(engine, settings, max_fun, record, validation=None, listener=None):
     """Minimise the penalised loss with SciPy's L-BFGS-B.
 
     Parameters
@@ -27,7 +31,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     engine : Engine
         Configured, with weights and data set. Leaves with the weights found.
     settings : Settings
-        Of which ``max_iter``, ``max_time``, ``verbose``, ``unit`` and
+        Of which ``max_iter``, ``max_time``, ``reporter``, ``unit`` and
         ``engine.tol`` are used.
     max_fun : int
         Largest number of evaluations of the loss.
@@ -35,6 +39,8 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
         Gets one row of history per iteration and the number of iterations.
     validation : Validation or None
         Recorded after every iteration; never stops the training.
+    listener : nnfit.callbacks.listening.Listener or None
+        Told of every iteration; may end the training.
 
     Returns
     -------
@@ -66,17 +72,22 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
     def after_iteration(intermediate_result):
         latest.update(x=intermediate_result.x.copy(), fun=intermediate_result.fun)
         val_loss = val_score = math.nan
-        if validation is not None:
+        if validation is not None or listener is not None:
             engine.flat[...] = latest.x
+        if validation is not None:
             val_loss, val_score = validation.evaluate(engine)
         seconds = time.perf_counter() - started
         loss = loss_in_units(float(latest.fun), settings.unit)
         record.add_epoch(loss, math.nan, seconds, val_loss, val_score)
-        if settings.verbose:
-            print(f"Iteration {record.n_iter}, loss = {loss:.8f}")
+        if settings.reporter is not None:
+            settings.reporter.after_epoch(record)
+        if listener is not None and listener.end_epoch():
+            raise _Ended
 
     if validation is not None:
         validation.begin(engine)
+    if settings.reporter is not None:
+        settings.reporter.begin(record)
     try:
         with one_blas_thread():  # of SciPy's vector products
             result = scipy.optimize.minimize(
@@ -99,7 +110,13 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None):
         done = (settings.max_time, record.n_iter)
         warnings.warn(OUT_OF_TIME % done, ConvergenceWarning)
         result = latest
+    except _Ended:
+        result = latest
     engine.flat[...] = result.x
+    if settings.reporter is not None:
+        settings.reporter.end(record)
+    if listener is not None:
+        listener.end_training(None, True)
     if not np.isfinite(engine.flat).all():
         raise ValueError(divergence_message(settings.engine, has_rate=False))
     return loss_in_units(float(result.fun), settings.unit)

@@ -14,6 +14,7 @@ from nnfit.engine_settings import EngineSettings
 from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
 from nnfit.interruption import check_interruption
 from nnfit.network.fitted import loss_in_units
+from nnfit.training.reporting import Reporter
 from nnfit.training.rules import PLAIN, Rules
 from nnfit.training.schedules import BatchFactors
 
@@ -60,7 +61,8 @@ class Settings:
     rules : Rules
     incremental : bool
         Whether it is a call of ``partial_fit``.
-    verbose : bool
+    reporter : Reporter or None
+        Prints how it goes on.
     """
 
     engine: EngineSettings
@@ -72,7 +74,7 @@ class Settings:
     keeps_best: bool = False
     rules: Rules = PLAIN
     incremental: bool = False
-    verbose: bool = False
+    reporter: Reporter | None = None
 
 
 @dataclass(frozen=True)
@@ -118,7 +120,7 @@ class Validation:
         return loss, -loss if self.score == "loss" else score
 
 
-def train(engine, settings, record, validation=None):
+def train(engine, settings, record, validation=None, listener=None, best_weights=None):
     """Train until a stopping rule, `max_iter`, `max_time` or the user ends it.
 
     Parameters
@@ -129,6 +131,11 @@ def train(engine, settings, record, validation=None):
     record : Record
         Extended in place.
     validation : Validation or None
+    listener : nnfit.callbacks.listening.Listener or None
+        Told of every epoch; the engine then leaves monitoring to Python. May end the
+        training.
+    best_weights : ndarray or None
+        Of the best epoch, if the training goes on within a fit.
 
     Returns
     -------
@@ -142,11 +149,13 @@ def train(engine, settings, record, validation=None):
         If the weights are no longer finite and there are no better ones to
         restore.
     """
-    loop = _Loop(engine, settings, record, validation)
+    loop = _Loop(engine, settings, record, validation, listener, best_weights)
     try:
         loop.run()
     except KeyboardInterrupt:
         warnings.warn(INTERRUPTED)
+    if settings.reporter is not None:
+        settings.reporter.end(record)
     weights = loop.weights()
     if weights is not None and not np.isfinite(weights).all():
         raise ValueError(divergence_message(settings.engine))
@@ -172,14 +181,19 @@ def divergence_message(settings, has_rate=True):
 class _Loop:
     """One run of :func:`train`."""
 
-    def __init__(self, engine, settings, record, validation):
+    def __init__(self, engine, settings, record, validation, listener, best_weights):
         self.engine = engine
+        self.listener = listener
         self.settings = settings
         self.record = record
         self.validation = validation
         # In `partial_fit` the estimator itself keeps the best weights.
         restorable = settings.keeps_best and not settings.incremental
-        self.best_weights = engine.flat.copy() if restorable else None
+        if restorable and best_weights is None:
+            best_weights = engine.flat.copy()
+        self.best_weights = best_weights
+        if settings.reporter is not None:
+            settings.reporter.begin(record)
         now = time.perf_counter()
         self.started = now - record.seconds
         self.deadline = now + settings.max_time
@@ -191,10 +205,13 @@ class _Loop:
     def run(self):
         """Call the engine until it stops, or a rule of this class."""
         progress = self.engine.progress
-        last_epoch = progress.epoch + self.settings.max_iter
+        last_epoch = progress.epoch - self.record.n_iter + self.settings.max_iter
         clock = self.record.seconds
         left = self.settings.max_time
         while progress.epoch < last_epoch and not progress.stopped and left > 0:
+            if self.listener is not None and not self.listener.begin_epoch():
+                progress.stopped = CONVERGED
+                break
             target = progress.epoch + 1 if self.by_epoch else last_epoch
             done = self.engine.train(target, left)
             if progress.stopped == DIVERGED:  # nothing is left to score
@@ -205,6 +222,9 @@ class _Loop:
                 clock = now
             left = self.deadline - time.perf_counter()
             check_interruption()
+        if self.listener is not None:
+            is_over = progress.stopped > 0 or progress.epoch >= last_epoch
+            self.listener.end_training(self.best_weights, is_over)
         if not progress.stopped:
             self._not_converged(progress.epoch < last_epoch)
 
@@ -228,10 +248,12 @@ class _Loop:
             seconds = clock + (now - clock) * (i + 1) / len(losses)
             val_loss, val_score = self._validate()
             self.record.add_epoch(loss, rate, seconds, val_loss, val_score)
-            if self.settings.verbose:
-                print(f"Iteration {self.record.n_iter}, loss = {loss:.8f}")
+            if self.settings.reporter is not None:
+                self.settings.reporter.after_epoch(self.record)
             if self.by_epoch:
                 self._apply_rules(loss, val_score)
+            if self.listener and self.listener.end_epoch(self.best_weights):
+                self.engine.progress.stopped = CONVERGED
         if not self.by_epoch:
             best = self.engine.progress.best_loss
             self.record.best_loss = loss_in_units(best, unit)
@@ -250,8 +272,6 @@ class _Loop:
             tol *= settings.unit
         if settings.keeps_best:
             record.validation_scores.append(val_score)
-            if settings.verbose:
-                print(f"Validation score: {val_score:f}")
             loss, best = -val_score, -record.best_validation_score
         progress, given = self.engine.progress, settings.engine
         rate = progress.learning_rate
@@ -275,7 +295,7 @@ class _Loop:
         progress.no_improvement = record.no_improvement
         if stops:
             progress.stopped = CONVERGED
-        if settings.verbose:
+        if settings.reporter is not None:
             self._tell_of_stagnation(rate, stops)
 
     def _more_patience(self):
@@ -290,12 +310,13 @@ class _Loop:
             watched = "Training loss"
         is_adaptive = settings.schedule == "adaptive"
         if stops:
+            self.settings.reporter.end(self.record)
             consequence = "Learning rate too small. " * is_adaptive + "Stopping."
         elif is_adaptive and rate < rate_before:
             consequence = f"Setting learning rate to {rate:f}"
         else:
             return
-        print(
+        self.settings.reporter.say(
             f"{watched} did not improve more than tol={settings.tol:f} for "
             f"{settings.n_iter_no_change} consecutive epochs. {consequence}"
         )

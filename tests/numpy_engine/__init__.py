@@ -14,4 +14,5 @@ __all__ = ["Engine", "activate", "predict"]
 
 def activate(activation, z):
     """See ``nnfit.cpu.engine.activate``."""
-    return functions.activate(activation, z)[0]
+    value, z[...] = functions.activate(activation, z)
+    return value

@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score, r2_score
 
 from nnfit.network.description import check_state
 from nnfit.network.kinds import kind_of
+from nnfit.network.passes import in_order
 from tests.numpy_engine import optimizers
 from tests.numpy_engine.functions import link, pool, reported, row_losses
 from tests.numpy_engine.network import (
@@ -14,7 +15,6 @@ from tests.numpy_engine.network import (
     drop_inputs,
     forward,
     hidden_dropout,
-    in_order,
     size_of,
     split,
 )

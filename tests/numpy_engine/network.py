@@ -1,17 +1,13 @@
 """Forward and backward through a network, a whole batch at a time.
 
-What a layer computes is the NumPy function of its kind (`nnfit.network.kinds`), which
-tests/test_reference.py and tests/test_kinds.py hold against formulas and numerical
-derivatives.
+The way through the nodes and what a layer computes are the package's
+(`nnfit.network.passes`), which tests/test_reference.py and tests/test_kinds.py hold
+against formulas and numerical derivatives.
 """
-
-from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 
-from nnfit.network import Weights
-from nnfit.network.kinds import Batch, kind_of
+from nnfit.network import Weights, passes
 from tests.numpy_engine.functions import activate, link, pool
 from tests.numpy_engine.randomness import (
     FIRST_LAYER,
@@ -36,100 +32,27 @@ def split(network, flat):
     return Weights(**parts)
 
 
-def in_order(weights):
-    """The arrays as one list, as ``network.tensors`` are."""
-    return [array for part in weights for array in part]
-
-
-def by_node(network, weights):
-    """For each node a list of its arrays."""
-    counted = [None] * len(network.tensors)
-    for number, array in zip(network.tensor_order, in_order(weights), strict=True):
-        counted[number] = array
-    remaining = iter(counted)
-    return [[next(remaining) for _ in own] for own in network.tensors_of_nodes]
-
-
-class Trace(NamedTuple):
-    """What the way back needs of a node, and its output.
-
-    Attributes
-    ----------
-    output : ndarray of shape (n, n_out)
-    kept : object
-        Of the kind's own.
-    factor : ndarray of shape (n, n_out) or float
-        Of dropout.
-    """
-
-    output: np.ndarray
-    kept: object
-    factor: np.ndarray | float
-
-
 def forward(network, weights, X, share=None, dropout=None, draws=None):
-    """A pass through all nodes.
+    """A pass through all nodes; `draws` say what layers take for missing."""
 
-    Parameters
-    ----------
-    network : nnfit.network.Network
-    weights : Weights
-    X : ndarray or CSR matrix of shape (n, n_features)
-    share : ndarray of shape (n,), default=None
-        Weights of the rows in batch statistics, of sum 1; None for running ones.
-    dropout : callable, default=None
-        ``dropout(i, shape, lines)``: factors of outputs, by the i-th rate, of so many
-        lines for each row.
-    draws : Draws, default=None
-        Of what layers take for missing; None for nothing.
+    def masked(number, rate, shape, lines):
+        return draws.masked(FIRST_MASK + number, rate, shape, lines=lines)
 
-    Returns
-    -------
-    traces : list of Trace
-        One for each node. The output of the last is the raw prediction.
-    """
-    values, traces = [X if isinstance(X, np.ndarray) else X.toarray()], []
-    nodes = zip(network.lines[1:], by_node(network, weights), strict=True)
-    for number, (lines, arrays) in enumerate(nodes):
-        node = network.nodes[number]
-        masked = draws and partial(draws.masked, FIRST_MASK + number, lines=lines)
-        batch = Batch(share, activate, masked)
-        inputs = [values[value] for value in node.inputs]
-        output, kept = kind_of(node).forward(node, inputs, arrays, batch)
-        factor = 1.0
-        if dropout is not None and node.dropout is not None:
-            factor = dropout(node.dropout, output.shape, lines)
-            output = output * factor
-        values.append(output)
-        traces.append(Trace(output, kept, factor))
-    return traces
+    return passes.forward(
+        network, weights, X, activate, share, dropout, masked if draws else None
+    )
 
 
 def backward(network, weights, traces, gradient, share=None):
-    """Gradients in all weights from that in the raw predictions.
-
-    Returns
-    -------
-    gradients : Weights
-        Zeros for running statistics.
-    """
-    batch = Batch(share, activate)
-    of_values = [0.0] * len(network.nodes) + [gradient]
-    found = []
-    nodes = zip(network.nodes, by_node(network, weights), traces, strict=True)
-    for number, (node, arrays, trace) in reversed(list(enumerate(nodes))):
-        of_output = of_values[number + 1] * trace.factor
-        of_inputs, of_arrays = kind_of(node).backward(
-            node, trace.kept, of_output, arrays, batch
-        )
-        for value, of_input in zip(node.inputs, of_inputs, strict=True):
-            if of_input is not None:
-                of_values[value] = of_values[value] + of_input
-        found = [*of_arrays, *found]
-    parts = {place: [] for place in Weights._fields}
-    for number, tensor in zip(network.tensor_order, network.tensors, strict=True):
-        parts[tensor.place].append(found[number])
-    return Weights(**parts)
+    """Gradients in all weights from that in the raw predictions; 0 in frozen ones."""
+    found = passes.backward(network, weights, traces, gradient, activate, share)[0]
+    arrays = [array for arrays in found for array in arrays]
+    nodes = zip(network.nodes, network.tensors_of_nodes, strict=True)
+    is_frozen = [node.is_frozen for node, own in nodes for _ in own]
+    for array, number in zip(arrays, network.tensor_order, strict=True):
+        if is_frozen[number]:
+            array[...] = 0.0
+    return found
 
 
 def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):

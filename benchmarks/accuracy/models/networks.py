@@ -63,6 +63,19 @@ def tabm(task, n_threads, seed):
     return estimator(task, nnfit, "TabM")(random_state=seed, n_jobs=n_threads)
 
 
+def tabular(preset):
+    """A maker of nnfit's estimator of choice."""
+
+    def make(task, n_threads, seed):
+        cls = estimator(task, nnfit, "Tabular")
+        return cls(preset, random_state=seed, n_jobs=n_threads)
+
+    return make
+
+
+tabular_fast, tabular_default, tabular_best = map(tabular, ("fast", "default", "best"))
+
+
 def estimator(task, library, name="MLP"):
     """The class of a task."""
     ending = "Regressor" if task == "regression" else "Classifier"

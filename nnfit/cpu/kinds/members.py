@@ -46,7 +46,7 @@ def part_sums(graph, row, n_tensors):
     while they are in the cache, those of a grain, which are one thread's.
     """
     plan, words = graph.plan, graph.plan.words
-    if not plan.trains:
+    if not plan.goes_back:
         return
     words[row + at.PART] = part = plan.program.grain
     n_members = words[row + at.LINES]

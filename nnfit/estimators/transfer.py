@@ -1,0 +1,480 @@
+"""Weights of another network to start from: the parameter ``init_from``.
+
+Layers are taken by position where their arrays agree. What a first layer multiplies are
+features, which are matched by name; what a head gives are classes or targets, which
+must be the same. What is not taken starts as without ``init_from``.
+"""
+
+import warnings
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.exceptions import NotFittedError
+from sklearn.frozen import FrozenEstimator
+
+from nnfit.estimators import by_hand
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.network import Network, Weights, fitted
+
+#: What `init_from` may be, for messages.
+ALLOWED = (
+    "a fitted estimator of nnfit, a fitted MLPClassifier or MLPRegressor of "
+    "scikit-learn, one of them in a FrozenEstimator, or a pair (coefs, intercepts)"
+)
+
+
+class Donor(NamedTuple):
+    """A network whose weights are taken.
+
+    Attributes
+    ----------
+    network : Network
+    weights : Weights
+        Those of the last layer in the units of the targets.
+    described : dict
+        As estimators keep it, see `nnfit.network.fitted`; empty for plain layers.
+    names : list of str or None
+        Of the features.
+    shifts, scales : ndarray of shape (n_features,)
+        What features are standardised by.
+    outputs : object
+        Classes or the number of targets, and the link; None where nobody knows.
+    """
+
+    network: Network
+    weights: Weights
+    described: dict
+    names: list | None
+    shifts: np.ndarray
+    scales: np.ndarray
+    outputs: Any
+
+    @property
+    def inputs(self):
+        """What stands before the chain, see `nnfit.network.fitted.plain_inputs`."""
+        return self.described.get("inputs")
+
+    def sources(self, estimator, n_features):
+        """Number of each feature of an estimator here or -1; None if nobody knows."""
+        names, n = _names(estimator), self.network.n_features
+        if names is None or self.names is None:
+            return np.arange(n) if n == n_features else None
+        number = {name: place for place, name in enumerate(self.names)}
+        return np.array([number.get(name, -1) for name in names])
+
+
+def frozen(value):
+    """A donor that `clone` leaves fitted: an estimator in a `FrozenEstimator`."""
+    is_open = hasattr(value, "fit") and not isinstance(value, FrozenEstimator | type)
+    return FrozenEstimator(value) if is_open else value
+
+
+def of_member(init_from, number):
+    """What a member of an ensemble starts from: a member of the donor, if it is one."""
+    members = getattr(getattr(init_from, "estimator", None), "members_", None)
+    return FrozenEstimator(members[number % len(members)]) if members else init_from
+
+
+def donor_of(estimator):
+    """The network that `init_from` names, or None.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+
+    Returns
+    -------
+    Donor or None
+
+    Raises
+    ------
+    NotFittedError
+        If it is an estimator that is not fitted.
+    ValueError
+        If it is nothing that has weights.
+    """
+    given = estimator.init_from
+    if given is None:
+        return None
+    if isinstance(given, FrozenEstimator):
+        given = given.estimator
+    if hasattr(given, "_fitted_network"):
+        return _of_nnfit(given)
+    if isinstance(given, BaseEstimator):
+        from sklearn.neural_network import MLPClassifier, MLPRegressor  # 0.1 s
+
+        if isinstance(given, MLPClassifier | MLPRegressor):
+            return _of_scikit_learn(given)
+    if isinstance(given, tuple | list) and len(given) == 2:
+        return _of_arrays(*given)
+    raise ValueError(
+        f"init_from must be {ALLOWED}, got {given!r}. Of a search, pass "
+        "best_estimator_; of a Pipeline, its last step."
+    )
+
+
+def _of_nnfit(given):
+    _check_is_fitted(given)
+    by_hand.check_fitted(given)
+    given = getattr(given, "members_", [given])[0]
+    columns = np.empty((0, given.n_features_in_), given.coefs_[0].dtype)
+    network, weights = given._fitted_network(given._link, columns)
+    weights = weights._replace(
+        coefs=list(map(np.asarray, given.coefs_)),
+        intercepts=list(map(np.asarray, given.intercepts_)),
+    )
+    return Donor(
+        network,
+        weights,
+        given._description(),
+        _names(given),
+        given.feature_shifts_,
+        given.feature_scales_,
+        _outputs(given),
+    )
+
+
+def _of_scikit_learn(given):
+    _check_is_fitted(given)
+    donor = _of_arrays(given.coefs_, given.intercepts_)
+    return donor._replace(names=_names(given), outputs=_outputs(given))
+
+
+def _of_arrays(coefs, intercepts):
+    """Plain layers."""
+    weights = Weights(
+        by_hand.plain_arrays("init_from[0]", coefs),
+        by_hand.plain_arrays("init_from[1]", intercepts),
+    )
+    sizes = fitted.sizes_of(weights.coefs)
+    activations = [ACTIVATIONS["identity"]] * (len(sizes) - 2)
+    loss, dtype = fitted.LOSS_OF_LINK["identity"], weights.coefs[0].dtype.name
+    network = Network.dense(sizes, activations, loss, (), dtype)
+    ones = np.ones(sizes[0])
+    return Donor(network, weights, {}, None, 0.0 * ones, ones, None)
+
+
+def _check_is_fitted(given):
+    if not (hasattr(given, "coefs_") or hasattr(given, "members_")):
+        raise NotFittedError(
+            f"init_from must be fitted, got a {type(given).__name__} that is not. Fit "
+            "it first; if it was, scikit-learn has cloned it: pass "
+            "FrozenEstimator(estimator), which clones leave as it is."
+        )
+
+
+def _names(given):
+    names = getattr(given, "feature_names_in_", None)
+    return None if names is None else list(names)
+
+
+def _outputs(given):
+    """What the outputs of an estimator mean."""
+    classes = getattr(given, "classes_", None)
+    meaning = given.n_outputs_ if classes is None else np.asarray(classes).tolist()
+    return classes is None, meaning, given.out_activation_
+
+
+# What stands before the layers ------------------------------------------------
+
+#: Parameters that say what stands there.
+OF_INPUTS = (
+    *("scaling", "numeric_embedding", "categorical_features", "category_embedding"),
+)
+
+
+def adopt_codes(estimator, donor, X):
+    """Number categories as the donor has, if what it learnt of columns can be kept.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Whose data have been checked; its ``_fitted["categories"]`` become the donor's.
+    donor : Donor or None
+    X : ndarray or CSR matrix of shape (n_samples, n_features)
+        Categories are its own codes.
+
+    Returns
+    -------
+    ndarray or CSR matrix of shape (n_samples, n_features)
+        A category that the donor does not know counts as missing.
+    """
+    if donor is None or not _has_same_inputs(estimator, donor):
+        return X
+    own, others = _categories(estimator, donor)
+    for column, values in others.items():
+        if values is None or values == own[column]:
+            continue
+        code = {value: number for number, value in enumerate(values)}
+        codes = np.array([code.get(value, -1) for value in own[column]] + [-1])
+        X = X.copy()
+        X[:, column] = codes[X[:, column].astype(int)]
+    estimator._fitted = {
+        **estimator._fitted,
+        "categories": donor.described.get("categories"),
+    }
+    return X
+
+
+def adopt_inputs(estimator, donor):
+    """Keep what the donor has learnt of the columns, if it can be.
+
+    Bins, quantiles and codes are those of its data: its first layer reads them.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Its ``_fitted`` gets the donor's entries.
+    donor : Donor or None
+
+    Returns
+    -------
+    dict or None
+        Arrays as `nnfit.estimators.embeddings.find` returns them; None where the
+        estimator is to find its own.
+    """
+    if donor is None or not _has_same_inputs(estimator, donor):
+        return None
+    estimator._fitted["inputs"] = donor.inputs
+    if donor.described.get("members") is not None:
+        own = estimator._value("n_shared_members"), estimator._value("member_adapters")
+        estimator._fitted["members"] = (*own, donor.described["members"][2])
+    arrays = [array for arrays in donor.weights for array in arrays]
+    tensors = _by_layer(donor.network, donor.inputs).get(None, [])
+    return {(each.node, each.name): arrays[each.place] for each in tensors}
+
+
+def _has_same_inputs(estimator, donor):
+    """Whether columns, and what is asked for before the chain, are the same."""
+    if donor.inputs is None:
+        return False
+    n = donor.network.n_features
+    own = {name: fitted.plain(estimator._value(name)) for name in OF_INPUTS}
+    has_members = estimator._value("n_shared_members") > 1
+    categories = (each.keys() for each in _categories(estimator, donor))
+    return (
+        np.array_equal(donor.sources(estimator, n), np.arange(estimator.n_features_in_))
+        and all(donor.described[name] == value for name, value in own.items())
+        and has_members == (donor.described.get("members") is not None)
+        and np.array_equal(estimator.feature_shifts_, donor.shifts)
+        and np.array_equal(estimator.feature_scales_, donor.scales)
+        and len({frozenset(each) for each in categories}) == 1
+    )
+
+
+def _categories(estimator, donor):
+    known = estimator._standard("categories"), donor.described.get("categories")
+    return [each or {} for each in known]
+
+
+# What is taken ---------------------------------------------------------------
+
+
+def take(estimator, donor, network, weights):
+    """Weights to start from, those of the donor where they fit; sets `init_report_`.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        To be trained, whose data have been looked at.
+    donor : Donor
+    network : Network
+        Its own.
+    weights : Weights
+        That it would start from.
+
+    Returns
+    -------
+    Weights
+
+    Warns
+    -----
+    UserWarning
+        If features are new or missing, or if nothing is taken.
+    """
+    return _Transfer(estimator, donor, network, weights).run()
+
+
+class _Transfer:
+    """One call of `take`."""
+
+    def __init__(self, estimator, donor, network, weights):
+        self.estimator, self.donor, self.network = estimator, donor, network
+        targets = estimator._standard("targets")
+        given = fitted.without_units(donor.weights, targets, network.dtype)
+        self.given = [array for arrays in given for array in arrays]
+        self.arrays = [array for arrays in weights for array in arrays]
+        self.own = _by_layer(network, estimator._standard("inputs"))
+        self.of_donor = _by_layer(donor.network, donor.inputs)
+        self.sources = donor.sources(estimator, network.n_features)
+        self.new, self.missing = _changed(_names(estimator), donor.names)
+
+    def run(self):
+        """Weights to start from."""
+        last = self.network.n_layers - 1
+        layers = [self._take_first()]
+        layers += [self._take_layer(layer) for layer in range(1, last)]
+        if last:
+            layers.append(self._take_head())
+        self.estimator.init_report_ = {
+            "layers": layers,
+            "new_features": self.new,
+            "missing_features": self.missing,
+        }
+        if not any(text.startswith("taken") for text in layers):
+            warnings.warn(
+                f"init_from has no layer that fits, so that all weights are new: "
+                f"{layers}. Use hidden_layer_sizes and other parameters of the "
+                "architecture as they were there."
+            )
+        elif layers[0].startswith("taken") and (self.new or self.missing):
+            warnings.warn(
+                f"X has other features than init_from: the weights of {self.new} start "
+                f"at zero, and those of {self.missing} are dropped."
+            )
+        return self.network.weights_of(self.arrays)
+
+    def _take_first(self):
+        """The first layer, and what stands before it."""
+        donor, inputs = self.donor, self.estimator._standard("inputs")
+        if self.sources is None:
+            n, n_donor = self.network.n_features, donor.network.n_features
+            return f"new: {n} features and not {n_donor}, without names to match them"
+        if self.network.n_layers == 1 and (reason := self._difference_of_outputs()):
+            return reason
+        if inputs is None and donor.inputs is None:
+            return self._take_features()
+        if inputs != donor.inputs or not _has_same_inputs(self.estimator, donor):
+            return "new: scaling, embeddings or categories are not the same"
+        self._take(None, None)
+        return self._take_layer(0)
+
+    def _has_same_columns(self):
+        """Whether columns are standardised by the same numbers."""
+        shifts, scales = self._columns()
+        return not shifts.any() and (scales == 1.0).all()
+
+    def _columns(self):
+        """A donor's column is the one of the estimator times scales, plus shifts."""
+        known = self.sources >= 0
+        places = self.sources[known]
+        of_donor = self.donor.shifts[places], self.donor.scales[places]
+        shift = self.estimator.feature_shifts_[known]
+        scale = self.estimator.feature_scales_[known]
+        return (shift - of_donor[0]) / of_donor[1], scale / of_donor[1]
+
+    def _take_features(self):
+        """A first layer that reads the features: an array's lines follow them."""
+        own, other = self.own[0], self.of_donor[0]
+        shifts, scales = self._columns()
+        is_plain = [each.name for each in own] == ["coef", "intercept"]
+        if not is_plain and not self._has_same_columns():
+            return "new: columns are standardised by other numbers"
+        if [each.name for each in own] != [each.name for each in other]:
+            return _other_shapes(own, other)
+        pairs = zip(own, other, strict=True)
+        found = [self._by_features(tensor, given) for tensor, given in pairs]
+        if any(a.shape != each.shape for a, each in zip(found, own, strict=True)):
+            return _other_shapes(own, other)
+        known = self.sources >= 0
+        if is_plain:
+            coef, intercept = found
+            found[1] = intercept + shifts @ coef[known]
+            coef[known] *= scales[:, None]
+        for tensor, array in zip(own, found, strict=True):
+            self._put(tensor, array)
+        is_whole = known.all()
+        return "taken" if is_whole else f"taken: {known.sum()} of {len(known)} features"
+
+    def _by_features(self, tensor, other):
+        """The donor's array, whose lines follow the features if it has one for each."""
+        given, axis = self.given[other.place], 0 if tensor.name == "coef" else -1
+        n, n_donor = self.network.n_features, self.donor.network.n_features
+        if (tensor.shape[axis], given.shape[axis]) != (n, n_donor):
+            return given
+        start = self.arrays[tensor.place].astype(np.float64)
+        lines, given = np.moveaxis(start, axis, 0), np.moveaxis(given, axis, 0)
+        if lines.shape[1:] != given.shape[1:]:
+            return given
+        if tensor.name == "coef":
+            lines[:] = 0.0
+        known = self.sources >= 0
+        lines[known] = given[self.sources[known]]
+        return start
+
+    def _take_layer(self, layer):
+        """A layer before the last."""
+        if layer >= self.donor.network.n_layers - 1 and layer > 0:
+            return "new: init_from has fewer layers"
+        return self._take(layer, layer)
+
+    def _take_head(self):
+        """The last layer."""
+        if reason := self._difference_of_outputs():
+            return reason
+        last, of_donor = self.network.n_layers - 1, self.donor.network.n_layers - 1
+        return self._take(last, of_donor)
+
+    def _difference_of_outputs(self):
+        """Why a head cannot be taken, or None."""
+        outputs, own = self.donor.outputs, _outputs(self.estimator)
+        if outputs is None or outputs == own:
+            return None
+        return "new: other classes or targets, or another link"
+
+    def _take(self, layer, other):
+        own, theirs = self.own.get(layer, []), self.of_donor.get(other, [])
+        if [each.signature for each in own] != [each.signature for each in theirs]:
+            return _other_shapes(own, theirs)
+        for tensor, place in zip(own, theirs, strict=True):
+            self._put(tensor, self.given[place.place])
+        return "taken"
+
+    def _put(self, tensor, array):
+        array = np.array(array, dtype=self.network.dtype, order="C")
+        self.arrays[tensor.place] = array
+
+
+class _Place(NamedTuple):
+    """A tensor of a layer, the number of its node, and its place in the network."""
+
+    kind: str
+    name: str
+    shape: tuple
+    node: int
+    place: int
+
+    @property
+    def signature(self):
+        """What must agree."""
+        return self.kind, self.name, self.shape
+
+
+def _by_layer(network, inputs):
+    """Tensors by number of the layer; under None those of what stands before."""
+    n_before = 0 if inputs is None else len(inputs[1])
+    found, count = {}, 0
+    places = {number: place for place, number in enumerate(network.tensor_order)}
+    nodes = zip(network.nodes, network.tensors_of_nodes, strict=True)
+    for number, (node, own) in enumerate(nodes):
+        layer = None if number < n_before else node.layer
+        for tensor in own:
+            place = places[count]
+            each = _Place(node.kind, tensor.name, tensor.shape, number, place)
+            found.setdefault(layer, []).append(each)
+            count += 1
+    return found
+
+
+def _changed(names, others):
+    """Names that a list has and another has not, and the other way round."""
+    if names is None or others is None:
+        return [], []
+    new = [name for name in names if name not in others]
+    return new, [name for name in others if name not in names]
+
+
+def _other_shapes(own, other):
+    shapes = [" and ".join(str(each.shape) for each in each) for each in (own, other)]
+    return f"new: arrays of the shapes {shapes[0]}, in init_from {shapes[1]}"

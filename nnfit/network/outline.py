@@ -1,0 +1,152 @@
+"""A network in the words of its reader: blocks, of which each is one or more nodes.
+
+A dense layer with what belongs to it, such as its normalisation, its activation or the
+factors of members, is one block.
+"""
+
+from typing import NamedTuple
+
+#: Kinds that belong to the product before them, or to the one after them.
+AFTER = ("normalization", "parametric_activation", "member_adapter", "ntp")
+BEFORE = ("scale", "members", "concatenation")
+#: Products with a matrix that are layers of the chain.
+PRODUCTS = ("dense", "member_head")
+WORDS = {
+    "imputation": "missing numbers filled in",
+    "scaling": "scaling",
+    "quantile_scaling": "scaling by quantiles",
+    "piecewise_linear_encoding": "piecewise linear encoding",
+    "piecewise_linear_embedding": "piecewise linear embedding",
+    "category_embedding": "categories",
+    "periodic_embedding": "periodic embedding",
+    "pbld": "periodic embedding (PBLD)",
+    "selection": "other columns",
+    "concatenation": "side by side",
+}
+
+
+class Block(NamedTuple):
+    """A part of a network.
+
+    Attributes
+    ----------
+    name : str
+        "features", "hidden 1" and so on, "output", or what is done to the features.
+    n_out : int
+        Units, of each member.
+    details : tuple of str
+        Activation, normalisation and the like.
+    n_parameters : int
+        Trained numbers.
+    inputs : tuple of int
+        Blocks that it reads.
+    nodes : tuple of int
+        Numbers of its nodes, in order.
+    product : int or None
+        Node of the matrix, of a layer of the chain.
+    """
+
+    name: str
+    n_out: int
+    details: tuple[str, ...]
+    n_parameters: int
+    inputs: tuple[int, ...]
+    nodes: tuple[int, ...]
+    product: int | None
+
+    @property
+    def is_layer(self):
+        """Whether it is a layer of the chain."""
+        return self.product is not None
+
+
+def outline(network):
+    """The blocks of a network, the features first.
+
+    Parameters
+    ----------
+    network : nnfit.network.Network
+
+    Returns
+    -------
+    list of Block
+    """
+    groups = _groups(network.nodes)
+    block_of = {0: 0}
+    for number, group in enumerate(groups, 1):
+        block_of |= {node + 1: number for node in group}
+    n_hidden = sum(_product(network, group) is not None for group in groups) - 1
+    blocks, hidden = [Block("features", network.n_features, (), 0, (), (), None)], 0
+    for number, group in enumerate(groups, 1):
+        inputs = {block_of[v] for node in group for v in network.nodes[node].inputs}
+        product, first = _product(network, group), network.nodes[group[0]]
+        name = WORDS.get(first.kind, first.kind.replace("_", " "))
+        if product is not None:
+            hidden += 1
+            name = f"hidden {hidden}" if hidden <= n_hidden else "output"
+        own = [each for node in group for each in network.tensors_of_nodes[node]]
+        blocks.append(
+            Block(
+                name,
+                network.widths[group[-1] + 1],
+                _details(network, group),
+                sum(tensor.size_trained for tensor in own),
+                tuple(sorted(inputs - {number})),
+                tuple(group),
+                product,
+            )
+        )
+    return blocks
+
+
+def layers(network):
+    """The layers of the chain among the blocks, a list of `Block`."""
+    return [block for block in outline(network) if block.is_layer]
+
+
+def _groups(nodes):
+    """Numbers of the nodes of each block."""
+    chain = next(
+        (n for n, node in enumerate(nodes) if node.kind in PRODUCTS), len(nodes)
+    )
+    while chain and nodes[chain - 1].kind in ("scale", "members"):
+        chain -= 1
+    groups, waiting = [], []
+    for number, node in enumerate(nodes):
+        if number >= chain and node.kind in BEFORE:
+            waiting.append(number)
+        elif number > chain and node.kind in AFTER and groups:
+            groups[-1].append(number)
+        else:
+            groups.append([*waiting, number])
+            waiting = []
+    return groups
+
+
+def _product(network, group):
+    kinds = {network.nodes[number].kind: number for number in group}
+    return next((kinds[kind] for kind in PRODUCTS if kind in kinds), None)
+
+
+def _details(network, group):
+    """What happens in a block beside its product."""
+    found, nodes = [], [network.nodes[number] for number in group]
+    for node in nodes:
+        name = getattr(node.activation, "name", None)
+        if node.kind == "normalization" and node.options[0] is not None:
+            found.append(f"{node.options[0]} normalization")
+        elif node.kind == "scale":
+            found.append("learnt factors of inputs")
+        elif node.kind in ("members", "member_head"):
+            found.append(f"{node.options[0]} members")
+        elif node.kind == "parametric_activation":
+            name = f"parametric {name}"
+        if name is not None and node.kind != "member_head":
+            found.append(name)
+    product = _product(network, group)
+    if product is not None:
+        kinds = {node.kind for node in nodes}
+        is_sum = len(network.nodes[product].inputs) > 1
+        if is_sum or "concatenation" in kinds:
+            found.append("residual")
+    return tuple(dict.fromkeys(found))

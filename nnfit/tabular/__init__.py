@@ -1,0 +1,1 @@
+"""The estimators of choice for tables: unlike models that predict together."""
