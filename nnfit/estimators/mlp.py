@@ -29,7 +29,7 @@ from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
-from nnfit.training.rules import PLAIN
+from nnfit.training.rules import PLAIN, Rules
 
 
 class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
@@ -97,7 +97,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
 
     # What differs between a network of one's own and a recipe -----------------
 
-    _rules = PLAIN
+    _rules: Rules = PLAIN
     #: Whether indicators of categories are scaled as robustly as numbers.
     _scales_indicators = False
 

@@ -132,6 +132,10 @@ class Tabular(Conventions, ABC):
         """A loss as tables show it."""
         return loss
 
+    def _calibrated(self, values, rows):
+        """What the mixture makes of rows held out, made honest; learns how."""
+        return values
+
     def _learn_errors(self, rows, values, folds, categories):
         """Learn from what the mixture makes of rows held out."""
 
@@ -283,6 +287,7 @@ class Tabular(Conventions, ABC):
         """Find the weights, and set what tells of the fit."""
         parts, rows, values = mix(self, trained, judge)
         own = judge.at(rows)
+        values = self._calibrated(values, own.rows)
         together = own.score(values), self._shown_loss(own.loss(values))
         self.leaderboard_ = leaderboard(self, parts)
         held = f"{len(rows)} rows of X_val"
