@@ -46,7 +46,7 @@ net.fit(X_train, y_train)
 # A fitted estimator shows its layers, curves and time below scikit-learn's diagram.
 
 # sphinx_gallery_capture_repr_block = ('_repr_html_',)
-net  # noqa: B018
+net
 
 # %%
 # The training

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.base import clone
 from sklearn.datasets import load_digits
 from sklearn.exceptions import NotFittedError
@@ -22,8 +23,10 @@ from nnfit import (
     NetworkDisplay,
     RealMLPClassifier,
     TabMClassifier,
+    TabularClassifier,
     TrainingCurveDisplay,
     WeightsDisplay,
+    diagnose,
 )
 from nnfit.callbacks import GradientMonitor
 from nnfit.displays.confidence import wilson
@@ -278,6 +281,29 @@ def test_a_pipeline_and_partial_dependence(pyplot):
         model, X, [10, (10, 20)], target=3, grid_resolution=5
     )
     assert display.axes_.shape == (1, 2)
+
+
+def test_a_mixture_shows_the_networks_of_its_first_family(pyplot):
+    model = TabularClassifier("fast", n_members=2, random_state=0, max_time=2)
+    model.fit(X[:200], Y[:200] > 4)
+    members = model._parts[0].models
+    histories = TrainingCurveDisplay.from_estimator(model).histories
+    assert histories == [each.estimator.history_ for each in members]
+    for display in (WeightsDisplay, NetworkDisplay):
+        assert display.from_estimator(model).ax_ is not None
+    assert ConfidenceDisplay.from_estimator(model, X[200:], Y[200:] > 4).kind == "class"
+    assert "<polyline" in model._repr_html_()
+    with pytest.raises(TypeError, match="diagnose needs a fitted network"):
+        diagnose(model, X[:200], Y[:200] > 4)
+
+
+def test_the_record_of_partial_fit_and_of_sparse_rows():
+    model = classifier().set_callbacks(GradientMonitor())
+    rows = scipy.sparse.csr_matrix(X)
+    for _ in range(3):
+        model.partial_fit(rows, Y, classes=np.arange(10))
+    record = model.gradient_history_
+    assert record["epoch"] == [1, 2, 3] and np.shape(record["gradient"]) == (3, 3)
 
 
 # --------------------------------------------------------------------- tracing

@@ -12,14 +12,19 @@ import numpy.typing as npt
 
 import nnfit
 from nnfit import (
+    ConfidenceDisplay,
+    Diagnosis,
     LearningRateDisplay,
     MLPClassifier,
     MLPRegressor,
     PopulationSearchCV,
     RealMLPClassifier,
     RealMLPRegressor,
+    Symptom,
     TabularClassifier,
     TabularRegressor,
+    TrainingCurveDisplay,
+    diagnose,
     find_learning_rate,
     warmup,
 )
@@ -145,6 +150,15 @@ assert_type(display, LearningRateDisplay)
 assert_type(display.suggestion, float)
 assert_type(display.smoothed_losses, Floats)
 assert_type(display.plot(color="red"), LearningRateDisplay)
+
+curve = TrainingCurveDisplay.from_estimator(classifier)
+assert_type(curve, TrainingCurveDisplay)
+assert_type(ConfidenceDisplay.from_estimator(classifier, X, y).error, float)
+report = diagnose(classifier, X, y, X_val=X, y_val=y)
+assert_type(report, Diagnosis)
+assert_type(report[0], Symptom)
+assert_type(report[0].figure, float)
+assert_type([each.kind for each in report], list[str])
 
 warmup("float32")
 warmup(device="cuda", estimator=classifier, compute_capability="9.0")

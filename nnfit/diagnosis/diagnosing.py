@@ -16,6 +16,7 @@ from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.watching import split_rows
 from nnfit.network.fitted import loss_unit
 from nnfit.numpy_errors import without_numpy_errors
+from nnfit.training.history import empty_history
 from nnfit.training.tracing import mean_loss, trace
 
 #: Rows, evenly spaced, that pass through the layers.
@@ -86,16 +87,15 @@ def diagnose(
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
     network, transform = network_in(estimator, "diagnose")
     sample = sample_of(network, transform(X), y)
-    findings, tables = [], (X, X_val)
+    findings: list[Any] = []
     if X_val is not None:
-        names, parts = (
-            ("X", "X_val"),
-            (sample, _sample_val(network, transform, X_val, y_val)),
-        )
+        names, tables = ("X", "X_val"), (X, X_val)
+        val = sample_of(network, transform(X_val), y_val, ("X_val", "y_val"))
+        parts = sample, val
     else:
         names = "the rows trained on", "those set aside"
         parts = _set_aside(network, sample)
-        tables = tuple(None if part is None else part.X for part in parts)
+        tables = tuple(part and part.X for part in parts)
     findings += _of_networks(network, parts, names)
     described, _ = training_network(networks(network)[0], sample)
     findings += data.of_columns(network, described, sample.X)
@@ -104,10 +104,6 @@ def diagnose(
     if parts[1] is not None:
         findings += data.of_shared_rows(*tables, names[1])
     return Diagnosis(findings, type(network).__name__, len(sample.y))
-
-
-def _sample_val(network, transform, X_val, y_val):
-    return sample_of(network, transform(X_val), y_val, ("X_val", "y_val"))
 
 
 def _set_aside(estimator, sample):
@@ -170,8 +166,6 @@ def _of_networks(estimator, parts, names):
 def _curves(network):
     """Curves of a single network, losses in its own units."""
     unit = loss_unit(network._loss_row()[0], network._standard("targets"))
-    history = getattr(network, "history_", None) or {}
-    return {
-        name: np.array(history.get(name, ()), np.float64) / unit
-        for name in ("loss", "val_loss")
-    }
+    history = getattr(network, "history_", None) or empty_history()
+    curves = {name: np.array(values, np.float64) for name, values in history.items()}
+    return curves | {name: curves[name] / unit for name in ("loss", "val_loss")}

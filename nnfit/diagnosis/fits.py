@@ -9,13 +9,17 @@ from nnfit.training.tracing import mean_loss
 
 #: Epochs from which on a curve has a shape.
 FEW_EPOCHS = 5
-#: A loss that goes up and down: the median step of the second half of the epochs as a
+#: A loss that goes up and down: the median step of the last quarter of the epochs as a
 #: part of the loss there, if it is that of the loss of a constant prediction, too, and
-#: this share of the steps go up.
+#: this share of the steps go up. Schedules end low: what jumps before is not wrong.
 ROUGH, ROUGH_OF_CONSTANT, RISES = 0.1, 0.02, 0.25
+#: A loss that rose: that many times a constant's, and that many times the lowest.
+HIGH, RISEN = 2.0, 1.2
+#: Skill, see `skill`, from which on no jumps are found: dropout makes some.
+WELL = 0.8
 #: Share of all progress that the last quarter of the epochs makes; a straight line has
-#: 0.25. Where half of the loss of a constant prediction is gone, training went well.
-STEEP, LEARNT = 0.18, 0.5
+#: 0.25. From the second, a skill, on training went well.
+STEEP, LEARNT = 0.15, 0.5
 #: Skill, see `skill`, below which nothing was learnt.
 LITTLE = 0.1
 #: Skill lost from training to validation rows.
@@ -69,8 +73,12 @@ def of_rate(histories, constant, skills):
         if not np.isfinite(loss).all():
             high.append((np.inf, "The loss was no longer finite."))
             continue
-        high += _high(loss, constant)
-        low += _low(loss, own)
+        if own < WELL:
+            high += _high(loss, constant)
+        # A schedule that ends low makes progress until the end.
+        rates = history["learning_rate"]
+        if own < LEARNT and np.ptp(rates) < 0.01 * rates.max():
+            low += _low(loss)
     if high:
         figure, seen = max(high)
         yield Symptom(
@@ -98,9 +106,9 @@ def of_rate(histories, constant, skills):
 
 
 def _high(loss, constant):
-    half = loss[len(loss) // 2 :]
-    steps = np.diff(half)
-    size, level = float(np.median(np.abs(steps))), float(np.median(half))
+    end = loss[-max(FEW_EPOCHS, len(loss) // 4) :]
+    steps = np.diff(end)
+    size, level = float(np.median(np.abs(steps))), float(np.median(end))
     rises = np.mean(steps > 0.0)
     is_rough = size > ROUGH * abs(level) and size > ROUGH_OF_CONSTANT * constant
     if is_rough and rises >= RISES:
@@ -110,19 +118,19 @@ def _high(loss, constant):
             f"The loss jumps by {percent(part)} from epoch to epoch (more than "
             f"{percent(ROUGH)} is a finding), and {percent(rises)} of the steps go up.",
         )
-    elif level > 2.0 * constant and loss[-1] > 0.5 * loss[0]:
+    elif level > HIGH * constant and loss[-1] > RISEN * loss.min():
         part = level / constant
         yield (
             part,
-            f"The loss is {number(part)} times that of a constant prediction, and did "
-            "not fall.",
+            f"The loss is {number(part)} times that of a constant prediction (more "
+            f"than {number(HIGH)} is a finding), and has risen.",
         )
 
 
-def _low(loss, own):
+def _low(loss):
     progress = loss[0] - loss[-1]
     begin = loss[-1 - max(1, (len(loss) - 1) // 4)]
-    if progress > 0.0 and own < LEARNT:
+    if progress > 0.0:
         share = float((begin - loss[-1]) / progress)
         if share > STEEP:
             yield share

@@ -7,9 +7,9 @@ import numpy as np
 from nnfit.diagnosis.report import Symptom
 from nnfit.tables.report import number, percent
 
-#: Share of a layer's units that no row gives a gradient. Of sound ReLU networks that
-#: have trained for long up to a third are so.
-DEAD = 0.5
+#: Share of a layer's units that no row gives a gradient. Of a ReLU network with R2 0.94
+#: on Friedman's function, whose y was not scaled, 54 % of the last layer were so.
+DEAD = 0.6
 #: Share of the slopes of a layer's bounded activations below `FLAT` of the steepest.
 SATURATED, FLAT = 0.5, 0.05
 #: Norm of the gradient by the first layer's matrix as a part of the largest one's.

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display
-from nnfit.estimators.tracing import network_in
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.tracing import members_in
 from nnfit.network.outline import Block, outline
 
 if TYPE_CHECKING:
@@ -69,10 +68,9 @@ class NetworkDisplay(Display):
         TypeError
             If the estimator is none of nnfit's.
         """
-        network, _ = network_in(estimator, cls.__name__)
-        members = networks(network)
+        members = members_in(estimator, cls.__name__)
         blocks = outline(members[0]._fitted_network()[0])
-        display = cls(blocks=blocks, link=network._link, n_members=len(members))
+        display = cls(blocks=blocks, link=members[0]._link, n_members=len(members))
         return display.plot(ax)
 
     @property

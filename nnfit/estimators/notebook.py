@@ -38,7 +38,7 @@ def summary(estimator):
     ----------
     estimator : BaseMLP
     """
-    members = networks(estimator)
+    members = getattr(estimator, "_networks", None) or networks(estimator)
     try:
         network, _ = members[0]._fitted_network()
     except (AttributeError, ValueError):  # not fitted, or with weights that do not fit

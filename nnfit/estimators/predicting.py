@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -36,6 +36,7 @@ class FittedMLP:
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     history_: dict[str, list[float]]
+    gradient_history_: dict[str, list[Any]]
     init_report_: dict[str, list[str]]
     t_: int
     coefs_: list[FloatArray]

@@ -8,7 +8,6 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length
 
 from nnfit.estimators import by_hand
-from nnfit.estimators.annotations import Rows
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.uncertainty import networks
@@ -49,6 +48,16 @@ def network_in(estimator, user):
     return network, transform
 
 
+def members_in(estimator, user):
+    """The single fitted networks of an estimator, a list; see `network_in`.
+
+    Of a mixture of unlike models those of the family that counts most.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    of_mixture = getattr(estimator, "_networks", None)
+    return of_mixture or networks(network_in(estimator, user)[0])
+
+
 def _same(X):
     return X
 
@@ -74,7 +83,7 @@ class Sample(NamedTuple):
         return Sample(*(array[rows] for array in self))
 
 
-def sample_of(estimator, X: Rows, y, names=("X", "y")):
+def sample_of(estimator, X, y, names=("X", "y")):
     """Check rows and targets as those of a prediction and of a training.
 
     Parameters

@@ -35,6 +35,7 @@ from nnfit.tabular.families import N_MEMBERS, PARTNER, families_of
 from nnfit.tabular.holdouts import split_rows
 from nnfit.tabular.judging import Judge
 from nnfit.tabular.mixing import mix
+from nnfit.tabular.models import NetworkModel
 from nnfit.tabular.report import explanation, leaderboard
 from nnfit.tabular.tasks import tasks_of
 from nnfit.tabular.training import Clock, Trial, train
@@ -44,9 +45,9 @@ from nnfit.training.bar import Bar
 #: Entries of parameters that both classes have.
 PARAMETERS = """
 preset : {"fast", "default", "best"}, default="default"
-    How much time to spend. "fast" and "default" train one family of networks; "best"
-    adds RealMLP, TabM and the partner, and weighs them by what is best on rows that
-    they have not seen.
+    How much time to spend. "fast" trains one family of networks; "default" adds TabM,
+    "best" RealMLP and the partner, and more members. Families are weighted by what is
+    best on rows that they have not seen.
 max_time : float or None, default=None
     Seconds that `fit` may take. Models that do not fit into it are left out, as
     `explain_choice` tells; the first one is ended if it has to be.
@@ -55,8 +56,8 @@ partner : {"hist_gradient_boosting", "auto"} or None, default="auto"
     "best" alone.
 n_members : int or None, default=None
     Members of each family, the mean of which predicts. Each trains on other rows, and
-    finds its best epoch on those that it does not train on. None stands for 3, or 2
-    ("fast").
+    finds its best epoch on those that it does not train on. None stands for 2, or 3
+    ("best").
 max_iter : int or None, default=None
     Epochs of each network; None stands for what its recipe has.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
@@ -354,6 +355,14 @@ class Tabular(CallbackSupportMixin, Conventions, ABC):
             )
             total = total + part.weight / len(part.models) * values
         return total
+
+    @property
+    def _networks(self):
+        """The networks of the family of such that counts most, none without one."""
+        for part in sorted(self._parts, key=lambda part: -part.weight):
+            if isinstance(part.models[0], NetworkModel):
+                return [model.estimator for model in part.models]
+        return []
 
     def explain_choice(self) -> str:
         """Tell in plain words which models predict, and why.
