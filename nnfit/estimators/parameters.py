@@ -460,6 +460,8 @@ history_ : dict of list
     Curves of equal length, one entry per epoch (iteration of 'lbfgs'): "loss",
     "val_loss", "val_score" (NaN without validation data), "learning_rate" of the last
     step, and "seconds" of training until then.
+gradient_history_ : dict of list
+    What the callback `nnfit.callbacks.GradientMonitor` has recorded, where it was set.
 init_report_ : dict
     What was taken with `init_from`: by "layers" a sentence for each, and names of
     "new_features" and "missing_features". Only with it.
