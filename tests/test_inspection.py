@@ -16,6 +16,7 @@ from nnfit import (
     MLPRegressor,
     RealMLPClassifier,
     TabMRegressor,
+    TabularRegressor,
 )
 from nnfit.inspection import (
     AttributionDisplay,
@@ -229,6 +230,23 @@ def test_targets_choose_outputs():
     np.testing.assert_array_equal(slopes[1], slopes[2])
 
 
+def test_weights_set_by_hand_and_functions_of_the_user(fitted):
+    estimator = fitted.setdefault("regressor", CASES["regressor"]())
+    other = MLPRegressor.from_arrays(estimator.coefs_, estimator.intercepts_)
+    expected = input_gradients(estimator, X)
+    np.testing.assert_allclose(input_gradients(other, X), expected, rtol=1e-12)
+    np.testing.assert_allclose(
+        first_layer_importance(other), first_layer_importance(estimator)
+    )
+    squared = MLPRegressor(activation=lambda z: (z * z, z + z), **FEW).fit(X, SCORE)
+    coefs, last = squared.coefs_
+    z = X @ coefs + squared.intercepts_[0]
+    expected = (2 * z * last[:, 0]) @ coefs.T
+    np.testing.assert_allclose(
+        input_gradients(squared, X), expected, rtol=1e-3, atol=1e-4
+    )
+
+
 def test_a_row_is_explained_alike_beside_others(fitted):
     estimator = fitted.setdefault("ensemble", CASES["ensemble"]())
     whole = expected_gradients(estimator, X[:9], X[20:30], random_state=0)
@@ -299,6 +317,10 @@ def test_display(case, pyplot):
     display = AttributionDisplay.from_estimator(estimator, rows, max_features=3)
     assert len(display.ax_.get_yticks()) == 3
     assert display.figure_ is display.ax_.figure
+    classes = getattr(estimator, "classes_", ())
+    name = {0: "prediction", 2: "score of True", 3: "score of the predicted class"}
+    expected = f"attribution to the {name[len(classes)]}"
+    assert display.ax_.get_xlabel() == expected
     _, ax = pyplot.subplots()
     assert display.plot(kind="bar", ax=ax).ax_ is ax
     widths = [bar.get_width() for bar in ax.patches]
@@ -337,6 +359,8 @@ def test_wrong_estimators_and_rows(explain, fitted):
         explain(estimator, X[:, :3])
     with pytest.raises(TypeError, match="Pass its last step"):
         explain(make_pipeline(estimator), X)
+    with pytest.raises(TypeError, match="It is a mixture"):
+        explain(TabularRegressor(), X)
     with pytest.raises(TypeError, match="got str"):
         explain("network", X)
 

@@ -323,6 +323,18 @@ def test_parameters_are_described_in_order(estimator):
     estimator()._validate_params()
 
 
+@pytest.mark.parametrize("estimator", [TabularClassifier, TabularRegressor])
+def test_docstrings_as_scikit_learn_checks_them(estimator):
+    pytest.importorskip("numpydoc")
+    from sklearn.utils._testing import check_docstring_parameters
+
+    own = [estimator.fit, estimator.predict, estimator.explain_choice]
+    for name in ("predict_proba", "predict_log_proba", "predict_quantiles"):
+        own += [getattr(estimator, name)] if hasattr(estimator, name) else []
+    for documented in (estimator, *own):
+        assert check_docstring_parameters(documented) == []
+
+
 # ---------------------------------------------------------------------------- quantiles
 
 

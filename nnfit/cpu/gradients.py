@@ -111,7 +111,7 @@ class _Explained(Forward):
         """What follows from parameters, such as matrices transposed."""
         ints, units = self.ints, int(self.ints[at.UNITS])
         table, word = self.address, ints.itemsize
-        for number in range(int(ints[at.N_UNITS])):
+        for number in range(int(ints[at.N_UNITS] + ints[at.N_FROZEN_UNITS])):
             unit = units + number * at.UNIT
             if ints[unit + at.U_AFTER]:
                 row = int(ints[unit + at.U_ROW])

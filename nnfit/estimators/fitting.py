@@ -11,6 +11,7 @@ from sklearn.utils import check_random_state
 from nnfit.callbacks.listening import Training
 from nnfit.estimators import checkpoints, embeddings, resuming, transfer
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.freezing import frozen_part
 from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.row_weights import dividing_weight
 from nnfit.estimators.settings import (
@@ -245,6 +246,7 @@ class Fit:
         """The network, which must fit into memory, and the attributes that tell it."""
         estimator, (X, _, target, *_) = self.estimator, self.data
         network = estimator._describe(X.shape[1], target, X.dtype.name)
+        network = frozen_part(estimator, network)
         n_arrays = n_together = 0
         if estimator.device_ == device.CPU:  # the GPU's engine counts for itself
             n_arrays = n_copies(estimator, self.optimizer)

@@ -104,6 +104,12 @@ ARCHITECTURE = Group(
         "residual": ["boolean"],
         "initialization": [among(INITIALIZATIONS)],
         "init_from": [HasMethods(["fit"]), tuple, list, None],
+        "freeze": [
+            among(["body"]),
+            *interval(0, None, "left", Integral),
+            "array-like",
+            None,
+        ],
         "scaling": [among(SCALINGS), None],
         "numeric_embedding": [str, dict, None],
         "categorical_features": ["array-like", among([FROM_DTYPE]), None],
@@ -157,6 +163,11 @@ init_from : fitted estimator, (coefs, intercepts) or None, default=None
     `FrozenEstimator`, which clones leave as it is. Layers are taken by position where
     they have the same shapes; features are matched by their names; and the last layer
     is new where classes or targets are others.
+freeze : int, "body", array-like of int or None, default=None
+    Layers that are not trained: a number of first layers, "body" for all but the last,
+    or a list of numbers, 1 for the first hidden layer and -1 for the last. Embeddings
+    belong to the first. They take no penalty and no decay and keep their statistics;
+    where nothing before them is trained, they cost no way back.
 scaling : {"standard", "robust", "quantile"} or None, default=None
     How the network scales columns of numbers, by the first training rows. "standard":
     about the mean, by the standard deviation. "robust": about the median, by the

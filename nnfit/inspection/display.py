@@ -12,6 +12,7 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from nnfit.estimators.annotations import FloatArray, Rows
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.inspection.summary import attribution_summary
+from nnfit.inspection.targets import name_of_output
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -107,7 +108,7 @@ class AttributionDisplay:
             attributions=found.attributions,
             feature_names=found.feature_names,
             features=_numbers(X),
-            name="prediction" if target is None else f"prediction of {target}",
+            name=name_of_output(estimator, target, response_method),
         )
         return display.plot(kind=kind, max_features=max_features, ax=ax)
 

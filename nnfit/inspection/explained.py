@@ -120,7 +120,8 @@ class Explained:
         ----------
         first, second : list of ndarray of shape (n, n_units)
         share : ndarray of shape (n,) or (n, n_features)
-            Of the second, of each row or of each of its features.
+            Of the second, of each row or of each of its features; truth values for
+            all or nothing.
         """
         return [
             part.mix(*pair, share)
@@ -241,6 +242,8 @@ class _Part:
             share = share[:, None]
         elif self._sources is not None:
             share = share[:, self._sources]
+        if share.dtype == bool:
+            return np.where(share, second, first)
         share = share.astype(first.dtype)
         return first + share * (second - first)
 
@@ -275,5 +278,7 @@ def check_estimator(estimator):
     elif hasattr(estimator, "best_estimator_"):
         cure = "Pass its best_estimator_."
     elif type(estimator).__module__.startswith("nnfit."):
-        cure = "It is a mixture of several models: explain its networks one by one."
+        cure = (
+            "It is a mixture: fit one of its models, such as RealMLP, and explain that."
+        )
     raise TypeError(f"estimator must have a network of its own, got {name}. {cure}")

@@ -49,6 +49,17 @@ def find_output(estimator, X, target, response_method):
     return output, np.broadcast_to(index, n_rows)
 
 
+def name_of_output(estimator, target, response_method):
+    """What a picture calls the number that is explained."""
+    method = _method(estimator, response_method)
+    name = {DECISION: "score", PROBABILITY: "probability"}.get(method, method + "ion")
+    if target is None and is_classifier(estimator):
+        if estimator._target_kind == MULTICLASS:
+            return f"{name} of the predicted class"
+        target = estimator.classes_[-1]
+    return name if target is None else f"{name} of {target}"
+
+
 def _method(estimator, response_method):
     """Name of the method whose result is explained."""
     known = (PREDICTION,)
@@ -73,7 +84,7 @@ def _index(estimator, X, target, kind, n_outputs):
             return _place(target, classes, "classes_")
         if kind == MULTICLASS:
             return np.searchsorted(classes, estimator.predict(X))
-        return len(classes) - 1
+        return 1
     if target is None and n_outputs > 1:
         raise ValueError(
             f"target must say which of the {n_outputs} outputs of this "

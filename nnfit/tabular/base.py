@@ -39,9 +39,9 @@ from nnfit.training import device
 #: Entries of parameters that both classes have.
 PARAMETERS = """
 preset : {"fast", "default", "best"}, default="default"
-    How much time to spend. "fast" and "default" train one family of networks; "best"
-    adds RealMLP, TabM and the partner, and weighs them by what is best on rows that
-    they have not seen.
+    How much time to spend. "fast" trains one family of networks; "default" adds TabM,
+    "best" RealMLP and the partner, and more members. Families are weighted by what is
+    best on rows that they have not seen.
 max_time : float or None, default=None
     Seconds that `fit` may take. Models that do not fit into it are left out, as
     `explain_choice` tells; the first one is ended if it has to be.
@@ -50,8 +50,8 @@ partner : {"hist_gradient_boosting", "auto"} or None, default="auto"
     "best" alone.
 n_members : int or None, default=None
     Members of each family, the mean of which predicts. Each trains on other rows, and
-    finds its best epoch on those that it does not train on. None stands for 3, or 2
-    ("fast").
+    finds its best epoch on those that it does not train on. None stands for 2, or 3
+    ("best").
 max_iter : int or None, default=None
     Epochs of each network; None stands for what its recipe has.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \

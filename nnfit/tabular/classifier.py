@@ -51,8 +51,8 @@ class TabularClassifier(ClassifierMixin, Tabular):
     """The classifier of choice for tables: tables in, good predictions out.
 
     Several networks, each with rows of its own held out, whose mean probabilities
-    predict, made honest by temperatures. With ``preset="best"`` unlike models stand
-    beside each other, weighted by what is best on the rows held out.
+    predict, made honest by temperatures. Unlike families of models are weighted by what
+    is best on the rows held out.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ one formula a line, no care for speed.
 """
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -80,6 +80,13 @@ class Tensor:
     penalty: float = 1.0
     layer: int | None = 0
     by_lines: bool = False
+
+    @property
+    def frozen(self):
+        """The same, which no training changes."""
+        return replace(
+            self, n_trained=0, is_penalised=False, is_matrix=False, by_lines=False
+        )
 
     @property
     def rows(self):
@@ -152,6 +159,9 @@ class Node:
         Whether an optimizer of whole matrices updates its matrices.
     factors : tuple of Factors
         For each tensor in order; none for factors of 1.
+    is_frozen : bool
+        Whether training leaves all of its arrays as they are. Batches are normalised by
+        the running statistics then.
     """
 
     kind: str
@@ -163,6 +173,7 @@ class Node:
     layer: int | None = 0
     is_hidden: bool = False
     factors: tuple[Factors, ...] = ()
+    is_frozen: bool = False
 
 
 @dataclass(frozen=True)
