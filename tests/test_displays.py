@@ -33,7 +33,7 @@ from nnfit.displays.confidence import wilson
 from nnfit.displays.training_curve import best_epoch
 from nnfit.estimators.notebook import duration, summary
 from nnfit.estimators.tracing import sample_of, training_network
-from nnfit.network.outline import outline
+from nnfit.network.outline import outline, shortened
 from nnfit.training.tracing import trace
 
 pytestmark = [
@@ -272,6 +272,24 @@ def test_network(name, models, pyplot):
     nodes = [node for block in blocks for node in block.nodes]
     assert sorted(nodes) == list(range(len(network.nodes)))
     assert all(max(b.inputs) < n for n, b in enumerate(blocks) if n)
+
+
+def test_deep_networks_are_shortened(pyplot):
+    model = MLPClassifier((5,) * 40, residual=True, max_iter=1, random_state=0)
+    model.set_callbacks(GradientMonitor()).fit(X[:50], Y[:50])
+    legend = GradientFlowDisplay.from_estimator(model).ax_.get_legend()
+    names = [text.get_text() for text in legend.get_texts()]
+    assert len(names) == 12 and (names[0], names[-1]) == ("output", "hidden 1")
+    display = NetworkDisplay.from_estimator(model)
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert {"hidden 9", "29 more layers", "hidden 40", "output"} <= set(texts)
+    assert "5 units, relu, residual, each" in texts
+    assert "13 more layers" in summary(model)
+    network, _ = model._fitted_network()
+    assert display.n_parameters == network.n_parameters
+    shown = shortened(outline(network), 14)
+    assert sum(block.n_parameters for block in shown) == network.n_parameters
+    assert [block.inputs for block in shown[1:]] == [(n,) for n in range(13)]
 
 
 def test_a_pipeline_and_partial_dependence(pyplot):
