@@ -4,6 +4,7 @@
 ignore an error are checks, too: mypy reports one that ignores nothing.
 """
 
+from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
@@ -11,17 +12,23 @@ import numpy.typing as npt
 
 import nnfit
 from nnfit import (
+    ConfidenceDisplay,
+    Diagnosis,
     LearningRateDisplay,
     MLPClassifier,
     MLPRegressor,
     PopulationSearchCV,
     RealMLPClassifier,
     RealMLPRegressor,
+    Symptom,
     TabularClassifier,
     TabularRegressor,
+    TrainingCurveDisplay,
+    diagnose,
     find_learning_rate,
     warmup,
 )
+from nnfit.callbacks import Callback, Checkpoint, EarlyStopAt
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -144,6 +151,15 @@ assert_type(display.suggestion, float)
 assert_type(display.smoothed_losses, Floats)
 assert_type(display.plot(color="red"), LearningRateDisplay)
 
+curve = TrainingCurveDisplay.from_estimator(classifier)
+assert_type(curve, TrainingCurveDisplay)
+assert_type(ConfidenceDisplay.from_estimator(classifier, X, y).error, float)
+report = diagnose(classifier, X, y, X_val=X, y_val=y)
+assert_type(report, Diagnosis)
+assert_type(report[0], Symptom)
+assert_type(report[0].figure, float)
+assert_type([each.kind for each in report], list[str])
+
 warmup("float32")
 warmup(device="cuda", estimator=classifier, compute_capability="9.0")
 warmup("float16")  # type: ignore[arg-type]
@@ -170,3 +186,17 @@ assert_type(choice.predict_quantiles(X, [0.1, 0.9]), Floats)
 assert_type(choice.explain_choice(), str)
 assert_type(TabularClassifier(class_weight="balanced").predict_proba(X), Floats)
 TabularClassifier("slow")  # type: ignore[arg-type]
+
+# -------------------------------------------------------------------------- callbacks
+
+
+class Watch(Callback):
+    def after_epoch(self, estimator: object, context: object) -> bool:
+        return False
+
+
+watched = MLPClassifier().set_callbacks(Watch(), EarlyStopAt(score=0.9))
+assert_type(watched, MLPClassifier)
+assert_type(watched.fit(X, y, resume_from=Path("fit.npz")), MLPClassifier)
+assert_type(choice.set_callbacks(Checkpoint("fits", every=2)), TabularRegressor)
+Checkpoint("fits", every="2")  # type: ignore[arg-type]

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display
-from nnfit.estimators.tracing import describe_network, network_in
-from nnfit.estimators.uncertainty import networks
-from nnfit.network.outline import Block, outline
+from nnfit.estimators.tracing import members_in
+from nnfit.network.outline import Block, outline, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -16,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Height of a box where a level has the height 1, and half of what is between two.
 BOX, MARGIN = 0.62, 0.04
+#: Boxes that a picture has room for.
+MOST_BLOCKS = 14
 #: Width of the picture, in which the boxes of a level share.
 WIDTH = 4.0
 
@@ -69,10 +70,9 @@ class NetworkDisplay(Display):
         TypeError
             If the estimator is none of nnfit's.
         """
-        network, _ = network_in(estimator, cls.__name__)
-        members = networks(network)
-        blocks = outline(describe_network(members[0])[0])
-        display = cls(blocks=blocks, link=network._link, n_members=len(members))
+        members = members_in(estimator, cls.__name__)
+        blocks = outline(members[0]._fitted_network()[0])
+        display = cls(blocks=blocks, link=members[0]._link, n_members=len(members))
         return display.plot(ax)
 
     @property
@@ -92,43 +92,25 @@ class NetworkDisplay(Display):
         -------
         self : NetworkDisplay
         """
-        levels = levels_of(self.blocks)
+        blocks = shortened(self.blocks, MOST_BLOCKS)
+        levels = levels_of(blocks)
         n_levels = 1 + max(levels)
         ax = self._begin(ax, (6.4, 0.8 + 0.82 * n_levels))
-        places = self._places(levels)
-        for number, block in enumerate(self.blocks):
+        places = places_of(blocks, levels)
+        for number, block in enumerate(blocks):
             self._box(block, *places[number])
             for value in block.inputs:
                 self._arrow(places[value], places[number])
             if "residual" in block.details:
                 self._detour(places[block.inputs[0]], places[number])
-        ax.set(xlim=(-0.08, WIDTH + 0.45), ylim=(1.0 - n_levels - BOX, BOX))
+        has_detour = any("residual" in block.details for block in blocks)
+        ax.set(xlim=(0.0, WIDTH + 0.35 * has_detour), ylim=(1.0 - n_levels - BOX, BOX))
         ax.set_axis_off()
         title = f"{self.n_parameters:,} parameters"
         if self.n_members > 1:
             title += f" of {self.n_members} members, each with a network like this"
         ax.set_title(title, loc="left")
         return self
-
-    def _places(self, levels):
-        """Left end, width and middle height of each box.
-
-        Those that read one value share its width; one that reads several has theirs.
-        """
-        found = []
-        for number, (block, level) in enumerate(zip(self.blocks, levels, strict=True)):
-            left, width = 0.0, WIDTH
-            if block.inputs:
-                left = min(found[value][0] for value in block.inputs)
-                width = max(sum(found[value][:2]) for value in block.inputs) - left
-            if len(block.inputs) == 1:
-                beside = [
-                    n for n, b in enumerate(self.blocks) if b.inputs == block.inputs
-                ]
-                width /= len(beside)
-                left += width * beside.index(number)
-            found.append((left, width, -float(level)))
-        return found
 
     def _box(self, block, left, width, middle):
         from matplotlib.patches import FancyBboxPatch
@@ -194,3 +176,22 @@ def levels_of(blocks):
     for block in blocks:
         levels.append(1 + max((levels[value] for value in block.inputs), default=-1))
     return levels
+
+
+def places_of(blocks, levels):
+    """Left end, width and middle height of each box.
+
+    Those that read one value share its width; one that reads several has theirs.
+    """
+    found = []
+    for number, (block, level) in enumerate(zip(blocks, levels, strict=True)):
+        left, width = 0.0, WIDTH
+        if block.inputs:
+            left = min(found[value][0] for value in block.inputs)
+            width = max(sum(found[value][:2]) for value in block.inputs) - left
+        if len(block.inputs) == 1:
+            beside = [n for n, b in enumerate(blocks) if b.inputs == block.inputs]
+            width /= len(beside)
+            left += width * beside.index(number)
+        found.append((left, width, -float(level)))
+    return found

@@ -20,8 +20,8 @@ from nnfit.estimators.fitting import fit_network
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
-from nnfit.estimators.settings import most_epochs
-from nnfit.estimators.validation import hidden_sizes, rows_as_given
+from nnfit.estimators.settings import most_epochs, rows_as_given
+from nnfit.estimators.validation import hidden_sizes
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays
@@ -211,11 +211,11 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
         by_hand.check_overridden(self, BaseMLP)
         name = "partial_fit" if incremental else "fit"
         n_tasks = 1 if incremental else most_epochs(self, rows_as_given(X))
-        if self.n_members > 1:
-            n_tasks = self.n_members
+        in_turn = self.n_members == 1
+        n_tasks = n_tasks if in_turn else self.n_members
         data = X, y, sample_weight
         with (
-            listening(self, name, n_tasks, data, whole) as listener,
+            listening(self, name, n_tasks, data, whole, in_turn) as listener,
             resuming.unchanged_on_error(self),
         ):
             if self.warm_start or incremental:
