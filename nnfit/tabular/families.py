@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 from sklearn.ensemble import (
@@ -11,6 +12,7 @@ from sklearn.ensemble import (
 )
 
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
+from nnfit.estimators.settings import most_epochs
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.estimators.tabular_network import (
     TabularNetworkClassifier,
@@ -83,9 +85,10 @@ def families_of(estimator, data, scoring):
         Sentences about what is left out.
     """
     is_best = estimator.preset == "best"
-    families = [_networks(estimator, "TabularNetwork", scoring, preset=NETWORK_PRESET)]
+    networks = partial(_networks, estimator, n_rows=len(data.rows.X), scoring=scoring)
+    families = [networks("TabularNetwork", preset=NETWORK_PRESET)]
     if estimator.preset != "fast":
-        families.append(_networks(estimator, "TabM", scoring))
+        families.append(networks("TabM"))
     notes = []
     wanted = estimator.partner == PARTNER or (is_best and estimator.partner == "auto")
     if wanted and (reason := _no_boosting(estimator, data)):
@@ -98,23 +101,24 @@ def families_of(estimator, data, scoring):
     elif wanted:
         families.append(_boosting(estimator, data))
     if is_best:
-        epochs = {"max_iter": REALMLP_EPOCHS}
-        families.append(_networks(estimator, "RealMLP", scoring, **epochs))
+        families.append(networks("RealMLP", max_iter=REALMLP_EPOCHS))
     return families, notes
 
 
-def _networks(estimator, name, scoring, **parameters):
+def _networks(estimator, name, n_rows, scoring, **parameters):
     is_classifier = estimator._task == "classification"
     cls = NETWORKS[name][0 if is_classifier else 1]
     for each in ("device", "dtype", "n_jobs"):
         parameters[each] = getattr(estimator, each)
     if is_classifier:
         parameters["class_weight"] = estimator.class_weight
+    epochs = most_epochs(cls(**parameters), n_rows)
     if estimator.max_iter is not None:
-        parameters["max_iter"] = estimator.max_iter
+        epochs = min(epochs, estimator.max_iter)
+    parameters |= {"max_iter": epochs, "scoring": scoring}
 
     def make(seed):
-        return NetworkModel(cls(scoring=scoring, random_state=seed, **parameters))
+        return NetworkModel(cls(random_state=seed, **parameters))
 
     return Family(name, make)
 
