@@ -63,6 +63,5 @@ class Freezing:
 
 if __name__ == "__main__":
     for width in (100, 256, 512):
-        print(
-            f"{width} units: time {ratio(width):.3f}, arithmetic {arithmetic(width):.3f}"
-        )
+        found = f"time {ratio(width):.3f}, arithmetic {arithmetic(width):.3f}"
+        print(f"{width} units: {found}")
