@@ -35,13 +35,17 @@ def test_every_vector_of_a_number_starts_as_a_line(task):
 
 
 @pytest.mark.parametrize("preset", RULES_OF)
-def test_fewer_rows_have_more_epochs(preset):
-    rules = RULES_OF[preset]
-    epochs = [rules.epochs_of(n) for n in (100, 3000, 10**6)]
-    assert epochs == sorted(epochs, reverse=True) and epochs[0] > epochs[-1]
-    if preset == "fast":
-        usual = [RULES_OF["default"].epochs_of(n) for n in (100, 3000, 10**6)]
-        assert all(2.5 * n <= of_all for n, of_all in zip(epochs, usual, strict=True))
+def test_batches_grow_with_the_rows(preset):
+    rules, rows = RULES_OF[preset], (20, 100, 400, 1600, 6400, 10**5)
+    assert [rules.batch_of(n) for n in rows] == [20, 32, 32, 64, 128, 256]
+    steps = [rules.epochs_of(n) * (n // rules.batch_of(n)) for n in rows]
+    assert steps == sorted(steps)
+
+
+def test_fast_has_a_third_of_the_epochs():
+    for rows in (100, 10**4):
+        fast, usual = (RULES_OF[name].epochs_of(rows) for name in ("fast", "default"))
+        assert usual / 3.5 < fast < usual / 2.5
 
 
 def test_the_number_of_epochs_counts_rows_to_train_on(monkeypatch):
