@@ -45,6 +45,7 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "within_subsection_order": "gallery.position",
     "capture_repr": (),
+    "remove_config_comments": True,
     "download_all_examples": False,
     "notebook_extensions": set(),
     "show_signature": False,

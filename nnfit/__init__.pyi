@@ -1,4 +1,6 @@
 # What type checkers read in the place of __init__.py, which imports on first use.
+from nnfit.diagnosis.diagnosing import diagnose
+from nnfit.diagnosis.report import Diagnosis, Symptom
 from nnfit.displays.confidence import ConfidenceDisplay
 from nnfit.displays.gradient_flow import GradientFlowDisplay
 from nnfit.displays.network import NetworkDisplay
@@ -27,6 +29,7 @@ from nnfit.warming import warmup
 __all__ = [
     "CategoryEncoder",
     "ConfidenceDisplay",
+    "Diagnosis",
     "Finding",
     "GradientFlowDisplay",
     "LearningRateDisplay",
@@ -39,6 +42,7 @@ __all__ = [
     "RealMLPClassifier",
     "RealMLPRegressor",
     "RobustSmoothScaler",
+    "Symptom",
     "TabMClassifier",
     "TabMRegressor",
     "TableReport",
@@ -48,6 +52,7 @@ __all__ = [
     "WeightsDisplay",
     "__version__",
     "check_table",
+    "diagnose",
     "find_learning_rate",
     "train_validation_test_split",
     "warmup",

@@ -1,11 +1,9 @@
 """``python -m nnfit demo``: the digits, beside scikit-learn's own MLP."""
 
-import re
 import statistics
 import sys
 import time
 import warnings
-from contextlib import redirect_stdout
 from pathlib import Path
 
 from sklearn.datasets import load_digits
@@ -19,40 +17,6 @@ from nnfit import MLPClassifier
 
 PARAMETERS = {"hidden_layer_sizes": (100,), "max_iter": 300, "random_state": 0}
 REPEATS = 3
-PRINT_EVERY = 25  # epochs, where a line cannot be overwritten
-
-
-class ProgressLine:
-    """A stream that turns the lines of ``verbose=True`` into one progress line.
-
-    On a terminal the line is overwritten at every epoch; elsewhere (a pipe, a log
-    file) every 25th is printed.
-    """
-
-    def __init__(self, stream, max_iter):
-        self.stream = stream
-        self.max_iter = max_iter
-        self.overwrite = stream.isatty()
-        self.last = None
-
-    def write(self, text):
-        for epoch, loss in re.findall(r"Iteration (\d+), loss = (\S+)", text):
-            self.last = f"epoch {epoch:>3} of at most {self.max_iter}, loss {loss}"
-            if self.overwrite:
-                self.stream.write("\r" + self.last)
-                self.stream.flush()
-            elif int(epoch) == 1 or int(epoch) % PRINT_EVERY == 0:
-                self.stream.write(self.last + "\n")
-        return len(text)
-
-    def flush(self):
-        self.stream.flush()
-
-    def finish(self):
-        """Leave the last epoch on the screen and end its line."""
-        if self.last is not None:
-            self.stream.write("\r" + self.last + "\n" if self.overwrite else "")
-            self.stream.flush()
 
 
 def run_demo(picture="nnfit-demo.png"):
@@ -78,13 +42,10 @@ def run_demo(picture="nnfit-demo.png"):
         # Reaching max_iter is no news here: the table shows the number of epochs.
         warnings.simplefilter("ignore", ConvergenceWarning)
 
-        progress = ProgressLine(sys.stdout, PARAMETERS["max_iter"])
         first = make_pipeline(StandardScaler(), MLPClassifier(verbose=1, **PARAMETERS))
         start = time.perf_counter()
-        with redirect_stdout(progress):
-            first.fit(X_train, y_train)
+        first.fit(X_train, y_train)
         seconds = time.perf_counter() - start
-        progress.finish()
         print(f"first fit, with whatever had to be compiled: {seconds:.2f} s\n")
 
         # The fits that are compared print nothing and take turns, so that a busy

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -13,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, RandomizedSearchCV
 from sklearn.model_selection._search import BaseSearchCV
 from sklearn.utils._param_validation import Interval
 
+from nnfit.callbacks.support import are_propagated, check_propagation
 from nnfit.estimators.annotations import RandomState, Rows, Scoring
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.mlp import BaseMLP
@@ -20,6 +22,7 @@ from nnfit.estimators.resuming import unchanged_on_error
 from nnfit.estimators.sparse import check_structure
 from nnfit.population import MOST_AT_ONCE, population
 from nnfit.training import device
+from nnfit.training.bar import Bar
 from nnfit.training.side_by_side import side_by_side
 
 #: Values, or a distribution, by name of the parameter; or several such.
@@ -67,7 +70,7 @@ class PopulationSearchCV(BaseSearchCV):
     cv : int, cross-validation generator or iterable, default=None
         Folds; None for 5, stratified for classifiers.
     verbose : int, default=0
-        Above 0 the number of fits is printed, above 1 every fit, above 2 its scores.
+        1 shows a bar of the fits, 2 prints every fit, 3 its scores.
     error_score : "raise" or number, default=nan
         Score of a candidate whose fit fails.
     return_train_score : bool, default=False
@@ -196,17 +199,50 @@ class PopulationSearchCV(BaseSearchCV):
         at_once = MOST_AT_ONCE if self._uses_gpu() else None
         with (
             unchanged_on_error(self),
+            self._shown_bar() as after_each,
             # Each fit's thread puts back the filters that it has found, perhaps
             # those of another thread.
             warnings.catch_warnings(),
             population(),
-            side_by_side(at_once),
+            side_by_side(at_once, after_each),
         ):
             return super().fit(X, y, **params)
 
     if TYPE_CHECKING:  # scikit-learn's method, which has no annotations
 
         def score(self, X: Rows, y: Rows | None = None, **params: Any) -> float: ...
+
+    if not are_propagated:
+
+        def set_callbacks(self, *callbacks: Any) -> Self:
+            """Say which scikit-learn hands them on to the networks."""
+            check_propagation("PopulationSearchCV")
+            return self
+
+    @contextmanager
+    def _shown_bar(self):
+        """What to call after each fit, if there is a bar."""
+        if self.verbose != 1:
+            yield None
+            return
+        self._bar = bar = Bar("fits")
+        try:
+            yield bar.advance
+        finally:
+            bar.end()
+            vars(self).pop("_bar", None)
+
+    def _counted(self, evaluate_candidates):
+        """The function that evaluates all candidates, and tells the bar how many."""
+
+        def counted(candidates, *arguments, **options):
+            candidates = list(candidates)
+            # Versions of scikit-learn before 1.9 know the folds only inside.
+            if hasattr(self, "n_splits_"):
+                self._bar.total = len(candidates) * self.n_splits_
+            return evaluate_candidates(candidates, *arguments, **options)
+
+        return counted
 
     def _uses_gpu(self):
         """Whether a network of the search would train on a GPU.
@@ -229,6 +265,8 @@ class PopulationSearchCV(BaseSearchCV):
 
     def _run_search(self, evaluate_candidates, callback_ctx=None):
         """Evaluate all candidates at once."""
+        if self.verbose == 1:
+            evaluate_candidates = self._counted(evaluate_candidates)
         kind = RandomizedSearchCV if self.param_grid is None else GridSearchCV
         # Versions of scikit-learn with callbacks require the context.
         context = {} if callback_ctx is None else {"callback_ctx": callback_ctx}

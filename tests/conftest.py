@@ -7,6 +7,7 @@ import signal
 from contextlib import contextmanager, nullcontext
 from functools import partial
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
 
@@ -68,6 +69,31 @@ ENGINES = {
     "numpy": numpy_engine_everywhere,
     "emulated": emulated_gpu,
 }
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--cases", type=int, metavar="N",
+        help="run N cases at most of each parametrised test, from its first to its "
+        "last",
+    )  # fmt: skip
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config, items):
+    """Leave out what --cases does, of the cases that are left after -m and -k."""
+    most = config.getoption("cases")
+    if most is None:
+        return
+    cases = {}
+    for item in items:
+        cases.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    chosen = set()
+    for each in cases.values():
+        places = np.linspace(0, len(each) - 1, most).round().astype(int)
+        chosen.update(each[place] for place in places)
+    config.hook.pytest_deselected(items=[each for each in items if each not in chosen])
+    items[:] = [each for each in items if each in chosen]
 
 
 def pytest_configure(config):

@@ -276,6 +276,11 @@ def chain(*widths, **structure):
     return Network.dense(widths, activations, loss, (), "float64", **structure).layers
 
 
+def frozen(node):
+    """The same layer, which no training changes."""
+    return replace(node, is_frozen=True)
+
+
 def with_factors(nodes):
     """Nodes whose tensors, two each, have factors of their own."""
     return tuple(
@@ -393,6 +398,32 @@ GRAPHS = {
     "residual blocks": residual_blocks(None),
     "residual blocks, normalised by layers": residual_blocks("layer"),
     "residual blocks, normalised by batches": residual_blocks("batch"),
+    "frozen first layers": (
+        frozen(replace(embedded(0, 5, 3, RELU), dropout=0)),
+        frozen(dense((1,), 6, TANH)),
+        frozen(normed((2,), "batch")),
+        dense((3,), 4, GELU, layer=1, dropout=1, is_hidden=True),
+        dense((4,), 3, layer=2),
+    ),
+    "frozen embeddings": (
+        frozen(pbld(0, (0, 1, 3), 4, 3)),
+        frozen(categories(0, 5, "oeo")),
+        together(1, 2),
+        frozen(Node("scale", (3,))),
+        dense((4,), 6, TANH, dropout=0),
+        frozen(pbld(5, (0, 2), 3, 2)),
+        frozen(Node("parametric_activation", (6,), activation=GELU, dropout=1)),
+        dense((7,), 3, layer=1),
+    ),
+    "frozen layers behind others": (
+        dense((0,), 6, TANH, dropout=0),
+        frozen(dense((1,), 4, intercept=False, is_hidden=True)),
+        frozen(normed((2,), "batch", RELU, dropout=1)),
+        frozen(dense((1, 1), 6, TANH)),
+        normed((4,), "batch"),
+        together(3, 5),
+        dense((6,), 3, layer=1),
+    ),
     "embedded numbers": (
         replace(pbld(0, (0, 1, 3), 4, 3), dropout=0),
         Node("scale", (1,)),

@@ -93,12 +93,14 @@ def resolve(item):
     pytest.importorskip("matplotlib")
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
     from matplotlib.lines import Line2D
 
     from nnfit.estimators.mlp import BaseMLP
 
     # What their modules import for type checkers alone.
-    local = {each.__name__: each for each in (Axes, Figure, SubFigure, Line2D, BaseMLP)}
+    only = Axes, AxesImage, Figure, SubFigure, Line2D, BaseMLP
+    local = {each.__name__: each for each in only}
     return typing.get_type_hints(item, localns=local | {"Dtype": annotations.Dtype})
 
 

@@ -13,7 +13,9 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
+    ("diagnosis", "displays"),
     ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
+    ("inspection",),
     ("estimators",),
     ("callbacks",),
     ("tables",),

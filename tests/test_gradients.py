@@ -5,8 +5,9 @@ import pytest
 
 from nnfit.cpu.gradients import Gradients
 from nnfit.cpu.prediction import predict
+from nnfit.functions.activations import ACTIVATIONS
 from tests.engines import make_data, make_weights
-from tests.graphs import CODED, EXAMPLES, PLACES, name_of
+from tests.graphs import CODED, EXAMPLES, PLACES, dense, graph, name_of, together
 
 STEP = 1e-6
 ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
@@ -38,3 +39,10 @@ def check_derivatives(network):
         ends = [(gradients.raw(X + s) * seeds).sum(axis=(1, 2)) for s in (step, -step)]
         expected = (ends[0] - ends[1]) / (2 * STEP)
         np.testing.assert_allclose(found[:, feature], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_gradients_pass_every_activation():
+    nodes = [dense((0,), 2, row) for row in ACTIVATIONS.values()]
+    values = range(1, len(nodes) + 1)
+    nodes += [together(*values), dense((len(nodes) + 1,), 2)]
+    check_derivatives(graph(3, *nodes))

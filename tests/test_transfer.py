@@ -5,6 +5,7 @@ import pickle
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 from sklearn.exceptions import NotFittedError
@@ -181,3 +182,62 @@ def test_donors_survive_clones_searches_and_pickles():
 def test_other_donors_are_refused(donor, error, message):
     with pytest.raises(error, match=message):
         MLPClassifier(init_from=donor).fit(X, Y)
+
+
+# Layers that are not trained --------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("freeze", "kept"),
+    [(1, {0}), ("body", {0, 1}), ([2], {1}), ([-1, 1], {0, 2}), (0, set())],
+)
+def test_frozen_layers_stay_as_they_are(any_engine, freeze, kept):
+    donor = MLPClassifier(**COMMON, normalization="batch").fit(X, Y)
+    model = MLPClassifier(
+        **COMMON, normalization="batch", freeze=freeze, init_from=donor
+    )
+    model.set_params(alpha=1.0, max_norm=0.5, ema_decay=0.9).fit(X, Y)
+    for name in ("coefs_", "intercepts_", "norms_"):
+        pairs = zip(getattr(model, name), getattr(donor, name), strict=True)
+        same = {layer for layer, pair in enumerate(pairs) if np.array_equal(*pair)}
+        assert same == kept - ({2} if name == "norms_" else set())
+
+
+@pytest.mark.parametrize("solver", ["lbfgs", "muon", "schedule_free"])
+def test_every_solver_leaves_them_alone(solver):
+    donor = MLPClassifier(**COMMON, dtype="float64").fit(X, Y)
+    parameters = {"solver": solver, "init_from": donor, "dtype": "float64"}
+    model = MLPClassifier(**COMMON, **parameters, freeze=1).fit(csr_array(X), Y)
+    assert_array_equal(model.coefs_[0], donor.coefs_[0])
+    assert not np.allclose(model.coefs_[1], donor.coefs_[1])
+
+
+@pytest.mark.parametrize("name", ["embedded", "realmlp", "tabm"])
+def test_what_stands_before_the_first_layer_is_frozen_with_it(name):
+    kind, parameters = SAME[name]
+    donor = kind(**COMMON | parameters).fit(X, Y)
+    model = kind(**COMMON | parameters, init_from=donor, freeze="body").fit(X, Y)
+    assert_array_equal(model.hidden_features(X), donor.hidden_features(X))
+    assert not np.array_equal(model.coefs_[-1], donor.coefs_[-1])
+
+
+def test_they_can_be_trained_later():
+    model = MLPClassifier(**COMMON, freeze="body", warm_start=True).fit(X, Y)
+    before = model.coefs_[0].copy()
+    model.set_params(freeze=None).fit(X, Y)
+    assert not np.array_equal(model.coefs_[0], before)
+    assert len(model.loss_curve_) == 6
+
+
+@pytest.mark.parametrize(
+    ("freeze", "message"),
+    [
+        (3, "must leave a layer to train"),
+        (4, "0 to 2 in this network, got 4"),
+        ([1, 4], r"1 to 3 or -3 to -1 in this network, got \[1, 4\]"),
+        ("head", "The 'freeze' parameter"),
+    ],
+)
+def test_other_layers_cannot_be_frozen(freeze, message):
+    with pytest.raises(ValueError, match=message):
+        MLPClassifier(**COMMON, freeze=freeze).fit(X, Y)

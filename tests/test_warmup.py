@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import warnings
@@ -204,12 +205,20 @@ def run(arguments, **variables):
 
 
 @pytest.mark.slow
-def test_after_warmup_no_process_compiles(cache):
+def test_after_warmup_no_process_compiles(tmp_path, monkeypatch):
+    """What other tests have compiled is there, but for every sixth kernel."""
+    cache = tmp_path / "nnfit"
+    cache.mkdir(0o700)
+    for number, path in enumerate(sorted(cache_folder().glob("*.nnfit"))):
+        if number % 6:
+            shutil.copy(path, cache)
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
     done = run(["-m", "nnfit", "warmup", "--dtype", "float32"])
     assert (done.returncode, done.stderr) == (0, "")
-    (count,) = re.findall(r"^(\d+) kernels in ", done.stdout)
+    count, new = map(int, re.findall(r"(\d+) (?:kernels|of them)", done.stdout))
+    assert 0 < new <= count
     before = sorted(path.name for path in cache.iterdir())
-    assert len(before) == int(count)
+    assert len(before) >= count
     assert all(name.endswith(".nnfit") for name in before), "no temporary files"
     done = run(["-c", USE])
     assert (done.returncode, done.stderr) == (0, "")

@@ -11,12 +11,19 @@ import numpy.typing as npt
 
 import nnfit
 from nnfit import (
+    ConfidenceDisplay,
+    Diagnosis,
     LearningRateDisplay,
     MLPClassifier,
     MLPRegressor,
     PopulationSearchCV,
     RealMLPClassifier,
     RealMLPRegressor,
+    Symptom,
+    TabularClassifier,
+    TabularRegressor,
+    TrainingCurveDisplay,
+    diagnose,
     find_learning_rate,
     warmup,
 )
@@ -142,6 +149,15 @@ assert_type(display.suggestion, float)
 assert_type(display.smoothed_losses, Floats)
 assert_type(display.plot(color="red"), LearningRateDisplay)
 
+curve = TrainingCurveDisplay.from_estimator(classifier)
+assert_type(curve, TrainingCurveDisplay)
+assert_type(ConfidenceDisplay.from_estimator(classifier, X, y).error, float)
+report = diagnose(classifier, X, y, X_val=X, y_val=y)
+assert_type(report, Diagnosis)
+assert_type(report[0], Symptom)
+assert_type(report[0].figure, float)
+assert_type([each.kind for each in report], list[str])
+
 warmup("float32")
 warmup(device="cuda", estimator=classifier, compute_capability="9.0")
 warmup("float16")  # type: ignore[arg-type]
@@ -157,3 +173,14 @@ assert_type(RealMLPRegressor(learning_rate_init=None).fit(X, X[:, 0]), RealMLPRe
 assert_type(recipe.predict_proba(X), Floats)
 RealMLPRegressor("slow")  # type: ignore[arg-type]
 RealMLPRegressor(solver="sgd")  # type: ignore[call-arg]
+
+# --------------------------------------------------------------- estimators of choice
+
+choice = TabularRegressor("best", max_time=60, partner=None, scoring="r2").fit(
+    X, X[:, 0]
+)
+assert_type(choice, TabularRegressor)
+assert_type(choice.predict_quantiles(X, [0.1, 0.9]), Floats)
+assert_type(choice.explain_choice(), str)
+assert_type(TabularClassifier(class_weight="balanced").predict_proba(X), Floats)
+TabularClassifier("slow")  # type: ignore[arg-type]

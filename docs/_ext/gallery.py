@@ -7,6 +7,8 @@ ORDER = (
     "overfitting",
     "deep_network",
     "learning_rate",
+    "displays",
+    "diagnosis",
     "early_stopping",
     "search",
     "population",

@@ -83,8 +83,8 @@ def read(path):
         If it is damaged or something else.
     """
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as entries:
+            arrays = {name: entries[name] for name in entries.files}
         header = json.loads(arrays.pop(HEADER).tobytes())
         version = header["format"]
     except Exception as error:  # whatever the bytes are

@@ -61,7 +61,7 @@ class GradientMonitor(Callback):
         epoch = len(estimator.history_["loss"])
         if epoch % self.every:
             return
-        found = trace(*self._what(estimator._training))
+        found = trace(*self._what(estimator._training)).layers
         record = vars(estimator).setdefault(
             RECORD, {"layers": [layer.name for layer in found], "epoch": []}
         )

@@ -132,12 +132,19 @@ class Listener:
             )
 
     def begin_epoch(self):
-        """Tell of an epoch that begins, once; returns whether to go on."""
+        """Tell of an epoch that begins, once; returns whether to go on.
+
+        After the error of another member's callback there is still a first epoch.
+        """
+        before = len(self.errors)
         if self._epoch is None:
             self._epoch = self._context.subcontext(task_name="epoch")
             with self._shown():
                 self.tell(self._epoch.call_on_fit_task_begin)
-        return not self.errors
+        goes_on = len(self.errors) == before
+        if not goes_on and self.training.record.n_iter == 0:  # there is no model yet
+            raise self.errors.pop()
+        return goes_on
 
     def end_epoch(self, best_weights=None):
         """Tell of an epoch that has ended; returns whether to stop."""

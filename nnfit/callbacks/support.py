@@ -7,6 +7,7 @@ nnfit uses of it beyond its public names stands here. For older versions
 """
 
 from contextlib import contextmanager
+from importlib import import_module
 
 import sklearn
 
@@ -24,6 +25,7 @@ __all__ = [
     "are_propagated",
     "callbacks_of",
     "check_propagation",
+    "optional_import",
     "subtask",
     "with_callbacks",
     "without_fit",
@@ -46,6 +48,16 @@ def check_propagation(name):
             f"or later, and this is {sklearn.__version__}. Set them on the estimator "
             "itself, or install a newer scikit-learn."
         )
+
+
+def optional_import(name, who):
+    """A package that nnfit does not need, or a sentence on how to get it."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"{who} needs the package {name}. Install it with: pip install {name}"
+        ) from error
 
 
 @contextmanager

@@ -30,6 +30,7 @@ TENSORS = next(_number)
 N_TENSORS = next(_number)
 UNITS = next(_number)
 N_UNITS = next(_number)
+N_FROZEN_UNITS = next(_number)  # behind them, which no step updates
 GROUPS = next(_number)
 N_GROUPS = next(_number)
 

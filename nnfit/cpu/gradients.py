@@ -30,33 +30,33 @@ class Gradients:
     ----------
     network : nnfit.network.description.Network
     weights : nnfit.network.Weights
-    n_threads : int, default=1
     """
 
-    def __init__(self, network, weights, n_threads=1):
-        self.network, self._n_threads = network, n_threads
+    def __init__(self, network, weights):
+        self.network = network
         layout = layout_of(network, targets.host())
         self._flat = aligned_zeros(layout.size, network.dtype)
         layout.pack(weights, self._flat)
         self._tables = {}  # by rows and the end of the program
 
-    def raw(self, X):
+    def raw(self, X, n_threads=1):
         """Raw outputs of all lines.
 
         Parameters
         ----------
         X : ndarray of shape (n_samples, n_features)
             Of the network's dtype, C-contiguous.
+        n_threads : int, default=1
 
         Returns
         -------
         ndarray of shape (n_samples, n_lines, n_outputs)
         """
-        tables = self._tables_for(X, True)
+        tables = self._tables_for(X, True, n_threads)
         raw = _run(tables, X).reshape(len(X), self.network.lines[-1], -1)
         return raw[:, :, : self.network.n_outputs]
 
-    def by_features(self, X, seeds):
+    def by_features(self, X, seeds, n_threads=1):
         """Gradients by the features of sums of raw outputs.
 
         Parameters
@@ -65,12 +65,13 @@ class Gradients:
             Of the network's dtype, C-contiguous.
         seeds : ndarray of shape (n_samples, n_lines, n_outputs)
             What is summed has the gradient `seeds` by the raw outputs of a row.
+        n_threads : int, default=1
 
         Returns
         -------
         ndarray of shape (n_samples, n_features)
         """
-        tables = self._tables_for(X, False)
+        tables = self._tables_for(X, False, n_threads)
         n_lines, n_targets = self.network.lines[-1], int(tables[0].ints[at.N_TARGETS])
         padded = np.zeros((len(X), n_lines, n_targets // n_lines), X.dtype)
         padded[:, :, : self.network.n_outputs] = seeds
@@ -78,13 +79,13 @@ class Gradients:
             each.ints[at.Y] = address(padded, X.dtype)
         return _run(tables, X)
 
-    def _tables_for(self, X, ends_with_raw):
+    def _tables_for(self, X, ends_with_raw, n_threads):
         """Tables of each thread, which are kept."""
         # Powers of two, so that few plans serve all.
         size = 1 << max(0, len(X) - 1).bit_length()
         key = min(row_block(self.network), size), ends_with_raw
         tables = self._tables.setdefault(key, [])
-        n_threads = max(1, min(self._n_threads, -(-len(X) // MIN_PART)))
+        n_threads = max(1, min(n_threads, -(-len(X) // MIN_PART)))
         while len(tables) < n_threads:
             tables.append(_Explained(self.network, self._flat, *key))
         return tables[:n_threads]
@@ -110,7 +111,7 @@ class _Explained(Forward):
         """What follows from parameters, such as matrices transposed."""
         ints, units = self.ints, int(self.ints[at.UNITS])
         table, word = self.address, ints.itemsize
-        for number in range(int(ints[at.N_UNITS])):
+        for number in range(int(ints[at.N_UNITS] + ints[at.N_FROZEN_UNITS])):
             unit = units + number * at.UNIT
             if ints[unit + at.U_AFTER]:
                 row = int(ints[unit + at.U_ROW])

@@ -79,6 +79,13 @@ class Graph(graph.Graph):
                 self._drop(number, node)
         self.plan.lines = 1
 
+    def add_frozen_units(self):
+        """Add units of frozen layers with a way back: matrices are transposed once."""
+        self.plan.units.end_trained()
+        for number, node in enumerate(self.network.nodes):
+            if self._wants[number + 1] and not self.trains_at(number):
+                self.kind_of(node).add_units(self, number, node)
+
     def _drop(self, number, node):
         """Drop units of a layer's output and of its slopes."""
         plan, row = self.plan, self.rows[number + 1]

@@ -144,9 +144,18 @@ class Units:
         self._units, self._groups, self._touched = [], [], []
         self.largest = 0
         self._per_row = self._fixed = 0
+        self._n_trained = self._n_groups = 0
 
     def __len__(self):
         return len(self._units)
+
+    def make_room(self, size):
+        """Make the scratch of a thread, where it has a unit's gradient, as large."""
+        self.largest = max(self.largest, size)
+
+    def end_trained(self):
+        """The next units are not updated: what follows from them is found once."""
+        self._n_trained, self._n_groups = len(self._units), len(self._groups)
 
     def begin_group(self):
         """The next units belong to one panel."""
@@ -180,13 +189,14 @@ class Units:
         self._per_row += cost[0]
         self._fixed += cost[1]
         self._groups[-1][1] = len(self._units)
-        self.largest = max(self.largest, held)
+        self.make_room(held)
 
     def write(self, plan):
         """Write units and groups into a plan's table."""
-        n, words = len(self._units), plan.words
+        n, n_trained, words = len(self._units), self._n_trained, plan.words
         begin = plan.reserve((n + 1) * at.UNIT)  # the last one ends the costs
-        words[at.UNITS], words[at.N_UNITS] = begin, n
+        words[at.UNITS], words[at.N_UNITS] = begin, n_trained
+        words[at.N_FROZEN_UNITS] = n - n_trained
         for number, unit in enumerate(self._units):
             place = begin + number * at.UNIT
             words[place : place + at.UNIT] = unit
@@ -196,12 +206,12 @@ class Units:
         end = begin + n * at.UNIT
         words[end + at.U_PER_ROW_BEFORE] = self._per_row
         words[end + at.U_FIXED_BEFORE] = self._fixed
-        words[at.GROUPS], words[at.N_GROUPS] = len(words), len(self._groups)
-        for first, last in self._groups:
+        words[at.GROUPS], words[at.N_GROUPS] = len(words), self.n_groups
+        for first, last in self._groups[: self.n_groups]:
             group = plan.reserve(at.GROUP)
             words[group + at.G_FIRST], words[group + at.G_END] = first, last
 
     @property
     def n_groups(self):
-        """Number of groups."""
-        return len(self._groups)
+        """Number of groups that are trained."""
+        return self._n_groups

@@ -201,7 +201,7 @@ class Table:
                 tensor.columns,
             )
             words[row + at.N_TRAINED] = tensor.size_trained
-            words[row + at.IN_PANELS] = tensor.in_panels
+            words[row + at.IN_PANELS] = tensor.in_panels and tensor.size_trained > 0
             words[row + at.PENALISED] = tensor.is_penalised
             words[row + at.BY_LINES] = tensor.by_lines
 

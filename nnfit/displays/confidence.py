@@ -162,7 +162,8 @@ class ConfidenceDisplay(Display):
             "quantile": ("level of the quantile", "share of the targets below it"),
         }[self.kind]
         ax.set(ylabel=y, ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
-        ax.legend(loc="best")
+        # Above the axes: points may lie anywhere inside.
+        ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)
         below, self.histogram_ax_ = ax, None
         if self.edges is not None:
             (below,) = strips(ax, 1)

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from nnfit.displays.display import Display, epochs_on, strips
-from nnfit.estimators.tracing import network_in
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.tracing import members_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,8 +70,8 @@ class GradientFlowDisplay(Display):
         ValueError
             If there is no record, or no such member.
         """
-        network, _ = network_in(estimator, cls.__name__)
-        record = vars(chosen(network, member)).get("gradient_history_")
+        network = chosen(members_in(estimator, cls.__name__), member)
+        record = vars(network).get("gradient_history_")
         if record is None:
             raise ValueError(
                 f"{cls.__name__} draws what the callback GradientMonitor records, and "
@@ -128,9 +127,8 @@ class GradientFlowDisplay(Display):
         return self
 
 
-def chosen(network, member):
-    """A member of an ensemble, or the network itself."""
-    members = networks(network)
+def chosen(members, member):
+    """One of the networks of an estimator, by its number."""
     if not isinstance(member, int | np.integer) or not 0 <= member < len(members):
         raise ValueError(
             f"member must be an integer from 0 to {len(members) - 1}, the number of a "

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display
-from nnfit.estimators.tracing import describe_network, network_in
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.tracing import members_in
 from nnfit.network.outline import Block, outline
 
 if TYPE_CHECKING:
@@ -69,10 +68,9 @@ class NetworkDisplay(Display):
         TypeError
             If the estimator is none of nnfit's.
         """
-        network, _ = network_in(estimator, cls.__name__)
-        members = networks(network)
-        blocks = outline(describe_network(members[0])[0])
-        display = cls(blocks=blocks, link=network._link, n_members=len(members))
+        members = members_in(estimator, cls.__name__)
+        blocks = outline(members[0]._fitted_network()[0])
+        display = cls(blocks=blocks, link=members[0]._link, n_members=len(members))
         return display.plot(ax)
 
     @property
@@ -102,7 +100,8 @@ class NetworkDisplay(Display):
                 self._arrow(places[value], places[number])
             if "residual" in block.details:
                 self._detour(places[block.inputs[0]], places[number])
-        ax.set(xlim=(-0.08, WIDTH + 0.45), ylim=(1.0 - n_levels - BOX, BOX))
+        has_detour = any("residual" in block.details for block in self.blocks)
+        ax.set(xlim=(0.0, WIDTH + 0.35 * has_detour), ylim=(1.0 - n_levels - BOX, BOX))
         ax.set_axis_off()
         title = f"{self.n_parameters:,} parameters"
         if self.n_members > 1:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display, epochs_on, strips
-from nnfit.estimators.tracing import network_in
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.tracing import members_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -79,21 +78,19 @@ class TrainingCurveDisplay(Display):
         ValueError
             If it has no record of its training.
         """
-        network, _ = network_in(estimator, cls.__name__)
-        members = networks(network)
-        histories = [getattr(member, "history_", None) for member in members]
-        if not all(histories) or not all(each["loss"] for each in histories):
+        members = members_in(estimator, cls.__name__)
+        histories = [vars(member).get("history_", {}) for member in members]
+        if not all(each.get("loss") for each in histories):
             raise ValueError(
                 f"{cls.__name__} needs history_, which fit and partial_fit record, "
                 "got an estimator without it. Fit the estimator."
             )
-        scoring, loss = network.scoring, network._default_score()
-        name = scoring if isinstance(scoring, str) else None if scoring else loss
-        return cls(
+        display = cls(
             histories=histories,
-            best_epochs=[best_epoch(m) for m in members],
-            score_name={"r2": "R²", None: "score"}.get(name, name),
-        ).plot(ax)
+            best_epochs=[best_epoch(member) for member in members],
+            score_name=score_name(members[0]),
+        )
+        return display.plot(ax)
 
     def plot(self, ax: Axes | None = None) -> Self:
         """Draw the curves.
@@ -172,6 +169,15 @@ class TrainingCurveDisplay(Display):
         values = values[np.isfinite(values)]
         if len(values) and 0.0 < 30.0 * values.min() < values.max():
             ax.set_yscale("log")
+
+
+def score_name(network):
+    """Name of the validation score that a network was watched by."""
+    scoring = network.scoring
+    if callable(scoring):
+        return "score"
+    name = network._default_score() if scoring is None else scoring
+    return "R²" if name == "r2" else name
 
 
 def best_epoch(network):

@@ -11,7 +11,7 @@ import numpy as np
 from nnfit.displays.display import Display
 from nnfit.displays.gradient_flow import chosen
 from nnfit.estimators.annotations import FloatArray
-from nnfit.estimators.tracing import describe_network, network_in
+from nnfit.estimators.tracing import members_in
 from nnfit.network.kinds import kind_of
 from nnfit.network.outline import layers
 from nnfit.network.passes import by_node
@@ -103,31 +103,16 @@ class WeightsDisplay(Display):
         ValueError
             If shape, names or member do not fit the network.
         """
-        network = chosen(network_in(estimator, cls.__name__)[0], member)
+        network = chosen(members_in(estimator, cls.__name__), member)
         weights, is_norm = first_weights(network)
-        n_features = len(weights)
-        is_named = feature_names is not None or hasattr(network, "feature_names_in_")
-        if feature_names is None:
-            feature_names = getattr(network, "feature_names_in_", range(n_features))
-        feature_names = list(map(str, feature_names))
-        if len(feature_names) != n_features:
-            raise ValueError(
-                f"feature_names must have a name for each of the {n_features} features "
-                f"of the network, got {len(feature_names)}."
-            )
-        side = math.isqrt(n_features)
-        if isinstance(image_shape, str) and image_shape == "auto":
-            is_square = side * side == n_features >= SMALLEST_IMAGE
-            image_shape = (side, side) if is_square and not is_named else None
-        elif image_shape is not None and math.prod(image_shape) != n_features:
-            raise ValueError(
-                "image_shape must be height and width of an image of the network's "
-                f"{n_features} features, got {image_shape!r}."
-            )
+        given = feature_names
+        if given is None:
+            given = getattr(network, "feature_names_in_", None)
+        shape = _image_shape(image_shape, len(weights), given is not None)
         display = cls(
             weights=weights,
-            feature_names=feature_names,
-            image_shape=image_shape,
+            feature_names=_names(given, len(weights)),
+            image_shape=shape,
             is_norm=is_norm,
         )
         return display.plot(ax)
@@ -147,11 +132,15 @@ class WeightsDisplay(Display):
         ax = self._begin(ax, (6.4, 5.0))
         shown = self._images() if self.image_shape else self._heat_map()
         end = float(np.nanmax(np.abs(shown))) or 1.0
-        colors = {"cmap": "viridis", "vmin": 0.0, "vmax": end}
+        colors: dict[str, Any] = {"cmap": "viridis", "vmin": 0.0, "vmax": end}
         if not self.is_norm:
             colors = {"cmap": "RdBu_r", "vmin": -end, "vmax": end}
-        aspect = "equal" if self.image_shape else "auto"
-        self.image_ = ax.imshow(shown, aspect=aspect, interpolation="nearest", **colors)
+        self.image_ = ax.imshow(
+            shown,
+            aspect="equal" if self.image_shape else "auto",
+            interpolation="nearest",
+            **colors,
+        )
         label = "norm of the weights" if self.is_norm else "weight"
         self.figure_.colorbar(self.image_, ax=ax, label=label, shrink=0.8)
         return self
@@ -171,7 +160,7 @@ class WeightsDisplay(Display):
             image = self.weights[:, unit].reshape(height, width)
             shown[top : top + height, left : left + width] = image
         ax.set_axis_off()
-        ax.set_title(f"Weights of {self._of_units(len(units))}, an image each")
+        ax.set_title(f"Weights of {self._of_units(len(units))}")
         return shown
 
     def _heat_map(self):
@@ -196,6 +185,31 @@ class WeightsDisplay(Display):
         return f"{of_all}{n} units of the first layer"
 
 
+def _names(given, n_features):
+    """Names of features, or numbers where none are given."""
+    found = list(map(str, range(n_features) if given is None else given))
+    if len(found) != n_features:
+        raise ValueError(
+            f"feature_names must have a name for each of the {n_features} features "
+            f"of the network, got {len(found)}."
+        )
+    return found
+
+
+def _image_shape(given, n_features, is_named):
+    """Height and width of the image that the features are, None if they are none."""
+    if isinstance(given, str) and given == "auto":
+        side = math.isqrt(n_features)
+        is_square = side * side == n_features >= SMALLEST_IMAGE
+        return (side, side) if is_square and not is_named else None
+    if given is not None and (isinstance(given, str) or math.prod(given) != n_features):
+        raise ValueError(
+            f"image_shape must be 'auto', None, or height and width of an image of the "
+            f"network's {n_features} features, got {given!r}."
+        )
+    return given
+
+
 def first_weights(network):
     """Weights of the first layer by features, and whether they are norms of several.
 
@@ -209,7 +223,7 @@ def first_weights(network):
     weights : ndarray of shape (n_features, n_units)
     is_norm : bool
     """
-    described, arrays = describe_network(network)
+    described, arrays = network._fitted_network()
     product = layers(described)[0].product
     matrix = by_node(described, arrays)[product][0].astype(np.float64)
     of_units = sources(described, described.nodes[product].inputs[0])

@@ -8,10 +8,19 @@ from scipy.sparse import issparse
 
 from nnfit.callbacks import files
 from nnfit.callbacks.checkpoint import checked_path, file_of
+from nnfit.callbacks.support import callbacks_of
 from nnfit.training import saving
 
 #: Parameters that the weights do not depend on.
 FREE = ("n_jobs", "device", "verbose", "max_time", "n_members")
+#: What differs, by the entry of a checkpoint that does.
+OTHER = {
+    "estimator": "another estimator",
+    "data": "other data",
+    "seed": "another random state",
+    "rows": "other validation data or another split",
+    "weights": "another network to begin with",
+}
 
 
 def check_place(resume_from, estimator):
@@ -28,7 +37,9 @@ def check_place(resume_from, estimator):
             f"{estimator.n_members} networks have one each. Pass the folder that "
             "Checkpoint has written."
         )
-    if not path.exists():
+    # The first run of a program that writes there and goes on from there is no news.
+    writes = [getattr(each, "path", None) for each in callbacks_of(estimator)]
+    if path not in writes and not path.exists():
         warnings.warn(
             f"resume_from={str(path)!r} does not exist, so the fit starts anew."
         )
@@ -41,11 +52,11 @@ def identity_of(estimator, data, member):
     ----------
     estimator : BaseMLP
     data : nnfit.estimators.fitting.Data
-    member : tuple or None
-        Of a member of an ensemble its number and the whole's `random_state`.
+    member : nnfit.estimators.fitting.Member or None
     """
     parameters = estimator.get_params(deep=False)
-    number, parameters["random_state"] = member or (None, parameters["random_state"])
+    if member is not None:
+        parameters["random_state"] = member.random_state
     if not isinstance(parameters["random_state"], int | np.integer):
         del parameters["random_state"]  # of which the file keeps the state
     parameters = {
@@ -56,7 +67,7 @@ def identity_of(estimator, data, member):
     arrays = data.X, data.target, data.sample_weight, data.loss_weight
     return {
         "estimator": type(estimator).__name__,
-        "parameters": {**parameters, "member": number},
+        "parameters": {**parameters, "member": member and member.number},
         "data": digest(*arrays),
     }
 
@@ -115,11 +126,9 @@ class Saved:
             its = self._header.get(name)
             if its == value:
                 continue
-            what = {
-                "estimator": f"the estimator {its}, and this is a {value}",
-                "parameters": _difference(its, value),
-                "data": "other data",
-            }.get(name, "another random state or validation set")
+            what = OTHER.get(name)
+            if what is None:
+                what = _difference(its, value)
             raise ValueError(
                 f"{self.path} is a checkpoint of a fit with {what}. Fit as it was, or "
                 "leave out resume_from to start anew."

@@ -189,6 +189,7 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         swa: float | None = None,
         initialization: str = "glorot",
         init_from: Any | None = None,
+        freeze: int | str | npt.ArrayLike | None = None,
         normalization: str | None = None,
         residual: bool = False,
         scaling: str | None = None,

@@ -17,6 +17,7 @@ from sklearn.utils._param_validation import (
 from nnfit import __version__
 from nnfit.callbacks.support import without_fit
 from nnfit.estimators import resuming
+from nnfit.estimators.notebook import summary
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.estimators.transfer import frozen
 
@@ -83,6 +84,15 @@ class Conventions(BaseEstimator):
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
+
+    def _repr_html_inner(self):
+        return super()._repr_html_inner() + summary(self)
+
+    def _repr_mimebundle_(self, **kwargs):
+        bundle = super()._repr_mimebundle_(**kwargs)
+        if "text/html" in bundle:
+            bundle["text/html"] += summary(self)
+        return bundle
 
     def __getstate__(self):
         state = without_fit(super().__getstate__())

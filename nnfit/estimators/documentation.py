@@ -12,7 +12,8 @@ import re
 import textwrap
 from typing import TypeVar
 
-from nnfit.estimators.parameters import ATTRIBUTES, GROUPS, NAMES
+from nnfit.estimators.attributes import ATTRIBUTES
+from nnfit.estimators.parameters import GROUPS, NAMES
 
 C = TypeVar("C", bound=type)
 

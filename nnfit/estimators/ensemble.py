@@ -21,6 +21,7 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from nnfit.estimators import resuming
+from nnfit.estimators.fitting import Member
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
 from nnfit.estimators.transfer import adopt_codes, donor_of, of_member
@@ -36,6 +37,7 @@ from nnfit.population import population
 from nnfit.training import device
 from nnfit.training.loop import INTERRUPTED
 from nnfit.training.pools import Pool, can_start_threads
+from nnfit.training.reporting import Pace
 from nnfit.training.threads import STEP_OPERATIONS, training_operations
 
 
@@ -110,7 +112,7 @@ def train_members(
             keywords["classes"] = classes
 
         members = _members(estimator, first_pass)
-        contexts = [None] * n_members
+        contexts, pace = [None] * n_members, Pace()
         if listener is not None:
             contexts = listener.members(n_members)
             keywords["whole"] = listener
@@ -123,7 +125,7 @@ def train_members(
             names = "random_state", "init_from"
             own = parameters | {name: getattr(member, name) for name in names}
             member.set_params(**own)
-            who = number, estimator.random_state
+            who = Member(number, n_members, estimator.random_state, pace)
             context = contexts[number]
             with nullcontext() if context is None else listener.member(context, member):
                 member._fit(X, y, sample_weight, given, member=who, **keywords)

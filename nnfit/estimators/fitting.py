@@ -1,6 +1,8 @@
 """One call of `fit` or `partial_fit` on one network, step by step."""
 
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +11,7 @@ from sklearn.utils import check_random_state
 from nnfit.callbacks.listening import Training
 from nnfit.estimators import checkpoints, embeddings, resuming, transfer
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
+from nnfit.estimators.freezing import frozen_part
 from nnfit.estimators.numeric_columns import filled, means_of
 from nnfit.estimators.row_weights import dividing_weight
 from nnfit.estimators.settings import (
@@ -29,6 +32,7 @@ from nnfit.estimators.watching import (
 from nnfit.network import initial_weights
 from nnfit.training import device
 from nnfit.training.memory import check_memory
+from nnfit.training.reporting import Pace, Reporter, glance
 from nnfit.training.threads import training_operations
 
 
@@ -51,6 +55,25 @@ class Data(NamedTuple):
     target: np.ndarray
     sample_weight: np.ndarray | None
     loss_weight: np.ndarray | None
+
+
+class Member(NamedTuple):
+    """Which member of an ensemble a network is.
+
+    Attributes
+    ----------
+    number, n_members : int
+        Its number, from 0, and how many there are.
+    random_state : int, RandomState or None
+        Of the whole.
+    pace : Pace
+        Of the lines of all members.
+    """
+
+    number: int
+    n_members: int
+    random_state: object
+    pace: Pace
 
 
 def fit_network(
@@ -89,14 +112,13 @@ def fit_network(
     listener : Listener or None
     resume_from : str, path or None
         See `BaseMLP.fit`.
-    member : tuple or None
-        Of a member of an ensemble its number and the whole's ``random_state``.
+    member : Member or None
     """
-    fit = Fit(estimator, given, incremental, learnt, listener)
+    fit = Fit(estimator, given, incremental, learnt, listener, member)
     fit.split = split
     if not fit.take(X, y, sample_weight, classes, groups):
         return
-    fit.find_checkpoint(resume_from, member)
+    fit.find_checkpoint(resume_from)
     fit.look()
     fit.describe()
     fit.start()
@@ -122,7 +144,7 @@ class Fit:
         What the training goes on from.
     """
 
-    def __init__(self, estimator, given, incremental, learnt, listener):
+    def __init__(self, estimator, given, incremental, learnt, listener, member):
         is_given = any(item is not None for item in given)
         if estimator.early_stopping and incremental and not is_given:
             raise ValueError(
@@ -131,7 +153,7 @@ class Fit:
             )
         splits = estimator._keeps_best(incremental) and not is_given
         self.estimator, self.incremental, self.learnt = estimator, incremental, learnt
-        self.listener = listener
+        self.listener, self.member = listener, member
         self.given = given if is_given else None
         self.splits = splits and estimator.solver != "lbfgs"
         self.optimizer = estimator._chosen_optimizer()
@@ -177,12 +199,12 @@ class Fit:
         self._random_state = check_random_state(estimator.random_state)
         return True
 
-    def find_checkpoint(self, resume_from, member):
+    def find_checkpoint(self, resume_from):
         """Find the checkpoint to go on from, and what those of this fit tell of it."""
         is_written = self.listener is not None and self.listener.needs_identity
         if resume_from is None and not is_written:
             return
-        identity = checkpoints.identity_of(self.estimator, self.data, member)
+        identity = checkpoints.identity_of(self.estimator, self.data, self.member)
         if resume_from is not None:
             self.saved = checkpoints.find(resume_from, identity)
             if self.saved is not None:
@@ -224,6 +246,7 @@ class Fit:
         """The network, which must fit into memory, and the attributes that tell it."""
         estimator, (X, _, target, *_) = self.estimator, self.data
         network = estimator._describe(X.shape[1], target, X.dtype.name)
+        network = frozen_part(estimator, network)
         n_arrays = n_together = 0
         if estimator.device_ == device.CPU:  # the GPU's engine counts for itself
             n_arrays = n_copies(estimator, self.optimizer)
@@ -305,6 +328,9 @@ class Fit:
                 engine.set_data(X, target, divisor, loss_weight, rows)
                 if self.listener is not None:
                     self._show(engine, settings)
+                if estimator.verbose:
+                    reporter = self._reporter(engine, settings)
+                    settings = replace(settings, reporter=reporter)
                 estimator._run(engine, settings, self, n_rows)
         estimator._seed = seed
 
@@ -316,6 +342,20 @@ class Fit:
             self._identity,
         )  # fmt: skip
 
+    def _reporter(self, engine, settings):
+        """What prints the lines of ``verbose``."""
+        X, target, member = self.data.X, self.data.target, self.member
+        look_inside, who, pace = None, "", None
+        if self.estimator.verbose > 1:
+            look_inside = partial(glance, self.network, engine, X, target, self.rows)
+        if member is not None:
+            who = f"member {member.number + 1} of {member.n_members}: "
+            pace = member.pace
+        return Reporter(
+            settings.max_iter, settings.max_time, look_inside, who, pace,
+            in_calls=self.incremental,
+        )  # fmt: skip
+
     def _begin_as_before(self, seed):
         """Let checkpoints tell how the training begins; compare with one of them."""
         watched = self.validation
@@ -324,7 +364,7 @@ class Fit:
         begin = {
             "seed": seed,
             "rows": checkpoints.digest(self.rows, *(watched or ())),
-            "continues": not self.first_pass,
+            "weights": checkpoints.digest(*(a for part in self.weights for a in part)),
         }
         if self.saved is not None:
             self.saved.check_begin(begin)

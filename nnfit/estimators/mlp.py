@@ -20,8 +20,8 @@ from nnfit.estimators.fitting import fit_network
 from nnfit.estimators.overflow import check_last_step
 from nnfit.estimators.parameters import CONSTRAINTS
 from nnfit.estimators.predicting import FittedMLP
-from nnfit.estimators.settings import most_epochs
-from nnfit.estimators.validation import hidden_sizes, rows_as_given
+from nnfit.estimators.settings import most_epochs, rows_as_given
+from nnfit.estimators.validation import hidden_sizes
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network import fitted, initial_weights
 from nnfit.network.description import check_arrays

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ class FittedMLP:
     description in ``_fitted``, see `nnfit.network.fitted`.
     """
 
-    # In the order of `nnfit.estimators.parameters.ATTRIBUTES`.
+    # In the order of `nnfit.estimators.attributes`.
     members_: list[Self]
     loss_: float
     best_loss_: float | None
@@ -36,6 +36,7 @@ class FittedMLP:
     validation_scores_: list[float] | None
     best_validation_score_: float | None
     history_: dict[str, list[float]]
+    gradient_history_: dict[str, list[Any]]
     init_report_: dict[str, list[str]]
     t_: int
     coefs_: list[FloatArray]
@@ -165,8 +166,14 @@ class FittedMLP:
                 network, weights, X, raw=raw, n_threads=n_threads, dropout=dropout
             )
 
-    def _fitted_network(self, link, X):
-        """The network that was fitted, and its weights, for rows that are checked."""
+    def _fitted_network(self, link=None, X=None):
+        """The network that was fitted, and its weights, for rows that are checked.
+
+        None stands for the fitted link, and for rows of the type of the training.
+        """
+        if X is None:
+            X = np.empty((0, self.n_features_in_), self._standard("dtype"))
+        link = self._link if link is None else link
         weights, described = self._weights(), self._description()
         sizes = fitted.sizes_of(weights.coefs, described.get("members"))
         if X.shape[1] != fitted.n_features_of(described, sizes):

@@ -30,11 +30,13 @@ FITTED = (
     *("coefs_", "intercepts_", "norms_", "others_"),
     *("temperature_", "t_", "members_", "_fitted", "init_report_"),
 )
+#: What `nnfit.inspection` has stored of an earlier fit.
+STORED = ("attribution_importances_",)
 
 
 def forget(estimator):
     """Remove what an earlier fit left, before a fit that starts anew."""
-    for name in (STATE, *RECORDS, "stopped_", *CURVES, *FITTED):
+    for name in (STATE, *RECORDS, "stopped_", *CURVES, *FITTED, *STORED):
         vars(estimator).pop(name, None)
 
 

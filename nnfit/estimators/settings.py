@@ -27,6 +27,13 @@ def batch_rows(estimator, n_samples):
     return min(int(estimator.batch_size), n_samples)
 
 
+def rows_as_given(X):
+    """Number of rows of data that nobody has checked; 0 where they have none."""
+    if getattr(X, "shape", None):
+        return X.shape[0]
+    return len(X) if hasattr(X, "__len__") else 0
+
+
 def most_epochs(estimator, n_rows):
     """Epochs of a fit to so many rows, if nothing ends it before."""
     if estimator.max_iter == "auto":
@@ -145,7 +152,6 @@ def training_settings(
         keeps_best=estimator._keeps_best(incremental) and optimizer is not None,
         rules=estimator._rules,
         incremental=incremental,
-        verbose=bool(estimator.verbose),
     )
 
 

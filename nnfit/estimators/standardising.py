@@ -185,7 +185,7 @@ def moments(X):
 
     Parameters
     ----------
-    X : ndarray of shape (n_samples, n_features)
+    X : ndarray or sparse matrix of shape (n_samples, n_features)
 
     Returns
     -------
@@ -193,8 +193,13 @@ def moments(X):
         NaN where all values are missing.
     n_rows : ndarray of int of shape (n_features,)
     """
-    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
     n_rows = np.full(X.shape[1], X.shape[0])
+    if issparse(X):
+        X = X.astype(np.float64)
+        mean = np.asarray(X.mean(axis=0)).ravel()
+        squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
+        return mean, np.sqrt(np.maximum(squares - mean**2, 0.0)), n_rows
+    mean, deviation = X.mean(axis=0, dtype=np.float64), X.std(axis=0, dtype=np.float64)
     for column in np.flatnonzero(np.isnan(mean)):
         x = X[:, column]
         x = x[~np.isnan(x)]

@@ -8,12 +8,10 @@ from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length
 
 from nnfit.estimators import by_hand
-from nnfit.estimators.annotations import Rows
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_target
-from nnfit.training.tracing import trace
 
 
 def network_in(estimator, user):
@@ -50,6 +48,16 @@ def network_in(estimator, user):
     return network, transform
 
 
+def members_in(estimator, user):
+    """The single fitted networks of an estimator, a list; see `network_in`.
+
+    Of a mixture of unlike models those of the family that counts most.
+    """
+    estimator = getattr(estimator, "best_estimator_", estimator)
+    of_mixture = getattr(estimator, "_networks", None)
+    return of_mixture or networks(network_in(estimator, user)[0])
+
+
 def _same(X):
     return X
 
@@ -75,7 +83,7 @@ class Sample(NamedTuple):
         return Sample(*(array[rows] for array in self))
 
 
-def sample_of(estimator, X: Rows, y, names=("X", "y")):
+def sample_of(estimator, X, y, names=("X", "y")):
     """Check rows and targets as those of a prediction and of a training.
 
     Parameters
@@ -99,27 +107,8 @@ def sample_of(estimator, X: Rows, y, names=("X", "y")):
     return Sample(X, y, first._encode(y, X.dtype.name))
 
 
-def describe_network(estimator, X=None):
-    """The network that a single fitted estimator has, and its weights."""
-    if X is None:
-        X = np.empty((0, estimator.n_features_in_), estimator._standard("dtype"))
-    return estimator._fitted_network(estimator._link, X)
-
-
-def trace_estimator(estimator, sample):
-    """`nnfit.training.tracing.trace` of a single fitted network.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-        Not an ensemble.
-    sample : Sample
-
-    Returns
-    -------
-    list of LayerTrace
-    """
-    network, weights = describe_network(estimator, sample.X)
+def training_network(estimator, sample):
+    """The network of a single fitted estimator with its loss, and its weights."""
+    network, weights = estimator._fitted_network(X=sample.X)
     loss, parameters = estimator._loss_row()
-    network = replace(network, loss=loss, loss_parameters=parameters)
-    return trace(network, weights, sample.X, sample.target)
+    return replace(network, loss=loss, loss_parameters=parameters), weights

@@ -495,10 +495,3 @@ def _numbers(name, values, of_what, expected, alternative=""):
     if len(numbers) != expected:
         raise ValueError(f"{wanted}, {expected} here, got {len(numbers)}: {values!r}.")
     return numbers
-
-
-def rows_as_given(X):
-    """Number of rows of data that nobody has checked; 0 where they have none."""
-    if getattr(X, "shape", None):
-        return X.shape[0]
-    return len(X) if hasattr(X, "__len__") else 0

@@ -5,7 +5,6 @@ import warnings
 from contextlib import nullcontext
 
 import numpy as np
-from scipy.sparse import issparse
 from sklearn.metrics import check_scoring
 
 from nnfit.estimators import resuming
@@ -82,8 +81,8 @@ def check_alike(X, X_val):
     """
     if X.shape[0] < FEW_ROWS:
         return
-    mean, deviation = _moments(X)
-    mean_val, _ = _moments(X_val)
+    mean, deviation, _ = moments(X[:: max(1, X.shape[0] // COMPARED)])
+    mean_val, _, _ = moments(X_val[:: max(1, X_val.shape[0] // COMPARED)])
     varies = (deviation > 0) & ~np.isnan(mean_val)
     if not varies.any():
         return
@@ -96,17 +95,6 @@ def check_alike(X, X_val):
             "transform X only. Let them transform X_val too with Pipeline(..., "
             "transform_input=['X_val']), or pass it transformed."
         )
-
-
-def _moments(X):
-    """Means and standard deviations of the columns over some rows."""
-    X = X[:: max(1, X.shape[0] // COMPARED)]
-    if not issparse(X):
-        return moments(X)[:2]
-    X = X.astype(np.float64)
-    mean = np.asarray(X.mean(axis=0)).ravel()
-    squares = np.asarray(X.multiply(X).mean(axis=0)).ravel()
-    return mean, np.sqrt(np.maximum(squares - mean**2, 0.0))
 
 
 def split_rows(estimator, data, groups, random_state):

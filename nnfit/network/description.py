@@ -151,8 +151,11 @@ class Network:
     def __post_init__(self):
         self.widths  # noqa: B018  raises where nodes do not fit
         self._check_end()
-        if not any(tensor.size_trained for tensor in self.tensors):
-            raise ValueError("A network needs parameters to train, got none.")
+        if not any(self.trains_at):
+            raise ValueError(
+                "A network needs parameters to train, got none: nothing is learnt, or "
+                "all of it is frozen."
+            )
 
     def _check_end(self):
         """See that all nodes lead to the last one, whose link is the loss's."""
@@ -231,11 +234,12 @@ class Network:
                     f"Node {number} ({node.kind!r}) must have factors for each of its "
                     f"{len(own)} arrays or none, got {len(factors)}."
                 )
+            of_node = (
+                _with_factors(replace(tensor, layer=node.layer), each)
+                for tensor, each in zip(own, factors, strict=True)
+            )
             found.append(
-                tuple(
-                    _with_factors(replace(tensor, layer=node.layer), each)
-                    for tensor, each in zip(own, factors, strict=True)
-                )
+                tuple(each.frozen if node.is_frozen else each for each in of_node)
             )
         return tuple(found)
 
@@ -269,14 +273,18 @@ class Network:
         return tuple(counts)
 
     @cached_property
+    def trains_at(self):
+        """For each node whether it has a parameter that is trained."""
+        return tuple(
+            any(tensor.size_trained for tensor in own) for own in self.tensors_of_nodes
+        )
+
+    @cached_property
     def learns(self):
         """For each value whether a parameter that is trained lies before it."""
         found = [False]
-        for node, own in zip(self.nodes, self.tensors_of_nodes, strict=True):
-            found.append(
-                any(tensor.size_trained for tensor in own)
-                or any(found[value] for value in node.inputs)
-            )
+        for node, trains in zip(self.nodes, self.trains_at, strict=True):
+            found.append(trains or any(found[value] for value in node.inputs))
         return tuple(found)
 
     @cached_property

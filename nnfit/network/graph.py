@@ -75,9 +75,14 @@ class Graph:
         self.plan.lines = 1
 
     def way_back(self):
-        """Let every layer write its way back, then its units."""
+        """Let every layer write its way back, then its units.
+
+        Where nothing learns, at a layer and before it, there is no way back.
+        """
         nodes = list(enumerate(self.network.nodes))
         for number, node in reversed(nodes):
+            if not self._wants[number + 1]:
+                continue
             self.plan.lines = self.network.lines[number + 1]
             kind = self.kind_of(node)
             if hasattr(kind, "way_back"):
@@ -86,9 +91,18 @@ class Graph:
                 self.run_backward(number, node)
         self.plan.lines = 1
         for number, node in nodes:
-            self.kind_of(node).add_units(self, number, node)
+            if self.trains_at(number):
+                self.kind_of(node).add_units(self, number, node)
+        self.add_frozen_units()
+
+    def add_frozen_units(self):
+        """Add what the way back through layers that are frozen needs of them."""
 
     # ----------------------------------------------------- what kinds call
+
+    def trains_at(self, number):
+        """Whether training changes an array of layer `number`."""
+        return self.network.trains_at[number]
 
     def row_of(self, number):
         """Row of layer `number`."""

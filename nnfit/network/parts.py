@@ -1,4 +1,4 @@
-"""A network up to one of its layers: what its hidden units say of a row."""
+"""Parts of a network: up to one of its layers, and layers that are not trained."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -84,3 +84,26 @@ def weights_of_part(part, tensors, weights):
     """
     arrays = [array for arrays in weights for array in arrays]
     return part.weights_of([arrays[place] for place in tensors])
+
+
+def with_frozen(network, layers, n_before):
+    """The same network, some of whose layers no training changes.
+
+    Parameters
+    ----------
+    network : Network
+        Of a chain of layers.
+    layers : collection of int
+        Their numbers, from 0.
+    n_before : int
+        Nodes before the chain, which belong to the first layer.
+
+    Returns
+    -------
+    Network
+    """
+    nodes = tuple(
+        replace(node, is_frozen=(0 if number < n_before else node.layer) in layers)
+        for number, node in enumerate(network.nodes)
+    )
+    return replace(network, nodes=nodes)

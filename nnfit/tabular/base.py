@@ -31,6 +31,7 @@ from nnfit.tabular.families import N_MEMBERS, PARTNER, families_of
 from nnfit.tabular.holdouts import split_rows
 from nnfit.tabular.judging import Judge
 from nnfit.tabular.mixing import mix
+from nnfit.tabular.models import NetworkModel
 from nnfit.tabular.report import explanation, leaderboard
 from nnfit.tabular.training import Clock, Trial, train
 from nnfit.training import device
@@ -38,9 +39,9 @@ from nnfit.training import device
 #: Entries of parameters that both classes have.
 PARAMETERS = """
 preset : {"fast", "default", "best"}, default="default"
-    How much time to spend. "fast" and "default" train one family of networks; "best"
-    adds RealMLP, TabM and the partner, and weighs them by what is best on rows that
-    they have not seen.
+    How much time to spend. "fast" trains one family of networks; "default" adds TabM,
+    "best" RealMLP and the partner, and more members. Families are weighted by what is
+    best on rows that they have not seen.
 max_time : float or None, default=None
     Seconds that `fit` may take. Models that do not fit into it are left out, as
     `explain_choice` tells; the first one is ended if it has to be.
@@ -49,8 +50,8 @@ partner : {"hist_gradient_boosting", "auto"} or None, default="auto"
     "best" alone.
 n_members : int or None, default=None
     Members of each family, the mean of which predicts. Each trains on other rows, and
-    finds its best epoch on those that it does not train on. None stands for 5, or 2
-    ("fast").
+    finds its best epoch on those that it does not train on. None stands for 2, or 3
+    ("best").
 max_iter : int or None, default=None
     Epochs of each network; None stands for what its recipe has.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
@@ -213,12 +214,15 @@ class Tabular(Conventions, ABC):
         judge = Judge(self, data.held)
         scoring, notes = self._scoring_of_members(data, splits)
         families, more = families_of(self, data, scoring)
-        trials = []
-        for family in families:
-            seeds = random_state.randint(np.iinfo(np.int32).max, size=n_members)
-            for number, seed in enumerate(seeds.tolist()):
-                model = family.make(seed)
-                trials.append(Trial(family.name, number, model, splits[number]))
+        seeds = random_state.randint(
+            np.iinfo(np.int32).max, size=(n_members, len(families))
+        )
+        # One member of each family before the next, where time may end.
+        trials = [
+            Trial(family.name, number, family.make(seed), splits[number])
+            for number in range(n_members)
+            for family, seed in zip(families, seeds[number].tolist(), strict=True)
+        ]
 
         def report(trial):
             if self.verbose:
@@ -227,7 +231,7 @@ class Tabular(Conventions, ABC):
                 print(
                     f"{trial.family}, member {trial.number + 1} of {n_members}: "
                     f"{judge.name} {own.score(values):.4f} on {len(values)} rows held "
-                    f"out, {trial.seconds:.1f} s",
+                    f"out, {trial.seconds:.1f} s{', ended early' * trial.is_cut}",
                     flush=True,
                 )
 
@@ -251,13 +255,14 @@ class Tabular(Conventions, ABC):
         rows, held = self._rows(X, y, sample_weight, "sample_weight"), None
         if any(item is not None for item in given):
             X_val, y_val, weight_val = given
-            checked, y_val = check_validation_data(
-                self, X_val, y_val, dtype, self._y_numeric
-            )
+            checked, y_val = check_validation_data(self, X_val, y_val, dtype)
             X_val = standardised(self, X_val, checked)
             weight_val = check_weights(weight_val, X_val, "sample_weight_val")
             y_val = self._check_target_again(y_val)
             held = self._rows(X_val, y_val, weight_val, "sample_weight_val")
+            wanted, got = rows.target.shape[1], held.target.shape[1]
+            if wanted != got:
+                raise ValueError(f"y_val must have {wanted} columns as y, got {got}.")
         learnt = {name: self._standard(name) for name in ("categories", "features")}
         names = {
             name: value
@@ -314,6 +319,14 @@ class Tabular(Conventions, ABC):
             )
             total = total + part.weight / len(part.models) * values
         return total
+
+    @property
+    def _networks(self):
+        """The networks of the family of such that counts most, none without one."""
+        for part in sorted(self._parts, key=lambda part: -part.weight):
+            if isinstance(part.models[0], NetworkModel):
+                return [model.estimator for model in part.models]
+        return []
 
     def explain_choice(self) -> str:
         """Tell in plain words which models predict, and why.

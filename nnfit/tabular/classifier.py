@@ -39,7 +39,7 @@ from nnfit.estimators.targets import (
     find_classes,
     missing_classes,
 )
-from nnfit.estimators.validation import check_objects, check_sum_of_weights
+from nnfit.estimators.validation import check_sum_of_weights
 from nnfit.numpy_errors import without_numpy_errors
 from nnfit.tabular.base import PARAMETERS, Tabular
 from nnfit.tabular.data import Rows as RowsOfFit
@@ -51,8 +51,8 @@ class TabularClassifier(ClassifierMixin, Tabular):
     """The classifier of choice for tables: tables in, good predictions out.
 
     Several networks, each with rows of its own held out, whose mean probabilities
-    predict, made honest by temperatures. With ``preset="best"`` unlike models stand
-    beside each other, weighted by what is best on the rows held out.
+    predict, made honest by temperatures. Unlike families of models are weighted by what
+    is best on the rows held out.
 
     Parameters
     ----------
@@ -136,7 +136,6 @@ class TabularClassifier(ClassifierMixin, Tabular):
         return y
 
     def _check_target_again(self, y):
-        check_objects(y, "y_val", y_numeric=False)
         check_known_classes(y, self.classes_, self._target_kind, False, "y_val")
         return dense_target(y)
 

@@ -10,6 +10,7 @@ and Tibshirani (2021), "Predictive inference with the jackknife+", Annals of Sta
 import numpy as np
 from sklearn.ensemble import HistGradientBoostingRegressor
 
+from nnfit.tabular.data import Rows
 from nnfit.tabular.models import BoostingModel, Columns
 
 #: Quantiles that are kept, beside the extremes.
@@ -44,11 +45,12 @@ class Intervals:
         if len(errors) >= LEARNT and len(np.unique(part_of)) > 1:
             self._low = SMALLEST * float(np.average(absolute, weights=weight))
             columns = Columns(X, categories)
+            absolute_of = Rows(X, absolute, absolute[:, None], weight, weight)
             for part in np.unique(part_of):
                 others = part_of != part
                 model = _size_model(estimator, columns)
-                own = None if weight is None else weight[others]
-                model.estimator.fit(columns.recoded(X[others]), absolute[others], own)
+                with model.threads(len(X)):
+                    model.fit_rows(absolute_of.at(others))
                 self._sizes.append(model)
                 sizes[~others] = self._expected([model], X[~others])
         sizes = np.where(sizes > 0, sizes, 1.0)  # all errors are 0
@@ -83,7 +85,6 @@ def _size_model(estimator, columns):
         max_iter=40,
         max_leaf_nodes=8,
         early_stopping=False,
-        categorical_features=columns.categories or None,
         random_state=0,
     )
     return BoostingModel(model, columns, estimator.n_jobs)

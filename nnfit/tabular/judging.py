@@ -39,7 +39,8 @@ class Judge:
         self._scorer = None
         if scoring != "loss":
             self._scorer = check_scoring(estimator, scoring=scoring)
-            check_scorer(estimator, self._scorer)
+            if estimator._task == "regression":
+                check_scorer(estimator, self._scorer)
         self._of_function = callable(estimator.scoring)
 
     def at(self, rows):

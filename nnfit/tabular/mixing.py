@@ -77,15 +77,17 @@ def mix(estimator, trials, judge):
     values : ndarray of shape (len(rows), n_outputs)
         What the mixture makes of them.
     """
-    parts, held = [], []
+    parts, held, rows = [], [], np.arange(len(judge.rows.X))
     for name in dict.fromkeys(trial.family for trial in trials):
         own = [trial for trial in trials if trial.family == name]
         seconds = sum(trial.seconds for trial in own)
-        parts.append(Part(name, [trial.model for trial in own], seconds))
-        held.append(Held(estimator, parts[-1], own, judge.rows))
-    rows = held[0].rows
-    for other in held[1:]:
-        rows = np.intersect1d(rows, other.rows)
+        part = Part(name, [trial.model for trial in own], seconds)
+        of_part = Held(estimator, part, own, judge.rows)
+        common = np.intersect1d(rows, of_part.rows)
+        if len(common):  # where time has ended early, families may have none
+            rows = common
+            parts.append(part)
+            held.append(of_part)
     judge = judge.at(rows)
     values = np.array([each.values[rows] for each in held])
     for part, own in zip(parts, values, strict=True):

@@ -1,8 +1,8 @@
 """Models of a mixture: a network, or scikit-learn's boosting, behind one interface.
 
-``fit(data, split, n_threads, max_time)`` trains on some rows, and says whether it has;
-``raw(X)`` is a float64 array (n_samples, n_outputs) of logarithms of odds or
-probabilities, or in regression of predictions.
+``fit(data, split, n_threads, max_time)`` trains on some rows, and says whether to the
+end; None if not at all. ``raw(X)`` is a float64 array (n_samples, n_outputs) of
+logarithms of odds or probabilities, or in regression of predictions.
 """
 
 import time
@@ -28,6 +28,7 @@ class NetworkModel:
 
     def fit(self, data, split, n_threads, max_time):
         """Train, until `max_time` seconds have gone if that is not None."""
+        started = time.perf_counter()
         estimator, rows, given = self.estimator, data.rows, data.given
         n_jobs = estimator.n_jobs
         estimator.set_params(n_jobs=n_threads, max_time=max_time)
@@ -41,7 +42,7 @@ class NetworkModel:
             learnt=data.learnt, split=split,
         )  # fmt: skip
         estimator.set_params(n_jobs=n_jobs, max_time=None)
-        return True
+        return max_time is None or time.perf_counter() - started < max_time
 
     def raw(self, X):
         return self.estimator._outputs(self.estimator, X, True, given=np.float64)
@@ -58,47 +59,75 @@ class BoostingModel:
         Threads of a prediction.
     """
 
-    #: Iterations that tell how long one takes.
-    PROBE = 5
-    #: Rows whose prediction is not worth several threads: they wait for each other
-    #: after every tree, for milliseconds if others use the processors.
+    #: Iterations that tell how long one takes, and fewer than which are not worth it.
+    PROBE, FEWEST = 5, 50
+    #: Rows that are not worth several threads: these wait for each other after every
+    #: tree, for milliseconds if others use the processors.
     FEW_ROWS = 10_000
 
     def __init__(self, estimator, columns, n_jobs):
         self.estimator, self.columns, self.n_jobs = estimator, columns, n_jobs
 
     def fit(self, data, split, n_threads, max_time):
-        """Train, unless all iterations may take more than `max_time` seconds."""
+        """Train with as many iterations as `max_time` seconds are enough for."""
         train, held = (None, None) if split is None else split
         train, held = data.rows.at(train), data.held.at(held)
-        columns, estimator = self.columns, self.estimator
-        estimator.set_params(categorical_features=columns.categories or None)
-        fitted = columns.recoded(train.X), train.target.ravel(), train.loss_weight
+        most = self.estimator.max_iter
         with threadpool_limits(n_threads, "openmp"):
             if max_time is not None:
-                few = {"max_iter": self.PROBE, "early_stopping": False}
-                started = time.perf_counter()
-                clone(estimator).set_params(**few).fit(*fitted)
-                seconds = time.perf_counter() - started
-                if seconds * estimator.max_iter / self.PROBE > max_time:
-                    return False
-            estimator.fit(
-                *fitted,
-                X_val=columns.recoded(held.X),
-                y_val=held.target.ravel(),
-                sample_weight_val=held.loss_weight,
-            )
-        return True
+                enough = int(max_time / self._seconds(train))
+                if enough < self.FEWEST:
+                    return None
+                self.estimator.set_params(max_iter=min(most, enough))
+            self.fit_rows(train, held)
+        return self.estimator.n_iter_ < self.estimator.max_iter or (
+            self.estimator.max_iter == most
+        )
+
+    def _seconds(self, train):
+        """How long an iteration takes."""
+        few = {"max_iter": self.PROBE, "early_stopping": False}
+        probe = clone(self.estimator).set_params(**few)
+        started = time.perf_counter()
+        BoostingModel(probe, self.columns, None).fit_rows(train)
+        return (time.perf_counter() - started) / self.PROBE
+
+    def fit_rows(self, train, held=None):
+        """Train on some rows, until the loss of others falls no more."""
+        # scikit-learn's bins need a number in each column.
+        self._empty = np.flatnonzero(np.isnan(train.X).all(axis=0))
+        columns, validation = self.columns.categories, {}
+        if held is not None:
+            validation = {
+                "X_val": self._recoded(held.X),
+                "y_val": held.target.ravel(),
+                "sample_weight_val": held.loss_weight,
+            }
+        self.estimator.set_params(categorical_features=columns or None)
+        self.estimator.fit(
+            self._recoded(train.X),
+            train.target.ravel(),
+            train.loss_weight,
+            **validation,
+        )
+
+    def _recoded(self, X):
+        X = self.columns.recoded(X)
+        X[:, self._empty] = 0.0
+        return X
 
     def raw(self, X):
-        X, estimator = self.columns.recoded(X), self.estimator
+        X, estimator = self._recoded(X), self.estimator
         is_classifier = hasattr(estimator, "decision_function")
         of_rows = estimator.decision_function if is_classifier else estimator.predict
-        n_threads = None if self.n_jobs is None else threads_of(self.n_jobs)
-        if self.n_jobs is None and len(X) < self.FEW_ROWS:
-            n_threads = 1
-        with threadpool_limits(n_threads, "openmp"):
+        with self.threads(len(X)):
             return of_rows(X).reshape(len(X), -1)
+
+    def threads(self, n_rows):
+        """Limit the threads that scikit-learn takes for so many rows."""
+        if self.n_jobs is not None:
+            return threadpool_limits(threads_of(self.n_jobs), "openmp")
+        return threadpool_limits(1 if n_rows < self.FEW_ROWS else None, "openmp")
 
 
 class Columns:
@@ -128,9 +157,7 @@ class Columns:
             self.known[column] = codes
 
     def recoded(self, X):
-        """Rows with numbers of categories in the place of their codes."""
-        if not self.known:
-            return X
+        """A copy with numbers of categories in the place of their codes."""
         X = X.copy()
         for column, known in self.known.items():
             place = np.searchsorted(known, X[:, column])

@@ -29,10 +29,10 @@ from nnfit.tabular.judging import PredictedNumbers
 class TabularRegressor(RegressorMixin, Tabular):
     """The regressor of choice for tables: tables in, good predictions out.
 
-    Several networks, each with rows of its own held out, whose mean predicts, and
-    whose errors on the rows held out give the quantiles of a prediction. With
-    ``preset="best"`` unlike models stand beside each other, weighted by what is best
-    on the rows held out. Predictions stay within the range of the targets.
+    Several networks, each with rows of its own held out, whose mean predicts, and whose
+    errors on the rows held out give the quantiles of a prediction. Unlike families of
+    models are weighted by what is best on the rows held out. Predictions stay within
+    the range of the targets.
 
     Parameters
     ----------

@@ -96,11 +96,11 @@ def train(trials, data, clock, n_jobs, where, report):
             if left == 0:
                 return
             started = time.perf_counter()
-            if not trial.model.fit(data, trial.split, of_one, left):
+            is_whole = trial.model.fit(data, trial.split, of_one, left)
+            if is_whole is None:
                 return
             trial.seconds = seconds = time.perf_counter() - started
-            trial.is_cut = interrupted_by.get().is_set()
-            trial.is_cut |= left is not None and seconds >= left
+            trial.is_cut = interrupted_by.get().is_set() or not is_whole
             trial.raw = trial.model.raw(data.held.X[trial.held]).astype(np.float64)
             clock.seconds[trial.family] = max(
                 seconds, clock.seconds.get(trial.family, 0.0)
@@ -109,6 +109,7 @@ def train(trials, data, clock, n_jobs, where, report):
 
         with population(), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
+            warnings.filterwarnings("ignore", f"{INTERRUPTED}$")
             interrupted = train_side_by_side(work, trials, at_once)
     trained = [trial for trial in trials if trial.raw is not None]
     if not trained:

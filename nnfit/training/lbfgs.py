@@ -31,7 +31,7 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None, listener=Non
     engine : Engine
         Configured, with weights and data set. Leaves with the weights found.
     settings : Settings
-        Of which ``max_iter``, ``max_time``, ``verbose``, ``unit`` and
+        Of which ``max_iter``, ``max_time``, ``reporter``, ``unit`` and
         ``engine.tol`` are used.
     max_fun : int
         Largest number of evaluations of the loss.
@@ -79,13 +79,15 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None, listener=Non
         seconds = time.perf_counter() - started
         loss = loss_in_units(float(latest.fun), settings.unit)
         record.add_epoch(loss, math.nan, seconds, val_loss, val_score)
-        if settings.verbose:
-            print(f"Iteration {record.n_iter}, loss = {loss:.8f}")
+        if settings.reporter is not None:
+            settings.reporter.after_epoch(record)
         if listener is not None and listener.end_epoch():
             raise _Ended
 
     if validation is not None:
         validation.begin(engine)
+    if settings.reporter is not None:
+        settings.reporter.begin(record)
     try:
         with one_blas_thread():  # of SciPy's vector products
             result = scipy.optimize.minimize(
@@ -111,6 +113,8 @@ def train_lbfgs(engine, settings, max_fun, record, validation=None, listener=Non
     except _Ended:
         result = latest
     engine.flat[...] = result.x
+    if settings.reporter is not None:
+        settings.reporter.end(record)
     if listener is not None:
         listener.end_training(None, True)
     if not np.isfinite(engine.flat).all():

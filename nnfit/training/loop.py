@@ -14,6 +14,7 @@ from nnfit.engine_settings import EngineSettings
 from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
 from nnfit.interruption import check_interruption
 from nnfit.network.fitted import loss_in_units
+from nnfit.training.reporting import Reporter
 from nnfit.training.rules import PLAIN, Rules
 from nnfit.training.schedules import BatchFactors
 
@@ -60,7 +61,8 @@ class Settings:
     rules : Rules
     incremental : bool
         Whether it is a call of ``partial_fit``.
-    verbose : bool
+    reporter : Reporter or None
+        Prints how it goes on.
     """
 
     engine: EngineSettings
@@ -72,7 +74,7 @@ class Settings:
     keeps_best: bool = False
     rules: Rules = PLAIN
     incremental: bool = False
-    verbose: bool = False
+    reporter: Reporter | None = None
 
 
 @dataclass(frozen=True)
@@ -152,6 +154,8 @@ def train(engine, settings, record, validation=None, listener=None, best_weights
         loop.run()
     except KeyboardInterrupt:
         warnings.warn(INTERRUPTED)
+    if settings.reporter is not None:
+        settings.reporter.end(record)
     weights = loop.weights()
     if weights is not None and not np.isfinite(weights).all():
         raise ValueError(divergence_message(settings.engine))
@@ -188,6 +192,8 @@ class _Loop:
         if restorable and best_weights is None:
             best_weights = engine.flat.copy()
         self.best_weights = best_weights
+        if settings.reporter is not None:
+            settings.reporter.begin(record)
         now = time.perf_counter()
         self.started = now - record.seconds
         self.deadline = now + settings.max_time
@@ -242,8 +248,8 @@ class _Loop:
             seconds = clock + (now - clock) * (i + 1) / len(losses)
             val_loss, val_score = self._validate()
             self.record.add_epoch(loss, rate, seconds, val_loss, val_score)
-            if self.settings.verbose:
-                print(f"Iteration {self.record.n_iter}, loss = {loss:.8f}")
+            if self.settings.reporter is not None:
+                self.settings.reporter.after_epoch(self.record)
             if self.by_epoch:
                 self._apply_rules(loss, val_score)
             if self.listener and self.listener.end_epoch(self.best_weights):
@@ -266,8 +272,6 @@ class _Loop:
             tol *= settings.unit
         if settings.keeps_best:
             record.validation_scores.append(val_score)
-            if settings.verbose:
-                print(f"Validation score: {val_score:f}")
             loss, best = -val_score, -record.best_validation_score
         progress, given = self.engine.progress, settings.engine
         rate = progress.learning_rate
@@ -291,7 +295,7 @@ class _Loop:
         progress.no_improvement = record.no_improvement
         if stops:
             progress.stopped = CONVERGED
-        if settings.verbose:
+        if settings.reporter is not None:
             self._tell_of_stagnation(rate, stops)
 
     def _more_patience(self):
@@ -306,12 +310,13 @@ class _Loop:
             watched = "Training loss"
         is_adaptive = settings.schedule == "adaptive"
         if stops:
+            self.settings.reporter.end(self.record)
             consequence = "Learning rate too small. " * is_adaptive + "Stopping."
         elif is_adaptive and rate < rate_before:
             consequence = f"Setting learning rate to {rate:f}"
         else:
             return
-        print(
+        self.settings.reporter.say(
             f"{watched} did not improve more than tol={settings.tol:f} for "
             f"{settings.n_iter_no_change} consecutive epochs. {consequence}"
         )

@@ -13,7 +13,7 @@ from nnfit.network import Weights
 from nnfit.training.history import COLUMNS
 
 #: Of the engine's progress and of the record.
-PROGRESS = ("epoch", "step", "samples", "no_improvement", "learning_rate", "best_loss")
+PROGRESS = ("epoch", "step", "t", "no_improvement", "learning_rate", "best_loss")
 RECORD = ("best_loss", "best_validation_score", "no_improvement", "n_iter")
 #: Sets of weights: in training, those that count, and those of the best epoch.
 SETS = ("raw", "evaluated", "best")

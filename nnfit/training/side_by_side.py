@@ -17,7 +17,7 @@ from nnfit.training.threads import free_processors, threads_of
 
 
 @contextmanager
-def side_by_side(at_once=None):
+def side_by_side(at_once=None, after_each=None):
     """Let the next ``joblib.Parallel`` of this thread work on threads.
 
     Only this one works so: the functions that it runs, and what comes after it, find
@@ -28,12 +28,15 @@ def side_by_side(at_once=None):
     at_once : int, default=None
         Number of threads if neither the ``Parallel`` nor a ``joblib.parallel_config``
         around it has a number; None for the number of free processors.
+    after_each : callable, default=None
+        Called in a thread after each function that has been run.
     """
     if not can_start_threads():
         with joblib.parallel_config(backend="sequential"):
             yield
         return
     backend = _Threads()
+    backend.after_each = after_each
     backend.default_n_jobs = get_active_backend()[1] or at_once or free_processors()
     config = joblib.parallel_config(backend=backend)
     backend.leave = config.unregister
@@ -43,7 +46,7 @@ def side_by_side(at_once=None):
     finally:
         # The config and the `Parallel` hold the backend, and the `Parallel` holds
         # functions with their data.
-        backend.leave = backend.parallel = None
+        backend.leave = backend.parallel = backend.after_each = None
 
 
 class _Threads(ParallelBackendBase):
@@ -96,7 +99,10 @@ class _Threads(ParallelBackendBase):
 
     def _run(self, func):
         interrupted_by.set(self._interruption)
-        return func()
+        result = func()
+        if self.after_each is not None:
+            self.after_each()
+        return result
 
     def retrieve_result_callback(self, out):
         """Result of a future, or its error."""

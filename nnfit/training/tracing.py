@@ -60,6 +60,21 @@ class LayerTrace(NamedTuple):
         return float(self.dead.mean())
 
 
+class Traced(NamedTuple):
+    """A network on some rows.
+
+    Attributes
+    ----------
+    layers : list of LayerTrace
+        One for each layer of the chain, the output last.
+    loss : float
+        Mean over the rows, without penalty.
+    """
+
+    layers: list[LayerTrace]
+    loss: float
+
+
 def trace(network, weights, X, target):
     """Pass rows through a network and their gradients back.
 
@@ -74,19 +89,19 @@ def trace(network, weights, X, target):
 
     Returns
     -------
-    list of LayerTrace
-        One for each layer of the chain, the output last.
+    Traced
     """
     with np.errstate(all="ignore"):
         traces = forward(network, weights, X, activate)
-        gradient = _by_raw(network, traces[-1].output, target)
+        loss, gradient = mean_loss(network, traces[-1].output, target)
         of_weights, _ = backward(network, weights, traces, gradient, activate)
     own, gradients = by_node(network, weights), by_node(network, of_weights)
-    return [
+    layers = [
         _layer(network, block, traces, own, gradients)
         for block in outline(network)
         if block.is_layer
     ]
+    return Traced(layers, loss)
 
 
 def _layer(network, block, traces, own, gradients):
@@ -111,13 +126,26 @@ def activate(activation, z):
     return value, slope
 
 
-def _by_raw(network, raw, target):
-    """Gradient of the mean loss by the raw predictions of all lines."""
-    loss, parameters = network.loss, network.loss_parameters
-    lines = len(raw) // len(target)
-    gradient, own = np.empty_like(raw), np.empty(raw.shape[1])
-    rows, targets = raw.tolist(), np.repeat(target, lines, axis=0).tolist()
+def mean_loss(network, raw, target):
+    """Mean loss over rows and members, and its gradient by raw predictions.
+
+    Parameters
+    ----------
+    network : Network
+    raw : ndarray of shape (n_lines * n, n_outputs)
+    target : ndarray of shape (n, n_targets)
+
+    Returns
+    -------
+    loss : float
+        As trainings report it.
+    gradient : ndarray, like `raw`
+    """
+    function, parameters = network.loss.function, network.loss_parameters
+    gradient, own, total = np.empty_like(raw), np.empty(raw.shape[1]), 0.0
+    rows = raw.tolist()
+    targets = np.repeat(target, len(raw) // len(target), axis=0).tolist()
     for number, (row, y) in enumerate(zip(rows, targets, strict=True)):
-        loss.function(row, y, own, len(row), parameters)
+        total += function(row, y, own, len(row), parameters)
         gradient[number] = own
-    return gradient / max(1, len(raw))
+    return total * network.loss_scale / len(raw), gradient / len(raw)

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.datasets import make_classification
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.inspection import input_gradients
 from nnfit.training import device
 from tests.cuda import tiles
 from tests.pairs import in_turn
@@ -221,3 +222,9 @@ def test_it_fits_the_same_again():
         for _ in range(2)
     ]
     assert_array_equal(*[model.predict_proba(X) for model in models])
+
+
+def test_networks_from_a_gpu_are_explained():
+    models = fit_on_both(MLPClassifier, Y)
+    slopes = [input_gradients(model, X) for model in models]
+    assert_allclose(*slopes, rtol=1e-5, atol=1e-7)

@@ -44,8 +44,15 @@ def forward(network, weights, X, share=None, dropout=None, draws=None):
 
 
 def backward(network, weights, traces, gradient, share=None):
-    """Gradients in all weights from that in the raw predictions."""
-    return passes.backward(network, weights, traces, gradient, activate, share)[0]
+    """Gradients in all weights from that in the raw predictions; 0 in frozen ones."""
+    found = passes.backward(network, weights, traces, gradient, activate, share)[0]
+    arrays = [array for arrays in found for array in arrays]
+    nodes = zip(network.nodes, network.tensors_of_nodes, strict=True)
+    is_frozen = [node.is_frozen for node, own in nodes for _ in own]
+    for array, number in zip(arrays, network.tensor_order, strict=True):
+        if is_frozen[number]:
+            array[...] = 0.0
+    return found
 
 
 def predict(network, weights, X, *, raw=False, n_threads=1, dropout=None):

@@ -143,7 +143,7 @@ def moments_of(kind, rng, places, seconds, count):
     ids=["place", "time"],
 )
 def test_interrupts(trial, interruption, n_jobs, epochs):
-    count = trial.rounds(full=100, fewest=4)
+    count = trial.rounds(full=100, fewest=2)
     ends, failed = {}, []
     with Worker(OPENBLAS_NUM_THREADS=2) as worker:
         for name in FITS:

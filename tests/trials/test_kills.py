@@ -37,7 +37,7 @@ def forget_some(folder, rng):
 
 def test_kills_while_compiling(trial, tmp_path):
     """One of two processes that fill the same cache is killed at a random moment."""
-    n_rounds, n_killed = trial.rounds(full=40, fewest=2), 0
+    n_rounds, n_killed = trial.rounds(full=40, fewest=1), 0
     seconds, cache = 10.0, tmp_path / "cache"
     for number in range(n_rounds):
         name = FITS[number % len(FITS)]

@@ -36,7 +36,7 @@ from nnfit.cpu.kernels.pointers import (
 
 #: Of units: what finds a gradient, adds penalties, takes a step, moves the average and
 #: derives what follows from new parameters.
-Steps = namedtuple("Steps", "find penalise apply average derive")
+Steps = namedtuple("Steps", "find penalise apply average after derive")
 
 
 @helper
@@ -111,7 +111,9 @@ def make_steps(dtype):
     """
     find, penalise = make_gradient(dtype)
     apply, average = make_apply(dtype)
-    return Steps(find, penalise, apply, average, make_derive(dtype, average))
+    after = make_after()
+    derive = make_derive(dtype, after, average)
+    return Steps(find, penalise, apply, average, after, derive)
 
 
 def make_gradient(dtype):
@@ -195,14 +197,26 @@ def make_apply(dtype):
     return apply, average
 
 
-def make_derive(dtype, average):
+def make_after():
+    """Make ``after(table, unit)``: what the layer derives from parameters."""
+    call_after = caller(nb.void, *UNIT_AFTER)
+
+    @helper
+    def after(table, unit):
+        if unit[at.U_AFTER] != 0:
+            row = offset(table, unit[at.U_ROW])
+            call_after(unit[at.U_AFTER], (table, row, unit))
+
+    return after
+
+
+def make_derive(dtype, after, average):
     """Make ``derive(table, floats, number, parity, rate)`` of a unit's new parameters.
 
     It writes down their penalty and what the layer derives, and moves their average.
     """
     as_floats, pointer = pointer_from_address(dtype), pointer_type(dtype)
     call_size = caller(nb.float64, pointer, nb.int64)
-    call_after = caller(nb.void, *UNIT_AFTER)
 
     @helper
     def penalty_of(table, floats, unit):
@@ -220,9 +234,7 @@ def make_derive(dtype, average):
         penalties = as_doubles(table[at.PENALTY])
         place = parity * table[at.N_UNITS] + number
         penalties[place] = penalty_of(table, floats, unit)
-        if unit[at.U_AFTER] != 0:
-            row = offset(table, unit[at.U_ROW])
-            call_after(unit[at.U_AFTER], (table, row, unit))
+        after(table, unit)
         average(table, unit, rate)
 
     return derive
@@ -259,8 +271,11 @@ def make_updates(dtype):
     @helper
     def derive_all(table, floats):
         """What follows from all parameters, when they may have been set."""
-        for number in range(table[at.N_UNITS]):
+        n_trained = table[at.N_UNITS]
+        for number in range(n_trained):
             steps.derive(table, floats, number, table[at.STEP] % 2, zero)
+        for number in range(n_trained, n_trained + table[at.N_FROZEN_UNITS]):
+            steps.after(table, unit_at(table, number))
 
     return update_units, derive_all
 

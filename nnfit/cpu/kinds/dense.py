@@ -77,7 +77,7 @@ def way_back(graph, number, node):
         graph.instruct(kernel, "backward", row)
     if len(node.inputs) == 2:
         graph.pass_on(number, 1)
-    if graph.reads_entries(node.inputs[0]):
+    if graph.reads_entries(node.inputs[0]) and graph.trains_at(number):
         sort_batch = plan.kernel(SPARSE).address("sort_batch")
         plan.program.once(sort_batch, row)
     elif copies_input(graph, number):
@@ -90,7 +90,7 @@ def way_back(graph, number, node):
 def copies_input(graph, number):
     """Whether the weights' gradient reads copies of inputs and gradient by z."""
     widths, value = graph.network.widths, graph.network.nodes[number].inputs[0]
-    if graph.reads_entries(value):
+    if graph.reads_entries(value) or not graph.trains_at(number):
         return False
     n_in, n_out = widths[value], widths[number + 1]
     size = graph.plan.n_rows * n_in * n_out

@@ -50,7 +50,7 @@ def lay_out(graph, number, node):
         plan.buffer(row + NORMED, size)
         of_units = N_STATISTICS * plan.words[row + at.WIDTH]
         plan.buffer(row + SPREAD, plan.n_rows if kind == "layer" else of_units)
-    if kind == "batch" and plan.trains:
+    if kind == "batch" and plan.trains and not node.is_frozen:
         graph.instruct_columns(kernel, "find_statistics", row)
         plan.program.end_statistics()
     elif kind == "batch":
@@ -63,7 +63,8 @@ def way_back(graph, number, node):
     row, kernel = graph.row_of(number), graph.plan.kernel_of(node)
     graph.instruct(kernel, "scale_slopes", row)
     if graph.deliver(number, 0):
-        if node.options[0] == "batch" and graph.plan.trains:
+        is_measured = graph.plan.trains and not node.is_frozen
+        if node.options[0] == "batch" and is_measured:
             graph.instruct_columns(kernel, "find_sums", row)
         graph.instruct(kernel, "backward", row)
 

@@ -44,8 +44,11 @@ def lay_out(graph, number, node):
     else:
         plan.same(row + Z, row + at.OUTPUT)
         graph.gradient(number)
-    if not plan.trains:
-        plan.buffer(row + SUMS, max(n_bins) * plan.padded(d))
+    size = max(n_bins) * plan.padded(d)
+    if plan.trains:
+        plan.units.make_room(size)
+    else:
+        plan.buffer(row + SUMS, size)
     graph.instruct(plan.kernel_of(node), "forward", row)
 
 

@@ -22,7 +22,8 @@ from nnfit.functions.normalization import (
 SLOPES = at.PRIVATE  # (batch, stride): u, its slope, then the gradient by u
 NORMED = SLOPES + 1  # (batch, stride): z normalised, before the scale
 SPREAD = SLOPES + 2  # (batch,), of layers, or (N_STATISTICS, n_out), of batches
-END = SLOPES + 3
+IS_FROZEN = SLOPES + 3  # whether statistics of batches are the running ones
+END = SLOPES + 4
 
 #: Rows of SPREAD in batch normalisation: mean, 1 / root of the variance, and sums over
 #: the batch of the gradient by u, and of that times NORMED.
@@ -279,7 +280,7 @@ def make_find_statistics(build):
             c = Columns(z, stride, weights, stride, mean)
             variance = variance_of(m, c, j, now.size, n)
             if j < n and threads.group() == 0:
-                if now.spread > SMALLEST_SPREAD:
+                if now.spread > SMALLEST_SPREAD and longs[row + IS_FROZEN] == 0:
                     part = scalar(momentum)
                     move_running(m, norms, n, j, mean, variance, now.spread, part)
                     m.floats[statistics + MEAN * n + j] = scalar(mean)
@@ -323,7 +324,7 @@ def make_find_sums(build):
             total = sum_of(m, of_slopes, j, now.size, n)
             along = sum_along(m, of_normed, j, now.size, n)
             if j < n and threads.group() == 0:
-                known = now.spread > SMALLEST_SPREAD
+                known = now.spread > SMALLEST_SPREAD and longs[row + IS_FROZEN] == 0
                 m.floats[statistics + SUM * n + j] = scalar(total) if known else zero
                 m.floats[statistics + SUM_NORMED * n + j] = (
                     scalar(along) if known else zero

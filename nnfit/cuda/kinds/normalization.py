@@ -13,7 +13,14 @@ group of threads takes a row; for one over the batch a lane takes a column
 
 from nnfit.cuda import fields as at
 from nnfit.cuda.kernels import normalization as functions
-from nnfit.cuda.kernels.normalization import END, N_STATISTICS, NORMED, SLOPES, SPREAD
+from nnfit.cuda.kernels.normalization import (
+    END,
+    IS_FROZEN,
+    N_STATISTICS,
+    NORMED,
+    SLOPES,
+    SPREAD,
+)
 
 OPERATIONS = (
     "find_statistics", "find_sums", "forward", "backward", "forward_layer",
@@ -46,6 +53,7 @@ def lay_out(graph, number, node):
         plan.buffer(row + NORMED, plan.n_rows * stride)
         size = plan.n_rows if kind == "layer" else N_STATISTICS * n_out
         plan.buffer(row + SPREAD, size)
+    plan.words[row + IS_FROZEN] = node.is_frozen
     if kind == "batch" and plan.trains:
         graph.phase(node, "find_statistics", row, graph.of_columns(row))
     graph.phase(node, _name(node, "forward"), row)

@@ -17,6 +17,10 @@ device. The description's module has
                                            for kinds that ask about those of the inputs
     begun(node)                            the node where features have several lines;
                                            for kinds that make several of one
+    sources(node, of_inputs)               for each unit the feature that it is made of,
+                                           from arrays of those of the inputs; for kinds
+                                           whose units are made of one each
+    has_no_slope                           True of a kind whose output moves by jumps
 
 `widths` are those of the inputs, `arrays` the tensors' values in their order; `now` has
 what a batch is known by (`Batch`), ``draw(node, n_in)`` draws a matrix and intercepts
@@ -26,7 +30,7 @@ one formula a line, no care for speed.
 """
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -76,6 +80,13 @@ class Tensor:
     penalty: float = 1.0
     layer: int | None = 0
     by_lines: bool = False
+
+    @property
+    def frozen(self):
+        """The same, which no training changes."""
+        return replace(
+            self, n_trained=0, is_penalised=False, is_matrix=False, by_lines=False
+        )
 
     @property
     def rows(self):
@@ -148,6 +159,9 @@ class Node:
         Whether an optimizer of whole matrices updates its matrices.
     factors : tuple of Factors
         For each tensor in order; none for factors of 1.
+    is_frozen : bool
+        Whether training leaves all of its arrays as they are. Batches are normalised by
+        the running statistics then.
     """
 
     kind: str
@@ -159,6 +173,7 @@ class Node:
     layer: int | None = 0
     is_hidden: bool = False
     factors: tuple[Factors, ...] = ()
+    is_frozen: bool = False
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,9 @@ from nnfit.network.kinds import Tensor
 #: share of values that training takes for missing.
 COLUMNS, N_CODES, N_LINES, IS_ONE_HOT, SIZE, MASK = range(6)
 
+#: Says that the output moves by jumps, from code to code.
+has_no_slope = True
+
 
 class Column(NamedTuple):
     """A column of codes, and what becomes of it.
@@ -101,6 +104,13 @@ def _check(column, n_in):
         )
     if column.is_embedded and column.n_out < 1:
         raise ValueError(f"vectors must have at least one element, got {column.n_out}")
+
+
+def sources(node, of_inputs):
+    """That of a column for each of its indicators, or elements of its vector."""
+    found = columns_of(node)
+    units = [column.unit for column in found]
+    return np.repeat(of_inputs[0][units], [column.n_out for column in found])
 
 
 def tensors(node, widths):

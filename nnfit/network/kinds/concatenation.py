@@ -10,6 +10,11 @@ def width(node, widths):
     return sum(widths)
 
 
+def sources(node, of_inputs):
+    """Those of the inputs, side by side."""
+    return np.concatenate(of_inputs)
+
+
 def tensors(node, widths):
     """None."""
     return ()

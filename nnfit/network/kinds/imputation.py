@@ -12,6 +12,8 @@ from nnfit.network.kinds.selection import check_columns, spread
 
 #: Says that behind the layer no number is missing.
 fills_missing = True
+#: Says that the output moves by jumps: where a number is missing or not.
+has_no_slope = True
 
 
 def width(node, widths):
@@ -25,6 +27,12 @@ def width(node, widths):
             f"{wrong}"
         )
     return len(columns) + len(indicated)
+
+
+def sources(node, of_inputs):
+    """Those of the columns, then of the indicators."""
+    columns, indicated = node.options
+    return of_inputs[0][[*columns, *indicated]]
 
 
 def tensors(node, widths):

@@ -54,6 +54,11 @@ def lines(node, lines):
     return node.options[0]
 
 
+def sources(node, of_inputs):
+    """Those of the input."""
+    return of_inputs[0]
+
+
 def tensors(node, widths):
     """The factors (n_members, n_out)."""
     return (Tensor("factors", "others", (node.options[0], widths[0])),)

@@ -62,7 +62,7 @@ def statistics_of(node, z, norms, share):
     exact = z.astype(np.float64)
     if node.options[0] == "layer":
         return exact.mean(axis=1, keepdims=True), exact.var(axis=1, keepdims=True), None
-    if share is None or 1 - np.sum(share**2) <= SMALLEST_SPREAD:
+    if share is None or node.is_frozen or 1 - np.sum(share**2) <= SMALLEST_SPREAD:
         return norms[1:2], norms[2:3], None
     mean = (share @ exact)[None]
     variance = (share @ (exact - mean) ** 2)[None]

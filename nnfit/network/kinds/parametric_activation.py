@@ -18,6 +18,11 @@ def width(node, widths):
     return widths[0]
 
 
+def sources(node, of_inputs):
+    """Those of the input."""
+    return of_inputs[0]
+
+
 def tensors(node, widths):
     """The shares (n_out,)."""
     return (Tensor("share", "others", (widths[0],)),)

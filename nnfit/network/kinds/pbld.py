@@ -37,6 +37,11 @@ def width(node, widths):
     return len(node.options[COLUMNS]) * (node.options[SIZE] + 1)
 
 
+def sources(node, of_inputs):
+    """That of a column for each element of its embedding, and for itself."""
+    return np.repeat(of_inputs[0][list(node.options[COLUMNS])], node.options[SIZE] + 1)
+
+
 def tensors(node, widths):
     """Frequencies, phases, weights and intercepts of each column."""
     columns, k, size, _ = node.options

@@ -53,6 +53,11 @@ def width(node, widths):
     return len(node.options[COLUMNS]) * node.options[SIZE]
 
 
+def sources(node, of_inputs):
+    """That of a column for each element of its embedding."""
+    return np.repeat(of_inputs[0][list(node.options[COLUMNS])], node.options[SIZE])
+
+
 def tensors(node, widths):
     """Frequencies, weights and intercepts, the last two perhaps of all columns."""
     columns, k, size, is_lite, _ = node.options

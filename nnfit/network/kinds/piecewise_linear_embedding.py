@@ -28,6 +28,12 @@ def width(node, widths):
     return len(columns) * d
 
 
+def sources(node, of_inputs):
+    """That of a column for each element of its vector."""
+    columns, _, d = node.options
+    return np.repeat(of_inputs[0][list(columns)], d)
+
+
 def tensors(node, widths):
     """The bins, and of each column slopes and intercepts (d,), of each bin weights."""
     columns, n_bins, d = node.options

@@ -73,6 +73,13 @@ def width(node, widths):
     return sum(n_bins) + keeps_input * len(columns)
 
 
+def sources(node, of_inputs):
+    """That of a column for each of its bins, and for itself."""
+    columns, n_bins, _, keeps_input = node.options
+    n_units = [n + int(keeps_input) for n in n_bins]
+    return np.repeat(of_inputs[0][list(columns)], n_units)
+
+
 def tensors(node, widths):
     """The bins."""
     return (bins_of(node),)

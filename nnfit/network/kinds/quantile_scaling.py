@@ -70,6 +70,11 @@ def width(node, widths):
     return len(columns)
 
 
+def sources(node, of_inputs):
+    """Those of the columns."""
+    return of_inputs[0][list(node.options[0])]
+
+
 def tensors(node, widths):
     """Knots and values of the columns; beyond its own a row repeats the last."""
     columns, n_knots = node.options

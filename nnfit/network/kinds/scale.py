@@ -16,6 +16,11 @@ def width(node, widths):
     return widths[0]
 
 
+def sources(node, of_inputs):
+    """Those of the input."""
+    return of_inputs[0]
+
+
 def tensors(node, widths):
     """The factors (n_out,)."""
     return (Tensor("scale", "others", (widths[0],)),)

@@ -68,6 +68,11 @@ def width(node, widths):
     return len(node.options[0])
 
 
+def sources(node, of_inputs):
+    """Those of the columns."""
+    return of_inputs[0][list(node.options[0])]
+
+
 def tensors(node, widths):
     """Shifts, scales and cuts of the columns."""
     return (Tensor("scaling", "others", (3, len(node.options[0])), n_trained=0),)

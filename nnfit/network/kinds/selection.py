@@ -37,6 +37,11 @@ def width(node, widths):
     return len(node.options[0])
 
 
+def sources(node, of_inputs):
+    """Those of the columns."""
+    return of_inputs[0][list(node.options[0])]
+
+
 def tensors(node, widths):
     """None."""
     return ()

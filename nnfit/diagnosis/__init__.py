@@ -1,0 +1,1 @@
+"""What is wrong with a fitted network: `nnfit.diagnose`, and what it looks at."""
