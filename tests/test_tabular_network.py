@@ -9,6 +9,7 @@ from nnfit.estimators.tabular_network import (
     TabularNetworkClassifier,
     TabularNetworkRegressor,
 )
+from tests.cuda import tiles
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))
@@ -86,3 +87,14 @@ def test_a_table_with_categories_and_missing_values(task):
     model = estimator(**{**SMALL, "max_iter": 40, "n_members": 2})
     model.fit(table[40:], y[40:], **validation)
     assert model.score(table, y) > 0.6
+
+
+def test_a_gpu_trains_as_the_processor():
+    # After few steps: rates are large, and roundings grow.
+    given = {"max_iter": 3, "dtype": "float64", "dropout": 0.0}
+    with tiles.small_gpu():
+        found = fitted("regression", **given, device="cuda")
+    assert found.device_ == "cuda:0"
+    expected = fitted("regression", **given).others_
+    for mine, own in zip(found.others_, expected, strict=True):
+        np.testing.assert_allclose(mine, own, atol=1e-6)
