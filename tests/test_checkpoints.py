@@ -294,7 +294,7 @@ def test_what_cannot_go_on_says_so(tmp_path, naive_engine):
     file = tmp_path / "fit.npz"
     for model, message in (
         (network(Checkpoint(file), solver="lbfgs"), "is for mini-batches, got solver="),
-        (network(Checkpoint(file), n_members=2), "is one file, and n_members=2"),
+        (network(Checkpoint(file), n_members=2), "is one file, and the networks of"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(X, Y)

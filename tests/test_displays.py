@@ -33,7 +33,7 @@ from nnfit.displays.confidence import wilson
 from nnfit.displays.training_curve import best_epoch
 from nnfit.estimators.notebook import duration, summary
 from nnfit.estimators.tracing import sample_of, training_network
-from nnfit.network.outline import outline
+from nnfit.network.outline import outline, shortened
 from nnfit.training.tracing import trace
 
 pytestmark = [
@@ -274,6 +274,24 @@ def test_network(name, models, pyplot):
     assert all(max(b.inputs) < n for n, b in enumerate(blocks) if n)
 
 
+def test_deep_networks_are_shortened(pyplot):
+    model = MLPClassifier((5,) * 40, residual=True, max_iter=1, random_state=0)
+    model.set_callbacks(GradientMonitor()).fit(X[:50], Y[:50])
+    legend = GradientFlowDisplay.from_estimator(model).ax_.get_legend()
+    names = [text.get_text() for text in legend.get_texts()]
+    assert len(names) == 12 and (names[0], names[-1]) == ("output", "hidden 1")
+    display = NetworkDisplay.from_estimator(model)
+    texts = [text.get_text() for text in display.ax_.texts]
+    assert {"hidden 9", "29 more layers", "hidden 40", "output"} <= set(texts)
+    assert "5 units, relu, residual, each" in texts
+    assert "13 more layers" in summary(model)
+    network, _ = model._fitted_network()
+    assert display.n_parameters == network.n_parameters
+    shown = shortened(outline(network), 14)
+    assert sum(block.n_parameters for block in shown) == network.n_parameters
+    assert [block.inputs for block in shown[1:]] == [(n,) for n in range(13)]
+
+
 def test_a_pipeline_and_partial_dependence(pyplot):
     model = make_pipeline(StandardScaler(), classifier()).fit(X, Y)
     assert TrainingCurveDisplay.from_estimator(model).ax_ is not None
@@ -315,18 +333,19 @@ def trace_of(model, X, y):
 
 
 def test_gradients_are_derivatives_of_the_loss():
-    model = classifier(dtype="float64").fit(X, Y)
-    found = trace_of(model, X[:50], Y[:50])
-    assert found.loss == pytest.approx(
-        -np.log(model.predict_proba(X[:50])[np.arange(50), Y[:50]]).mean(), rel=1e-6
-    )
+    rows, y = X[:50, 18:21], Y[:50] % 3
+    model = MLPClassifier((2, 3), dtype="float64", max_iter=6, random_state=0)
+    model.fit(rows, y)
+    found = trace_of(model, rows, y)
+    chance = model.predict_proba(rows)[np.arange(50), y]
+    assert found.loss == pytest.approx(-np.log(chance).mean(), rel=1e-6)
     layer, coef, step = found.layers[1], model.coefs_[1], 1e-5
     slopes = np.empty_like(coef)
     for place in np.ndindex(coef.shape):
         kept, losses = coef[place], []
         for sign in (1, -1):
             coef[place] = kept + sign * step
-            losses.append(trace_of(model, X[:50], Y[:50]).loss)
+            losses.append(trace_of(model, rows, y).loss)
         coef[place] = kept
         slopes[place] = (losses[0] - losses[1]) / (2 * step)
     assert layer.gradient == pytest.approx(np.linalg.norm(slopes), rel=1e-4)

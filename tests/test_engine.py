@@ -351,7 +351,7 @@ def test_predictions_do_not_depend_on_the_other_rows(
 ):
     use_processor(monkeypatch, cpu_name)
     network = make_network(sizes, "gelu", "log_loss", dtype)
-    X, _ = make_data(network, 250)
+    X, _ = make_data(network, 120)
     weights = make_weights(network)
     together = cpu.predict(network, weights, X)
     for n_rows in (1, 3, FEW_ROWS, FEW_ROWS + 1, 97):

@@ -208,7 +208,7 @@ def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     results = []
     for n_threads in (1, 9):
         engine = make_engine(cpu, network, data, n_threads=n_threads, **options)
-        losses = train(engine, 20)
+        losses = train(engine, 8)
         results.append([losses, *results_of(engine)])
         engine.close()
         assert engine.threads_used == n_threads

@@ -108,7 +108,7 @@ def test_predictions_of_few_rows_and_of_many(
 ):
     use_processor(monkeypatch, cpu_name)
     network = make_network(sizes, "gelu", "log_loss", dtype, **STRUCTURES[structure])
-    X, _ = make_data(network, 250)
+    X, _ = make_data(network, 120)
     weights = make_weights(network)
     together = cpu.predict(network, weights, X, n_threads=2)
     expected = numpy_engine.predict(network, weights, X)

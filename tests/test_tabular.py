@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from nnfit import PopulationSearchCV, TabularClassifier, TabularRegressor
+from nnfit.callbacks import Checkpoint
 from nnfit.estimators import documentation
 from nnfit.estimators.tabular_network import TabularNetworkClassifier
 from nnfit.interruption import interrupted_by
@@ -28,6 +29,8 @@ from nnfit.tabular.holdouts import split_rows
 from nnfit.tabular.intervals import Intervals
 from nnfit.tabular.models import BoostingModel, Columns
 from tests.cuda import tiles
+from tests.test_callbacks import FailAt, StopAt
+from tests.test_checkpoints import KillAt, Killed
 
 SMALL = dict(preset="fast", max_iter=3, random_state=0, n_jobs=1)
 X, Y = make_classification(
@@ -74,6 +77,9 @@ def test_a_mixture_is_the_weighted_mean_of_its_families(best, regressor):
             raw = model.raw(rows) / part.temperature
             of_model = np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
             expected = expected + part.weight / 2 * of_model
+    assert best._temperature != 1.0
+    expected = expected ** (1 / best._temperature)
+    expected /= expected.sum(axis=1, keepdims=True)
     proba = best.predict_proba(X)
     np.testing.assert_allclose(proba, expected, atol=1e-6)
     assert np.array_equal(best.predict(X), proba.argmax(axis=1))
@@ -261,8 +267,40 @@ def test_ctrl_c_keeps_what_is_trained(monkeypatch):
     assert model.predict_proba(X).shape == (90, 3)
 
 
-def test_each_model_has_a_line(capsys):
+def test_a_bar_shows_how_many_models_are_trained(capsys):
     fitted("classification", verbose=1, n_members=2)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[-1].endswith("2 of 2 models, 0 s left")
+
+
+def listened(*callbacks, resume_from=None, **parameters):
+    """A classifier that is told of, or goes on from, what callbacks did."""
+    model = TabularClassifier(**SMALL | {"max_iter": 4, "n_members": 2} | parameters)
+    return model.set_callbacks(*callbacks).fit(X, Y, resume_from=resume_from)
+
+
+def test_callbacks_look_at_every_network():
+    assert listened(StopAt(2)).n_iter_ == 2
+    with pytest.raises(RuntimeError, match="a callback's"):
+        listened(FailAt(2))
+
+
+def test_a_killed_fit_goes_on_to_the_same_bits(tmp_path):
+    with pytest.raises(Killed):
+        listened(Checkpoint(tmp_path, every=1), KillAt(3))
+    resumed = listened(resume_from=tmp_path).predict_proba(X)
+    assert np.array_equal(resumed, listened().predict_proba(X))
+    with pytest.raises(
+        ValueError, match="set random_state to an int in both, got None"
+    ):
+        listened(resume_from=tmp_path, random_state=None)
+    for callbacks, path in (((), "a.npz"), ((Checkpoint("a.npz"),), None)):
+        with pytest.raises(ValueError, match="is one file, and the networks of"):
+            listened(*callbacks, resume_from=path)
+
+
+def test_each_model_has_a_line(capsys):
+    fitted("classification", verbose=2, n_members=2)
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("TabularNetwork, member 2 of 2: accuracy 0.")

@@ -4,6 +4,7 @@
 ignore an error are checks, too: mypy reports one that ignores nothing.
 """
 
+from pathlib import Path
 from typing import Any, assert_type
 
 import numpy as np
@@ -27,6 +28,7 @@ from nnfit import (
     find_learning_rate,
     warmup,
 )
+from nnfit.callbacks import Callback, Checkpoint, EarlyStopAt
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -184,3 +186,17 @@ assert_type(choice.predict_quantiles(X, [0.1, 0.9]), Floats)
 assert_type(choice.explain_choice(), str)
 assert_type(TabularClassifier(class_weight="balanced").predict_proba(X), Floats)
 TabularClassifier("slow")  # type: ignore[arg-type]
+
+# -------------------------------------------------------------------------- callbacks
+
+
+class Watch(Callback):
+    def after_epoch(self, estimator: object, context: object) -> bool:
+        return False
+
+
+watched = MLPClassifier().set_callbacks(Watch(), EarlyStopAt(score=0.9))
+assert_type(watched, MLPClassifier)
+assert_type(watched.fit(X, y, resume_from=Path("fit.npz")), MLPClassifier)
+assert_type(choice.set_callbacks(Checkpoint("fits", every=2)), TabularRegressor)
+Checkpoint("fits", every="2")  # type: ignore[arg-type]

@@ -74,15 +74,17 @@ class Checkpoint(Callback):
                 "Checkpoint is for fit, got a call of partial_fit. Pickle the "
                 "estimator between the calls, or remove the callback."
             )
-        if estimator.solver == "lbfgs":
+        solver = getattr(estimator, "solver", None)  # None of a mixture of networks
+        if solver == "lbfgs":
             raise ValueError(
                 "Checkpoint is for mini-batches, got solver='lbfgs', whose state SciPy "
                 "keeps to itself. Choose another solver or remove the callback."
             )
-        if files.is_file_name(self.path) and estimator.n_members > 1:
+        is_one = solver is not None and estimator.n_members == 1
+        if files.is_file_name(self.path) and not is_one:
             raise ValueError(
-                f"Checkpoint({str(self.path)!r}) is one file, and n_members="
-                f"{estimator.n_members} networks write one each. Pass a folder."
+                f"Checkpoint({str(self.path)!r}) is one file, and the networks of "
+                f"{estimator!r} write one each. Pass a folder."
             )
         folder = self.path.parent if files.is_file_name(self.path) else self.path
         folder.mkdir(parents=True, exist_ok=True)

@@ -54,7 +54,7 @@ class Training:
 
 
 @contextmanager
-def listening(estimator, name, n_tasks, data, whole=None):
+def listening(estimator, name, n_tasks, data, whole=None, in_turn=True):
     """The `Listener` of a fit; None where nobody listens.
 
     It must be around everything in a fit that can raise. An error of a callback ends
@@ -71,13 +71,14 @@ def listening(estimator, name, n_tasks, data, whole=None):
         X, y and sample weights as the user gave them.
     whole : Listener or None
         Of the ensemble that the estimator is a member of.
+    in_turn : bool, default=True
+        Whether the tasks follow each other.
     """
     if not callbacks_of(estimator):
         yield None
         return
-    is_ensemble = estimator.n_members > 1
     context = estimator._init_callback_context(
-        task_name=name, max_subtasks=n_tasks, sequential_subtasks=not is_ensemble
+        task_name=name, max_subtasks=n_tasks, sequential_subtasks=in_turn
     )
     listener = Listener(estimator, context, data, whole)
     listener.tell(context.call_on_fit_task_begin)
@@ -173,6 +174,19 @@ class Listener:
     def member(self, context, member):
         """Context manager in which a member is fitted."""
         return subtask(context, member, callbacks_of(self._estimator))
+
+    @contextmanager
+    def leaf(self, context):
+        """Tell of a task that has no parts, and is not a fit of nnfit's."""
+        self._tell_of_leaf(context.call_on_fit_task_begin)
+        yield
+        self._tell_of_leaf(context.call_on_fit_task_end)
+
+    def _tell_of_leaf(self, hook):
+        try:
+            self.tell(hook)
+        except Exception as error:
+            self.errors.append(error)
 
     @contextmanager
     def _shown(self):

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure, SubFigure
 
+#: Layers that the legend names, evenly spaced ones; the colours tell the others.
+MOST_NAMES = 12
+
 
 class GradientFlowDisplay(Display):
     """Norms of gradients and sizes of activations by layer, over the epochs.
@@ -121,8 +124,12 @@ class GradientFlowDisplay(Display):
             below.set_ylim(bottom=0.0)
         # From above as the curves lie where gradients vanish: the output first.
         handles, names = ax.get_legend_handles_labels()
+        place = np.linspace(len(names) - 1, 0, min(len(names), MOST_NAMES)).astype(int)
         ax.legend(
-            handles[::-1], names[::-1], loc="upper left", bbox_to_anchor=(1.0, 1.0)
+            [handles[n] for n in place],
+            [names[n] for n in place],
+            loc="upper left",
+            bbox_to_anchor=(1.0, 1.0),
         )
         return self
 

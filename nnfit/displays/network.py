@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from nnfit.displays.display import BLUE, GREEN, GREY, ORANGE, Display
 from nnfit.estimators.tracing import members_in
-from nnfit.network.outline import Block, outline
+from nnfit.network.outline import Block, outline, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 #: Height of a box where a level has the height 1, and half of what is between two.
 BOX, MARGIN = 0.62, 0.04
+#: Boxes that a picture has room for.
+MOST_BLOCKS = 14
 #: Width of the picture, in which the boxes of a level share.
 WIDTH = 4.0
 
@@ -90,17 +92,18 @@ class NetworkDisplay(Display):
         -------
         self : NetworkDisplay
         """
-        levels = levels_of(self.blocks)
+        blocks = shortened(self.blocks, MOST_BLOCKS)
+        levels = levels_of(blocks)
         n_levels = 1 + max(levels)
         ax = self._begin(ax, (6.4, 0.8 + 0.82 * n_levels))
-        places = self._places(levels)
-        for number, block in enumerate(self.blocks):
+        places = places_of(blocks, levels)
+        for number, block in enumerate(blocks):
             self._box(block, *places[number])
             for value in block.inputs:
                 self._arrow(places[value], places[number])
             if "residual" in block.details:
                 self._detour(places[block.inputs[0]], places[number])
-        has_detour = any("residual" in block.details for block in self.blocks)
+        has_detour = any("residual" in block.details for block in blocks)
         ax.set(xlim=(0.0, WIDTH + 0.35 * has_detour), ylim=(1.0 - n_levels - BOX, BOX))
         ax.set_axis_off()
         title = f"{self.n_parameters:,} parameters"
@@ -108,26 +111,6 @@ class NetworkDisplay(Display):
             title += f" of {self.n_members} members, each with a network like this"
         ax.set_title(title, loc="left")
         return self
-
-    def _places(self, levels):
-        """Left end, width and middle height of each box.
-
-        Those that read one value share its width; one that reads several has theirs.
-        """
-        found = []
-        for number, (block, level) in enumerate(zip(self.blocks, levels, strict=True)):
-            left, width = 0.0, WIDTH
-            if block.inputs:
-                left = min(found[value][0] for value in block.inputs)
-                width = max(sum(found[value][:2]) for value in block.inputs) - left
-            if len(block.inputs) == 1:
-                beside = [
-                    n for n, b in enumerate(self.blocks) if b.inputs == block.inputs
-                ]
-                width /= len(beside)
-                left += width * beside.index(number)
-            found.append((left, width, -float(level)))
-        return found
 
     def _box(self, block, left, width, middle):
         from matplotlib.patches import FancyBboxPatch
@@ -193,3 +176,22 @@ def levels_of(blocks):
     for block in blocks:
         levels.append(1 + max((levels[value] for value in block.inputs), default=-1))
     return levels
+
+
+def places_of(blocks, levels):
+    """Left end, width and middle height of each box.
+
+    Those that read one value share its width; one that reads several has theirs.
+    """
+    found = []
+    for number, (block, level) in enumerate(zip(blocks, levels, strict=True)):
+        left, width = 0.0, WIDTH
+        if block.inputs:
+            left = min(found[value][0] for value in block.inputs)
+            width = max(sum(found[value][:2]) for value in block.inputs) - left
+        if len(block.inputs) == 1:
+            beside = [n for n, b in enumerate(blocks) if b.inputs == block.inputs]
+            width /= len(beside)
+            left += width * beside.index(number)
+        found.append((left, width, -float(level)))
+    return found

@@ -26,16 +26,17 @@ OTHER = {
 def check_place(resume_from, estimator):
     """Refuse what is no path, and warn where there is nothing to go on from."""
     path = checked_path(resume_from, "resume_from")
-    if estimator.solver == "lbfgs":
+    solver = getattr(estimator, "solver", None)  # None of a mixture of networks
+    if solver == "lbfgs":
         raise ValueError(
             "resume_from is for mini-batches, got solver='lbfgs', whose fits write no "
             "checkpoints. Choose another solver or leave out resume_from."
         )
-    if files.is_file_name(path) and estimator.n_members > 1:
+    is_one = solver is not None and estimator.n_members == 1
+    if files.is_file_name(path) and not is_one:
         raise ValueError(
-            f"resume_from={str(path)!r} is one file, and n_members="
-            f"{estimator.n_members} networks have one each. Pass the folder that "
-            "Checkpoint has written."
+            f"resume_from={str(path)!r} is one file, and the networks of {estimator!r} "
+            "have one each. Pass the folder that Checkpoint has written."
         )
     # The first run of a program that writes there and goes on from there is no news.
     writes = [getattr(each, "path", None) for each in callbacks_of(estimator)]

@@ -36,6 +36,8 @@ class Conventions(BaseEstimator):
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
+        def set_callbacks(self, *callbacks: Any) -> Self: ...
+
     def set_params(self, **params: Any) -> Self:
         """Set parameters.
 

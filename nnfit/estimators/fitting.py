@@ -66,14 +66,14 @@ class Member(NamedTuple):
         Its number, from 0, and how many there are.
     random_state : int, RandomState or None
         Of the whole.
-    pace : Pace
+    pace : Pace or None
         Of the lines of all members.
     """
 
     number: int
     n_members: int
     random_state: object
-    pace: Pace
+    pace: Pace | None = None
 
 
 def fit_network(

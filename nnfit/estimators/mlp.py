@@ -29,7 +29,7 @@ from nnfit.numpy_errors import without_numpy_errors
 from nnfit.training import device
 from nnfit.training.lbfgs import train_lbfgs
 from nnfit.training.loop import train
-from nnfit.training.rules import PLAIN
+from nnfit.training.rules import PLAIN, Rules
 
 
 class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
@@ -97,7 +97,7 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
 
     # What differs between a network of one's own and a recipe -----------------
 
-    _rules = PLAIN
+    _rules: Rules = PLAIN
     #: Whether indicators of categories are scaled as robustly as numbers.
     _scales_indicators = False
 
@@ -211,11 +211,11 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
         by_hand.check_overridden(self, BaseMLP)
         name = "partial_fit" if incremental else "fit"
         n_tasks = 1 if incremental else most_epochs(self, rows_as_given(X))
-        if self.n_members > 1:
-            n_tasks = self.n_members
+        in_turn = self.n_members == 1
+        n_tasks = n_tasks if in_turn else self.n_members
         data = X, y, sample_weight
         with (
-            listening(self, name, n_tasks, data, whole) as listener,
+            listening(self, name, n_tasks, data, whole, in_turn) as listener,
             resuming.unchanged_on_error(self),
         ):
             if self.warm_start or incremental:

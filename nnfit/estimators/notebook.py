@@ -10,7 +10,7 @@ from html import escape
 import numpy as np
 
 from nnfit.estimators.uncertainty import networks
-from nnfit.network.outline import outline
+from nnfit.network.outline import outline, shortened
 
 #: Size of the curves in pixels, and most points and members that are drawn.
 WIDTH, HEIGHT, MOST_POINTS, MOST_MEMBERS = 260, 110, 120, 10
@@ -49,17 +49,16 @@ def summary(estimator):
 
 
 def _table(estimator, network, n_members, histories):
-    blocks = outline(network)
-    rows = [
-        (block.name, f"{block.n_out:,}", ", ".join(block.details), block.n_parameters)
-        for block in blocks
-    ]
-    if len(rows) > MOST_LAYERS:
-        left_out = len(rows) - MOST_LAYERS
-        rows[MOST_LAYERS - 1 : -1] = [(f"{left_out} more layers", "", "", 0)]
+    blocks = shortened(outline(network), MOST_LAYERS)
     body = "".join(
-        _row("td", name, units, details, f"{count:,}" if count else "")
-        for name, units, details, count in rows
+        _row(
+            "td",
+            block.name,
+            f"{block.n_out:,}",
+            ", ".join(block.details),
+            f"{block.n_parameters:,}" if block.n_parameters else "",
+        )
+        for block in blocks
     )
     total = n_members * sum(block.n_parameters for block in blocks)
     caption = f"{total:,} parameters"

@@ -77,7 +77,7 @@ validation_fraction : float, default=0.2
 """
 
 #: What the recipe has of the parameters of the plain estimators.
-FIXED = {
+FIXED: dict[str, Any] = {
     "solver": "adamw",
     "alpha": 0.0,
     "beta_2": 0.95,
@@ -88,7 +88,7 @@ FIXED = {
     "scaling": "robust",
 }
 #: What it has a rule of its own for.
-WITHOUT = ("n_iter_no_change",)
+WITHOUT: tuple[str, ...] = ("n_iter_no_change",)
 #: What the presets have of them in classification and regression.
 TD = {
     "weight_decay": 0.02,
@@ -115,7 +115,7 @@ PATIENCE = 20
 class RealMLP(Recipe):
     """What classifier and regressor share."""
 
-    _rules = Rules(
+    _rules: Rules = Rules(
         auto_batch=256,
         drop_last=True,
         last_of_equals=True,
@@ -123,7 +123,7 @@ class RealMLP(Recipe):
         is_plan=True,
     )
     _scales_indicators = True
-    _own_constraints = {
+    _own_constraints: dict[str, list] = {
         "preset": [among(["td", "td_s"])],
         "learning_rate_init": [*POSITIVE, None],
         "weight_decay": [*NOT_NEGATIVE, None],

@@ -136,7 +136,7 @@ class TabularNetwork:
 
 @partial(documented, texts=(PARAMETERS,))
 @recipe(MLPClassifier, WITHOUT, activation="selu", **FIXED)
-class TabularNetworkClassifier(TabularNetwork, RealMLPClassifier):
+class TabularNetworkClassifier(TabularNetwork, RealMLPClassifier):  # type: ignore[override]
     """A multi-layer perceptron for tables, as a classifier.
 
     Parameters
@@ -204,7 +204,7 @@ class TabularNetworkClassifier(TabularNetwork, RealMLPClassifier):
 
 @partial(documented, texts=(PARAMETERS,))
 @recipe(MLPRegressor, WITHOUT, activation="mish", target_scaling="standard", **FIXED)
-class TabularNetworkRegressor(TabularNetwork, RealMLPRegressor):
+class TabularNetworkRegressor(TabularNetwork, RealMLPRegressor):  # type: ignore[override]
     """A multi-layer perceptron for tables, as a regressor.
 
     Targets are standardised, and predictions stay within the range of those trained on.

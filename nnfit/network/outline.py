@@ -104,6 +104,43 @@ def layers(network):
     return [block for block in outline(network) if block.is_layer]
 
 
+def shortened(blocks, most):
+    """At most so many blocks, one of which stands for layers that are left out.
+
+    Parameters
+    ----------
+    blocks : list of Block
+    most : int
+        What stands before the chain, and the last layers, stay in any case.
+
+    Returns
+    -------
+    list of Block
+    """
+    n_last = 3
+    first_layer = next(n for n, block in enumerate(blocks) if block.is_layer)
+    n_first = max(first_layer + 1, most - n_last - 1)
+    left_out = blocks[n_first:-n_last]
+    if len(blocks) <= most or len(left_out) < 2:
+        return blocks
+    sizes = {block.n_out for block in left_out}
+    details = "each" if len(sizes) == 1 else "at most"
+    middle = Block(
+        f"{len(left_out)} more layers",
+        max(sizes),
+        (*left_out[0].details, details),
+        sum(block.n_parameters for block in left_out),
+        (n_first - 1,),
+        tuple(node for block in left_out for node in block.nodes),
+        left_out[0].product,
+    )
+    last = [
+        block._replace(inputs=(n_first + place,))
+        for place, block in enumerate(blocks[-n_last:])
+    ]
+    return [*blocks[:n_first], middle, *last]
+
+
 def _groups(nodes):
     """Numbers of the nodes of each block."""
     chain = next(

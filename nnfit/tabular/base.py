@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from abc import ABC, abstractmethod
 from typing import Any, Self
@@ -13,6 +14,9 @@ from sklearn.base import _fit_context
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
+from nnfit.callbacks.listening import listening
+from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
+from nnfit.estimators import checkpoints
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.parameters import CONSTRAINTS, among
@@ -33,8 +37,10 @@ from nnfit.tabular.judging import Judge
 from nnfit.tabular.mixing import mix
 from nnfit.tabular.models import NetworkModel
 from nnfit.tabular.report import explanation, leaderboard
+from nnfit.tabular.tasks import tasks_of
 from nnfit.tabular.training import Clock, Trial, train
 from nnfit.training import device
+from nnfit.training.bar import Bar
 
 #: Entries of parameters that both classes have.
 PARAMETERS = """
@@ -62,7 +68,7 @@ random_state : int, RandomState instance or None, default=None
     Source of all random numbers. An int gives the same result at every call, for any
     number of threads, as long as the same models are trained.
 verbose : bool or int, default=False
-    Whether to print a line about each model when it is trained.
+    1 shows a bar of the models, 2 prints a line about each when it is trained.
 dtype : {"float32", "float64"} or None, default=None
     Type in which networks compute. None stands for "float32".
 n_jobs : int or None, default=None
@@ -74,7 +80,7 @@ device : str, default="cpu"
 """
 
 
-class Tabular(Conventions, ABC):
+class Tabular(CallbackSupportMixin, Conventions, ABC):
     """Base of the estimators of choice; use the derived classes."""
 
     _parameter_constraints: dict = {
@@ -132,6 +138,10 @@ class Tabular(Conventions, ABC):
         """A loss as tables show it."""
         return loss
 
+    def _calibrated(self, values, rows):
+        """What the mixture makes of rows held out, made honest; learns how."""
+        return values
+
     def _learn_errors(self, rows, values, folds, categories):
         """Learn from what the mixture makes of rows held out."""
 
@@ -148,6 +158,7 @@ class Tabular(Conventions, ABC):
         y_val: Rows | None = None,
         sample_weight_val: npt.ArrayLike | None = None,
         groups: npt.ArrayLike | None = None,
+        resume_from: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Train the models, and find out how they predict best together.
 
@@ -171,6 +182,10 @@ class Tabular(Conventions, ABC):
         groups : array-like of shape (n_samples,), default=None
             What each row belongs to, such as a patient or a week. Whole groups are held
             out, so that models are judged on groups that they have not seen.
+        resume_from : str or path, default=None
+            Folder that `nnfit.callbacks.Checkpoint` has written in a fit with the same
+            data and parameters, which was killed. The networks go on from there; needs
+            an int as `random_state`.
 
         Returns
         -------
@@ -192,14 +207,30 @@ class Tabular(Conventions, ABC):
         UserWarning
             After Ctrl-C.
         """
-        with unchanged_on_error(self):
+        if resume_from is not None:
+            checkpoints.check_place(resume_from, self)
+            if not isinstance(self.random_state, int | np.integer):
+                raise ValueError(
+                    "resume_from needs the seeds of the fit before: set random_state "
+                    f"to an int in both, got {self.random_state!r}."
+                )
+        given = X_val, y_val, sample_weight_val
+        return self._fit_all(X, y, sample_weight, given, groups, resume_from)
+
+    @with_callbacks
+    def _fit_all(self, X, y, sample_weight, given, groups, resume_from):
+        seen = X, y, sample_weight
+        with (
+            listening(self, "fit", None, seen, in_turn=False) as listener,
+            unchanged_on_error(self),
+        ):
             for name in [name for name in vars(self) if name.endswith("_")]:
                 delattr(self, name)
-            self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val), groups)
+            self._fit(X, y, sample_weight, given, groups, listener, resume_from)
         return self
 
     @without_numpy_errors
-    def _fit(self, X, y, sample_weight, given, groups):
+    def _fit(self, X, y, sample_weight, given, groups, listener, resume_from):
         clock = Clock(self.max_time, time.perf_counter())
         where = device.resolve(self.device)
         data, groups = self._take(X, y, sample_weight, given, groups)
@@ -224,8 +255,12 @@ class Tabular(Conventions, ABC):
             for family, seed in zip(families, seeds[number].tolist(), strict=True)
         ]
 
+        bar = Bar("models", len(trials)) if self.verbose == 1 else None
+
         def report(trial):
-            if self.verbose:
+            if bar is not None:
+                bar.advance()
+            elif self.verbose:
                 own = judge.at(trial.held)
                 values = self._values(trial.raw, None)
                 print(
@@ -235,7 +270,12 @@ class Tabular(Conventions, ABC):
                     flush=True,
                 )
 
-        trained = train(trials, data, clock, self.n_jobs, where, report)
+        tasks = tasks_of(listener, len(trials), resume_from, self.random_state)
+        try:
+            trained = train(trials, data, clock, self.n_jobs, where, report, tasks)
+        finally:
+            if bar is not None:
+                bar.end()
         self._finish(data, trained, judge, [*notes, *more, *_left_out(trials, trained)])
 
     def _take(self, X, y, sample_weight, given, groups):
@@ -283,6 +323,7 @@ class Tabular(Conventions, ABC):
         """Find the weights, and set what tells of the fit."""
         parts, rows, values = mix(self, trained, judge)
         own = judge.at(rows)
+        values = self._calibrated(values, own.rows)
         together = own.score(values), self._shown_loss(own.loss(values))
         self.leaderboard_ = leaderboard(self, parts)
         held = f"{len(rows)} rows of X_val"

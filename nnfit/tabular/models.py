@@ -1,7 +1,7 @@
 """Models of a mixture: a network, or scikit-learn's boosting, behind one interface.
 
-``fit(data, split, n_threads, max_time)`` trains on some rows, and says whether to the
-end; None if not at all. ``raw(X)`` is a float64 array (n_samples, n_outputs) of
+``fit(data, split, n_threads, max_time, task)`` trains on some rows, and says whether to
+the end; None if not at all. ``raw(X)`` is a float64 array (n_samples, n_outputs) of
 logarithms of odds or probabilities, or in regression of predictions.
 """
 
@@ -12,6 +12,7 @@ from sklearn.base import clone
 from threadpoolctl import threadpool_limits
 
 from nnfit.tables.encoding import MOST_CODES
+from nnfit.tabular.tasks import ALONE
 from nnfit.training.threads import threads_of
 
 
@@ -26,7 +27,7 @@ class NetworkModel:
     def __init__(self, estimator):
         self.estimator = estimator
 
-    def fit(self, data, split, n_threads, max_time):
+    def fit(self, data, split, n_threads, max_time, task=ALONE):
         """Train, until `max_time` seconds have gone if that is not None."""
         started = time.perf_counter()
         estimator, rows, given = self.estimator, data.rows, data.given
@@ -37,10 +38,11 @@ class NetworkModel:
         validation = (None, None, None)
         if given is not None:
             validation = given.X, given.y, given.sample_weight
-        estimator._fit(
-            rows.X, rows.y, rows.sample_weight, validation,
-            learnt=data.learnt, split=split,
-        )  # fmt: skip
+        with task.of_network(estimator) as told:
+            estimator._fit(
+                rows.X, rows.y, rows.sample_weight, validation,
+                learnt=data.learnt, split=split, **told,
+            )  # fmt: skip
         estimator.set_params(n_jobs=n_jobs, max_time=None)
         return max_time is None or time.perf_counter() - started < max_time
 
@@ -68,7 +70,7 @@ class BoostingModel:
     def __init__(self, estimator, columns, n_jobs):
         self.estimator, self.columns, self.n_jobs = estimator, columns, n_jobs
 
-    def fit(self, data, split, n_threads, max_time):
+    def fit(self, data, split, n_threads, max_time, task=ALONE):
         """Train with as many iterations as `max_time` seconds are enough for."""
         train, held = (None, None) if split is None else split
         train, held = data.rows.at(train), data.held.at(held)
@@ -79,7 +81,8 @@ class BoostingModel:
                 if enough < self.FEWEST:
                     return None
                 self.estimator.set_params(max_iter=min(most, enough))
-            self.fit_rows(train, held)
+            with task.of_others():
+                self.fit_rows(train, held)
         return self.estimator.n_iter_ < self.estimator.max_iter or (
             self.estimator.max_iter == most
         )

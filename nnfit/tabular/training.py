@@ -63,7 +63,7 @@ class Clock:
         return left if left > self.seconds.get(family, 0.0) else 0
 
 
-def train(trials, data, clock, n_jobs, where, report):
+def train(trials, data, clock, n_jobs, where, report, tasks):
     """Train models in their order, as many at once as there are threads for.
 
     Parameters
@@ -76,6 +76,8 @@ def train(trials, data, clock, n_jobs, where, report):
         Device of the networks.
     report : callable
         Takes a trial that has been trained.
+    tasks : list of Task
+        What is told of each trial.
 
     Returns
     -------
@@ -96,7 +98,7 @@ def train(trials, data, clock, n_jobs, where, report):
             if left == 0:
                 return
             started = time.perf_counter()
-            is_whole = trial.model.fit(data, trial.split, of_one, left)
+            is_whole = trial.model.fit(data, trial.split, of_one, left, tasks[number])
             if is_whole is None:
                 return
             trial.seconds = seconds = time.perf_counter() - started
