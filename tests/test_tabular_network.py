@@ -9,6 +9,7 @@ from nnfit.estimators.tabular_network import (
     TabularNetworkClassifier,
     TabularNetworkRegressor,
 )
+from tests.cuda import tiles
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(120, 3))
@@ -35,13 +36,17 @@ def test_every_vector_of_a_number_starts_as_a_line(task):
 
 
 @pytest.mark.parametrize("preset", RULES_OF)
-def test_fewer_rows_have_more_epochs(preset):
-    rules = RULES_OF[preset]
-    epochs = [rules.epochs_of(n) for n in (100, 3000, 10**6)]
-    assert epochs == sorted(epochs, reverse=True) and epochs[0] > epochs[-1]
-    if preset == "fast":
-        usual = [RULES_OF["default"].epochs_of(n) for n in (100, 3000, 10**6)]
-        assert all(2.5 * n <= of_all for n, of_all in zip(epochs, usual, strict=True))
+def test_batches_grow_with_the_rows(preset):
+    rules, rows = RULES_OF[preset], (20, 100, 400, 1600, 6400, 10**5)
+    assert [rules.batch_of(n) for n in rows] == [20, 32, 32, 64, 128, 256]
+    steps = [rules.epochs_of(n) * (n // rules.batch_of(n)) for n in rows]
+    assert steps == sorted(steps)
+
+
+def test_fast_has_a_third_of_the_epochs():
+    for rows in (100, 10**4):
+        fast, usual = (RULES_OF[name].epochs_of(rows) for name in ("fast", "default"))
+        assert usual / 3.5 < fast < usual / 2.5
 
 
 def test_the_number_of_epochs_counts_rows_to_train_on(monkeypatch):
@@ -82,3 +87,14 @@ def test_a_table_with_categories_and_missing_values(task):
     model = estimator(**{**SMALL, "max_iter": 40, "n_members": 2})
     model.fit(table[40:], y[40:], **validation)
     assert model.score(table, y) > 0.6
+
+
+def test_a_gpu_trains_as_the_processor():
+    # After few steps: rates are large, and roundings grow.
+    given = {"max_iter": 3, "dtype": "float64", "dropout": 0.0}
+    with tiles.small_gpu():
+        found = fitted("regression", **given, device="cuda")
+    assert found.device_ == "cuda:0"
+    expected = fitted("regression", **given).others_
+    for mine, own in zip(found.others_, expected, strict=True):
+        np.testing.assert_allclose(mine, own, atol=1e-6)

@@ -21,10 +21,10 @@ MODELS = {
     "nnfit_tabm": Peer("nnfit, TabM", "nnfit", "networks:tabm", ("nnfit",)),
     **{
         f"nnfit_tabular_{preset}": Peer(
-            f"nnfit, Tabular {preset}", "nnfit", f"networks:tabular_{preset}",
+            f"nnfit, Tabular{title}", "nnfit", f"networks:tabular_{preset}",
             ("nnfit",),
         )
-        for preset in ("fast", "default", "best")
+        for preset, title in (("fast", " fast"), ("default", ""), ("best", " best"))
     },
     "sklearn_mlp": Peer(
         "scikit-learn MLP", "scikit-learn", "networks:scikit_learn", ("sklearn",)

@@ -7,8 +7,8 @@ import numpy as np
 from ..peers.report import align, markdown_table, milliseconds
 from .registry import model
 
-#: Columns of a terminal, and of one error with what is before it.
-WIDTH, ERROR = 80, 6
+#: Columns of a terminal, of one error with what is before it, and of a table's name.
+WIDTH, ERROR, NAME = 80, 6, 8
 READING = (
     "The error is 1 - accuracy, or the RMSE over the target's deviation; error/best is "
     "a geometric mean over the tables; p is Wilcoxon's against the first, with Holm's "
@@ -81,7 +81,7 @@ def details(summary):
 
 def error_table(summary):
     """Header and rows: errors of the models, numbered as they rank."""
-    most = max(8, WIDTH - ERROR * len(summary["models"]))
+    most = max(NAME, WIDTH - ERROR * len(summary["models"]))
     header = ["error", *(str(i + 1) for i in range(len(summary["models"])))]
     rows = [
         [
@@ -131,10 +131,17 @@ def sentences(summary):
     return lines
 
 
+def in_width(header, rows):
+    """Tables of the first column and of as many others as a terminal has room for."""
+    most = (WIDTH - NAME) // ERROR
+    for begin in range(1, len(header), most):
+        yield [[row[0], *row[begin : begin + most]] for row in (header, *rows)]
+
+
 def terminal(summary):
     """All tables, as text."""
-    makers = (table, details, error_table)
-    blocks = [align([header, *rows]) for header, rows in (m(summary) for m in makers)]
+    blocks = [align([head, *rows]) for head, rows in (table(summary), details(summary))]
+    blocks += map(align, in_width(*error_table(summary)))
     words = [origin(summary), *sentences(summary)]
     blocks.append([textwrap.fill(each, WIDTH) for each in words])
     return "\n\n".join("\n".join(block) for block in blocks)

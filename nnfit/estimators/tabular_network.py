@@ -3,8 +3,9 @@
 RealMLP's way of training (Holzmüller et al. 2024, arXiv:2407.04491) on a plain chain,
 with the numbers embedded as TabM has it (Gorishniy et al. 2025, arXiv:2410.24210): by a
 line and a piecewise linear function, which starts at zero. Inputs and activations learn
-no factors: they cost a third of the time and 1 % of the error. How many epochs a
-training has, and how many rows a batch, follows from the number of rows.
+no factors. How many rows a batch has, and for the smallest tables how many epochs a
+training, follows from the number of rows. `benchmarks.accuracy.study` chose the
+defaults; docs/accuracy.rst has the figures.
 """
 
 from __future__ import annotations
@@ -42,16 +43,17 @@ from nnfit.training.rules import Rules
 PARAMETERS = """
 preset : {"default", "fast"}, default="default"
     The recipe. "fast" takes a third of the time: it has fewer epochs.
-hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(256, 256, 256)
+hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(256, 256)
     Number of units of each hidden layer; an int stands for one layer, an empty
     tuple for none.
 learning_rate_init : float or None, default=None
     Largest step size; None stands for 0.04 in classification and 0.2 in regression.
 max_iter : int or "auto", default="auto"
-    Epochs of a call of `fit`, over which the schedules are spread. "auto" is more for
-    fewer rows.
+    Epochs of a call of `fit`, over which the schedules are spread. "auto" is 64 (24 if
+    "fast"), and 256 (80) for fewer than 150 rows to train on.
 batch_size : int or "auto", default="auto"
-    Rows per step. "auto" is more for more rows. What fills no batch is left out of an
+    Rows per step; "auto" is 32 for fewer than 600 rows to train on, 64 for fewer than
+    2,000, 128 for fewer than 12,000, else 256. What fills no batch is left out of an
     epoch.
 weight_decay : float, default=0.02
     Each step multiplies the weights, not the intercepts, by
@@ -87,7 +89,8 @@ PRESETS = {"default": SHARED, "fast": SHARED}
 RULES = Rules(
     auto_batch=256,
     auto_epochs=64,
-    small_batches=((600, 32), (2000, 64), (5000, 128)),
+    small_epochs=((150, 256),),
+    small_batches=((600, 32), (2000, 64), (12000, 128)),
     drop_last=True,
     last_of_equals=True,
     is_plan=True,
@@ -95,7 +98,7 @@ RULES = Rules(
 #: By preset.
 RULES_OF = {
     "default": RULES,
-    "fast": RULES._replace(auto_epochs=24),
+    "fast": RULES._replace(auto_epochs=24, small_epochs=((150, 80),)),
 }
 #: Factor of the learning rate of intercepts.
 SLOW_RATE = 0.1
@@ -172,7 +175,7 @@ class TabularNetworkClassifier(TabularNetwork, RealMLPClassifier):  # type: igno
         self,
         preset: Literal["default", "fast"] = "default",
         *,
-        hidden_layer_sizes: Sizes = (256, 256, 256),
+        hidden_layer_sizes: Sizes = (256, 256),
         learning_rate_init: float | None = None,
         max_iter: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -187,6 +190,7 @@ class TabularNetworkClassifier(TabularNetwork, RealMLPClassifier):  # type: igno
         scoring: Scoring | None = None,
         max_time: float | None = None,
         temperature_scaling: bool = False,
+        init_from: Any | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -227,7 +231,7 @@ class TabularNetworkRegressor(TabularNetwork, RealMLPRegressor):  # type: ignore
         self,
         preset: Literal["default", "fast"] = "default",
         *,
-        hidden_layer_sizes: Sizes = (256, 256, 256),
+        hidden_layer_sizes: Sizes = (256, 256),
         learning_rate_init: float | None = None,
         max_iter: int | Literal["auto"] = "auto",
         batch_size: int | Literal["auto"] = "auto",
@@ -239,6 +243,7 @@ class TabularNetworkRegressor(TabularNetwork, RealMLPRegressor):  # type: ignore
         validation_fraction: float = 0.2,
         scoring: Scoring | None = None,
         max_time: float | None = None,
+        init_from: Any | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,
