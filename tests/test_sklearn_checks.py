@@ -31,8 +31,8 @@ WHOLE = [
     TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
     TabularNetworkClassifier(hidden_layer_sizes=(32,), max_iter=40),
     TabularNetworkRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
-    TabularClassifier("fast", n_members=1, max_iter=10, n_jobs=1),
-    TabularRegressor("fast", n_members=1, max_iter=40, n_jobs=1),
+    TabularClassifier("fast", n_members=1, n_jobs=1),
+    TabularRegressor("fast", n_members=1, n_jobs=1),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [

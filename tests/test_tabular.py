@@ -244,8 +244,8 @@ def test_models_without_time_are_left_out(monkeypatch):
 def test_max_time_is_kept():
     start = time.perf_counter()
     with pytest.warns(ConvergenceWarning, match="max_time has ended the first model"):
-        model = fitted("regression", preset="best", max_iter=10**6, max_time=0.2)
-    assert time.perf_counter() - start < 1.1 * 0.2 + 1.0
+        model = fitted("regression", preset="best", max_iter=None, max_time=1e-3)
+    assert time.perf_counter() - start < 1.0
     assert np.isfinite(model.predict(X)).all()
 
 

@@ -59,7 +59,8 @@ n_members : int or None, default=None
     finds its best epoch on those that it does not train on. None stands for 2, or 3
     ("best").
 max_iter : int or None, default=None
-    Epochs of each network; None stands for what its recipe has.
+    Most epochs of each network. None stands for those of its recipe, which are the most
+    in any case.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
         default="from_dtype"
     Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype", all
