@@ -19,7 +19,7 @@ pytestmark = pytest.mark.filterwarnings(
 )
 
 
-@pytest.mark.parametrize("make, kind", BROKEN.items(), ids=lambda item: str(item))
+@pytest.mark.parametrize(("make", "kind"), BROKEN.items())
 def test_what_is_broken_is_found(make, kind):
     model, X, y, val = make()
     report = diagnose(model, X, y, **val)
