@@ -1,6 +1,6 @@
 """
-Why a network does not learn
-============================
+A network that does not learn
+=============================
 
 Eight layers of logistic units look like a powerful network and learn nothing: the
 gradient fades on its way back through them. ``diagnose`` says so, a picture shows it,

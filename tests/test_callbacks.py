@@ -15,7 +15,13 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, RealMLPClassifier
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    PopulationSearchCV,
+    RealMLPClassifier,
+    find_learning_rate,
+)
 from nnfit.callbacks import Callback, EarlyStopAt, MLflowLog, OptunaPruning, alone
 from nnfit.callbacks.support import are_propagated
 from nnfit.cpu.engine import Engine
@@ -215,6 +221,12 @@ def test_an_error_before_the_first_epoch_leaves_the_estimator_as_it_was():
         with pytest.raises(RuntimeError, match="a callback's"):
             model.fit(X, Y)
         assert not [name for name in vars(model) if name.endswith("_")]
+
+
+def test_a_range_test_tells_nobody(naive_engine):
+    recorder = Recorder()
+    find_learning_rate(network(recorder), X, Y, n_steps=30)
+    assert recorder.hooks == []
 
 
 def test_only_callbacks_are_set():

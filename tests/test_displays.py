@@ -161,7 +161,8 @@ def test_gradient_flow(models, pyplot):
         GradientFlowDisplay.from_estimator(models["ensemble"], member=2)
 
 
-def test_the_record_of_gradients():
+@pytest.mark.emulated
+def test_the_record_of_gradients(any_engine):
     model = classifier().set_callbacks(GradientMonitor(every=2, n_rows=100))
     model.fit(X, Y)
     assert model.gradient_history_["epoch"] == [2, 4, 6]

@@ -164,7 +164,9 @@ def ratios(records, names, value):
 
 def left_out(lines, halvings=200):
     """What the best answer of half of the tables, the defaults among them, makes of the
-    error of the other half."""
+    error of the other half; NaN for a single table."""
+    if len(lines) < 2:
+        return np.nan
     errors = np.insert(lines, 0, 0.0, axis=1)
     random, found = np.random.default_rng(0), []
     for _ in range(halvings):

@@ -24,7 +24,7 @@ from nnfit.estimators import resuming
 from nnfit.estimators.fitting import Member
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
-from nnfit.estimators.transfer import adopt_codes, donor_of, of_member
+from nnfit.estimators.transfer import adopt_codes, donor_of, for_member
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (
@@ -122,8 +122,9 @@ def train_members(
                 vars(member).pop(name, None)
                 if hasattr(estimator, name):
                     setattr(member, name, getattr(estimator, name))
-            names = "random_state", "init_from"
-            own = parameters | {name: getattr(member, name) for name in names}
+            own = {**parameters, "random_state": member.random_state}
+            if estimator.init_from is not None:
+                own["init_from"] = for_member(estimator.init_from, number)
             member.set_params(**own)
             who = Member(number, n_members, estimator.random_state, pace)
             context = contexts[number]
@@ -182,7 +183,6 @@ def _members(estimator, first_pass):
     for seed in seeds[len(members) :].tolist():
         member = clone(estimator)
         member.random_state = seed
-        member.init_from = of_member(estimator.init_from, len(members))
         members.append(member)
     return members
 

@@ -225,7 +225,7 @@ def find_learning_rate(
         )
     if network is not estimator and len(estimator) > 1:
         X = clone(estimator[:-1]).fit_transform(X, y)
-    model = clone(network)
+    model = clone(network).set_callbacks()  # there are no epochs to look at
     model.set_params(**{k: v for k, v in OFF.items() if k in model.get_params()})
     test = _RangeTest(float(min_rate), float(max_rate), int(n_steps), float(smoothing))
     model._run = test.run  # in the place of the training

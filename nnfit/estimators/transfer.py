@@ -70,7 +70,7 @@ def frozen(value):
     return FrozenEstimator(value) if is_open else value
 
 
-def of_member(init_from, number):
+def for_member(init_from, number):
     """What a member of an ensemble starts from: a member of the donor, if it is one."""
     members = getattr(getattr(init_from, "estimator", None), "members_", None)
     return FrozenEstimator(members[number % len(members)]) if members else init_from
