@@ -403,7 +403,9 @@ def test_solver_without_launches_on_a_device(a_device):
 def test_number_of_threads_on_a_device(a_device, monkeypatch, where):
     seen = []
     monkeypatch.setattr(
-        model_selection, "side_by_side", lambda n: seen.append(n) or side_by_side(n)
+        model_selection,
+        "side_by_side",
+        lambda n, after_each: seen.append(n) or side_by_side(n, after_each),
     )
     net, grid = classifier(device=a_device), {"alpha": [0.1]}
     if where == "pipeline":
