@@ -45,9 +45,9 @@ from nnfit.training.bar import Bar
 #: Entries of parameters that both classes have.
 PARAMETERS = """
 preset : {"fast", "default", "best"}, default="default"
-    How much time to spend. "fast" trains one family of networks; "default" adds TabM,
-    "best" RealMLP and the partner, and more members. Families are weighted by what is
-    best on rows that they have not seen.
+    How much time to spend. "fast" trains two networks; "default" five, and longer;
+    "best" three of each of several families: TabM, RealMLP and the partner beside the
+    network. Families are weighted by what is best on rows that they have not seen.
 max_time : float or None, default=None
     Seconds that `fit` may take. Models that do not fit into it are left out, as
     `explain_choice` tells; the first one is ended if it has to be.
@@ -56,8 +56,8 @@ partner : {"hist_gradient_boosting", "auto"} or None, default="auto"
     "best" alone.
 n_members : int or None, default=None
     Members of each family, the mean of which predicts. Each trains on other rows, and
-    finds its best epoch on those that it does not train on. None stands for 2, or 3
-    ("best").
+    finds its best epoch on those that it does not train on. None stands for 2
+    ("fast"), 5 ("default") or 3 ("best").
 max_iter : int or None, default=None
     Most epochs of each network. None stands for those of its recipe, which are the most
     in any case.
