@@ -153,6 +153,7 @@ class ConfidenceDisplay(Display):
             capsize=3,
             label=f"observed (calibration error {self.error:.3f})",
         )
+        kind = self.kind
         x, y = {
             "class": ("predicted probability", "share of the rows\nthat were so"),
             "confidence": (
@@ -160,7 +161,7 @@ class ConfidenceDisplay(Display):
                 "share of the rows\nthat were right",
             ),
             "quantile": ("level of the quantile", "share of the targets below it"),
-        }[self.kind]
+        }[kind]
         ax.set(ylabel=y, ylim=(-0.03, 1.03), xlim=(-0.03, 1.03))
         # Above the axes: points may lie anywhere inside.
         ax.legend(loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2, frameon=False)

@@ -55,6 +55,11 @@ class Donor(NamedTuple):
         """What stands before the chain, see `nnfit.network.fitted.plain_inputs`."""
         return self.described.get("inputs")
 
+    @property
+    def members(self):
+        """Members that share weights, as plain values, or None."""
+        return self.described.get("members")
+
     def sources(self, estimator, n_features):
         """Number of each feature of an estimator here or -1; None if nobody knows."""
         names, n = _names(estimator), self.network.n_features
@@ -237,9 +242,9 @@ def adopt_inputs(estimator, donor):
     if donor is None or not _has_same_inputs(estimator, donor):
         return None
     estimator._fitted["inputs"] = donor.inputs
-    if donor.described.get("members") is not None:
+    if donor.members is not None:
         own = estimator._value("n_shared_members"), estimator._value("member_adapters")
-        estimator._fitted["members"] = (*own, donor.described["members"][2])
+        estimator._fitted["members"] = (*own, donor.members[2])
     arrays = [array for arrays in donor.weights for array in arrays]
     tensors = _by_layer(donor.network, donor.inputs).get(None, [])
     return {(each.node, each.name): arrays[each.place] for each in tensors}
@@ -256,7 +261,7 @@ def _has_same_inputs(estimator, donor):
     return (
         np.array_equal(donor.sources(estimator, n), np.arange(estimator.n_features_in_))
         and all(donor.described[name] == value for name, value in own.items())
-        and has_members == (donor.described.get("members") is not None)
+        and has_members == (donor.members is not None)
         and np.array_equal(estimator.feature_shifts_, donor.shifts)
         and np.array_equal(estimator.feature_scales_, donor.scales)
         and len({frozenset(each) for each in categories}) == 1

@@ -12,9 +12,6 @@ from nnfit.inspection.cutting import by_node
 from nnfit.inspection.explained import check_estimator, network_of
 from nnfit.network.kinds import kind_of
 
-#: Kinds that multiply each input by a factor, and those that multiply by a matrix.
-FACTORS, PRODUCTS = ("scale", "members"), ("dense", "member_head")
-
 
 def first_layer_importance(estimator: BaseMLP) -> FloatArray:
     """Norms of the weights with which the first layer takes each feature.
@@ -69,8 +66,8 @@ def _squares(network, weights):
         if not all(each in known for each in node.inputs):
             continue
         sources, factors = zip(*(known[each] for each in node.inputs), strict=True)
-        if node.kind in PRODUCTS:
-            matrix = arrays[0] if node.kind == "dense" else arrays[0].T
+        if hasattr(kind_of(node), "matrix"):
+            matrix = kind_of(node).matrix(node, arrays)
             taken = factors[0] * (matrix.astype(np.float64) ** 2).sum(axis=1)
             np.add.at(squares, sources[0], taken)
         elif hasattr(kind_of(node), "sources"):
@@ -81,8 +78,8 @@ def _squares(network, weights):
 
 def _factors(node, arrays, factors, n):
     """Squares of what the units of an output have been multiplied by, (n,)."""
-    if node.kind in FACTORS:
-        own = np.atleast_2d(arrays[0]).astype(np.float64)
+    if hasattr(kind_of(node), "multipliers"):
+        own = kind_of(node).multipliers(node, arrays).astype(np.float64)
         return factors[0] * (own**2).mean(axis=0)
     joined = np.concatenate(factors)
     return joined if len(joined) == n else np.ones(n)

@@ -6,23 +6,7 @@ factors of members, is one block.
 
 from typing import NamedTuple
 
-#: Kinds that belong to the product before them, or to the one after them.
-AFTER = ("normalization", "parametric_activation", "member_adapter", "ntp")
-BEFORE = ("scale", "members", "concatenation")
-#: Products with a matrix that are layers of the chain.
-PRODUCTS = ("dense", "member_head")
-WORDS = {
-    "imputation": "missing numbers filled in",
-    "scaling": "scaling",
-    "quantile_scaling": "scaling by quantiles",
-    "piecewise_linear_encoding": "piecewise linear encoding",
-    "piecewise_linear_embedding": "piecewise linear embedding",
-    "category_embedding": "categories",
-    "periodic_embedding": "periodic embedding",
-    "pbld": "periodic embedding (PBLD)",
-    "selection": "other columns",
-    "concatenation": "side by side",
-}
+from nnfit.network.kinds import activation_of, kind_of
 
 
 class Block(NamedTuple):
@@ -80,7 +64,7 @@ def outline(network):
     for number, group in enumerate(groups, 1):
         inputs = {block_of[v] for node in group for v in network.nodes[node].inputs}
         product, first = _product(network, group), network.nodes[group[0]]
-        name = WORDS.get(first.kind, first.kind.replace("_", " "))
+        name = getattr(kind_of(first), "title", first.kind.replace("_", " "))
         if product is not None:
             hidden += 1
             name = f"hidden {hidden}" if hidden <= n_hidden else "output"
@@ -143,16 +127,15 @@ def shortened(blocks, most):
 
 def _groups(nodes):
     """Numbers of the nodes of each block."""
-    chain = next(
-        (n for n, node in enumerate(nodes) if node.kind in PRODUCTS), len(nodes)
-    )
-    while chain and nodes[chain - 1].kind in ("scale", "members"):
+    places = [getattr(kind_of(node), "place", None) for node in nodes]
+    chain = places.index("layer") if "layer" in places else len(nodes)
+    while chain and places[chain - 1] == "before" and len(nodes[chain - 1].inputs) == 1:
         chain -= 1
     groups, waiting = [], []
-    for number, node in enumerate(nodes):
-        if number >= chain and node.kind in BEFORE:
+    for number, place in enumerate(places):
+        if number >= chain and place == "before":
             waiting.append(number)
-        elif number > chain and node.kind in AFTER and groups:
+        elif number > chain and place == "after" and groups:
             groups[-1].append(number)
         else:
             groups.append([*waiting, number])
@@ -161,29 +144,21 @@ def _groups(nodes):
 
 
 def _product(network, group):
-    kinds = {network.nodes[number].kind: number for number in group}
-    return next((kinds[kind] for kind in PRODUCTS if kind in kinds), None)
+    """The node of a block that is a layer of the chain, or None."""
+    of_layer = (
+        number
+        for number in group
+        if getattr(kind_of(network.nodes[number]), "place", None) == "layer"
+    )
+    return next(of_layer, None)
 
 
 def _details(network, group):
     """What happens in a block beside its product."""
     found, nodes = [], [network.nodes[number] for number in group]
     for node in nodes:
-        name = getattr(node.activation, "name", None)
-        if node.kind == "normalization" and node.options[0] is not None:
-            found.append(f"{node.options[0]} normalization")
-        elif node.kind == "scale":
-            found.append("learnt factors of inputs")
-        elif node.kind in ("members", "member_head"):
-            found.append(f"{node.options[0]} members")
-        elif node.kind == "parametric_activation":
-            name = f"parametric {name}"
-        if name is not None and node.kind != "member_head":
-            found.append(name)
-    product = _product(network, group)
-    if product is not None:
-        kinds = {node.kind for node in nodes}
-        is_sum = len(network.nodes[product].inputs) > 1
-        if is_sum or "concatenation" in kinds:
-            found.append("residual")
+        found += getattr(kind_of(node), "details", activation_of)(node)
+    is_layer = _product(network, group) is not None
+    if is_layer and any(len(node.inputs) > 1 for node in nodes):
+        found.append("residual")
     return tuple(dict.fromkeys(found))

@@ -17,6 +17,13 @@ device. The description's module has
                                            for kinds that ask about those of the inputs
     begun(node)                            the node where features have several lines;
                                            for kinds that make several of one
+    matrix(node, arrays)                   what multiplies the inputs, (n_in, n), for
+    multipliers(node, arrays)              products; or each of them, (n, n_in)
+    details(node)                          words about a node, for those who look at the
+                                           network; its activation without this
+    title, place                           what it is called there; and "layer",
+                                           "before" or "after": whether it is a layer of
+                                           a chain, or belongs to the next or the last
     sources(node, of_inputs)               for each unit the feature that it is made of,
                                            from arrays of those of the inputs; for kinds
                                            whose units are made of one each
@@ -264,6 +271,11 @@ def kind_of(node, device="network"):
             f"that reads the values {node.inputs}. Use device='cpu'."
         )
     return importlib.import_module(module)
+
+
+def activation_of(node):
+    """Name of a node's activation, a tuple that is empty without one."""
+    return () if node.activation is None else (node.activation.name,)
 
 
 def lines_of(node, lines):

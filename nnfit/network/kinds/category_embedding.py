@@ -58,6 +58,10 @@ class Column(NamedTuple):
         return not self.is_embedded and self.n_lines == 3
 
 
+#: What readers call it.
+title = "categories"
+
+
 @lru_cache(maxsize=64)
 def columns_of(node):
     """The columns of a layer, a tuple of `Column`."""

@@ -2,6 +2,11 @@
 
 import numpy as np
 
+#: What readers call it.
+title = "side by side"
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "before"
+
 
 def width(node, widths):
     """The sum of those of the inputs."""

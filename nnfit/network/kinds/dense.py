@@ -8,6 +8,9 @@ import numpy as np
 
 from nnfit.network.kinds import Tensor
 
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "layer"
+
 
 def has_intercept(node):
     """Whether the layer adds an intercept to its product."""
@@ -68,3 +71,8 @@ def backward(node, kept, gradient, arrays, now):
     if not has_intercept(node):
         return of_inputs, [of_coef]
     return of_inputs, [of_coef, of_z.sum(axis=0)]
+
+
+def matrix(node, arrays):
+    """What multiplies the inputs, (n_in, n_out)."""
+    return arrays[0]

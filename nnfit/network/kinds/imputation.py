@@ -15,6 +15,9 @@ fills_missing = True
 #: Says that the output moves by jumps: where a number is missing or not.
 has_no_slope = True
 
+#: What readers call it.
+title = "missing numbers filled in"
+
 
 def width(node, widths):
     """The columns and the indicators."""

@@ -10,6 +10,9 @@ import numpy as np
 
 from nnfit.network.kinds import Tensor
 
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "after"
+
 
 def width(node, widths):
     """That of the input."""

@@ -11,6 +11,9 @@ from nnfit.network.kinds.member_adapter import lines
 
 __all__ = ["backward", "forward", "initial", "lines", "tensors", "width"]
 
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "layer"
+
 
 def width(node, widths):
     """Units of each member's layer."""
@@ -53,3 +56,13 @@ def backward(node, kept, gradient, arrays, now):
     of_x = np.einsum("rmj,mji->rmi", gradient, coef).reshape(-1, x.shape[2])
     of_coef = np.einsum("rmj,rmi->mji", gradient, x).reshape(arrays[0].shape)
     return [of_x], [of_coef, gradient.sum(axis=0)]
+
+
+def matrix(node, arrays):
+    """What multiplies the inputs, (n_in, n_members * n_out)."""
+    return arrays[0].T
+
+
+def details(node):
+    """How many members there are."""
+    return (f"{node.options[0]} members",)

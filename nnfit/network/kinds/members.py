@@ -18,6 +18,9 @@ from nnfit.network.kinds import Tensor
 
 STARTS = ("ones", "signs", "normal", None)
 
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "before"
+
 
 def begins(node):
     """Whether a row becomes several lines here."""
@@ -92,3 +95,13 @@ def backward(node, kept, gradient, arrays, now):
     of_x = gradient * arrays[0]
     of_x = of_x.sum(axis=1) if begins(node) else of_x.reshape(-1, kept.shape[2])
     return [of_x], [(gradient * kept).sum(axis=0)]
+
+
+def multipliers(node, arrays):
+    """What each input is multiplied by, (n_members, n_in)."""
+    return arrays[0]
+
+
+def details(node):
+    """How many members there are."""
+    return (f"{node.options[0]} members",)

@@ -11,10 +11,13 @@ network it makes pre-activation blocks (He et al. 2016, arXiv:1603.05027).
 import numpy as np
 
 from nnfit.functions.normalization import EPSILON, SMALLEST_SPREAD
-from nnfit.network.kinds import Tensor
+from nnfit.network.kinds import Tensor, activation_of
 
 #: Rows of the array of norms: the scale; of batches also running mean and variance.
 N_NORMS = {None: 0, "layer": 1, "batch": 3}
+
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "after"
 
 
 def width(node, widths):
@@ -108,3 +111,9 @@ def backward(node, kept, gradient, arrays, now):
 def statistics(kept):
     """What running statistics go towards: those of a batch, or None."""
     return kept[3]
+
+
+def details(node):
+    """Over what is normalised, and the activation."""
+    found = [f"{node.options[0]} normalization"] if node.options[0] else []
+    return (*found, *activation_of(node))

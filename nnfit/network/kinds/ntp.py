@@ -7,6 +7,9 @@ of RealMLP (Holzmüller et al. 2024, arXiv:2407.04491).
 
 import math
 
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "after"
+
 
 def width(node, widths):
     """That of the input."""

@@ -6,7 +6,10 @@ of 1. A share may leave the range from 0 to 1.
 
 import numpy as np
 
-from nnfit.network.kinds import Tensor
+from nnfit.network.kinds import Tensor, activation_of
+
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "after"
 
 
 def width(node, widths):
@@ -46,3 +49,8 @@ def backward(node, kept, gradient, arrays, now):
     share = arrays[0]
     of_input = gradient * ((1 - share) + share * slope)
     return [of_input], [(gradient * difference).sum(axis=0)]
+
+
+def details(node):
+    """The activation."""
+    return tuple(f"parametric {name}" for name in activation_of(node))

@@ -23,6 +23,9 @@ from nnfit.network.kinds.periodic_embedding import (
 
 SIGMA = 3
 
+#: What readers call it.
+title = "periodic embedding (PBLD)"
+
 
 def width(node, widths):
     """The elements of all embeddings, and the numbers themselves."""

@@ -21,6 +21,9 @@ TWO_PI = 2.0 * math.pi
 #: Standard deviations at which the first frequencies end.
 END = 3.0
 
+#: What readers call it.
+title = "periodic embedding"
+
 
 def check(node, widths, sigma):
     """See that a node reads columns of its only input, and has sizes that can be."""

@@ -18,6 +18,9 @@ from nnfit.network.kinds.piecewise_linear_encoding import (
 )
 from nnfit.network.kinds.selection import spread
 
+#: What readers call it.
+title = "piecewise linear embedding"
+
 
 def width(node, widths):
     """That of all vectors."""

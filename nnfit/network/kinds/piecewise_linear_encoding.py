@@ -15,6 +15,9 @@ from nnfit.network.bins import normal_bins, side_by_side
 from nnfit.network.kinds import Tensor
 from nnfit.network.kinds.selection import check_columns, spread
 
+#: What readers call it.
+title = "piecewise linear encoding"
+
 
 def check_bins(node, widths):
     """See that a node has columns of its input, and bins of each; or ValueError."""

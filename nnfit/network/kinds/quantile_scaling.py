@@ -14,6 +14,9 @@ import numpy as np
 from nnfit.network.kinds import Tensor
 from nnfit.network.kinds.selection import check_columns, spread
 
+#: What readers call it.
+title = "scaling by quantiles"
+
 
 def mapped(x, knots, values):
     """The formula.

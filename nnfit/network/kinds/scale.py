@@ -8,6 +8,9 @@ import numpy as np
 
 from nnfit.network.kinds import Tensor
 
+#: Whether it belongs to the layer that it is, is before or is after.
+place = "before"
+
 
 def width(node, widths):
     """That of the input."""
@@ -39,3 +42,13 @@ def forward(node, inputs, arrays, now):
 def backward(node, kept, gradient, arrays, now):
     """Gradients by the inputs and by the factors."""
     return [gradient * arrays[0]], [(gradient * kept).sum(axis=0)]
+
+
+def multipliers(node, arrays):
+    """What each input is multiplied by, (1, n_in)."""
+    return arrays[0][None]
+
+
+def details(node):
+    """What is learnt."""
+    return ("learnt factors of inputs",)

@@ -16,6 +16,9 @@ from nnfit.network.kinds.selection import check_columns, spread
 #: z ends here: float32 holds its square.
 LARGEST = 1e18
 
+#: What readers call it.
+title = "scaling"
+
 
 def scaled(x, found):
     """The formula.

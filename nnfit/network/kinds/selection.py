@@ -5,6 +5,9 @@ Options: the columns, a tuple of int.
 
 import numpy as np
 
+#: What readers call it.
+title = "other columns"
+
 
 def check_columns(node, widths):
     """See that a node's columns are among those of its input.
