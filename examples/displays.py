@@ -68,7 +68,8 @@ NetworkDisplay.from_estimator(net)
 plt.show()
 
 # %%
-X_cells, y_cells = load_breast_cancer(return_X_y=True, as_frame=True)
+cells = load_breast_cancer()
+X_cells, y_cells = cells.data, cells.target
 tabm = TabMClassifier(max_iter=10, random_state=0).fit(X_cells, y_cells)
 NetworkDisplay.from_estimator(tabm)
 plt.show()
@@ -84,10 +85,10 @@ WeightsDisplay.from_estimator(net)
 plt.show()
 
 # %%
-scaled = (X_cells - X_cells.mean()) / X_cells.std()
+scaled = (X_cells - X_cells.mean(axis=0)) / X_cells.std(axis=0)
 table = MLPClassifier((16,), alpha=1.0, max_iter=100, random_state=0)
 table.fit(scaled, y_cells)
-WeightsDisplay.from_estimator(table)
+WeightsDisplay.from_estimator(table, feature_names=cells.feature_names)
 plt.show()
 
 # %%
