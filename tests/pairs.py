@@ -29,10 +29,22 @@ def pairs(**factors):
     return [dict(zip(names, case, strict=True)) for case in cases]
 
 
-def pairwise(**factors):
-    """Parametrise a test by `pairs`."""
+def pairwise(is_slow=lambda case: False, /, **factors):
+    """Parametrise a test by `pairs`, some of which are for the slow part alone."""
     cases = pairs(**factors)
-    return pytest.mark.parametrize(list(cases[0]), [tuple(c.values()) for c in cases])
+    values = [
+        pytest.param(*case.values(), marks=[pytest.mark.slow] * is_slow(case))
+        for case in cases
+    ]
+    return pytest.mark.parametrize(list(cases[0]), values)
+
+
+def quick_every(n, values):
+    """Values for a parametrisation: every n-th, the others in the slow part alone."""
+    return [
+        value if i % n == 0 else pytest.param(value, marks=pytest.mark.slow)
+        for i, value in enumerate(values)
+    ]
 
 
 def in_turn(**factors):

@@ -35,6 +35,7 @@ from nnfit.estimators.notebook import duration, summary
 from nnfit.estimators.tracing import sample_of, training_network
 from nnfit.network.outline import outline, shortened
 from nnfit.training.tracing import trace
+from tests.pairs import quick_every
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -79,7 +80,7 @@ def pyplot():
 
 
 @pytest.mark.parametrize("display", DISPLAYS)
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", quick_every(2, MODELS))
 def test_every_display_draws_every_model(name, display, models, pyplot):
     figure, axes = pyplot.subplots(1, 2)
     drawn = display.from_estimator(models[name], ax=axes[1])

@@ -40,7 +40,7 @@ from tests.graphs import (
 )
 from tests.numpy_engine.network import split
 from tests.numpy_engine.randomness import Draws
-from tests.pairs import pairwise
+from tests.pairs import pairwise, quick_every
 
 ALL = pytest.mark.parametrize("name", GRAPHS)
 N_FEATURES = 5
@@ -101,7 +101,7 @@ def test_a_graph_trains_as_the_reference(
     )  # fmt: skip
 
 
-@ALL
+@pytest.mark.parametrize("name", quick_every(2, GRAPHS))
 def test_gradient_of_all_data(name):
     """As L-BFGS takes it: the derivative, and that of the naive engine."""
     network = make(name)

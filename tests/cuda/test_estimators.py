@@ -15,7 +15,7 @@ from nnfit import MLPClassifier, MLPRegressor
 from nnfit.inspection import input_gradients
 from nnfit.training import device
 from tests.cuda import tiles
-from tests.pairs import in_turn
+from tests.pairs import in_turn, quick_every
 from tests.test_custom_functions import squared, swish
 
 pytestmark = [
@@ -103,7 +103,7 @@ CASES = {
 PATHS = ("classes", "sparse"), ("numbers", "weights")
 
 
-@in_turn(name=CASES, paths=PATHS)
+@in_turn(name=quick_every(2, CASES), paths=PATHS)
 def test_both_devices_fit_the_same(name, paths):
     for path in paths:
         estimator, y = MLPClassifier, Y

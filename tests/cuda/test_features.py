@@ -27,7 +27,7 @@ from tests.features import (
     rounding,
     structured,
 )
-from tests.pairs import in_turn, pairs
+from tests.pairs import in_turn, pairs, quick_every
 
 #: Small, and with the blocks of `tests.features.SIZES`; layers of more than a tile.
 SIZES = (5, 9, 9, 6, 3)
@@ -60,7 +60,7 @@ OPPOSITE = [
 ]
 
 
-@in_turn(name=FEATURES, way=WAYS)
+@in_turn(name=quick_every(2, FEATURES), way=WAYS)
 def test_every_feature_trains_as_the_reference(name, way):
     assert_trains_as_the_reference(name, **way)
 

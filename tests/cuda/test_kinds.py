@@ -31,7 +31,7 @@ from tests.graphs import (
     name_of,
     sparse_features,
 )
-from tests.pairs import pairwise
+from tests.pairs import pairwise, quick_every
 
 MODULES = cuda, numpy_engine
 OPTIONS = {
@@ -58,16 +58,13 @@ def options_of(name, network):
 
 
 #: Every fourth graph in the quick part.
-SOME = pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] * (i % 4 > 0))
-        for i, name in enumerate(GRAPHS)
-    ],
-)
+SOME = pytest.mark.parametrize("name", quick_every(4, GRAPHS))
+#: Of each kind the first example is in the quick part.
+FIRST = {kind: (kind, what) for kind, what in reversed(EXAMPLES)}.values()
 
 
 @pairwise(
+    lambda case: case["example"] not in FIRST,
     example=list(EXAMPLES),
     place=PLACES,
     dtype=["float32", "float64"],
@@ -152,7 +149,7 @@ def test_lines_that_a_batch_does_not_have_keep_their_bits(small_gpu, options):
         assert (one[~kept] != other[~kept]).all()
 
 
-@pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+@pytest.mark.parametrize("example", FIRST, ids=name_of)
 def test_state_goes_from_device_to_device(small_gpu, example):
     network = PLACES["between"](example)
     data = make_data(network, 13)
