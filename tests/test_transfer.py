@@ -138,6 +138,21 @@ def test_categories_keep_their_embedding(n_members):
     )
 
 
+def test_codes_and_values_of_categories_are_not_mixed_up():
+    texts = np.column_stack([X[:, 0].astype(object), np.array(list("cab"))[Y]])
+    codes = np.column_stack([X[:, 0], Y])
+    parameters = {
+        "categorical_features": [1],
+        "category_embedding": {"max_one_hot": 0},
+    }
+    for given, others in ((texts, codes), (codes, texts)):
+        donor = MLPClassifier(**COMMON | parameters).fit(given, Y)
+        model = begun(MLPClassifier, donor, others, **parameters)
+        assert model.init_report_["layers"][0] == (
+            "new: scaling, embeddings or categories are not the same"
+        )
+
+
 def test_features_without_names_must_be_as_many():
     donor = MLPClassifier(**COMMON).fit(X, Y)
     model = begun(MLPClassifier, donor, X[:, :3])
@@ -176,6 +191,7 @@ def test_donors_survive_clones_searches_and_pickles():
         (OfScikitLearn(), NotFittedError, "pass FrozenEstimator"),
         (GridSearchCV(MLPClassifier(), {}), ValueError, "best_estimator_"),
         (([np.ones(3)], [np.ones(3)]), ValueError, "must be a list of matrices"),
+        (([np.ones((4, 3))], []), ValueError, "intercepts_ must hold 1 arrays"),
         (3, ValueError, "The 'init_from' parameter"),
     ],
 )

@@ -16,6 +16,7 @@ from sklearn.frozen import FrozenEstimator
 from nnfit.estimators import by_hand
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.network import Network, Weights, fitted
+from nnfit.network.description import check_arrays
 
 #: What `init_from` may be, for messages.
 ALLOWED = (
@@ -123,8 +124,7 @@ def _of_nnfit(given):
     _check_is_fitted(given)
     by_hand.check_fitted(given)
     given = getattr(given, "members_", [given])[0]
-    columns = np.empty((0, given.n_features_in_), given.coefs_[0].dtype)
-    network, weights = given._fitted_network(given._link, columns)
+    network, weights = given._fitted_network()
     weights = weights._replace(
         coefs=list(map(np.asarray, given.coefs_)),
         intercepts=list(map(np.asarray, given.intercepts_)),
@@ -156,6 +156,7 @@ def _of_arrays(coefs, intercepts):
     activations = [ACTIVATIONS["identity"]] * (len(sizes) - 2)
     loss, dtype = fitted.LOSS_OF_LINK["identity"], weights.coefs[0].dtype.name
     network = Network.dense(sizes, activations, loss, (), dtype)
+    check_arrays(network.tensors, weights)
     ones = np.ones(sizes[0])
     return Donor(network, weights, {}, None, 0.0 * ones, ones, None)
 
@@ -251,20 +252,26 @@ def adopt_inputs(estimator, donor):
 
 
 def _has_same_inputs(estimator, donor):
-    """Whether columns, and what is asked for before the chain, are the same."""
+    """Whether columns, and what is asked for before the chain, are the same.
+
+    Categories may be others, but not known by their values here and by codes there.
+    """
     if donor.inputs is None:
         return False
     n = donor.network.n_features
     own = {name: fitted.plain(estimator._value(name)) for name in OF_INPUTS}
     has_members = estimator._value("n_shared_members") > 1
-    categories = (each.keys() for each in _categories(estimator, donor))
+    own_codes, donor_codes = (
+        {column: values is None for column, values in each.items()}
+        for each in _categories(estimator, donor)
+    )
     return (
         np.array_equal(donor.sources(estimator, n), np.arange(estimator.n_features_in_))
         and all(donor.described[name] == value for name, value in own.items())
         and has_members == (donor.members is not None)
         and np.array_equal(estimator.feature_shifts_, donor.shifts)
         and np.array_equal(estimator.feature_scales_, donor.scales)
-        and len({frozenset(each) for each in categories}) == 1
+        and own_codes == donor_codes
     )
 
 
