@@ -7,6 +7,7 @@ for rows of float64.
 from typing import NamedTuple
 
 import numpy as np
+from sklearn.utils.validation import check_is_fitted
 
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.targets import BINARY, MULTICLASS, MULTILABEL
@@ -53,8 +54,6 @@ def check_estimator(estimator):
             "A classifier or regressor of nnfit can be converted to ONNX, got "
             f"{type(estimator).__name__}."
         )
-    from sklearn.utils.validation import check_is_fitted
-
     check_is_fitted(estimator)
 
 

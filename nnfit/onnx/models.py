@@ -3,6 +3,7 @@
 import numpy as np
 
 from nnfit import __version__
+from nnfit.estimators.targets import MULTILABEL
 from nnfit.onnx.estimators import (
     check_estimator,
     compute_dtype,
@@ -71,10 +72,10 @@ def to_onnx(estimator):
     outputs = []
     if found.label is not None:
         graph.op("Identity", found.label, output="label")
-        outputs.append(("label", _label_type(estimator)))
+        outputs.append(("label", *_label_type(estimator)))
     name = _name_of_values(estimator, found)
     graph.op("Cast", found.values, output=name, to=ONNX_TYPES[dtype])
-    outputs.append((name, ONNX_TYPES[dtype]))
+    outputs.append((name, ONNX_TYPES[dtype], [None, None]))
     own = helper.make_graph(
         nodes_of(graph),
         type(estimator).__name__,
@@ -84,7 +85,7 @@ def to_onnx(estimator):
             )
             for each in given
         ],
-        [helper.make_tensor_value_info(*each, None) for each in outputs],
+        [helper.make_tensor_value_info(*each) for each in outputs],
         tensors_of(graph),
     )
     versions = [helper.make_opsetid("", OPSET), helper.make_opsetid(ML, ML_VERSION)]
@@ -133,10 +134,11 @@ def _inputs(estimator):
 
 
 def _label_type(estimator):
-    if estimator._target_kind == "multilabel-indicator":
-        return ONNX_TYPES["int64"]
+    """Type and shape of the labels."""
+    if estimator._target_kind == MULTILABEL:
+        return ONNX_TYPES["int64"], [None, len(estimator.classes_)]
     names = {"i": "int64", "u": "int64", "f": "float64", "b": "bool"}
-    return ONNX_TYPES[names.get(estimator.classes_.dtype.kind, "str")]
+    return ONNX_TYPES[names.get(estimator.classes_.dtype.kind, "str")], [None]
 
 
 def _name_of_values(estimator, found):

@@ -1,8 +1,9 @@
 """Converters of nnfit's estimators for skl2onnx."""
 
 from nnfit.estimators.conventions import Conventions
+from nnfit.estimators.targets import BINARY, MULTILABEL
 from nnfit.onnx.estimators import check_estimator, output_dtype, predicted
-from nnfit.onnx.graph import ONNX_TYPES, OPSET, Graph
+from nnfit.onnx.graph import ML, ML_VERSION, ONNX_TYPES, OPSET, Graph
 from nnfit.onnx.models import attributes_of, tensors_of
 from nnfit.onnx.rows import Given
 
@@ -104,7 +105,7 @@ def _infer_types(operator):
         return
     n_classes = len(estimator.classes_)
     is_text = estimator.classes_.dtype.kind in "OUS"
-    is_multilabel = estimator._target_kind == "multilabel-indicator"
+    is_multilabel = estimator._target_kind == MULTILABEL
     label = StringTensorType if is_text and not is_multilabel else Int64TensorType
     operator.outputs[0].type = label([n, n_classes] if is_multilabel else [n])
     operator.outputs[1].type = values([n, n_classes])
@@ -126,7 +127,7 @@ def _convert(scope, operator, container):
         label_type = type(operator.outputs[0].type).__name__
         number = {"Int64TensorType": "int64", "StringTensorType": "str"}[label_type]
         graph.op("Cast", found.label, output=outputs[0], to=ONNX_TYPES[number])
-        if scope.get_options(estimator, {"raw_scores": False})["raw_scores"]:
+        if _wants_scores(scope, estimator):
             values = _both_scores(graph, estimator, found.scores)
     dtype = output_dtype(estimator, given)
     graph.op("Cast", values, output=outputs[-1], to=ONNX_TYPES[dtype])
@@ -137,12 +138,18 @@ def _convert(scope, operator, container):
     for each in graph.operators:
         container.add_node(
             each.kind, each.inputs, each.outputs, op_domain=each.domain,
+            op_version=ML_VERSION if each.domain == ML else None,
             name=scope.get_unique_operator_name(each.kind), **attributes_of(each),
         )  # fmt: skip
 
 
+def _wants_scores(scope, estimator):
+    options = scope.get_options(estimator, {"raw_scores": False}, fail=False)
+    return bool(options and options.get("raw_scores"))
+
+
 def _both_scores(graph, estimator, scores):
     """Scores with a column for each class, as skl2onnx's converters have them."""
-    if estimator._target_kind != "binary":
+    if estimator._target_kind != BINARY:
         return scores
     return graph.concatenated([graph.op("Neg", scores), scores])
