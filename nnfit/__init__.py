@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "SKOPS_TRUSTED_TYPES",
     "CategoryEncoder",
     "ConfidenceDisplay",
     "Diagnosis",
@@ -52,6 +53,7 @@ _EXPORTS = {
     "RealMLPClassifier": "nnfit.estimators.realmlp",
     "RealMLPRegressor": "nnfit.estimators.realmlp",
     "RobustSmoothScaler": "nnfit.preprocessing.robust_smooth_scaler",
+    "SKOPS_TRUSTED_TYPES": "nnfit.trusted",
     "Symptom": "nnfit.diagnosis.report",
     "TabMClassifier": "nnfit.estimators.tabm",
     "TabMRegressor": "nnfit.estimators.tabm",

@@ -24,9 +24,11 @@ from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
 from nnfit.tabular.classifier import TabularClassifier
 from nnfit.tabular.regressor import TabularRegressor
+from nnfit.trusted import SKOPS_TRUSTED_TYPES
 from nnfit.warming import warmup
 
 __all__ = [
+    "SKOPS_TRUSTED_TYPES",
     "CategoryEncoder",
     "ConfidenceDisplay",
     "Diagnosis",
