@@ -261,6 +261,14 @@ def test_steps_that_do_not_suffice_are_reported(fitted):
     assert found.n_evaluations.max() == 16
 
 
+def test_steps_are_halved_where_they_miss_most(fitted):
+    estimator = fitted.setdefault("categories", CASES["categories"]())
+    found = integrated_gradients(estimator, TABLE[:12], TABLE[12], max_steps=400)
+    assert found.n_evaluations.max() <= 800
+    difference = found.outputs - found.base_values
+    assert found.errors.max() <= 0.015 * np.abs(difference).max()
+
+
 # ------------------------------------------------------------------ many rows
 
 
