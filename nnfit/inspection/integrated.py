@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_scalar
 
 from nnfit.estimators.annotations import Rows
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.inspection.attributions import Attributions
 from nnfit.inspection.explained import Explained
 
@@ -22,7 +22,7 @@ POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)
 
 
 def integrated_gradients(
-    estimator: BaseMLP,
+    estimator: Any,
     X: Rows,
     baseline: Rows,
     *,
@@ -39,8 +39,8 @@ def integrated_gradients(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Fitted.
+    estimator : estimator object
+        A fitted network of nnfit, an ensemble, or a Tabular estimator without trees.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
     baseline : {array-like, sparse matrix} of shape (1, n_features), (n_features,) or \
