@@ -1,5 +1,6 @@
 """Explanations of fitted estimators."""
 
+import pickle
 import sys
 from itertools import combinations
 from math import comb
@@ -28,6 +29,7 @@ from nnfit.inspection import (
     integrated_gradients,
     smooth_grad,
 )
+from tests.cuda import tiles
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:integrated_gradients misses"
@@ -229,6 +231,31 @@ def test_sparse_rows_other_devices_and_threads_give_the_same(fitted):
         other = MLPClassifier(**FEW | parameters)
         vars(other).update(vars(estimator) | parameters)
         np.testing.assert_array_equal(input_gradients(other, many)[:80], expected)
+
+
+def test_what_a_gpu_has_trained_is_explained_alike():
+    given = {"device": "cuda", "n_members": 2, "max_iter": 1, "random_state": 0}
+    estimator = MLPClassifier((5,), dtype="float64", **given)
+    with tiles.small_gpu():
+        estimator.fit(X[:40], CLASSES[:40])
+        there = explanations(estimator)
+    assert {each.device_ for each in estimator.members_} == {"cuda:0"}
+    other = pickle.loads(pickle.dumps(estimator))
+    for each in (other, *other.members_):
+        each.device = "cpu"
+    for found in (there, explanations(estimator)):  # with the GPU, and without
+        for mine, its in zip(found, explanations(other), strict=True):
+            np.testing.assert_array_equal(mine, its)
+
+
+def explanations(estimator):
+    return (
+        input_gradients(estimator, X),
+        smooth_grad(estimator, X, n_samples=2, random_state=0),
+        integrated_gradients(estimator, X[:3], X[3], max_steps=20).values,
+        expected_gradients(estimator, X[:3], X[3:9], random_state=0).values,
+        first_layer_importance(estimator),
+    )
 
 
 def test_targets_choose_outputs():
