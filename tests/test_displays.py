@@ -165,20 +165,21 @@ def test_gradient_flow(models, pyplot):
 
 @pytest.mark.emulated
 def test_the_record_of_gradients(any_engine):
-    model = classifier().set_callbacks(GradientMonitor(every=2, n_rows=100))
-    model.fit(X, Y)
+    some = X[:100], Y[:100]
+    model = classifier().set_callbacks(GradientMonitor(every=2, n_rows=25))
+    model.fit(*some)
     assert model.gradient_history_["epoch"] == [2, 4, 6]
     # The last epoch's are those of the fitted network on the same rows.
-    last = trace_of(model, X[::4], Y[::4]).layers
+    last = trace_of(model, *(each[::4] for each in some)).layers
     for name, values in (
         ("gradient", [layer.gradient for layer in last]),
         ("activation", [layer.size for layer in last]),
         ("dead", [layer.dead_share for layer in last]),
     ):
         np.testing.assert_allclose(model.gradient_history_[name][-1], values, rtol=1e-4)
-    model.set_callbacks().fit(X, Y)
+    model.set_callbacks().fit(*some)
     assert not hasattr(model, "gradient_history_"), "it belongs to another fit"
-    plain = classifier().fit(X, Y)
+    plain = classifier().fit(*some)
     np.testing.assert_array_equal(plain.coefs_[0], model.coefs_[0])
 
 
