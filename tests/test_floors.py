@@ -13,7 +13,7 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("diagnosis", "displays"),
+    ("diagnosis", "displays", "onnx"),
     ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
     ("inspection",),
     ("estimators",),

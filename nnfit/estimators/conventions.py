@@ -34,6 +34,9 @@ def store_arguments(estimator, arguments):
 class Conventions(BaseEstimator):
     """Part of an estimator that scikit-learn asks for, whatever is fitted."""
 
+    #: For skl2onnx, once `nnfit.onnx.register_skl2onnx` is called.
+    _convert_to_onnx: Any = None
+
     if TYPE_CHECKING:  # methods of scikit-learn's, which has no annotations
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
@@ -112,6 +115,29 @@ class Conventions(BaseEstimator):
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
+
+    def onnx_converter(self) -> Any:
+        """Tell skl2onnx what converts this estimator, whatever is registered.
+
+        The converters of scikit-learn's own networks would leave out normalisation,
+        residual connections, temperatures and all before the first layer.
+
+        Returns
+        -------
+        callable
+
+        Raises
+        ------
+        RuntimeError
+            Before `nnfit.onnx.register_skl2onnx` is called.
+        """
+        if self._convert_to_onnx is None:
+            raise RuntimeError(
+                f"{type(self).__name__} needs the converter of nnfit: call "
+                "nnfit.onnx.register_skl2onnx() before the conversion. Those of "
+                "scikit-learn's networks do not compute what it predicts."
+            )
+        return self._convert_to_onnx
 
     def _repr_html_inner(self):
         return super()._repr_html_inner() + summary(self)
