@@ -25,7 +25,9 @@ from nnfit.cpu.kernels.pointers import (
     pointer_type,
 )
 
-Rows = namedtuple("Rows", "copy_row add_row row_number row_of_line weight entries")
+Rows = namedtuple(
+    "Rows", "copy_row add_row value row_number row_of_line weight entries"
+)
 
 
 def loss_arguments(dtype):
@@ -127,13 +129,33 @@ def make_rows(dtype):
             add_sparse(values, as_int64(table[at.INDICES]), begin, end, factor, goal)
 
     @helper
+    def value_sparse(values, indices, begin, end, column):
+        total = zero
+        for k in range(begin, end):
+            if indices[k] == column:
+                total += values[k]
+        return total
+
+    @helper
+    def value(table, row, column):
+        """One entry of the data; of a sparse row it looks through all entries."""
+        values = as_floats(table[at.X])
+        if table[at.X_KIND] == at.DENSE:
+            return values[row * table[at.X_STRIDE] + column]
+        begin, end = entries(table, row)
+        if table[at.X_KIND] == at.CSR_INT32:
+            indices_32 = as_int32(table[at.INDICES])
+            return value_sparse(values, indices_32, begin, end, column)
+        return value_sparse(values, as_int64(table[at.INDICES]), begin, end, column)
+
+    @helper
     def weight(address, number):
         """Weight of a row of the data, by the weights at an address."""
         if address == 0:
             return 1.0
         return as_doubles(address)[number]
 
-    return Rows(copy_row, add_row, row_number, row_of_line, weight, entries)
+    return Rows(copy_row, add_row, value, row_number, row_of_line, weight, entries)
 
 
 def batch(target, dtype):
