@@ -27,7 +27,7 @@ FLOORS = (
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
     ("network",),
     ("functions",),
-    ("addresses", "blas", "cache", "numpy_errors"),
+    ("addresses", "blas", "cache", "foreign_names", "numpy_errors"),
     ("fork_lock", "interruption"),
     ("__init__", "__pyinstaller"),
 )
