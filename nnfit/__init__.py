@@ -31,6 +31,8 @@ __all__ = [
     "check_table",
     "diagnose",
     "find_learning_rate",
+    "from_sklearn",
+    "to_sklearn",
     "train_validation_test_split",
     "warmup",
 ]
@@ -65,6 +67,8 @@ _EXPORTS = {
     "check_table": "nnfit.tables.checking",
     "diagnose": "nnfit.diagnosis.diagnosing",
     "find_learning_rate": "nnfit.estimators.learning_rate_finder",
+    "from_sklearn": "nnfit.interchange",
+    "to_sklearn": "nnfit.interchange",
     "train_validation_test_split": "nnfit.tables.splitting",
     "warmup": "nnfit.warming",
 }

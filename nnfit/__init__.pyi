@@ -14,6 +14,7 @@ from nnfit.estimators.learning_rate_finder import (
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
+from nnfit.interchange import from_sklearn, to_sklearn
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
@@ -56,6 +57,8 @@ __all__ = [
     "check_table",
     "diagnose",
     "find_learning_rate",
+    "from_sklearn",
+    "to_sklearn",
     "train_validation_test_split",
     "warmup",
 ]

@@ -15,7 +15,14 @@ FLOORS = (
     ("__main__",),
     ("diagnosis", "displays", "onnx"),
     (
-        *("demo", "information", "model_selection", "preprocessing", "tabular"),
+        *(
+            "demo",
+            "information",
+            "interchange",
+            "model_selection",
+            "preprocessing",
+            "tabular",
+        ),
         *("trusted", "warming"),
     ),
     ("inspection",),
