@@ -400,7 +400,8 @@ def test_members_with_rows_of_their_own(entry, tile, is_sparse, check_code):
     layers = kinds_of(graph(5, *GRAPHS["members"]).with_own_rows)
     train = arguments_of(
         entry, tile=tile, layers=layers, has_lines=True, own_rows=True, mixes=True,
-        adds_noise=True, drops_inputs=True, is_sparse=is_sparse, loss="softmax",
+        cuts=True, swaps=True, marks_swaps=True, adds_noise=True, drops_inputs=True,
+        is_sparse=is_sparse, loss="softmax",
         solver="adam",
     )  # fmt: skip
     check_code(TRAINING, train)
