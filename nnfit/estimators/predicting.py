@@ -10,6 +10,7 @@ import numpy.typing as npt
 from nnfit.estimators import by_hand
 from nnfit.estimators.annotations import FloatArray, Rows
 from nnfit.estimators.hidden import hidden_features
+from nnfit.estimators.mixtures import Family, Mixture
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import finite_outputs
 from nnfit.estimators.standardising import of_all_features, standardised
@@ -89,6 +90,13 @@ class FittedMLP:
         """Attributes that `_weights` would read these from."""
         weights = fitted.in_units(weights, self._standard("targets"))
         return {f"{name}_": arrays for name, arrays in weights._asdict().items()}
+
+    def _as_mixture(self):
+        """The networks that predict, see `nnfit.estimators.mixtures`."""
+        by_hand.check_fitted(self)
+        own = networks(self)
+        temperatures = tuple(getattr(each, "temperature_", 1.0) for each in own)
+        return Mixture([Family("", own, 1.0, temperatures)], self._link)
 
     @property
     def feature_shifts_(self) -> FloatArray:

@@ -235,7 +235,7 @@ class TabularClassifier(ClassifierMixin, Tabular):
             to 1, except for multilabel targets, where each column is the probability of
             a label.
         """
-        raw = self._raw(inside(self._mixture(self._check_rows(X))))
+        raw = self._raw(inside(self._mixture(self._check_rows(X)[0])))
         return self._values(raw, self._temperature)
 
     def predict_log_proba(self, X: Rows) -> FloatArray:

@@ -84,7 +84,9 @@ def make_mixing(dtype):
     def partner(table, now, r, n_lines, shift):
         """Row of the data that is mixed into line r of the batch."""
         n = batch_of(now) * n_lines
-        other = (r + shift * n_lines) % n
+        other = r + shift * n_lines
+        if other >= n:
+            other -= n
         return rows_of.row_of_line(table, position_of(now), other, n_lines)
 
     @helper
@@ -135,11 +137,9 @@ def make_mixes(dtype, mixing):
         position = position_of(now) * n_lines
         for r in range(begin, begin + count):
             goal = line(row[at.OUTPUT], row[at.STRIDE], r)
-            low, high = words_of(table, now, CUTMIX, position + r)
+            words = words_of(table, now, CUTMIX, position + r)
             number = partner(table, now, r, n_lines, shift)
-            for j in range(row[at.N_OUT]):
-                if np.uint64(random.bits(low, high, j)) >= limit:
-                    goal[j] = rows_of.value(table, number, j)
+            rows_of.take(table, number, words, limit, goal, row[at.N_OUT])
 
     return mix, cut
 
