@@ -248,6 +248,8 @@ KINDS = {
         "members",
         "member_adapter",
         "member_head",
+        "views",
+        "contrast",
     )
 }
 
