@@ -219,7 +219,7 @@ def of_contrast(x, arrays, node, **_):
     for a in lines[::2]:
         cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in lines[1::2]]
         odds = np.exp(np.array(cosines) / node.options[0])
-        losses.append([np.log(odds.mean() / odds[len(losses)])])
+        losses.append([np.log(odds.sum() / odds[len(losses)])])
     return np.array(losses)
 
 

@@ -122,8 +122,7 @@ def build(target, dtype):
             logarithm = log_of(total)
             for i in range(batch):
                 shares[i] = scalar(exp_of(nb.float64(shares[i] - own) - logarithm))
-            loss = logarithm - log_of(nb.float64(batch))
-            line(row[at.OUTPUT], row[at.STRIDE], r)[0] = scalar(loss)
+            line(row[at.OUTPUT], row[at.STRIDE], r)[0] = scalar(logarithm)
 
     @helper
     def deliver_line(row, r, inverse):

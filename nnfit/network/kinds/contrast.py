@@ -1,10 +1,12 @@
 """How far each row's first line is from its second, by those of the other rows: InfoNCE
 
-    loss_i = log(mean_j exp((s_ij - s_ii) / temperature)),  s_ij = cos(a_i, b_j)
+    loss_i = log(sum_j exp((s_ij - s_ii) / temperature)),  s_ij = cos(a_i, b_j)
 
 of a batch's rows j, where a are the first lines and b the second (van den Oord et al.
-2018, arXiv:1807.03748; Bahri et al. 2022, arXiv:2106.15147, eq. 1). It is 0 by chance,
-and of a row alone. Evaluations and predictions, which know no batch, give 0.
+2018, arXiv:1807.03748; Bahri et al. 2022, arXiv:2106.15147). It is log(n) where all n
+rows are alike, and 0 of a row alone. It is never negative, so that its absolute error
+against 0 is itself: no loss function is needed for it. Evaluations and predictions,
+which know no batch, give 0.
 
 Options: the temperature.
 """
@@ -59,7 +61,7 @@ def forward(node, inputs, arrays, now):
     exponents = similarities - similarities.diagonal()[:, None]
     weights = np.exp(exponents.astype(np.float64))
     total = weights.sum(axis=1, keepdims=True)
-    losses = np.log(total / len(total))
+    losses = np.log(total)
     return losses.astype(z.dtype), (units, length, (weights / total).astype(z.dtype))
 
 
