@@ -250,6 +250,8 @@ KINDS = {
         "members",
         "member_adapter",
         "member_head",
+        "views",
+        "contrast",
     )
 }
 
