@@ -220,12 +220,16 @@ class Kind:
     onnx: str | None = None
 
 
+#: Kinds that are there in training alone: no prediction of an estimator has them.
+OF_TRAINING = ("views", "contrast")
+
+
 def _own(name, has_cuda=True):
     return Kind(
         f"nnfit.network.kinds.{name}",
         f"nnfit.cpu.kinds.{name}",
         f"nnfit.cuda.kinds.{name}" if has_cuda else None,
-        f"nnfit.onnx.kinds.{name}",
+        None if name in OF_TRAINING else f"nnfit.onnx.kinds.{name}",
     )
 
 
