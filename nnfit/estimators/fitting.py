@@ -137,6 +137,9 @@ class Fit:
     split : tuple of ndarray or None
         Rows to train on and rows set aside; None where all are trained on.
     network : Network
+        With the layers of ``freeze`` as they are.
+    whole : Network
+        The same, of which all layers are trained.
     weights : Weights
         That training starts from.
     validation : Validation or None
@@ -246,7 +249,7 @@ class Fit:
         """The network, which must fit into memory, and the attributes that tell it."""
         estimator, (X, _, target, *_) = self.estimator, self.data
         network = estimator._describe(X.shape[1], target, X.dtype.name)
-        network = frozen_part(estimator, network)
+        self.whole, network = network, frozen_part(estimator, network)
         n_arrays = n_together = 0
         if estimator.device_ == device.CPU:  # the GPU's engine counts for itself
             n_arrays = n_copies(estimator, self.optimizer)
@@ -312,6 +315,10 @@ class Fit:
             estimator, self.network, self.optimizer, n_rows, seed, by_epoch,
             incremental,
         )  # fmt: skip
+        if estimator.unfreeze_at is not None:
+            settings = replace(
+                settings, whole=self.whole, unfreeze_at=estimator.unfreeze_at
+            )
         if self._identity is not None:
             self._begin_as_before(seed)
         operations = training_operations(self.network, X)

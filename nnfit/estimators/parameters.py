@@ -110,6 +110,7 @@ ARCHITECTURE = Group(
             "array-like",
             None,
         ],
+        "unfreeze_at": [*COUNT, None],
         "scaling": [among(SCALINGS), None],
         "numeric_embedding": [str, dict, None],
         "categorical_features": ["array-like", among([FROM_DTYPE]), None],
@@ -168,6 +169,10 @@ freeze : int, "body", array-like of int or None, default=None
     or a list of numbers, 1 for the first hidden layer and -1 for the last. Embeddings
     belong to the first. They take no penalty and no decay and keep their statistics;
     where nothing before them is trained, they cost no way back.
+unfreeze_at : int or None, default=None
+    After so many epochs the layers of `freeze` are trained, too; None for never. The
+    epochs of all calls since the network was new count, with `warm_start` and
+    `partial_fit`, whose calls are an epoch each.
 scaling : {"standard", "robust", "quantile"} or None, default=None
     How the network scales columns of numbers, by the first training rows. "standard":
     about the mean, by the standard deviation. "robust": about the median, by the
