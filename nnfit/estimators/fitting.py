@@ -9,7 +9,13 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from nnfit.callbacks.listening import Training
-from nnfit.estimators import checkpoints, embeddings, resuming, transfer
+from nnfit.estimators import (
+    checkpoints,
+    donor_files,
+    embeddings,
+    resuming,
+    transfer,
+)
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.freezing import frozen_part
 from nnfit.estimators.numeric_columns import filled, means_of
@@ -375,4 +381,5 @@ class Fit:
         }
         if self.saved is not None:
             self.saved.check_begin(begin)
-        self._identity |= begin
+        donor = transfer.told(self.estimator, self.network)
+        self._identity |= {**begin, donor_files.ENTRY: donor}
