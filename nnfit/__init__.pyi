@@ -19,6 +19,7 @@ from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
+from nnfit.pretraining.contrastive import ContrastivePretrainer
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
@@ -29,6 +30,7 @@ from nnfit.warming import warmup
 __all__ = [
     "CategoryEncoder",
     "ConfidenceDisplay",
+    "ContrastivePretrainer",
     "Diagnosis",
     "Finding",
     "GradientFlowDisplay",

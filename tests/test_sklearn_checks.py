@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from nnfit import (
+    ContrastivePretrainer,
     MLPClassifier,
     MLPRegressor,
     RealMLPClassifier,
@@ -33,6 +34,7 @@ WHOLE = [
     TabularNetworkRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
     TabularClassifier("fast", n_members=1, n_jobs=1),
     TabularRegressor("fast", n_members=1, n_jobs=1),
+    ContrastivePretrainer(max_iter=40),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [
