@@ -17,7 +17,10 @@ class Features(NamedTuple):
     """What a training needs beside the plainest one: each has kernels or buffers."""
 
     drops: bool = False  # units
-    mixes: bool = False
+    mixes: bool = False  # losses of two rows, by mixup or cutmix
+    cuts: bool = False
+    swaps: bool = False
+    marks_swaps: bool = False
     adds_noise: bool = False
     drops_inputs: bool = False
     penalises: bool = False  # beyond the penalty that optimizers have
@@ -28,9 +31,15 @@ class Features(NamedTuple):
     @property
     def changes(self):
         """What changes the features of a batch, in order: names of functions."""
-        names = "mix", "add_noise", "drop_inputs"
-        wanted = self.mixes, self.adds_noise, self.drops_inputs
-        return tuple(name for name, has in zip(names, wanted, strict=True) if has)
+        wanted = {
+            "mix": self.mixes and not self.cuts,
+            "cut": self.cuts,
+            "swap": self.swaps,
+            "mark_swaps": self.marks_swaps,
+            "add_noise": self.adds_noise,
+            "drop_inputs": self.drops_inputs,
+        }
+        return tuple(name for name, has in wanted.items() if has)
 
     @property
     def augments(self):
@@ -59,6 +68,19 @@ class EngineSettings:
         Whether the engine looks at the training loss and stops by itself.
     dropout : tuple of float
         One for each hidden layer, or none.
+    noise_scales : tuple of float
+        Factors of `input_noise`, one for each column of X, or none.
+    cutmix : float
+        Other than `mixup`, of which one at most is not 0.
+    feature_swap : float
+        Probability, in [0, 1), with which an entry of X is replaced by that of the same
+        column in another row of the batch: a random training row, which is there also
+        where a device holds a part of the data alone. Each entry has a row of its own.
+    swap_values : tuple of float
+        What stands in for swapped entries instead, one for each column, or none.
+    swap_mask : int
+        First of as many columns of y as X has, in which a batch has 1 for swapped
+        entries and 0 for others; -1 for none, as with `mixup` and `cutmix`.
     learning_rate_factors : tuple of float
         One for each layer, or none.
     own_rows : bool
@@ -95,7 +117,12 @@ class EngineSettings:
     dropout: tuple[float, ...] = ()
     input_dropout: float = 0.0
     input_noise: float = 0.0
+    noise_scales: tuple[float, ...] = ()
     mixup: float = 0.0
+    cutmix: float = 0.0
+    feature_swap: float = 0.0
+    swap_values: tuple[float, ...] = ()
+    swap_mask: int = -1
     learning_rate_factors: tuple[float, ...] = ()
     own_rows: bool = False
     average: bool = False
@@ -110,6 +137,11 @@ class EngineSettings:
     def batches_of_epoch(self, n_rows):
         """Steps of an epoch with so many rows to train on."""
         return -(-self.rows_of_epoch(n_rows) // min(self.batch_size, n_rows))
+
+    def noise_deviations(self, n_features):
+        """Standard deviations of the noise of columns, a list."""
+        scales = self.noise_scales or (1.0,) * n_features
+        return [self.input_noise * scale for scale in scales]
 
     def trained(self, network):
         """The network as batches pass it in training.
@@ -134,7 +166,10 @@ class EngineSettings:
         )
         return Features(
             drops=any(self.dropout),
-            mixes=self.mixup > 0.0,
+            mixes=self.mixup > 0.0 or self.cutmix > 0.0,
+            cuts=self.cutmix > 0.0,
+            swaps=self.feature_swap > 0.0,
+            marks_swaps=self.swap_mask >= 0,
             adds_noise=self.input_noise > 0.0,
             drops_inputs=self.input_dropout > 0.0,
             penalises=whole or self.l1 > 0.0 or not math.isinf(self.clip_value),

@@ -10,6 +10,8 @@ from functools import partial
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies
+from sklearn import ensemble  # noqa: F401  loads OpenMP
+from threadpoolctl import threadpool_limits
 
 from nnfit.cpu import compiling
 from nnfit.cpu import target as targets
@@ -24,6 +26,11 @@ DEVICE = os.environ.get("NNFIT_TEST_DEVICE", "cpu")
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+# Processes that share the processors: where their threads of OpenBLAS and OpenMP wait
+# for one another, seven files of tests take 149 seconds, and 78 like this.
+if int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1)) > 1:
+    threadpool_limits(1)
 
 
 def use_numpy_engine(patch):
@@ -41,6 +48,13 @@ def numpy_engine_everywhere():
     """Whatever device an estimator asks for."""
     with pytest.MonkeyPatch.context() as patch:
         use_numpy_engine(patch)
+        yield
+
+
+@pytest.fixture
+def two_blas_threads():
+    """For tests of the number of BLAS's threads, which is 1 in others."""
+    with threadpool_limits(2, "blas"):
         yield
 
 

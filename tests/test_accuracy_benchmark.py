@@ -21,13 +21,8 @@ pytest.importorskip("pyarrow")
 
 #: Models of the first table of docs/accuracy.rst.
 SHOWN = [
-    "nnfit",
-    "nnfit_recipe",
-    "sklearn_mlp",
-    "hist",
-    "lightgbm",
-    "xgboost",
-    "catboost",
+    *("nnfit_tabular_fast", "nnfit_tabular_default", "nnfit_tabular_best"),
+    *("nnfit", "sklearn_mlp", "hist", "lightgbm", "xgboost", "catboost"),
 ]
 CONSTANT, BROKEN = (f"tests.accuracy_models:{name}" for name in ("constant", "broken"))
 # Of an older matplotlib with a newer pyparsing, when it is imported.
@@ -430,6 +425,15 @@ def test_everything_fits_80_columns():
     for name in names:
         assert MODELS[name].title in text
     assert "lightgbm 1.2.3" in text and "tabm is not installed" in text
+
+
+def test_versions_of_all_runs_are_named():
+    records = make_records(ERRORS)
+    machine = {"cpu": "a processor", "versions": {"scikit-learn": "1.9.1"}}
+    records.begin({**records.runs[-1], "machine": machine})
+    found = {"runs": records.runs, "splits": [3], "tables": []}
+    found["models"] = [{"name": "lightgbm"}, {"name": "hist"}]
+    assert "lightgbm 1.2.3, scikit-learn 1.9.1" in report.origin(found)
 
 
 def test_picture_names_every_model(tmp_path):

@@ -293,14 +293,19 @@ def test_missing_arrays_are_told(tmp_path, naive_engine):
 def test_what_cannot_go_on_says_so(tmp_path, naive_engine):
     file = tmp_path / "fit.npz"
     for model, message in (
-        (network(Checkpoint(file), solver="lbfgs"), "is for mini-batches, got solver="),
+        (
+            network(Checkpoint(file), solver="lbfgs"),
+            "is for mini-batches, got solver=.* pickle the estimator between short",
+        ),
         (network(Checkpoint(file), n_members=2), "is one file, and the networks of"),
     ):
         with pytest.raises(ValueError, match=message):
             model.fit(X, Y)
         with pytest.raises(ValueError, match=message):
             model.set_callbacks().fit(X, Y, resume_from=file)
-    with pytest.raises(ValueError, match="is for fit, got a call of partial_fit"):
+    with pytest.raises(
+        ValueError, match=r"call of partial_fit\. Remove the callback and pi"
+    ):
         network(Checkpoint(file)).partial_fit(X, Y, classes=[0, 1, 2])
     for wrong in (3, "", None):
         with pytest.raises(ValueError, match="path must be the path of a file or"):
@@ -312,6 +317,34 @@ def test_what_cannot_go_on_says_so(tmp_path, naive_engine):
             Checkpoint(file, every=wrong)
     with pytest.warns(UserWarning, match=r"fit\.npz' does not exist, so the fit start"):
         network().fit(X, Y, resume_from=file)
+
+
+def test_calls_of_partial_fit_go_on_from_pickles(tmp_path, naive_engine):
+    """What the user guide does: the estimator is written whole after each call."""
+    file, batches = tmp_path / "net", [(X[:40], Y[:40]), (X[40:], Y[40:])] * 3
+
+    def train(until):
+        model, first = network(), 0
+        if file.exists():
+            model, first = pickle.loads(file.read_bytes())
+        for number, batch in enumerate(batches[first:until], start=first + 1):
+            model.partial_fit(*batch, classes=[0, 1, 2])
+            file.write_bytes(pickle.dumps((model, number)))
+        return model
+
+    train(2)
+    resumed = train(6)
+    file.unlink()
+    assert_same(resumed, train(6))
+    assert resumed.history_["loss"] and len(resumed.history_["loss"]) == 6
+
+
+def test_pieces_of_lbfgs_go_on_from_pickles():
+    model = network(solver="lbfgs", warm_start=True, max_iter=3).fit(X, Y)
+    again = pickle.loads(pickle.dumps(model)).fit(X, Y)
+    assert again.history_["loss"][:3] == model.history_["loss"]
+    for mine, its in zip(arrays_of(again), arrays_of(model.fit(X, Y)), strict=True):
+        np.testing.assert_allclose(mine, its, rtol=1e-4)  # SciPy's sums have no order
 
 
 # kill -9 -----------------------------------------------------------------------

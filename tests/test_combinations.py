@@ -29,6 +29,8 @@ QUICK = {"hidden_layer_sizes": (5, 4), "max_iter": 2, "random_state": 0}
         {"l1": -1.0},
         {"max_norm": 0.0},
         {"mixup": -0.1},
+        {"cutmix": -0.1},
+        {"feature_swap": 1.0},
         {"input_noise": -0.1},
         {"ema_decay": 1.0},
         {"ema_decay": 0.0},
@@ -70,6 +72,8 @@ LBFGS = {
     "dropout": 0.1,
     "input_dropout": 0.1,
     "mixup": 0.2,
+    "cutmix": 0.2,
+    "feature_swap": 0.1,
     "input_noise": 0.1,
     "l1": 1e-3,
     "max_norm": 2.0,
@@ -122,6 +126,10 @@ def test_what_acts_with_lbfgs():
         ),
         ({"normalization": "batch", "batch_size": 1}, "at least 2 rows.*batch_size=1"),
         ({"ema_decay": 0.9, "swa": 0.5}, "ema_decay=0.9 and swa=0.5. Set one"),
+        (
+            {"mixup": 0.2, "cutmix": 1.0},
+            "mixup=0.2 and cutmix=1.0. Set one of them to 0",
+        ),
         ({"weight_decay_schedule": "cosine"}, "decays weights.*got solver='adam'"),
         (
             {"momentum_schedule": "cosine", "solver": "rmsprop"},

@@ -10,7 +10,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from nnfit import Diagnosis, MLPClassifier, MLPRegressor, Symptom, diagnose
+from nnfit import (
+    Diagnosis,
+    MLPClassifier,
+    MLPRegressor,
+    Symptom,
+    TabularClassifier,
+    diagnose,
+)
 from nnfit.diagnosis.report import KINDS
 from tests.broken_networks import BROKEN, SOUND, cancer, classifier, iris, vanishing
 
@@ -67,6 +74,25 @@ def test_pipelines_searches_sparse_rows_and_members():
     found = {each.kind: each for each in diagnose(model, rows, y)}
     assert found["unscaled_features"].where == ("column 0 of X",)
     assert re.fullmatch(r"hidden 1 of member [01]", found["dead_units"].where[0])
+
+
+def test_every_network_of_a_mixture_is_looked_at():
+    X, y = iris()
+    model = TabularClassifier("fast", n_members=2, max_iter=10, random_state=0)
+    pipeline = make_pipeline(StandardScaler(), model).fit(X, y)
+    assert not diagnose(pipeline, X, y)
+    _, network = model._as_mixture().networks
+    network.history_["loss"][-1] = float("nan")
+    network.intercepts_[0][:] = -1e4
+    found = {each.kind: each.where for each in diagnose(pipeline, X, y)}
+    assert found["learning_rate_high"] == ("member 1 of TabularNetwork",)
+    assert found["dead_units"] == ("hidden 1 of member 1 of TabularNetwork",)
+    for network in model._as_mixture().networks:
+        network.intercepts_[-1][:] = [-50.0, 0.0, 50.0]
+    given = {"X_val": X[::2], "y_val": y[::2]}
+    found = {each.kind: each.where for each in diagnose(model, X, y, **given)}
+    assert found["underfitting"] == ("TabularNetwork",)
+    assert found["class_never_predicted"] == ("0", "1") and "shared_rows" in found
 
 
 def test_by_lbfgs_and_with_labels():

@@ -24,6 +24,7 @@ from nnfit import (
     RealMLPClassifier,
     TabMClassifier,
     TabularClassifier,
+    TabularRegressor,
     TrainingCurveDisplay,
     WeightsDisplay,
     diagnose,
@@ -164,20 +165,21 @@ def test_gradient_flow(models, pyplot):
 
 @pytest.mark.emulated
 def test_the_record_of_gradients(any_engine):
-    model = classifier().set_callbacks(GradientMonitor(every=2, n_rows=100))
-    model.fit(X, Y)
+    some = X[:100], Y[:100]
+    model = classifier().set_callbacks(GradientMonitor(every=2, n_rows=25))
+    model.fit(*some)
     assert model.gradient_history_["epoch"] == [2, 4, 6]
     # The last epoch's are those of the fitted network on the same rows.
-    last = trace_of(model, X[::4], Y[::4]).layers
+    last = trace_of(model, *(each[::4] for each in some)).layers
     for name, values in (
         ("gradient", [layer.gradient for layer in last]),
         ("activation", [layer.size for layer in last]),
         ("dead", [layer.dead_share for layer in last]),
     ):
         np.testing.assert_allclose(model.gradient_history_[name][-1], values, rtol=1e-4)
-    model.set_callbacks().fit(X, Y)
+    model.set_callbacks().fit(*some)
     assert not hasattr(model, "gradient_history_"), "it belongs to another fit"
-    plain = classifier().fit(X, Y)
+    plain = classifier().fit(*some)
     np.testing.assert_array_equal(plain.coefs_[0], model.coefs_[0])
 
 
@@ -305,16 +307,31 @@ def test_a_pipeline_and_partial_dependence(pyplot):
 
 def test_a_mixture_shows_the_networks_of_its_first_family(pyplot):
     model = TabularClassifier("fast", n_members=2, random_state=0, max_time=2)
+    model.set_callbacks(GradientMonitor(every=5, n_rows=50))
     model.fit(X[:200], Y[:200] > 4)
     members = model._parts[0].models
     histories = TrainingCurveDisplay.from_estimator(model).histories
     assert histories == [each.estimator.history_ for each in members]
-    for display in (WeightsDisplay, NetworkDisplay):
+    for display in (WeightsDisplay, NetworkDisplay, GradientFlowDisplay):
         assert display.from_estimator(model).ax_ is not None
+        assert display.from_estimator(make_pipeline(model)).ax_ is not None
+        with pytest.raises(NotFittedError):
+            display.from_estimator(TabularClassifier())
     assert ConfidenceDisplay.from_estimator(model, X[200:], Y[200:] > 4).kind == "class"
     assert "<polyline" in model._repr_html_()
-    with pytest.raises(TypeError, match="diagnose needs a fitted network"):
-        diagnose(model, X[:200], Y[:200] > 4)
+    model._parts[0].models = []  # as where the trees have all the weight
+    for show in (TrainingCurveDisplay.from_estimator, lambda m: diagnose(m, X, Y)):
+        with pytest.raises(TypeError, match="alone predicts"):
+            show(model)
+    assert "<polyline" not in model._repr_html_()
+
+
+def test_quantiles_of_a_mixture_in_a_pipeline(pyplot):
+    model = TabularRegressor("fast", n_members=1, random_state=0, max_iter=2)
+    target = X[:200, 20] + 0.1 * Y[:200]
+    pipeline = make_pipeline(StandardScaler(), model).fit(X[:200], target)
+    display = ConfidenceDisplay.from_estimator(pipeline, X[200:], X[200:, 20])
+    assert display.kind == "quantile" and len(display.predicted) == 7
 
 
 def test_the_record_of_partial_fit_and_of_sparse_rows():

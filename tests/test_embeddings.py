@@ -318,7 +318,7 @@ REFUSED = {
     "category_embedding takes no 'features'": dict(
         categorical_features=[1], category_embedding={"features": [1]}
     ),
-    "mixup changes features, .* got mixup=0.2": dict(
+    "mixup changes features, .* got mixup=0.2 .* or take cutmix": dict(
         categorical_features=[1], mixup=0.2
     ),
     "column 0 of X must hold codes of categories, integers": dict(

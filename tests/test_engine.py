@@ -343,11 +343,13 @@ def test_short_calls_train_as_long_ones(monkeypatch):
     assert np.array_equal(short.flat, long.flat)
 
 
-@pytest.mark.parametrize("cpu_name", PROCESSORS)
-@pytest.mark.parametrize("sizes", [(30, 70, 41, 3), (7, 96, 1), (5, 2)])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pairwise(
+    cpu_name=PROCESSORS,
+    sizes=[(30, 70, 41, 3), (7, 96, 1), (5, 2)],
+    dtype=["float32", "float64"],
+)
 def test_predictions_do_not_depend_on_the_other_rows(
-    dtype, sizes, cpu_name, monkeypatch
+    cpu_name, sizes, dtype, monkeypatch
 ):
     use_processor(monkeypatch, cpu_name)
     network = make_network(sizes, "gelu", "log_loss", dtype)

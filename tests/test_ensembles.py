@@ -213,6 +213,7 @@ def test_threads_are_shared_with_other_fits(monkeypatch):
     assert threads._taken == 0
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_blas_gets_its_threads_back():
     def n_threads():
         return [library["num_threads"] for library in threadpool_info()]

@@ -13,7 +13,7 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("diagnosis", "displays"),
+    ("diagnosis", "displays", "onnx"),
     (
         "demo",
         "information",
@@ -32,7 +32,7 @@ FLOORS = (
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
     ("network",),
     ("functions",),
-    ("addresses", "blas", "cache", "numpy_errors"),
+    ("addresses", "blas", "cache", "foreign_names", "numpy_errors"),
     ("fork_lock", "interruption"),
     ("__init__", "__pyinstaller"),
 )

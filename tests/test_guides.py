@@ -97,12 +97,20 @@ def assert_passes(run, command):
     assert re.search(r"\d+ passed", done.stdout)
 
 
+def commands():
+    """Those of all guides: files of tests, and the words that choose some of them."""
+    found = [command for guide in GUIDES for command in blocks(guide, "sh")]
+    return [
+        re.fullmatch(r"python -m pytest (.+) -k (\w+)\n", c).groups() for c in found
+    ]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "command", [command for guide in GUIDES for command in blocks(guide, "sh")]
-)
-def test_the_tests_that_a_guide_names_pass(run, command):
-    assert_passes(run, command)
+def test_the_tests_that_guides_name_pass(run):
+    """In one process, which compiles a kernel once."""
+    files = dict.fromkeys(" ".join(files for files, _ in commands()).split())
+    words = " or ".join(word for _, word in commands())
+    assert_passes(run, f"python -m pytest {' '.join(files)} -k '{words}'")
 
 
 #: A test file for the copy.

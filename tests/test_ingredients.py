@@ -35,6 +35,7 @@ FEATURES = {
     "weight decay": {"solver": "adamw", "weight_decay": 1.0},
     "max norm": {"max_norm": 0.7},
     "mixup": {"mixup": 0.4},
+    "cutmix and swaps": {"cutmix": 0.7, "feature_swap": 0.2},
     "noise": {"input_noise": 0.3},
     "ema": {"ema_decay": 0.8},
     "swa": {"swa": 0.5},

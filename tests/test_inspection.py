@@ -1,5 +1,6 @@
 """Explanations of fitted estimators."""
 
+import pickle
 import sys
 from itertools import combinations
 from math import comb
@@ -16,6 +17,7 @@ from nnfit import (
     MLPRegressor,
     RealMLPClassifier,
     TabMRegressor,
+    TabularClassifier,
     TabularRegressor,
 )
 from nnfit.inspection import (
@@ -27,6 +29,7 @@ from nnfit.inspection import (
     integrated_gradients,
     smooth_grad,
 )
+from tests.cuda import tiles
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore:Stochastic Optimizer", "ignore:integrated_gradients misses"
@@ -40,6 +43,15 @@ WITH_HOLES = np.where(RNG.uniform(size=X.shape) < 0.1, np.nan, X)
 TABLE = np.hstack([WITH_HOLES, CODES])
 FEW = {"hidden_layer_sizes": (8,), "max_iter": 5, "random_state": 0}
 SMALL = {"n_layers": 1, "layer_size": 8, "max_iter": 2, "random_state": 0}
+
+
+def uncut(mixture):
+    """In float64, and without the cut to the range of the targets."""
+    mixture.dtype, mixture._range = "float64", (-np.inf, np.inf)
+    for network in mixture._as_mixture().networks:
+        network._fitted["range"] = None
+    return mixture
+
 
 CASES = {
     "regressor": lambda: MLPRegressor(dtype="float64", **FEW).fit(X, SCORE),
@@ -56,7 +68,14 @@ CASES = {
         TABLE, CLASSES
     ),
     "TabM": lambda: TabMRegressor(**FEW).fit(X, SCORE),
-}
+    "Tabular": lambda: TabularClassifier(
+        "best", partner=None, n_members=1, max_iter=2, random_state=0,
+        categorical_features=[4],
+    ).fit(TABLE, CLASSES),
+    "Tabular of numbers": lambda: uncut(
+        TabularRegressor("fast", max_iter=2, random_state=0).fit(X, SCORE)
+    ),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +233,31 @@ def test_sparse_rows_other_devices_and_threads_give_the_same(fitted):
         np.testing.assert_array_equal(input_gradients(other, many)[:80], expected)
 
 
+def test_what_a_gpu_has_trained_is_explained_alike():
+    given = {"device": "cuda", "n_members": 2, "max_iter": 1, "random_state": 0}
+    estimator = MLPClassifier((5,), dtype="float64", **given)
+    with tiles.small_gpu():
+        estimator.fit(X[:40], CLASSES[:40])
+        there = explanations(estimator)
+    assert {each.device_ for each in estimator.members_} == {"cuda:0"}
+    other = pickle.loads(pickle.dumps(estimator))
+    for each in (other, *other.members_):
+        each.device = "cpu"
+    for found in (there, explanations(estimator)):  # with the GPU, and without
+        for mine, its in zip(found, explanations(other), strict=True):
+            np.testing.assert_array_equal(mine, its)
+
+
+def explanations(estimator):
+    return (
+        input_gradients(estimator, X),
+        smooth_grad(estimator, X, n_samples=2, random_state=0),
+        integrated_gradients(estimator, X[:3], X[3], max_steps=20).values,
+        expected_gradients(estimator, X[:3], X[3:9], random_state=0).values,
+        first_layer_importance(estimator),
+    )
+
+
 def test_targets_choose_outputs():
     both = np.stack([SCORE, 2 * SCORE], axis=1)
     regressor = MLPRegressor(hidden_layer_sizes=(), max_iter=5).fit(X, both)
@@ -259,6 +303,65 @@ def test_steps_that_do_not_suffice_are_reported(fitted):
     with pytest.warns(ConvergenceWarning, match="Raise max_steps, or tol"):
         found = integrated_gradients(estimator, X, np.zeros(4), tol=1e-12, max_steps=9)
     assert found.n_evaluations.max() == 16
+
+
+def test_rounding_that_is_too_large_is_reported(fitted):
+    in_float32 = fitted.setdefault("far targets", CASES["far targets"]())
+    in_float64 = fitted.setdefault("regressor", CASES["regressor"]())
+    for estimator, cure in (
+        (in_float32, r"by the rounding of float32\. Fit .* dtype='float64', or raise"),
+        (in_float64, r"by the rounding of float64\. Raise tol\."),
+    ):
+        with pytest.warns(ConvergenceWarning, match=cure):
+            found = integrated_gradients(estimator, X[:3], X[3], tol=0.0)
+        missed = found.values.sum(axis=1) - (found.outputs - found.base_values)
+        assert (np.abs(missed) <= found.errors + 1e-12).all()
+
+
+def test_steps_are_halved_where_they_miss_most(fitted):
+    estimator = fitted.setdefault("categories", CASES["categories"]())
+    found = integrated_gradients(estimator, TABLE[:12], TABLE[12], max_steps=400)
+    assert found.n_evaluations.max() <= 800
+    difference = found.outputs - found.base_values
+    assert found.errors.max() <= 0.015 * np.abs(difference).max()
+
+
+def test_all_families_of_a_mixture_are_explained(fitted):
+    if "Tabular" not in fitted:
+        fitted["Tabular"] = CASES["Tabular"]()
+    model = fitted["Tabular"]
+    for part, weight in zip(model._parts, (0.5, 0.3, 0.2), strict=False):
+        part.weight = weight  # whatever the choice has been
+    mixture = model._as_mixture()
+    assert len(mixture.networks) == len(model._parts)
+    model.set_params(dtype="float64")
+    given = {"target": 2, "response_method": "predict_proba"}
+    found = integrated_gradients(model, TABLE[:2], TABLE[12], **given)
+    expected = model.predict_proba(TABLE[:2])[:, 2]
+    model.set_params(dtype=None)
+    np.testing.assert_allclose(found.outputs, expected, atol=1e-12)
+    difference = found.outputs - found.base_values
+    missed = np.abs(found.values.sum(axis=1) - difference)
+    assert missed.max() <= 1e-4 * np.abs(difference).max()
+
+
+@pytest.mark.parametrize("kind", ["two", "labels"])
+def test_probabilities_of_a_mixture_are_those_that_it_predicts(kind):
+    target = SCORE > 0 if kind == "two" else np.stack([SCORE > 0, X[:, 0] > 0], axis=1)
+    model = TabularClassifier("fast", max_iter=1, random_state=0)
+    model.fit(X, target.astype(int))
+    assert model._temperature != 1.0
+    found = integrated_gradients(model, X[:3], X[3], target=1, max_steps=8)
+    np.testing.assert_allclose(found.outputs, model.predict_proba(X[:3])[:, 1])
+
+
+def test_regressions_are_explained_before_they_are_cut():
+    model = TabularRegressor("fast", n_members=1, max_iter=2, random_state=0)
+    model.fit(X, SCORE)
+    far = 20.0 * X[:3]
+    slopes = input_gradients(model, far)
+    assert np.isin(model.predict(far), model._range).any() and slopes.any(axis=1).all()
+    np.testing.assert_allclose(input_gradients(uncut(model), far), slopes, rtol=1e-3)
 
 
 # ------------------------------------------------------------------ many rows
@@ -320,6 +423,8 @@ def test_display(case, pyplot):
     classes = getattr(estimator, "classes_", ())
     name = {0: "prediction", 2: "score of True", 3: "score of the predicted class"}
     expected = f"attribution to the {name[len(classes)]}"
+    if not hasattr(estimator, "decision_function"):
+        expected = expected.replace("score", "probability")
     assert display.ax_.get_xlabel() == expected
     _, ax = pyplot.subplots()
     assert display.plot(kind="bar", ax=ax).ax_ is ax
@@ -359,10 +464,20 @@ def test_wrong_estimators_and_rows(explain, fitted):
         explain(estimator, X[:, :3])
     with pytest.raises(TypeError, match="Pass its last step"):
         explain(make_pipeline(estimator), X)
-    with pytest.raises(TypeError, match="It is a mixture"):
+    with pytest.raises(NotFittedError):
         explain(TabularRegressor(), X)
     with pytest.raises(TypeError, match="got str"):
         explain("network", X)
+
+
+def test_trees_beside_networks_are_refused():
+    model = TabularRegressor(
+        "fast", partner="hist_gradient_boosting", n_members=1, max_iter=1
+    ).fit(X, SCORE)
+    assert model._as_mixture().others
+    for explain in (lambda model: input_gradients(model, X), first_layer_importance):
+        with pytest.raises(TypeError, match=r"has a weight\. Fit it with partner=None"):
+            explain(model)
 
 
 @pytest.mark.parametrize(
@@ -371,12 +486,15 @@ def test_wrong_estimators_and_rows(explain, fitted):
         ("binary", {"target": 2}, "target must be one of classes_, False, True, got 2"),
         ("regressor", {"target": 1}, "target must be one of the outputs, 0, got 1"),
         ("regressor", {"response_method": "predict_proba"}, "'auto' or one of"),
+        ("Tabular", {"response_method": "decision_function"}, "'predict_proba'"),
     ],
 )
 def test_wrong_targets(name, given, message, fitted):
-    estimator = fitted.setdefault(name, CASES[name]())
+    if name not in fitted:
+        fitted[name] = CASES[name]()
+    rows = X if fitted[name].n_features_in_ == 4 else TABLE
     with pytest.raises(ValueError, match=message):
-        input_gradients(estimator, X, **given)
+        input_gradients(fitted[name], rows, **given)
 
 
 def test_wrong_parameters(fitted):

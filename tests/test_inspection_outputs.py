@@ -26,12 +26,18 @@ CASES = {
 
 
 @pytest.mark.parametrize("n_lines", [1, 4])
+@pytest.mark.parametrize("weights", [None, (0.3, 0.7)], ids=["mean", "mixture"])
 @pytest.mark.parametrize("n_networks", [1, 2])
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_slopes_are_derivatives(case, n_networks, n_lines):
+def test_slopes_are_derivatives(case, n_networks, weights, n_lines):
     method, kind, link, n_outputs = case
     units = UNITS if link in ("identity", "sorted") and kind is None else None
-    output = Output(method, kind, link, (1.0, 2.0)[:n_networks], (units,) * n_networks)
+    together = ()
+    if weights is not None:
+        together = (weights if n_networks == 2 else (1.0,), 1.5)
+    output = Output(
+        method, kind, link, (1.0, 2.0)[:n_networks], (units,) * n_networks, *together
+    )
     rng = np.random.default_rng(0)
     raws = list(rng.normal(size=(n_networks, ROWS, n_lines, n_outputs)))
     index = np.arange(ROWS) % (2 if kind == "binary" else n_outputs)
@@ -78,3 +84,10 @@ def test_values_of_an_ensemble_are_those_of_its_predictions(kind, link):
     p, _ = Output("predict_proba", kind, link, (1, 1), (None,) * 2).of(raws, index)
     expected = np.mean([probabilities(raw, kind, link) for raw in plain], axis=0)
     np.testing.assert_allclose(p, expected[:, 1])
+    weights = 0.2, 0.8
+    p, _ = Output("predict_proba", kind, link, (1, 1), (None,) * 2, weights, 2.0).of(
+        raws, index
+    )
+    together = [probabilities(raw, kind, link) for raw in plain]
+    root = np.sqrt(np.tensordot(weights, together, axes=1))
+    np.testing.assert_allclose(p, (root / root.sum(axis=1, keepdims=True))[:, 1])

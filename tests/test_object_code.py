@@ -339,12 +339,12 @@ CALLERS = (
 )
 #: Kernels of products by tiles.
 WITH_TILES = (kernels.DENSE, kernels.MUON)
-#: Those for every processor, the others for two in turn.
+#: Those for every second processor, the others for one in turn.
 ELSEWHERE = [
     (kernel, target)
     for i, kernel in enumerate(ENGINE)
     for j, target in enumerate(TARGETS)
-    if kernel[0] in WITH_TILES or (i - j) % (len(TARGETS) // 2) == 0
+    if (i - j) % (2 if kernel[0] in WITH_TILES else len(TARGETS)) == 0
 ]
 
 

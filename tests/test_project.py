@@ -145,7 +145,12 @@ def test_demo(quick_demo, capsys, tmp_path):
     assert picture.exists() or "pip install matplotlib" in out
 
 
-def test_demo_without_matplotlib(quick_demo, capsys, monkeypatch, tmp_path):
+@pytest.fixture
+def short_demo(quick_demo, monkeypatch):
+    monkeypatch.setitem(demo.PARAMETERS, "max_iter", 2)
+
+
+def test_demo_without_matplotlib(short_demo, capsys, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     picture = tmp_path / "curves.png"
     assert main(["demo", "--picture", str(picture)]) == 0
@@ -153,7 +158,7 @@ def test_demo_without_matplotlib(quick_demo, capsys, monkeypatch, tmp_path):
     assert not picture.exists()
 
 
-def test_demo_with_a_picture_that_cannot_be_saved(quick_demo, capsys, tmp_path):
+def test_demo_with_a_picture_that_cannot_be_saved(short_demo, capsys, tmp_path):
     pytest.importorskip("matplotlib")
     assert main(["demo", "--picture", str(tmp_path / "none" / "curves.png")]) == 1
     captured = capsys.readouterr()

@@ -30,8 +30,6 @@ WHOLE = [
     RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
     TabMClassifier(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
     TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
-    TabularNetworkClassifier(hidden_layer_sizes=(32,), max_iter=40),
-    TabularNetworkRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
     TabularClassifier("fast", n_members=1, n_jobs=1),
     TabularRegressor("fast", n_members=1, n_jobs=1),
     ContrastivePretrainer(max_iter=40),
@@ -68,6 +66,9 @@ TRAININGS = [
     MLPRegressor(n_members=2, dtype="float64"),
     MLPRegressor(scaling="standard", target_scaling="standard", solver="lbfgs"),
     MLPClassifier(scaling="robust"),
+    # Users have them as members of Tabular estimators alone.
+    TabularNetworkClassifier(hidden_layer_sizes=(32,), max_iter=40),
+    TabularNetworkRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
 ]
 #: Checks whose outcome depends on how a network is trained: what it predicts, what
 #: weights, classes and types do, and what a fit leaves.

@@ -127,6 +127,7 @@ def test_defaults_are_valid_and_other_parameters_are_checked():
         Stricter()._validate_params()
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_libraries_of_blas_are_looked_up_once(monkeypatch):
     with blas.one_blas_thread():
         limited = threadpool_info()

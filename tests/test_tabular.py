@@ -22,6 +22,7 @@ from nnfit import PopulationSearchCV, TabularClassifier, TabularRegressor
 from nnfit.callbacks import Checkpoint
 from nnfit.estimators import documentation
 from nnfit.estimators.tabular_network import TabularNetworkClassifier
+from nnfit.inspection import input_gradients
 from nnfit.interruption import interrupted_by
 from nnfit.tabular import families, training
 from nnfit.tabular.data import Data, Rows
@@ -312,7 +313,12 @@ def test_networks_train_where_they_are_told(monkeypatch):
     given = dict(n_members=2, max_iter=1, dtype="float64")
     with tiles.small_gpu():
         model = fitted("classification", X[:40], Y[:40], device="cuda", **given)
-    assert {m.estimator.device_ for m in model._parts[0].models} == {"cuda:0"}
+    networks = model._as_mixture().networks
+    assert {each.device_ for each in networks} == {"cuda:0"}
+    slopes = input_gradients(model, X)
+    for each in (model, *networks):
+        each.device = "cpu"
+    np.testing.assert_array_equal(input_gradients(model, X), slopes)
 
 
 # ---------------------------------------------------------------------- in scikit-learn

@@ -18,6 +18,7 @@ from nnfit import (
     MLPRegressor,
     RealMLPClassifier,
     TabMClassifier,
+    TabularClassifier,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -190,6 +191,7 @@ def test_donors_survive_clones_searches_and_pickles():
         (MLPClassifier(), NotFittedError, "init_from must be fitted, got a MLP"),
         (OfScikitLearn(), NotFittedError, "pass FrozenEstimator"),
         (GridSearchCV(MLPClassifier(), {}), ValueError, "best_estimator_"),
+        (TabularClassifier(), ValueError, "Fit one of its models alone, such as Real"),
         (([np.ones(3)], [np.ones(3)]), ValueError, "must be a list of matrices"),
         (([np.ones((4, 3))], []), ValueError, "intercepts_ must hold 1 arrays"),
         (3, ValueError, "The 'init_from' parameter"),

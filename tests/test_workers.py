@@ -223,6 +223,7 @@ def _blas_threads():
     ]
 
 
+@pytest.mark.usefixtures("two_blas_threads")
 def test_the_limit_of_blas_ends_with_the_last_that_needs_it():
     before = _blas_threads()
     first, second = one_blas_thread(), one_blas_thread()

@@ -96,7 +96,9 @@ def error_table(summary):
 def origin(summary):
     """Where the figures come from, and how to read them, in a few sentences."""
     run = summary["runs"][-1]
-    versions, splits = run["machine"]["versions"], summary["splits"]
+    splits, versions = summary["splits"], {}
+    for each in summary["runs"]:  # of whose models some may not have been there
+        versions |= each["machine"]["versions"]
     names = {model(entry["name"]).distribution for entry in summary["models"]}
     listed = [f"{name} {versions[name]}" for name in sorted(names & set(versions))]
     n, several = run["threads"], f"{splits[0]} to {splits[-1]} splits"

@@ -42,8 +42,8 @@ class Checkpoint(Callback):
     -----
     The weights are not the same if X, y or the parameters are not, which is refused.
     `n_jobs`, `device`, `verbose` and `max_time` may change. Not for ``solver="lbfgs"``,
-    whose state SciPy keeps to itself, and not for `partial_fit`: between its calls the
-    estimator can be pickled.
+    whose state SciPy keeps to itself, and not for `partial_fit`: between its calls, and
+    between short fits with ``warm_start=True``, the estimator can be pickled.
 
     If a file cannot be written, such as on a full disk, the fit warns once and goes on;
     the file before stays.
@@ -71,14 +71,16 @@ class Checkpoint(Callback):
         """Refuse fits that cannot go on, and make the folder."""
         if context.task_name == "partial_fit":
             raise ValueError(
-                "Checkpoint is for fit, got a call of partial_fit. Pickle the "
-                "estimator between the calls, or remove the callback."
+                "Checkpoint is for fit, got a call of partial_fit. Remove the callback "
+                "and pickle the estimator between the calls: it keeps all that the "
+                "next one needs."
             )
         solver = getattr(estimator, "solver", None)  # None of a mixture of networks
         if solver == "lbfgs":
             raise ValueError(
                 "Checkpoint is for mini-batches, got solver='lbfgs', whose state SciPy "
-                "keeps to itself. Choose another solver or remove the callback."
+                "keeps to itself. Choose another solver, or remove the callback and "
+                "pickle the estimator between short fits with warm_start=True."
             )
         is_one = solver is not None and estimator.n_members == 1
         if files.is_file_name(self.path) and not is_one:

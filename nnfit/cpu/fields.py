@@ -10,6 +10,7 @@ from itertools import count
 # ------------------------------------------------ integers: what is trained
 _number = count()
 N_THREADS = next(_number)
+N_FEATURES = next(_number)
 N_OUTPUTS = next(_number)  # columns of the raw prediction
 N_TARGETS = next(_number)  # columns of y
 ROW_BLOCK = next(_number)  # rows that pass the network together
@@ -84,16 +85,16 @@ DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 16
 # ---------------------------------------------------------- what is random
 N_DROPOUT = next(_number)  # rates of dropout, the last that of the input
 DROPOUT_RATES = next(_number)  # float64 (2, n_dropout): given, and of this batch
-AUGMENTATION = next(_number)  # float64 (N_AUGMENTATION,), see below
-BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of mixup
+NOISE = next(_number)  # float64 (n_features,): standard deviations
+SWAP_VALUES = next(_number)  # (n_features,): what swapped entries become, or 0
+SWAP_MASK = next(_number)  # first of n_features columns of y that say which are swapped
+CUTS = next(_number)  # 1: rows take columns of their partners, 0: they are mixed
+BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of shares
 PARTNER_Y = next(_number)  # (batch, n_targets), of the rows that are mixed in
 PARTNER_WEIGHT = next(_number)  # (batch,), times the partner's share
 OWN_WEIGHT = next(_number)  # (batch,): BATCH_LOSS_WEIGHT times the row's own share
 PARTNER_GRADIENT = next(_number)  # (batch, stride of the output)
 PARTNER_LOSS = next(_number)  # float64 (batch,)
-
-#: Standard deviation of the inputs' noise.
-NOISE, N_AUGMENTATION = range(2)
 
 # ------------------------------------------------------------ its functions
 SCORE = next(_number)  # of an evaluation; one of the four below
@@ -242,6 +243,7 @@ L1 = next(_number)
 CLIP_NORM = next(_number)  # these three inf where they are not used
 CLIP_VALUE = next(_number)
 MAX_NORM = next(_number)
+FEATURE_SWAP = next(_number)  # probability that an entry is swapped
 MOMENTUM_GIVEN = next(_number)
 WEIGHT_DECAY = next(_number)
 LEARNING_RATE_INIT = next(_number)

@@ -128,6 +128,7 @@ class Plan:
         words[at.N_OUTPUTS] = network.n_outputs
         words[at.N_DROPOUT] = network.n_dropout + 1
         words[at.ROW_BLOCK] = block
+        words[at.N_FEATURES] = network.n_features
         words[at.RAW_LINES] = network.lines[-1] if trains else 1
         words[at.OWN_ROWS] = self.has_own_rows
         self._kinds[at.PARAMETERS] = PARAMETERS

@@ -45,9 +45,16 @@ def _fill_random(tables, settings):
     ints, features = tables.ints, settings.features(None)
     if features.drops or features.augments:
         tables.set_dropout(settings.dropout, settings.input_dropout)
-    if features.augments:
-        noise = np.array([settings.input_noise])
-        ints[at.AUGMENTATION] = tables.keep(noise, np.float64)
+    if features.adds_noise:
+        noise = np.array(settings.noise_deviations(tables.network.n_features))
+        ints[at.NOISE] = tables.keep(noise, np.float64)
+    tables.floats[at.FEATURE_SWAP] = settings.feature_swap
+    ints[at.SWAP_MASK] = settings.swap_mask
+    if settings.swap_values:
+        dtype = tables.network.dtype
+        values = np.array(settings.swap_values, dtype)
+        ints[at.SWAP_VALUES] = tables.keep(values, dtype)
     if features.mixes:
-        quantiles = beta_quantiles(settings.mixup)
+        ints[at.CUTS] = features.cuts
+        quantiles = beta_quantiles(settings.cutmix or settings.mixup)
         ints[at.BETA_QUANTILES] = tables.keep(quantiles, np.float64)

@@ -51,6 +51,7 @@ FEATURES = next(_number)  # (2, batch, n_features): this batch, and the next one
 BATCH_WEIGHT = next(_number)  # (2, batch): sample weights over the batch's sum
 BUFFER_ROWS = next(_number)  # rows of those buffers
 ROW_LOSS = next(_number)  # float64 (batch,), for each line of a raw prediction
+BATCH_Y = next(_number)  # (batch, n_targets), likewise, where some say what is swapped
 PARTNER_GRADIENT = next(_number)  # (batch, n_outputs), likewise, of rows mixed in
 
 # ------------------------------------------------------------- its updates
@@ -72,7 +73,10 @@ DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 12
 # ---------------------------------------------------------- what is random
 N_DROPOUT = next(_number)  # rates of dropout, the last that of the input
 DROPOUT_RATES = next(_number)  # float64 (n_dropout,)
-BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of mixup
+NOISE = next(_number)  # float64 (n_features,): standard deviations, or 0
+SWAP_VALUES = next(_number)  # (n_features,): what swapped entries become, or 0
+SWAP_MASK = next(_number)  # first of n_features columns of y that say which are swapped
+BETA_QUANTILES = next(_number)  # float64 (N_QUANTILES,), of the distribution of shares
 
 # ------------------------------------------------------------- its settings
 LOSS_PARAMETERS = next(_number)
@@ -162,7 +166,7 @@ CLIP_NORM = next(_number)
 CLIP_VALUE = next(_number)
 MAX_NORM = next(_number)
 WEIGHT_DECAY = next(_number)
-NOISE = next(_number)
+FEATURE_SWAP = next(_number)  # probability that an entry is swapped
 LEARNING_RATE_INIT = next(_number)
 LEARNING_RATE_DECAY = next(_number)
 POWER_T = next(_number)

@@ -101,7 +101,11 @@ class TrainingTable(Table):
         floats[at.ALPHA], floats[at.L1] = settings.alpha, settings.l1
         floats[at.CLIP_NORM] = settings.clip_norm
         floats[at.CLIP_VALUE] = settings.clip_value
-        floats[at.MAX_NORM], floats[at.NOISE] = settings.max_norm, settings.input_noise
+        floats[at.MAX_NORM] = settings.max_norm
+        floats[at.FEATURE_SWAP], ints[at.SWAP_MASK] = (
+            settings.feature_swap,
+            settings.swap_mask,
+        )
         floats[at.WEIGHT_DECAY] = settings.weight_decay
         floats[at.LEARNING_RATE_INIT] = settings.learning_rate_init
         floats[at.LEARNING_RATE] = settings.learning_rate_init
@@ -136,6 +140,8 @@ class TrainingTable(Table):
         buffer(at.SQUARES, n_units, double)
         buffer(at.RATES, int(self.ints[at.N_RATE_ROWS]) * at.N_RATES)
         buffer(at.BARRIER, 1, np.int64, "barrier")
+        if features.marks_swaps:
+            buffer(at.BATCH_Y, n_lines * self.data.n_targets)
         if features.mixes:
             buffer(at.PARTNER_GRADIENT, n_lines * network.n_outputs)
         if features.updates_whole:
@@ -177,8 +183,15 @@ class TrainingTable(Table):
         self._give(at.RATE_FACTORS, "rate factors", factors)
         penalties = [tensor.penalty for tensor in self.network.tensors]
         self._give(at.TENSOR_FACTORS, "tensor factors", penalties)
-        if settings.mixup > 0.0:
-            self._give(at.BETA_QUANTILES, "quantiles", beta_quantiles(settings.mixup))
+        if settings.swap_values:
+            self._give(at.SWAP_VALUES, "swap values", settings.swap_values, dtype)
+        features = settings.features(solver)
+        if features.adds_noise:
+            deviations = settings.noise_deviations(self.network.n_features)
+            self._give(at.NOISE, "noise", deviations)
+        if features.mixes:
+            quantiles = beta_quantiles(settings.cutmix or settings.mixup)
+            self._give(at.BETA_QUANTILES, "quantiles", quantiles)
         self._give_phases(at.PHASES, "phases", self.phases)
         self.ints[at.N_PHASES] = len(self.phases)
         if self.network.has_statistics:
@@ -331,7 +344,8 @@ class TrainingTable(Table):
         self.space.set("no dropout", np.zeros(self.network.n_dropout + 1))
         ints[at.PARAMETERS], ints[at.COLLECTING] = parameters, 1
         ints[at.DROPOUT_RATES] = self.space.index("no dropout")
-        ints[at.BETA_QUANTILES] = floats[at.NOISE] = floats[at.COLLECTED] = 0
+        ints[at.BETA_QUANTILES] = ints[at.NOISE] = 0
+        floats[at.FEATURE_SWAP] = floats[at.COLLECTED] = 0.0
         ints[at.STOPPED], ints[at.MONITOR] = RUNNING, 0
         ints[at.EPOCH], ints[at.MAX_EPOCHS] = 0, 1
         ints[at.PHASES] = self.space.index("collecting")

@@ -11,8 +11,7 @@ from nnfit.diagnosis import data, fits, layers
 from nnfit.diagnosis.report import Diagnosis
 from nnfit.estimators import resuming
 from nnfit.estimators.annotations import Rows
-from nnfit.estimators.tracing import network_in, sample_of, training_network
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.tracing import fitted_in, sample_of, training_network
 from nnfit.estimators.watching import split_rows
 from nnfit.network.fitted import loss_unit
 from nnfit.numpy_errors import without_numpy_errors
@@ -43,15 +42,16 @@ def diagnose(
     Parameters
     ----------
     estimator : estimator object
-        A fitted network of nnfit, an ensemble too, a Pipeline that ends with one, or a
-        search for one.
+        A fitted network of nnfit, an ensemble or a Tabular estimator too, of which
+        every network is looked at, a Pipeline that ends with one, or a search for one.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows that it was trained on.
     y : array-like of shape (n_samples,) or (n_samples, n_outputs)
         Their targets.
     X_val, y_val : optional
         Rows that it was not trained on, and their targets. Without them those take
-        their place that the fit has set aside, if `X` and `y` are what it was given.
+        their place that the fit has set aside, if `X` and `y` are what it was given;
+        not those of a Tabular estimator, whose networks have set aside others each.
 
     Returns
     -------
@@ -85,33 +85,35 @@ def diagnose(
     if (X_val is None) != (y_val is None):
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
-    network, transform = network_in(estimator, "diagnose")
-    sample = sample_of(network, transform(X), y)
+    fitted, transform, mixture = fitted_in(estimator, "diagnose")
+    sample = sample_of(fitted, transform(X), y)
     findings: list[Any] = []
     if X_val is not None:
         names, tables = ("X", "X_val"), (X, X_val)
-        val = sample_of(network, transform(X_val), y_val, ("X_val", "y_val"))
+        val = sample_of(fitted, transform(X_val), y_val, ("X_val", "y_val"))
         parts = sample, val
     else:
         names = "the rows trained on", "those set aside"
-        parts = _set_aside(network, sample)
+        parts = _set_aside(mixture, sample)
         tables = tuple(part and part.X for part in parts)
-    findings += _of_networks(network, parts, names)
-    described, _ = training_network(networks(network)[0], sample)
-    findings += data.of_columns(network, described, sample.X)
-    if network._task == "classification":
+    few = [_few(part) for part in parts if part is not None]
+    for family in mixture.families:
+        findings += _of_family(family, few, names)
+    described, _ = training_network(mixture.networks[0], sample)
+    findings += data.of_columns(fitted, described, sample.X)
+    if fitted._task == "classification":
         findings += data.of_classes(sample.y, estimator.predict(X))
     if parts[1] is not None:
         findings += data.of_shared_rows(*tables, names[1])
-    return Diagnosis(findings, type(network).__name__, len(sample.y))
+    return Diagnosis(findings, type(fitted).__name__, len(sample.y))
 
 
-def _set_aside(estimator, sample):
+def _set_aside(mixture, sample):
     """Rows trained on, and those set aside by the fit, None if that cannot be known.
 
     Of an ensemble those of its first member.
     """
-    network = networks(estimator)[0]
+    network = mixture.networks[0]
     state = vars(network).get(resuming.STATE, {})
     if "split" not in state or not network._keeps_best():
         return sample, None
@@ -140,27 +142,41 @@ def _loss(network, sample):
     return mean_loss(described, raw, sample.target)[0]
 
 
-def _of_networks(estimator, parts, names):
-    """What the layers and the curves of all members say."""
-    members = networks(estimator)
-    parts = [_few(part) for part in parts if part is not None]
+def _of_family(family, parts, names):
+    """What the layers and the curves of networks alike say."""
+    members = family.networks
+    owners = [family.owner(number) for number in range(len(members))]
+    seen = [[_for_member(member, part) for part in parts] for member in members]
+    described = [
+        training_network(member, own[0])
+        for member, own in zip(members, seen, strict=True)
+    ]
     traces = [
-        trace(*training_network(member, parts[0]), parts[0].X, parts[0].target)
-        for member in members
+        trace(*network, own[0].X, own[0].target)
+        for network, own in zip(described, seen, strict=True)
     ]
-    described, _ = training_network(members[0], parts[0])
-    constant = fits.constant_loss(described, parts[0].target)
+    constants = [
+        fits.constant_loss(network, own[0].target)
+        for (network, _), own in zip(described, seen, strict=True)
+    ]
     skills = [
-        [fits.skill(_loss(member, part), constant) for member in members]
-        for part in parts
+        [fits.skill(_loss(member, sample), constant) for sample in own]
+        for member, own, constant in zip(members, seen, constants, strict=True)
     ]
-    histories = [_curves(member) for member in members]
-    yield from layers.of_layers(traces)
-    if estimator.solver != "lbfgs":
-        yield from fits.of_rate(histories, constant, skills[0])
-    yield from fits.of_fit(*skills, names=names)
+    curves = [_curves(member) for member in members]
+    yield from layers.of_layers(traces, owners)
+    if members[0].solver != "lbfgs":
+        yield from fits.of_rate(curves, constants, [own[0] for own in skills], owners)
+    where = (family.name,) if family.name else ()
+    yield from fits.of_fit(*zip(*skills, strict=True), names=names, where=where)
     if len(parts) == 1:
-        yield from fits.of_curve(histories, constant, estimator._keeps_best())
+        yield from fits.of_curve(curves, constants, members[0]._keeps_best(), owners)
+
+
+def _for_member(member, sample):
+    """The same rows with targets in the units that a network has found."""
+    target = member._encode(sample.y, sample.X.dtype.name)
+    return sample._replace(target=target)
 
 
 def _curves(network):

@@ -53,37 +53,40 @@ def skill(loss, constant):
     return 1.0 - loss / constant if constant > 0.0 else 1.0
 
 
-def of_rate(histories, constant, skills):
+def of_rate(histories, constants, skills, owners):
     """Look at the curves of the training losses.
 
     Parameters
     ----------
     histories : list of dict
         Of each member, losses as ndarrays in the units of the network.
-    constant : float
-        Loss of a constant prediction.
+    constants : list of float
+        Loss of a constant prediction, in the units of each.
     skills : list of float
         Of each member on training rows.
+    owners : list of str
+        What each member is called; empty for an only one.
     """
     high, low = [], []
-    for history, own in zip(histories, skills, strict=True):
-        loss = history["loss"]
+    members = zip(histories, constants, skills, owners, strict=True)
+    for history, constant, own, owner in members:
+        loss, where = history["loss"], (owner,) if owner else ()
         if len(loss) < FEW_EPOCHS:
             continue
         if not np.isfinite(loss).all():
-            high.append((np.inf, "The loss was no longer finite."))
+            high.append((np.inf, "The loss was no longer finite.", where))
             continue
         if own < WELL:
-            high += _high(loss, constant)
+            high += [(*found, where) for found in _high(loss, constant)]
         # A schedule that ends low makes progress until the end.
         rates = history["learning_rate"]
         if own < LEARNT and np.ptp(rates) < 0.01 * rates.max():
-            low += _low(loss)
+            low += [(share, where) for share in _low(loss)]
     if high:
-        figure, seen = max(high)
+        figure, seen, where = max(high)
         yield Symptom(
             "learning_rate_high",
-            (),
+            where,
             figure,
             ROUGH,
             seen,
@@ -91,10 +94,10 @@ def of_rate(histories, constant, skills):
             "nnfit.find_learning_rate suggests one.",
         )
     elif low:
-        figure = max(low)
+        figure, where = max(low)
         yield Symptom(
             "learning_rate_low",
-            (),
+            where,
             figure,
             STEEP,
             f"The last quarter of the epochs made {percent(figure)} of all progress "
@@ -136,7 +139,7 @@ def _low(loss):
             yield share
 
 
-def of_fit(skills, skills_val=(), *, names):
+def of_fit(skills, skills_val=(), *, names, where=()):
     """Whether too little was learnt, or by heart.
 
     Parameters
@@ -145,12 +148,14 @@ def of_fit(skills, skills_val=(), *, names):
         Of each member, on training and on validation rows, none without such.
     names : tuple of str
         What training and validation rows are called.
+    where : tuple of str
+        What the members together are called.
     """
     mean = float(np.mean(skills))
     if mean < LITTLE:
         yield Symptom(
             "underfitting",
-            (),
+            where,
             mean,
             LITTLE,
             "On the rows that it was trained on the network has taken away "
@@ -165,7 +170,7 @@ def of_fit(skills, skills_val=(), *, names):
     if gap > GAP and mean >= LITTLE:
         yield Symptom(
             "overfitting",
-            (),
+            where,
             gap,
             GAP,
             f"Of the loss of a constant prediction, the network has taken away "
@@ -181,23 +186,24 @@ ADVICE_OF_OVERFITTING = (
 )
 
 
-def of_curve(histories, constant, keep_best):
+def of_curve(histories, constants, keep_best, owners):
     """Whether the validation loss rose and the last epoch's weights were kept."""
-    rises = []
-    for history in histories:
+    found = []
+    for history, constant, owner in zip(histories, constants, owners, strict=True):
         loss = history["val_loss"]
         if len(loss) >= FEW_EPOCHS and np.isfinite(loss).all() and not keep_best:
-            rises.append(float((loss[-1] - loss.min()) / constant))
-    if rises and max(rises) > RISE:
-        loss = histories[int(np.argmax(rises))]["val_loss"]
+            rise = float((loss[-1] - loss.min()) / constant)
+            found.append((rise, 1 + int(loss.argmin()), len(loss), owner))
+    rise, best, n_epochs, owner = max(found, default=(0.0, 0, 0, ""))
+    if rise > RISE:
         yield Symptom(
             "overfitting",
-            (),
-            max(rises),
+            (owner,) if owner else (),
+            rise,
             RISE,
-            f"The validation loss was lowest in epoch {1 + int(loss.argmin())} of "
-            f"{len(loss)} and rose by {percent_of(max(rises))} of the loss of a "
-            f"constant prediction since (more than {percent(RISE)} is a finding).",
+            f"The validation loss was lowest in epoch {best} of {n_epochs} and rose by "
+            f"{percent_of(rise)} of the loss of a constant prediction since (more than "
+            f"{percent(RISE)} is a finding).",
             ADVICE_OF_OVERFITTING,
         )
 

@@ -23,13 +23,15 @@ TINY = 1e-30
 NO_GRADIENT = 1e-10
 
 
-def of_layers(traces):
-    """Look at the layers of all networks of an estimator.
+def of_layers(traces, owners):
+    """Look at the layers of networks that have the same.
 
     Parameters
     ----------
     traces : list of nnfit.training.tracing.Traced
         Of each member.
+    owners : list of str
+        What each member is called; empty for an only one.
 
     Yields
     ------
@@ -38,18 +40,18 @@ def of_layers(traces):
     """
     for n in range(len(traces[0].layers)):
         same = [
-            (_name(traces, place, traced.layers[n]), traced.layers[n])
-            for place, traced in enumerate(traces)
+            (_name(owner, traced.layers[n]), traced.layers[n])
+            for owner, traced in zip(owners, traces, strict=True)
         ]
         for check in (_dead, _saturated):
             found = [s for name, layer in same for s in check(layer, name)]
             yield from _worst(found, max)
-    yield from _worst(_exploding(traces), max)
-    yield from _worst(_vanishing(traces), min)
+    yield from _worst(_exploding(traces, owners), max)
+    yield from _worst(_vanishing(traces, owners), min)
 
 
-def _name(traces, place, layer):
-    return layer.name if len(traces) == 1 else f"{layer.name} of member {place}"
+def _name(owner, layer):
+    return f"{layer.name} of {owner}" if owner else layer.name
 
 
 def _worst(found, which):
@@ -93,11 +95,11 @@ def _saturated(layer, name):
         )
 
 
-def _exploding(traces):
+def _exploding(traces, owners):
     return [
         Symptom(
             "exploding_gradients",
-            (_name(traces, place, layer),),
+            (_name(owner, layer),),
             size,
             EXPLODING,
             f"The gradient by the weights is {number(round(size))} times as large as "
@@ -105,16 +107,16 @@ def _exploding(traces):
             "Scale y and X (target_scaling='standard', scaling='standard'), set "
             "clip_norm=1.0, or use normalization='layer'.",
         )
-        for place, traced in enumerate(traces)
+        for owner, traced in zip(owners, traces, strict=True)
         for layer in traced.layers
         for size in [layer.gradient / max(layer.weight, TINY)]
         if size > EXPLODING
     ]
 
 
-def _vanishing(traces):
+def _vanishing(traces, owners):
     found = []
-    for place, traced in enumerate(traces):
+    for owner, traced in zip(owners, traces, strict=True):
         *hidden, _ = traced.layers
         norms = [layer.gradient for layer in traced.layers]
         if len(hidden) < 2 or any(layer.dead.all() for layer in hidden):
@@ -126,7 +128,7 @@ def _vanishing(traces):
             found.append(
                 Symptom(
                     "vanishing_gradients",
-                    (_name(traces, place, hidden[0]),),
+                    (_name(owner, hidden[0]),),
                     share,
                     VANISHING,
                     "The gradient by the weights of the first layer is "

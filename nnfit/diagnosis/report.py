@@ -32,7 +32,8 @@ class Symptom(NamedTuple):
     kind : str
         For instance ``"dead_units"``; the user guide lists all.
     where : tuple of str
-        Layers, columns or classes; empty where it is the network as a whole.
+        Layers, columns or classes; of an only network as a whole nothing, else which
+        one it is.
     figure, threshold : float
         What was measured, and from where on it is a finding.
     seen : str

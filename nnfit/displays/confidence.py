@@ -12,7 +12,7 @@ from sklearn.utils import column_or_1d
 
 from nnfit.displays.display import BLUE, GREY, Display, strips
 from nnfit.estimators.annotations import FloatArray, Rows
-from nnfit.estimators.tracing import network_in
+from nnfit.estimators.tracing import fitted_in
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -222,9 +222,14 @@ def _of_quantiles(estimator, X, y):
 
 def _quantiles(estimator, X):
     """Levels, and the quantiles that are predicted, (n, n_levels)."""
+    name = ConfidenceDisplay.__name__
     if hasattr(estimator, "predict_quantiles"):
         return LEVELS, estimator.predict_quantiles(X, LEVELS)
-    network, _ = network_in(estimator, ConfidenceDisplay.__name__)
+    network, transform, _ = fitted_in(estimator, name)
+    if hasattr(
+        network, "predict_quantiles"
+    ):  # in a Pipeline, which does not pass it on
+        return LEVELS, network.predict_quantiles(transform(X), LEVELS)
     levels = network._description()["levels"]
     if levels:
         return levels, np.reshape(estimator.predict(X), (-1, len(levels)))
@@ -232,7 +237,7 @@ def _quantiles(estimator, X):
         mean, std = estimator.predict(X, return_std=True)
         return LEVELS, mean[:, None] + std[:, None] * ndtri(LEVELS)
     raise TypeError(
-        f"{ConfidenceDisplay.__name__} needs a regressor that says how sure it is of "
+        f"{name} needs a regressor that says how sure it is of "
         "one target. Fit one with loss='quantile' and several levels, for example "
         "quantile=[0.05, 0.5, 0.95], or an ensemble with n_members=5."
     )

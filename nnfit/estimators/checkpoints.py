@@ -30,7 +30,8 @@ def check_place(resume_from, estimator):
     if solver == "lbfgs":
         raise ValueError(
             "resume_from is for mini-batches, got solver='lbfgs', whose fits write no "
-            "checkpoints. Choose another solver or leave out resume_from."
+            "checkpoints. Choose another solver, or leave out resume_from and pickle "
+            "the estimator between short fits with warm_start=True."
         )
     is_one = solver is not None and estimator.n_members == 1
     if files.is_file_name(path) and not is_one:

@@ -18,6 +18,8 @@ OF_STEPS = (
     "dropout",
     "input_dropout",
     "mixup",
+    "cutmix",
+    "feature_swap",
     "input_noise",
     "l1",
     "max_norm",
@@ -58,6 +60,7 @@ def check_combinations(estimator, optimizer, has_validation):
     if optimizer is None:
         _check_lbfgs(estimator)
     else:
+        _check_mixtures(estimator)
         _check_averages(estimator, optimizer)
         _check_positive(estimator, optimizer)
         _check_schedules(estimator, optimizer)
@@ -94,6 +97,15 @@ def is_on(value):
     if isinstance(value, Real):
         return value != 0
     return bool(np.any(np.asarray(value, dtype=object) != 0))
+
+
+def _check_mixtures(estimator):
+    if estimator.mixup != 0 and estimator.cutmix != 0:
+        raise ValueError(
+            "mixup and cutmix are two ways to train on two rows at once, got "
+            f"mixup={estimator.mixup!r} and cutmix={estimator.cutmix!r}. Set one of "
+            "them to 0."
+        )
 
 
 def _check_averages(estimator, optimizer):

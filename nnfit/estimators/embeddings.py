@@ -158,12 +158,14 @@ def _check_raw(estimator, parameter, changes):
         "scaling": "before they are scaled",
         "categorical_features": "which codes of categories are not for",
     }
+    others = {"mixup": "cutmix"}
     for name in changes:
         value = getattr(estimator, name)
         if value != 0:
             raise ValueError(
                 f"{name} changes features, {reasons[parameter]}, got {name}={value!r} "
-                f"and {parameter}. Set one of the two to its default."
+                f"and {parameter}. Set one of the two to its default, or take "
+                f"{others.get(name, 'feature_swap')}, which leaves values as they are."
             )
 
 

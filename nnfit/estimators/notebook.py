@@ -9,7 +9,6 @@ from html import escape
 
 import numpy as np
 
-from nnfit.estimators.uncertainty import networks
 from nnfit.network.outline import outline, shortened
 
 #: Size of the curves in pixels, and most points and members that are drawn.
@@ -38,10 +37,11 @@ def summary(estimator):
     ----------
     estimator : BaseMLP
     """
-    members = getattr(estimator, "_networks", None) or networks(estimator)
     try:
+        members = estimator._as_mixture().families[0].networks
         network, _ = members[0]._fitted_network()
-    except (AttributeError, ValueError):  # not fitted, or with weights that do not fit
+    except (AttributeError, IndexError, ValueError):
+        # Not fitted, without a network, or with weights that do not fit.
         return ""
     histories = [getattr(member, "history_", None) or {} for member in members]
     table = _table(estimator, network, len(members), histories)

@@ -333,6 +333,8 @@ REGULARISATION = Group(
         "dropout": [*PART, "array-like"],
         "input_dropout": PART,
         "mixup": NOT_NEGATIVE,
+        "cutmix": NOT_NEGATIVE,
+        "feature_swap": PART,
         "input_noise": NOT_NEGATIVE,
         "ema_decay": [*interval(0, 1, "neither"), None],
         "swa": [*interval(0, 1, "neither"), None],
@@ -359,6 +361,14 @@ input_dropout : float, default=0.0
 mixup : float, default=0.0
     Parameter ``a`` of the distribution Beta(a, a): each step trains on mixtures of
     two rows and of their losses, with a share drawn from it. 0 stands for no mixture.
+cutmix : float, default=0.0
+    The same, but each row takes a random part of its columns, whole values, from the
+    other one, and the losses of both count by their parts of the columns. Not together
+    with `mixup`.
+feature_swap : float, default=0.0
+    Part of the values of each row, in [0, 1), that training replaces, at every step
+    anew, by those of the same columns in other rows of the batch, each in one of its
+    own. Targets stay. Codes of categories and missing values are swapped as they are.
 input_noise : float, default=0.0
     Standard deviation of the normal noise added to the features in training.
 ema_decay : float or None, default=None

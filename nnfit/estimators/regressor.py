@@ -158,6 +158,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         dropout: Numbers = 0.0,
         input_dropout: float = 0.0,
         mixup: float = 0.0,
+        cutmix: float = 0.0,
+        feature_swap: float = 0.0,
         input_noise: float = 0.0,
         ema_decay: float | None = None,
         swa: float | None = None,

@@ -127,6 +127,8 @@ def training_settings(
         input_dropout=float(estimator.input_dropout),
         input_noise=float(estimator.input_noise),
         mixup=float(estimator.mixup),
+        cutmix=float(estimator.cutmix),
+        feature_swap=float(estimator.feature_swap),
         learning_rate_factors=check_learning_rate_factors(
             estimator.learning_rate_factors, n_layers
         ),

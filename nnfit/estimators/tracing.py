@@ -7,55 +7,57 @@ import numpy as np
 from sklearn.pipeline import Pipeline
 from sklearn.utils.validation import check_consistent_length
 
-from nnfit.estimators import by_hand
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import filled
-from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_target
 
 
-def network_in(estimator, user):
-    """The fitted network of an estimator, and what transforms rows before it.
+def fitted_in(estimator, user):
+    """The fitted estimator of nnfit in another, and what transforms rows before it.
 
     Parameters
     ----------
-    estimator : BaseMLP, Pipeline that ends with one, or a search for one
+    estimator : estimator of nnfit, Pipeline that ends with one, or a search for one
     user : str
         What needs it, for messages.
 
     Returns
     -------
-    network : BaseMLP
+    fitted : BaseMLP or a mixture of models
     transform : callable
+    mixture : Mixture
+        Its networks, at least one.
 
     Raises
     ------
     TypeError
-        If it is none of nnfit's.
+        If it is none of nnfit's, or has no network.
     NotFittedError
     """
-    network, transform = getattr(estimator, "best_estimator_", estimator), _same
-    if isinstance(network, Pipeline):
-        if len(network) > 1:
-            transform = network[:-1].transform
-        network = network[-1]
-    if not isinstance(network, BaseMLP):
+    fitted, transform = getattr(estimator, "best_estimator_", estimator), _same
+    if isinstance(fitted, Pipeline):
+        if len(fitted) > 1:
+            transform = fitted[:-1].transform
+        fitted = fitted[-1]
+    if not hasattr(fitted, "_as_mixture"):
         raise TypeError(
             f"{user} needs a fitted network of nnfit, such as MLPClassifier, or a "
             f"Pipeline that ends with one, got {estimator!r}."
         )
-    by_hand.check_fitted(network)
-    return network, transform
+    mixture = fitted._as_mixture()
+    if not mixture.families:
+        raise TypeError(
+            f"{user} needs a network, and in this {type(fitted).__name__} "
+            f"{' and '.join(mixture.others)} alone predicts. Fit it with partner=None."
+        )
+    return fitted, transform, mixture
 
 
 def members_in(estimator, user):
-    """The single fitted networks of an estimator, a list; see `network_in`.
+    """The single fitted networks of an estimator, a list; see `fitted_in`.
 
     Of a mixture of unlike models those of the family that counts most.
     """
-    estimator = getattr(estimator, "best_estimator_", estimator)
-    of_mixture = getattr(estimator, "_networks", None)
-    return of_mixture or networks(network_in(estimator, user)[0])
+    return fitted_in(estimator, user)[2].families[0].networks
 
 
 def _same(X):
@@ -88,7 +90,7 @@ def sample_of(estimator, X, y, names=("X", "y")):
 
     Parameters
     ----------
-    estimator : BaseMLP
+    estimator : BaseMLP or a mixture of models
         Fitted.
     X, y
     names : tuple of str
@@ -97,13 +99,14 @@ def sample_of(estimator, X, y, names=("X", "y")):
     Returns
     -------
     Sample
+        As the first network takes them.
     """
     X, _ = estimator._check_rows(X)
-    first = networks(estimator)[0]
-    X = filled(first, X, names[0])
     y = check_target(estimator, y, names[1])
     check_consistent_length(X, y)
+    first = estimator._as_mixture().networks[0]
     y = first._check_target_again(y, names[1])
+    X = filled(first, X, names[0])
     return Sample(X, y, first._encode(y, X.dtype.name))
 
 

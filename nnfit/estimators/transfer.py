@@ -114,6 +114,11 @@ def donor_of(estimator):
             return _of_scikit_learn(given)
     if isinstance(given, tuple | list) and len(given) == 2:
         return _of_arrays(*given)
+    if hasattr(given, "_as_mixture"):
+        raise ValueError(
+            f"init_from must be one network, got the mixture {given!r}. Fit one of its "
+            "models alone, such as RealMLPClassifier, and pass that."
+        )
     raise ValueError(
         f"init_from must be {ALLOWED}, got {given!r}. Of a search, pass "
         "best_estimator_; of a Pipeline, its last step."

@@ -20,6 +20,8 @@ _15, _16 = np.uint32(15), np.uint32(16)
 INPUT_DROPOUT, INPUT_NOISE, MIXUP, HIDDEN_DROPOUT = range(4)
 #: Of what is taken for missing in layer i: MASK + i, beyond those of dropout.
 MASK = 1 << 32
+#: Beyond those of layers: which entries are swapped, and which columns are cut out.
+FEATURE_SWAP, CUTMIX = (1 << 33), (1 << 33) + 1
 
 
 def mix(x):
@@ -69,6 +71,11 @@ def bits(low, high, element):
     x = np.uint32(np.uint32((x ^ (x >> _16)) * _THIRD) ^ high)
     x = np.uint32((x ^ (x >> _15)) * _FOURTH)
     return np.uint32(x ^ (x >> _16))
+
+
+def limit_of(probability):
+    """32 random bits are below it with this probability, uint64."""
+    return np.uint64(probability * 4294967296.0)
 
 
 def shuffle(order, n, seed, epoch):

@@ -10,7 +10,6 @@ from scipy.sparse import issparse
 from sklearn.utils._optional_dependencies import check_matplotlib_support
 
 from nnfit.estimators.annotations import FloatArray, Rows
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.inspection.summary import attribution_summary
 from nnfit.inspection.targets import name_of_output
 
@@ -65,7 +64,7 @@ class AttributionDisplay:
     @classmethod
     def from_estimator(
         cls,
-        estimator: BaseMLP,
+        estimator: Any,
         X: Rows,
         *,
         feature_names: npt.ArrayLike | None = None,
@@ -81,8 +80,9 @@ class AttributionDisplay:
 
         Parameters
         ----------
-        estimator : MLPClassifier or MLPRegressor
-            Fitted.
+        estimator : estimator object
+            A fitted network of nnfit, an ensemble, or a Tabular estimator without
+            trees.
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to explain.
         feature_names, background, target, response_method, random_state

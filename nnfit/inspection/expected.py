@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from numbers import Integral
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from sklearn.utils import check_random_state, check_scalar
 
 from nnfit.estimators.annotations import Rows
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.inspection.attributions import Attributions
 from nnfit.inspection.explained import Explained
 
@@ -23,7 +22,7 @@ BLOCK = 1 << 21
 
 
 def expected_gradients(
-    estimator: BaseMLP,
+    estimator: Any,
     X: Rows,
     background: Rows,
     *,
@@ -43,8 +42,8 @@ def expected_gradients(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Fitted.
+    estimator : estimator object
+        A fitted network of nnfit, an ensemble, or a Tabular estimator without trees.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
     background : {array-like, sparse matrix} of shape (n_background, n_features)

@@ -11,9 +11,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from nnfit.cpu.gradients import Gradients
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import filled
-from nnfit.estimators.uncertainty import networks
+from nnfit.estimators.standardising import of_all_features
 from nnfit.inspection.cutting import cut
 from nnfit.inspection.targets import find_output
 from nnfit.network import fitted
@@ -29,7 +28,7 @@ class Explained:
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
+    estimator : estimator of nnfit
         Fitted.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
@@ -47,14 +46,16 @@ class Explained:
     """
 
     def __init__(self, estimator, X, target, response_method, has_path):
-        check_estimator(estimator)
+        mixture = check_estimator(estimator)
         self._estimator, self._has_path = estimator, has_path
         checked, _ = estimator._check_rows(X)
         self._networks = [
-            _Part(network, estimator, checked.dtype.name, has_path)
-            for network in networks(estimator)
+            _Part(network, mixture.link, checked.dtype.name, has_path)
+            for network in mixture.networks
         ]
-        self.output, self.index = find_output(estimator, X, target, response_method)
+        self.output, self.index = find_output(
+            estimator, mixture, X, target, response_method
+        )
         self.rows = self._represented(checked)
 
     @property
@@ -63,14 +64,19 @@ class Explained:
         return self._estimator.n_features_in_
 
     @property
+    def dtype(self):
+        """Name of the type of the networks' arithmetic."""
+        return self.rows[0].dtype.name
+
+    @property
     def epsilon(self):
         """Precision of the networks' arithmetic."""
-        return float(np.finfo(self.rows[0].dtype).eps)
+        return float(np.finfo(self.dtype).eps)
 
     @property
     def scales(self):
         """What each feature is divided by before the networks, (n_features,)."""
-        return self._estimator.feature_scales_
+        return of_all_features(self._estimator, "scale", 1.0)
 
     def others(self, X, name):
         """Other rows as the networks begin with them, one for all or one for each.
@@ -211,9 +217,9 @@ class Explained:
 class _Part:
     """A network, from what has slopes on."""
 
-    def __init__(self, estimator, whole, dtype, has_path):
+    def __init__(self, estimator, link, dtype, has_path):
         self._estimator = estimator
-        network, weights = network_of(estimator, whole, dtype)
+        network, weights = network_of(estimator, link, dtype)
         self._cut = cut(network, weights) if has_path else None
         if self._cut is not None:
             network, weights = self._cut.network, self._cut.weights
@@ -253,32 +259,41 @@ class _Part:
         return parts if self._cut is None else self._cut.by_columns(parts)
 
 
-def network_of(estimator, whole, dtype):
-    """Network and weights of an estimator that has one, a member of `whole` or it."""
+def network_of(estimator, link, dtype):
+    """Network and weights of an estimator that has one, with an inverse link."""
     weights, described = estimator._weights(), estimator._description()
     sizes = fitted.sizes_of(weights.coefs, described.get("members"))
     estimator._check_outputs(sizes[-1])
-    return fitted.network_for(described, whole._link, sizes, dtype), weights
+    return fitted.network_for(described, link, sizes, dtype), weights
 
 
 def check_estimator(estimator):
     """See that an estimator is one whose networks are known.
 
+    Returns
+    -------
+    Mixture
+
     Raises
     ------
     TypeError
-        If it is not; the message says what to pass.
+        If it is not, or if models without slopes predict, too; the message says what
+        to pass.
+    NotFittedError
     """
-    if isinstance(estimator, BaseMLP):
-        return
     name = type(estimator).__name__
-    cure = "Pass one of nnfit's estimators with a network."
-    if hasattr(estimator, "steps"):
-        cure = "Pass its last step, and the rows as the steps before make them."
-    elif hasattr(estimator, "best_estimator_"):
-        cure = "Pass its best_estimator_."
-    elif type(estimator).__module__.startswith("nnfit."):
-        cure = (
-            "It is a mixture: fit one of its models, such as RealMLP, and explain that."
+    if not hasattr(estimator, "_as_mixture"):
+        cure = "Pass one of nnfit's estimators with a network."
+        if hasattr(estimator, "steps"):
+            cure = "Pass its last step, and the rows as the steps before make them."
+        elif hasattr(estimator, "best_estimator_"):
+            cure = "Pass its best_estimator_."
+        raise TypeError(f"estimator must have a network of its own, got {name}. {cure}")
+    mixture = estimator._as_mixture()
+    if mixture.others:
+        raise TypeError(
+            f"estimator must predict by networks alone, got a {name} in which "
+            f"{' and '.join(mixture.others)}, which has no slopes, has a weight. Fit "
+            "it with partner=None."
         )
-    raise TypeError(f"estimator must have a network of its own, got {name}. {cure}")
+    return mixture

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from nnfit.estimators import by_hand
 from nnfit.estimators.annotations import FloatArray
-from nnfit.estimators.mlp import BaseMLP
-from nnfit.estimators.uncertainty import networks
 from nnfit.inspection.cutting import by_node
 from nnfit.inspection.explained import check_estimator, network_of
 from nnfit.network.kinds import kind_of
 
 
-def first_layer_importance(estimator: BaseMLP) -> FloatArray:
+def first_layer_importance(estimator: Any) -> FloatArray:
     """Norms of the weights with which the first layer takes each feature.
 
     It needs no rows, so it serves scikit-learn's ``SelectFromModel`` and ``RFE`` as
@@ -22,8 +21,8 @@ def first_layer_importance(estimator: BaseMLP) -> FloatArray:
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Fitted.
+    estimator : estimator object
+        A fitted network of nnfit, an ensemble, or a Tabular estimator without trees.
 
     Returns
     -------
@@ -46,13 +45,12 @@ def first_layer_importance(estimator: BaseMLP) -> FloatArray:
     ...     MLPRegressor(max_iter=5), importance_getter=first_layer_importance
     ... )
     """
-    check_estimator(estimator)
-    by_hand.check_fitted(estimator)
+    mixture = check_estimator(estimator)
     found = [
-        _squares(*network_of(network, estimator, "float64"))
-        for network in networks(estimator)
+        _squares(*network_of(network, mixture.link, "float64"))
+        for network in mixture.networks
     ]
-    return np.mean(np.sqrt(found), axis=0)
+    return np.tensordot(mixture.weights, np.sqrt(found), axes=1)
 
 
 def _squares(network, weights):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import warnings
 from numbers import Integral, Real
+from typing import Any
 
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.utils import check_scalar
 
 from nnfit.estimators.annotations import Rows
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.inspection.attributions import Attributions
 from nnfit.inspection.explained import Explained
 
@@ -19,10 +19,15 @@ FIRST_STEPS = 8
 #: Gauss's points of a step from 0 to 1, of equal weight: exact for slopes that are
 #: polynomials of the third degree.
 POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)
+#: What helps against rounding.
+ROUNDING = {
+    "float32": "Fit the estimator with dtype='float64', or raise tol.",
+    "float64": "Raise tol.",
+}
 
 
 def integrated_gradients(
-    estimator: BaseMLP,
+    estimator: Any,
     X: Rows,
     baseline: Rows,
     *,
@@ -39,8 +44,8 @@ def integrated_gradients(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Fitted.
+    estimator : estimator object
+        A fitted network of nnfit, an ensemble, or a Tabular estimator without trees.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
     baseline : {array-like, sparse matrix} of shape (1, n_features), (n_features,) or \
@@ -60,7 +65,7 @@ def integrated_gradients(
     Returns
     -------
     Attributions
-        ``errors`` are sums of the absolute errors of all steps.
+        ``errors`` are sums of the absolute errors of all steps, rounding included.
 
     Raises
     ------
@@ -72,7 +77,8 @@ def integrated_gradients(
     Warns
     -----
     ConvergenceWarning
-        If `max_steps` are not enough for `tol`.
+        If `max_steps` are not enough for `tol`, or if the rounding of float32 leaves
+        more, against which the estimator's ``dtype="float64"`` helps.
 
     References
     ----------
@@ -87,10 +93,15 @@ def integrated_gradients(
     largest = np.abs(found.outputs - found.base_values).max(initial=0.0)
     missed = found.errors > tol * largest
     if missed.any():
+        n_steps = found.n_evaluations[missed] // len(POINTS)
+        # The last step is not halved where one is left.
+        cure = f"after max_steps={max_steps}. Raise max_steps, or tol."
+        if n_steps.max() < max_steps - 1:
+            cure = f"by the rounding of {explained.dtype}. {ROUNDING[explained.dtype]}"
         warnings.warn(
             f"integrated_gradients misses {int(missed.sum())} of {len(missed)} rows by "
             f"up to {found.errors.max():.2g}, more than tol={tol:g} times the largest "
-            f"difference, after max_steps={max_steps}. Raise max_steps, or tol.",
+            f"difference, {cure}",
             ConvergenceWarning,
             stacklevel=2,
         )
@@ -146,10 +157,11 @@ class _Path:
             gaps = np.abs(parts.sum(axis=1) - (high - low))
             counts = np.bincount(rows, minlength=n)
             n_steps += counts
-            # A quarter of what is left of the limit: gaps halve from time to time.
-            allowed = (limit - errors) / 4 / np.maximum(counts, 1)
-            is_left = (gaps > np.maximum(allowed[rows], noise)) & (length > epsilon)
-            is_left &= (n_steps + 2 * counts <= max_steps)[rows]
+            # The smallest are done that make up a quarter of what is left of the limit:
+            # gaps halve from time to time. A quarter of it is for rounding.
+            sums, place = _sums_of_smallest(gaps, rows, counts)
+            is_left = (sums > (0.75 * limit - errors)[rows] / 4) & (gaps > noise)
+            is_left &= (length > epsilon) & (place < ((max_steps - n_steps) // 2)[rows])
             np.add.at(total, rows[~is_left], parts[~is_left])
             np.add.at(errors, rows[~is_left], gaps[~is_left])
             rows, begin, low, high = (
@@ -163,3 +175,16 @@ class _Path:
         return Attributions(
             total, values[:, -1], values[:, 0], errors, len(POINTS) * n_steps
         )
+
+
+def _sums_of_smallest(gaps, rows, counts):
+    """Of each gap the sum of its row's up to it, and how many of them are larger."""
+    order = np.lexsort((gaps, rows))
+    ends = np.cumsum(counts)
+    sums, place = np.empty_like(gaps), np.empty_like(rows)
+    running = np.cumsum(gaps[order])
+    before = np.concatenate([[0.0], running])[ends - counts]
+    own = rows[order]
+    sums[order] = running - before[own]
+    place[order] = ends[own] - 1 - np.arange(len(gaps))
+    return sums, place

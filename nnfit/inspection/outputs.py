@@ -6,6 +6,7 @@ put together as predictions do it (`nnfit.estimators.probabilities`,
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
@@ -31,6 +32,10 @@ class Output:
         Of each network; 1 where there is none.
     units : tuple of (dict or None)
         From outputs of each network to targets, see `nnfit.network.fitted.in_units`.
+    weights : tuple of float or None, default=None
+        Of each network in the mean; None for equal ones.
+    temperature : float, default=1.0
+        What the raw output that stands for the mean is divided by.
     """
 
     method: str
@@ -38,6 +43,8 @@ class Output:
     link: str
     temperatures: tuple
     units: tuple
+    weights: tuple | None = None
+    temperature: float = 1.0
 
     def is_linear(self, raws):
         """Whether it has the same slopes by all raw outputs of a column."""
@@ -78,36 +85,48 @@ class Output:
 
     def _of_networks(self, outputs, index):
         """The same from one raw output (n, n_outputs) of each network."""
-        if self.method == DECISION:
-            together, pull = self._together(np.stack(outputs, axis=1))
-            values, slopes = _score(together, self.kind, index)
-            return values, list(np.moveaxis(pull(slopes), 1, 0))
-        found = [
-            _probability(raw, self.kind, self.link, index)
-            if self.method == PROBABILITY
-            else _prediction(raw, self.link, index, units)
-            for raw, units in zip(outputs, self.units, strict=True)
-        ]
-        values, slopes = zip(*found, strict=True)
-        return np.mean(values, axis=0), [each / len(outputs) for each in slopes]
+        if self.method == PREDICTION:
+            found = [
+                _prediction(raw, self.link, index, units)
+                for raw, units in zip(outputs, self.units, strict=True)
+            ]
+            values, slopes = zip(*found, strict=True)
+            weights = _weights(self.weights, len(outputs))
+            values = np.tensordot(weights, values, axes=1)
+            return values, [w * own for w, own in zip(weights, slopes, strict=True)]
+        together, link, pull = self._together(np.stack(outputs, axis=1))
+        of_raw = _score if self.method == DECISION else partial(_probability, link=link)
+        values, slopes = of_raw(together / self.temperature, self.kind, index)
+        return values, list(np.moveaxis(pull(slopes / self.temperature), 1, 0))
 
     def _together(self, raws):
-        """Raw outputs of several networks as one, see `probabilities.pooled`."""
-        if self.link not in PROBABILITY_LINKS:
-            return pool(raws, "identity")
-        if self.kind != MULTICLASS or self.link == "softmax" or raws.shape[1] == 1:
-            return pool(raws, self.link)
-        together, pull = pool(log_expit(raws), "softmax")
-        return together, lambda slopes: pull(slopes) * expit(-raws)
+        """Raw outputs of several networks as one, see `probabilities.pooled`.
+
+        Returns
+        -------
+        together : ndarray of shape (n, n_outputs)
+        link : str
+            Inverse link of these.
+        pull : callable
+        """
+        link = self.link
+        if link == "logistic" and self.kind == MULTICLASS and raws.shape[1] > 1:
+            together, pull = pool(log_expit(raws), "softmax", self.weights)
+            return together, "softmax", lambda slopes: pull(slopes) * expit(-raws)
+        mean = link if link in PROBABILITY_LINKS else "identity"
+        together, pull = pool(raws, mean, self.weights)
+        return together, link, pull
 
 
-def pool(raw, link):
+def pool(raw, link, weights=None):
     """One raw output of several, of which the link makes the mean of theirs.
 
     Parameters
     ----------
     raw : ndarray of shape (n, n_members, n_outputs)
     link : str
+    weights : sequence of float or None, default=None
+        Of the members in the mean, whose sum is 1; None for equal ones.
 
     Returns
     -------
@@ -118,35 +137,42 @@ def pool(raw, link):
     n_members = raw.shape[1]
     if n_members == 1 and link != "sorted":
         return raw[:, 0], lambda slopes: slopes[:, None]
+    weights = _weights(weights, n_members)[:, None]
+    counts = np.log(weights)
     if link == "softmax":
         logarithms = log_softmax(raw, axis=2)
-        p, shares = np.exp(logarithms), softmax(logarithms, axis=1)
+        p, shares = np.exp(logarithms), softmax(logarithms + counts, axis=1)
 
         def pull(slopes):
             own = slopes[:, None] * shares
             return own - p * own.sum(axis=2, keepdims=True)
 
-        return logsumexp(logarithms, axis=1) - np.log(n_members), pull
+        return logsumexp(logarithms + counts, axis=1), pull
     if link == "logistic":
-        for_it, against = log_expit(raw), log_expit(-raw)
+        for_it, against = log_expit(raw) + counts, log_expit(-raw) + counts
         rise = softmax(for_it, axis=1) * expit(-raw)
         rise += softmax(against, axis=1) * expit(raw)
         odds = logsumexp(for_it, axis=1) - logsumexp(against, axis=1)
         return odds, lambda slopes: slopes[:, None] * rise
     if link == "exp":
-        shares = softmax(raw, axis=1)
-        pooled = logsumexp(raw, axis=1) - np.log(n_members)
-        return pooled, lambda slopes: slopes[:, None] * shares
+        shares = softmax(raw + counts, axis=1)
+        return logsumexp(raw + counts, axis=1), lambda slopes: slopes[:, None] * shares
     order = np.argsort(raw, axis=2) if link == "sorted" else np.arange(raw.shape[2])
     order = np.broadcast_to(order, raw.shape)
 
     def unsort(slopes):
         own = np.empty_like(raw)
-        shares = np.broadcast_to(slopes[:, None] / n_members, raw.shape)
+        shares = np.broadcast_to(slopes[:, None] * weights, raw.shape)
         np.put_along_axis(own, order, shares, axis=2)
         return own
 
-    return np.take_along_axis(raw, order, axis=2).mean(axis=1), unsort
+    pooled = np.einsum("nmo,m->no", np.take_along_axis(raw, order, 2), weights[:, 0])
+    return pooled, unsort
+
+
+def _weights(weights, n):
+    """Weights of a mean, equal ones for None."""
+    return np.full(n, 1.0 / n) if weights is None else np.asarray(weights)
 
 
 def _chosen(raw, index, slopes):
@@ -164,7 +190,7 @@ def _score(raw, kind, index):
     return raw[np.arange(len(raw)), index], _chosen(raw, index, 1.0)
 
 
-def _probability(raw, kind, link, index):
+def _probability(raw, kind, index, link):
     if kind != MULTICLASS:
         score, sign = _score(raw, kind, index)
         return expit(score), sign * (expit(score) * expit(-score))[:, None]

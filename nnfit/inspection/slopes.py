@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,12 +11,11 @@ from sklearn.utils import check_random_state, check_scalar
 
 from nnfit.estimators.annotations import FloatArray, Rows
 from nnfit.estimators.columns import category_columns
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.inspection.explained import Explained
 
 
 def input_gradients(
-    estimator: BaseMLP,
+    estimator: Any,
     X: Rows,
     *,
     target: object = None,
@@ -25,8 +25,8 @@ def input_gradients(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Fitted; also a RealMLP, TabM or an ensemble.
+    estimator : estimator object
+        A fitted network of nnfit, an ensemble, or a Tabular estimator without trees.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
     target : object, default=None
@@ -71,7 +71,7 @@ def _slopes(explained, rows):
 
 
 def smooth_grad(
-    estimator: BaseMLP,
+    estimator: Any,
     X: Rows,
     *,
     target: object = None,
@@ -84,8 +84,8 @@ def smooth_grad(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Fitted.
+    estimator : estimator object
+        A fitted network of nnfit, an ensemble, or a Tabular estimator without trees.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
     target, response_method

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils import check_random_state, resample
 
 from nnfit.estimators.annotations import FloatArray, Rows
-from nnfit.estimators.mlp import BaseMLP
 from nnfit.inspection.expected import expected_gradients
 
 #: Rows of the background that is taken from X.
@@ -52,7 +52,7 @@ class AttributionSummary:
 
 
 def attribution_summary(
-    estimator: BaseMLP,
+    estimator: Any,
     X: Rows,
     feature_names: npt.ArrayLike | None = None,
     *,
@@ -66,8 +66,8 @@ def attribution_summary(
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
-        Fitted.
+    estimator : estimator object
+        A fitted network of nnfit, an ensemble, or a Tabular estimator without trees.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
     feature_names : array-like of str of shape (n_features,), default=None

@@ -4,18 +4,19 @@ import numpy as np
 from sklearn.base import is_classifier
 
 from nnfit.estimators.targets import BINARY, MULTICLASS
-from nnfit.estimators.uncertainty import networks
 from nnfit.inspection.outputs import DECISION, PREDICTION, PROBABILITY, Output
 from nnfit.network.fitted import sizes_of
 
 
-def find_output(estimator, X, target, response_method):
+def find_output(estimator, mixture, X, target, response_method):
     """Find what is explained.
 
     Parameters
     ----------
-    estimator : MLPClassifier or MLPRegressor
+    estimator : estimator of nnfit
         Fitted.
+    mixture : Mixture
+        Its networks.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Rows to explain.
     target : object
@@ -36,12 +37,14 @@ def find_output(estimator, X, target, response_method):
     ValueError
         If there is no such target or method, or if several outputs need one.
     """
-    parts = networks(estimator)
+    parts = mixture.networks
     kind = estimator._target_kind if is_classifier(estimator) else None
     method = _method(estimator, response_method)
-    temperatures = tuple(getattr(each, "temperature_", 1.0) for each in parts)
     units = tuple(each._standard("targets") for each in parts)
-    output = Output(method, kind, estimator._link, temperatures, units)
+    output = Output(
+        method, kind, mixture.link, tuple(mixture.temperatures), units,
+        tuple(mixture.weights), mixture.temperature,
+    )  # fmt: skip
     shared = parts[0]._description().get("members")
     n_outputs = sizes_of(parts[0].coefs_, shared)[-1]
     index = _index(estimator, X, target, kind, n_outputs)
@@ -64,9 +67,7 @@ def _method(estimator, response_method):
     """Name of the method whose result is explained."""
     known = (PREDICTION,)
     if is_classifier(estimator):
-        known = (DECISION, PROBABILITY)
-        if not hasattr(estimator, PROBABILITY):
-            known = (DECISION,)
+        known = [each for each in (DECISION, PROBABILITY) if hasattr(estimator, each)]
     if response_method == "auto":
         return known[0]
     if response_method not in known:

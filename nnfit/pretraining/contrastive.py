@@ -67,6 +67,8 @@ class ContrastivePretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     Attributes
     ----------
     {attributes}
+    out_activation_ : str
+        'identity': the projection is as it is.
 
     See Also
     --------

@@ -19,6 +19,8 @@ from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
 from nnfit.estimators import checkpoints
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.conventions import Conventions
+from nnfit.estimators.hidden import HiddenFeatures
+from nnfit.estimators.mixtures import Family, Mixture
 from nnfit.estimators.parameters import CONSTRAINTS, among
 from nnfit.estimators.resuming import unchanged_on_error
 from nnfit.estimators.standardising import standardised, training_rows
@@ -35,7 +37,6 @@ from nnfit.tabular.families import N_MEMBERS, PARTNER, families_of
 from nnfit.tabular.holdouts import split_rows
 from nnfit.tabular.judging import Judge
 from nnfit.tabular.mixing import mix
-from nnfit.tabular.models import NetworkModel
 from nnfit.tabular.report import explanation, leaderboard
 from nnfit.tabular.tasks import tasks_of
 from nnfit.tabular.training import Clock, Trial, train
@@ -81,7 +82,7 @@ device : str, default="cpu"
 """
 
 
-class Tabular(CallbackSupportMixin, Conventions, ABC):
+class Tabular(CallbackSupportMixin, HiddenFeatures, Conventions, ABC):
     """Base of the estimators of choice; use the derived classes."""
 
     _parameter_constraints: dict = {
@@ -349,8 +350,8 @@ class Tabular(CallbackSupportMixin, Conventions, ABC):
 
     def _check_rows(self, X):
         check_is_fitted(self)
-        rows, _ = check_X(self, X, self._dtype())
-        return standardised(self, X, rows)
+        rows, given = check_X(self, X, self._dtype())
+        return standardised(self, X, rows), given
 
     def _mixture(self, X):
         """The weighted mean of what the families make of rows, (n_samples, n)."""
@@ -362,13 +363,24 @@ class Tabular(CallbackSupportMixin, Conventions, ABC):
             total = total + part.weight / len(part.models) * values
         return total
 
-    @property
-    def _networks(self):
-        """The networks of the family of such that counts most, none without one."""
-        for part in sorted(self._parts, key=lambda part: -part.weight):
-            if isinstance(part.models[0], NetworkModel):
-                return [model.estimator for model in part.models]
-        return []
+    def _as_mixture(self):
+        """The networks that predict, see `nnfit.estimators.mixtures`."""
+        check_is_fitted(self)
+        ranked = sorted(self._parts, key=lambda part: -part.weight)
+        of_networks = [part for part in ranked if part.networks]
+        families = [
+            Family(
+                part.name, part.networks, part.weight,
+                (part.temperature or 1.0,) * len(part.networks),
+            )
+            for part in of_networks
+        ]  # fmt: skip
+        return Mixture(
+            families,
+            families[0].networks[0]._link if families else "identity",
+            getattr(self, "_temperature", None) or 1.0,
+            tuple(part.name for part in ranked if not part.networks),
+        )
 
     def explain_choice(self) -> str:
         """Tell in plain words which models predict, and why.

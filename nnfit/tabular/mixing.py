@@ -7,6 +7,7 @@ models", ICML. Over members that differ by their seeds alone the mean is as good
 import numpy as np
 
 from nnfit.estimators.selecting import greedy
+from nnfit.tabular.models import NetworkModel
 
 #: Weights are multiples of one over a number of at most that.
 STEPS = 25
@@ -32,6 +33,13 @@ class Part:
         self.name, self.models, self.seconds = name, models, seconds
         self.weight, self.temperature = 1.0, None
         self.score, self.loss = np.nan, np.nan
+
+    @property
+    def networks(self):
+        """The estimators of a family of networks; none of another."""
+        return [
+            each.estimator for each in self.models if isinstance(each, NetworkModel)
+        ]
 
 
 class Held:

@@ -148,7 +148,7 @@ class TabularRegressor(RegressorMixin, Tabular):
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
             Float64, within the range of the targets of `fit`.
         """
-        return self._shaped(self._mixture(self._check_rows(X)))
+        return self._shaped(self._mixture(self._check_rows(X)[0]))
 
     @without_numpy_errors
     def predict_quantiles(self, X: Rows, quantiles: npt.ArrayLike) -> FloatArray:
@@ -177,7 +177,7 @@ class TabularRegressor(RegressorMixin, Tabular):
             raise ValueError(
                 f"quantiles must be levels between 0 and 1, got {quantiles!r}."
             )
-        X = self._check_rows(X)
+        X, _ = self._check_rows(X)
         middle = self._mixture(X)
         found = np.stack(
             [

@@ -358,10 +358,26 @@ def test_kernels_of_every_kind_of_layer(name, dtype, check_code):
     )  # fmt: skip
     train = arguments_of("train", loss="squared_error", solver="adam", **options)
     check_code(TRAINING, train)
-    options |= dict(trains=False, link="identity")
-    if network.lines[-1] > 1:
-        options["pool"] = "softmax"
-    check_code(PREDICTION, arguments_of(**options))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [
+        ("embeddings of numbers and of a hidden layer", "float32"),
+        ("members beside members", "float64"),
+    ],
+)
+def test_predictions_of_kinds_of_layers(name, dtype, check_code):
+    """A training has the same functions of kinds, with the same types."""
+    network = graph(5, *GRAPHS[name])
+    has_lines = network.most_lines > 1
+    pool = dict(pool="softmax") if has_lines else {}
+    predict = arguments_of(
+        layers=kinds_of(network), adds=True, drops_apart=True, drops=True, dtype=dtype,
+        has_lines=has_lines, trains=False, link="identity", **pool,
+    )  # fmt: skip
+    check_code(PREDICTION, predict)
 
 
 @pytest.mark.slow
@@ -385,7 +401,8 @@ def test_members_with_rows_of_their_own(entry, tile, is_sparse, check_code):
     layers = kinds_of(graph(5, *GRAPHS["members"]).with_own_rows)
     train = arguments_of(
         entry, tile=tile, layers=layers, has_lines=True, own_rows=True, mixes=True,
-        adds_noise=True, drops_inputs=True, is_sparse=is_sparse, loss="softmax",
+        cuts=True, swaps=True, marks_swaps=True, adds_noise=True, drops_inputs=True,
+        is_sparse=is_sparse, loss="softmax",
         solver="adam",
     )  # fmt: skip
     check_code(TRAINING, train)

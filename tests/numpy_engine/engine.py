@@ -245,31 +245,58 @@ class Engine:
         )
 
     def _augment(self, X, y, weight, draws, dropout, lines):
-        """Mixup, then noise, then dropout of the features.
+        """Mixup or cutmix, then swaps, noise and dropout of the features.
 
         Returns
         -------
         X : ndarray
         targets : list of (ndarray of shape (n, n_targets), ndarray of shape (n,))
             The loss of a row is the weighted sum of that of its own target and of its
-            partner's in mixup.
+            partner's.
         """
         settings, dtype = self._settings, self.network.dtype
         targets = [(y, weight)]
-        if settings.mixup or settings.input_noise:
+        if settings.features(None).augments:
             X = X if isinstance(X, np.ndarray) else X.toarray()
-        n_rows = X.shape[0] // lines
-        if settings.mixup and n_rows > 1:
-            own, partner = draws.mixup(settings.mixup, n_rows, lines)
-            X = (own * X + (1 - own) * X[partner]).astype(dtype)
+        n_rows, original = X.shape[0] // lines, X
+        if settings.features(None).mixes and n_rows > 1:
+            a = settings.cutmix or settings.mixup
+            own, partner = draws.mixup(a, n_rows, lines)
+            if settings.cutmix:
+                kept = draws.kept(own, X.shape, lines)
+                X, own = np.where(kept, X, X[partner]), kept.mean(axis=1)
+            else:
+                X = (own * X + (1 - own) * X[partner]).astype(dtype)
             targets = [
                 (y, own * weight),
                 (y[partner], (1 - own) * weight[partner]),
             ]
+        if settings.feature_swap:
+            X, targets = self._swap(X, original, targets, draws, lines)
         if settings.input_noise:
-            X = X + draws.noise(settings.input_noise, X.shape, lines).astype(dtype)
+            scales = np.array(settings.noise_scales or 1.0)
+            noise = scales * draws.noise(settings.input_noise, X.shape, lines)
+            X = X + noise.astype(dtype)
         X = drop_inputs(draws, settings.input_dropout * dropout, X, lines)
         return X, targets
+
+    def _swap(self, X, original, targets, draws, lines):
+        """Entries of other rows in place of some, and targets that say of which."""
+        settings = self._settings
+        swapped = draws.swapped(settings.feature_swap, X.shape, lines)
+        if settings.swap_values:
+            others = np.array(settings.swap_values, X.dtype)
+        elif len(X) > lines:
+            others = np.take_along_axis(original, draws.donors(X.shape, lines), axis=0)
+        else:
+            others, swapped = X, np.zeros_like(swapped)
+        if settings.swap_mask >= 0:
+            [(y, weight)] = targets
+            marked = slice(settings.swap_mask, settings.swap_mask + X.shape[1])
+            y = y.copy()
+            y[:, marked] = swapped
+            targets = [(y, weight)]
+        return np.where(swapped, others, X), targets
 
     def _add_penalty(self, weights, gradients):
         """Penalty of the weights; its gradient is added to `gradients`."""

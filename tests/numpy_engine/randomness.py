@@ -14,6 +14,7 @@ GAMMA = 0x9E3779B97F4A7C15
 INPUT_DROPOUT, NOISE, MIXUP, FIRST_LAYER = range(4)
 #: That of what layer i takes for missing is FIRST_MASK + i.
 FIRST_MASK = 2**32
+SWAP, CUTMIX = 2**33, 2**33 + 1
 
 
 def mix(x):
@@ -105,6 +106,22 @@ class Draws:
     def noise(self, deviation, shape, lines=1):
         """Normal numbers."""
         return deviation * ndtri((self._bits(NOISE, shape, lines) + 0.5) / 2.0**32)
+
+    def swapped(self, rate, shape, lines=1):
+        """Whether each entry is swapped."""
+        return self._bits(SWAP, shape, lines) < np.floor(rate * 2.0**32)
+
+    def donors(self, shape, lines=1):
+        """Line of the batch that each swapped entry has its value from."""
+        n_lines, n = shape
+        drawn = self._bits(SWAP, (n_lines, 2 * n), lines)[:, n:].astype(np.uint64)
+        others = np.uint64(n_lines // lines - 1)
+        shift = 1 + (drawn * others >> np.uint64(32)).astype(np.int64)
+        return (np.arange(n_lines)[:, None] + shift * lines) % n_lines
+
+    def kept(self, share, shape, lines=1):
+        """Whether each entry is the row's own and not its partner's."""
+        return self._bits(CUTMIX, shape, lines) < np.floor(share * 2.0**32)
 
     def mixup(self, a, n_rows, lines=1):
         """Share of the row itself, of Beta(a, a), and the number of its partner.

@@ -14,4 +14,5 @@ def _compiled(function):
 stream, stream_of = _compiled(random.stream), _compiled(random.stream_of)
 low_word, high_word = _compiled(random.low_word), _compiled(random.high_word)
 bits, below = _compiled(random.bits), _compiled(random.below)
+limit_of = _compiled(random.limit_of)
 shuffle = _compiled(random.shuffle)

@@ -2,9 +2,11 @@
 
 from collections import namedtuple
 
+import numpy as np
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
+from nnfit.cpu.kernels import random
 from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.operations import (
     edge_of,
@@ -25,7 +27,9 @@ from nnfit.cpu.kernels.pointers import (
     pointer_type,
 )
 
-Rows = namedtuple("Rows", "copy_row add_row row_number row_of_line weight entries")
+Rows = namedtuple(
+    "Rows", "copy_row add_row take value row_number row_of_line weight entries"
+)
 
 
 def loss_arguments(dtype):
@@ -127,13 +131,66 @@ def make_rows(dtype):
             add_sparse(values, as_int64(table[at.INDICES]), begin, end, factor, goal)
 
     @helper
+    def take_sparse(values, indices, begin, end, words, limit, goal, n):
+        low, high = words
+        for j in range(n):
+            kept = goal[j]
+            taken = np.uint64(random.bits(low, high, j)) >= limit
+            goal[j] = zero if taken else kept
+        for k in range(begin, end):
+            j = nb.int64(indices[k])
+            if np.uint64(random.bits(low, high, j)) >= limit:
+                goal[j] += values[k]
+
+    @helper
+    def take(table, row, words, limit, goal, n):
+        """Take those columns of a row of the data whose random bits reach a limit."""
+        values = as_floats(table[at.X])
+        if table[at.X_KIND] == at.DENSE:
+            source, (low, high) = offset(values, row * table[at.X_STRIDE]), words
+            for j in range(n):
+                own, other = goal[j], source[j]
+                taken = np.uint64(random.bits(low, high, j)) >= limit
+                goal[j] = other if taken else own
+            return
+        begin, end = entries(table, row)
+        indices = table[at.INDICES]
+        if table[at.X_KIND] == at.CSR_INT32:
+            indices_32 = as_int32(indices)
+            take_sparse(values, indices_32, begin, end, words, limit, goal, n)
+        else:
+            take_sparse(values, as_int64(indices), begin, end, words, limit, goal, n)
+
+    @helper
+    def value_sparse(values, indices, begin, end, column):
+        total = zero
+        for k in range(begin, end):
+            if indices[k] == column:
+                total += values[k]
+        return total
+
+    @helper
+    def value(table, row, column):
+        """One entry of the data; of a sparse row it looks through all entries."""
+        values = as_floats(table[at.X])
+        if table[at.X_KIND] == at.DENSE:
+            return values[row * table[at.X_STRIDE] + column]
+        begin, end = entries(table, row)
+        if table[at.X_KIND] == at.CSR_INT32:
+            indices_32 = as_int32(table[at.INDICES])
+            return value_sparse(values, indices_32, begin, end, column)
+        return value_sparse(values, as_int64(table[at.INDICES]), begin, end, column)
+
+    @helper
     def weight(address, number):
         """Weight of a row of the data, by the weights at an address."""
         if address == 0:
             return 1.0
         return as_doubles(address)[number]
 
-    return Rows(copy_row, add_row, row_number, row_of_line, weight, entries)
+    return Rows(
+        copy_row, add_row, take, value, row_number, row_of_line, weight, entries
+    )
 
 
 def batch(target, dtype):

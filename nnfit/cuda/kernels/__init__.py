@@ -45,7 +45,9 @@ class Kind(NamedTuple):
         Whether units of layers may be dropped that do not drop them themselves.
     is_sparse : bool
         Whether X is a CSR matrix.
-    drops, mixes, adds_noise, drops_inputs, penalises, updates_whole, averages : bool
+    drops, mixes, cuts, swaps, marks_swaps, adds_noise, drops_inputs : bool
+        See `nnfit.engine_settings.Features`, as the next three.
+    penalises, updates_whole, averages : bool
         See `nnfit.engine_settings.Features`.
     loss : str or callable or None
     solver : str or None
@@ -73,6 +75,9 @@ class Kind(NamedTuple):
     is_sparse: bool
     drops: bool = False
     mixes: bool = False
+    cuts: bool = False
+    swaps: bool = False
+    marks_swaps: bool = False
     adds_noise: bool = False
     drops_inputs: bool = False
     penalises: bool = False

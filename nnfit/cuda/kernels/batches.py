@@ -22,8 +22,12 @@ Batch = namedtuple(
     "Batch",
     "position size begin end step epoch number weight_sum spread buffer",
 )
-Batches = namedtuple("Batches", "current following row_of_line weight gather mixing")
-Random = namedtuple("Random", "stream stream_of low_word high_word bits below")
+Batches = namedtuple(
+    "Batches",
+    "current following row_of_line weight gather mixing own_share is_swapped",
+)
+Random = namedtuple("Random", "stream stream_of low_word high_word bits below limit_of")
+_HALF = np.uint64(32)
 
 
 def make_on_lines(cuda):
@@ -98,11 +102,15 @@ def make_batches(cuda, threads, kind):
     scalar = np.dtype(dtype).type
     zero = scalar(0.0)
     random_of = make_random(cuda)
+    limit_of = random_of.limit_of
     below, stream_of = random_of.below, random_of.stream_of
     factor_of = make_factor_of(cuda)
     own_rows = kind.own_rows
-    mixes, augments = kind.mixes, kind.adds_noise or kind.drops_inputs
-    change = _make_change(cuda, threads, kind, random_of, factor_of)
+    mixes, cuts, swaps = kind.mixes, kind.cuts, kind.swaps
+    augments = kind.adds_noise or kind.drops_inputs
+    bits, words_of = random_of.bits, _make_words_of(cuda, random_of)
+    own_share = _make_own_share(cuda, kind, random_of, words_of)
+    change = _make_change(cuda, threads, kind, random_of, words_of, factor_of)
 
     @device
     def with_weights(m, net, position, size, step, epoch, number):
@@ -178,7 +186,7 @@ def make_batches(cuda, threads, kind):
 
     @device
     def mixing(m, net, now):
-        """Share of a row itself in mixup, and how far away its partner is."""
+        """Share of a row itself, and how far away its partner is."""
         quantiles = m.longs[net + at.BETA_QUANTILES]
         if quantiles == 0 or now.size < 2:
             return 1.0, np.int64(0)
@@ -221,10 +229,71 @@ def make_batches(cuda, threads, kind):
         for k in range(lane, n, lanes):
             m.floats[goal + k] *= own
         cuda.syncthreads()
-        n_lines = lines_of(m, net)
-        other = (r + shift * n_lines) % (now.size * n_lines)
-        partner = row_of_line(m, net, now, other, n_lines)
-        add_row(m, net, partner, scalar(1.0 - share), goal, lane)
+        number = partner(m, net, now, r, lines_of(m, net), shift)
+        add_row(m, net, number, scalar(1.0 - share), goal, lane)
+
+    @device
+    def value(m, net, row, column):
+        """One entry of the data; of a sparse row it looks through all entries."""
+        x = m.longs[net + at.X]
+        if not is_sparse:
+            return m.floats[x + row * m.longs[net + at.N_FEATURES] + column]
+        starts, total = m.longs[net + at.INDPTR], zero
+        indices = m.longs[net + at.INDICES]
+        for k in range(m.longs[starts + row], m.longs[starts + row + 1]):
+            if m.ints[indices + k] == column:
+                total += m.floats[x + k]
+        return total
+
+    @device
+    def partner(m, net, now, r, n_lines, shift):
+        """Row of the data that line r is changed with."""
+        line = (r + shift * n_lines) % (now.size * n_lines)
+        return row_of_line(m, net, now, line, n_lines)
+
+    @device
+    def cut(m, net, now, r, goal, lane, share, shift):
+        """Take the columns of the partner that are not kept."""
+        n_lines, limit = lines_of(m, net), limit_of(share)
+        place = now.position * n_lines + r
+        low, high = words_of(m, net, now, place, random.CUTMIX)
+        number = partner(m, net, now, r, n_lines, shift)
+        cuda.syncthreads()
+        for k in range(lane, m.longs[net + at.N_FEATURES], lanes):
+            if np.uint64(bits(low, high, k)) >= limit:
+                m.floats[goal + k] = value(m, net, number, k)
+
+    @device
+    def swap_limit(m, net, now):
+        """Below it are the bits of entries that are swapped."""
+        if m.longs[net + at.SWAP_VALUES] == 0 and now.size < 2:
+            return np.uint64(0)
+        return limit_of(m.doubles[m.longs[net + at.FLOATS] + at.FEATURE_SWAP])
+
+    @device
+    def is_swapped(m, net, now, r, column):
+        """Whether an entry of a line of the features is swapped."""
+        place = now.position * lines_of(m, net) + r
+        low, high = words_of(m, net, now, place, random.FEATURE_SWAP)
+        return np.uint64(bits(low, high, column)) < swap_limit(m, net, now)
+
+    @device
+    def swap(m, net, now, r, goal, lane):
+        """Replace entries by those of other rows, each of its own, or by constants."""
+        n, n_lines = m.longs[net + at.N_FEATURES], lines_of(m, net)
+        place, others = now.position * n_lines + r, np.uint64(now.size - 1)
+        low, high = words_of(m, net, now, place, random.FEATURE_SWAP)
+        limit, values = swap_limit(m, net, now), m.longs[net + at.SWAP_VALUES]
+        cuda.syncthreads()
+        for k in range(lane, n, lanes):
+            if np.uint64(bits(low, high, k)) < limit:
+                if values != 0:
+                    m.floats[goal + k] = m.floats[values + k]
+                else:
+                    product = np.uint64(bits(low, high, n + k)) * others
+                    shift = 1 + np.int64(product >> _HALF)
+                    number = partner(m, net, now, r, n_lines, shift)
+                    m.floats[goal + k] = value(m, net, number, k)
 
     @device
     def gather(m, net, now, block, n_blocks):
@@ -253,48 +322,86 @@ def make_batches(cuda, threads, kind):
                 m.floats[weights + r] = scalar(own / now.weight_sum)
             copy_row(m, net, row, goal, lane)
             if mixes and shift != 0:
-                mix(m, net, now, r, goal, lane, share, shift)
+                if cuts:
+                    cut(m, net, now, r, goal, lane, share, shift)
+                else:
+                    mix(m, net, now, r, goal, lane, share, shift)
+            if swaps:
+                swap(m, net, now, r, goal, lane)
             if augments:
                 cuda.syncthreads()
                 place = now.position * n_lines + r
                 change(m, net, now, place, goal, lane)
             first += n_blocks * groups
 
-    return Batches(current, following, row_of_line, weight, gather, mixing)
+    return Batches(
+        current, following, row_of_line, weight, gather, mixing, own_share, is_swapped
+    )
 
 
-def _make_change(cuda, threads, kind, random_of, factor_of):
+def _make_words_of(cuda, random_of):
+    """Build ``words_of(m, net, now, line, purpose)``, the key of random numbers."""
+    stream, stream_of = random_of.stream, random_of.stream_of
+    low_word, high_word = random_of.low_word, random_of.high_word
+
+    @cuda.jit(device=True)
+    def words_of(m, net, now, line, purpose):
+        start = stream_of(m.longs[net + at.SEED], now.step, purpose)
+        key = stream(np.int64(start), line)
+        return low_word(key), high_word(key)
+
+    return words_of
+
+
+def _make_own_share(cuda, kind, random_of, words_of):
+    """Build ``own_share(m, net, now, r, share)``, that of a raw line's own loss."""
+    bits, limit_of = random_of.bits, random_of.limit_of
+    own_rows, cuts = kind.own_rows, kind.cuts
+
+    @cuda.jit(device=True)
+    def own_share(m, net, now, r, share):
+        if not cuts:
+            return share
+        n_lines, n = m.longs[net + at.RAW_LINES], m.longs[net + at.N_FEATURES]
+        place = now.position * n_lines + r
+        if not own_rows:
+            place //= n_lines
+        low, high = words_of(m, net, now, place, random.CUTMIX)
+        limit, kept = limit_of(share), 0
+        for j in range(n):
+            if np.uint64(bits(low, high, j)) < limit:
+                kept += 1
+        return np.float64(kept) / np.float64(n)
+
+    return own_share
+
+
+def _make_change(cuda, threads, kind, random_of, words_of, factor_of):
     """Build what adds noise to a gathered row and drops features of it."""
     scalar = np.dtype(kind.dtype).type
     quantile = make_scalar(cuda, random.inverse_normal, "float64")
     keep = make_keep(cuda, kind.dtype, random_of)
     adds_noise, drops = kind.adds_noise, kind.drops_inputs
     lanes = threads.lanes
-    stream, stream_of = random_of.stream, random_of.stream_of
-    low_word, high_word, bits = random_of.low_word, random_of.high_word, random_of.bits
-
-    @cuda.jit(device=True)
-    def key_of(m, net, now, place, purpose):
-        start = stream_of(m.longs[net + at.SEED], now.step, purpose)
-        return stream(np.int64(start), place)
+    bits = random_of.bits
 
     @cuda.jit(device=True)
     def add_noise(m, net, now, place, goal, lane):
-        deviation = m.doubles[m.longs[net + at.FLOATS] + at.NOISE]
-        if deviation > 0.0:
-            key = key_of(m, net, now, place, random.INPUT_NOISE)
-            low, high = low_word(key), high_word(key)
+        deviations = m.longs[net + at.NOISE]
+        if deviations != 0:
+            low, high = words_of(m, net, now, place, random.INPUT_NOISE)
             for k in range(lane, m.longs[net + at.N_FEATURES], lanes):
                 uniform = (np.float64(bits(low, high, k)) + 0.5) / 4294967296.0
-                m.floats[goal + k] += scalar(deviation * quantile(uniform))
+                m.floats[goal + k] += scalar(
+                    m.doubles[deviations + k] * quantile(uniform)
+                )
 
     @cuda.jit(device=True)
     def drop(m, net, now, place, goal, lane):
         last = m.longs[net + at.DROPOUT_RATES] + m.longs[net + at.N_DROPOUT] - 1
         rate = m.doubles[last] * factor_of(m, net, now.number, DROPOUT_FACTOR)
         if rate > 0.0:
-            key = key_of(m, net, now, place, random.INPUT_DROPOUT)
-            low, high = low_word(key), high_word(key)
+            low, high = words_of(m, net, now, place, random.INPUT_DROPOUT)
             for k in range(lane, m.longs[net + at.N_FEATURES], lanes):
                 m.floats[goal + k] *= keep(low, high, k, rate)
 

@@ -210,13 +210,14 @@ class Kind:
     Attributes
     ----------
     network, cpu : str
-    cuda : str or None
-        None for a kind that GPUs do not have.
+    cuda, onnx : str or None
+        None for a kind that GPUs do not have, or that cannot be converted to ONNX.
     """
 
     network: str
     cpu: str
     cuda: str | None = None
+    onnx: str | None = None
 
 
 def _own(name, has_cuda=True):
@@ -224,6 +225,7 @@ def _own(name, has_cuda=True):
         f"nnfit.network.kinds.{name}",
         f"nnfit.cpu.kinds.{name}",
         f"nnfit.cuda.kinds.{name}" if has_cuda else None,
+        f"nnfit.onnx.kinds.{name}",
     )
 
 
@@ -255,7 +257,7 @@ KINDS = {
 
 
 def kind_of(node, device="network"):
-    """Module of a node's kind, for ``"network"``, ``"cpu"`` or ``"cuda"``.
+    """Module of a node's kind, for ``"network"``, ``"cpu"``, ``"cuda"`` or ``"onnx"``.
 
     Raises
     ------
