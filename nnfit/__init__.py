@@ -6,6 +6,7 @@ __all__ = [
     "SKOPS_TRUSTED_TYPES",
     "CategoryEncoder",
     "ConfidenceDisplay",
+    "ContrastivePretrainer",
     "Diagnosis",
     "Finding",
     "GradientFlowDisplay",
@@ -42,6 +43,7 @@ __all__ = [
 _EXPORTS = {
     "CategoryEncoder": "nnfit.preprocessing.category_encoder",
     "ConfidenceDisplay": "nnfit.displays.confidence",
+    "ContrastivePretrainer": "nnfit.pretraining.contrastive",
     "Diagnosis": "nnfit.diagnosis.report",
     "Finding": "nnfit.tables.report",
     "GradientFlowDisplay": "nnfit.displays.gradient_flow",

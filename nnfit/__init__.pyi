@@ -20,6 +20,7 @@ from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
+from nnfit.pretraining.contrastive import ContrastivePretrainer
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
@@ -32,6 +33,7 @@ __all__ = [
     "SKOPS_TRUSTED_TYPES",
     "CategoryEncoder",
     "ConfidenceDisplay",
+    "ContrastivePretrainer",
     "Diagnosis",
     "Finding",
     "GradientFlowDisplay",

@@ -15,15 +15,8 @@ FLOORS = (
     ("__main__",),
     ("diagnosis", "displays", "onnx"),
     (
-        *(
-            "demo",
-            "information",
-            "interchange",
-            "model_selection",
-            "preprocessing",
-            "tabular",
-        ),
-        *("trusted", "warming"),
+        *("demo", "information", "interchange", "model_selection", "preprocessing"),
+        *("pretraining", "tabular", "trusted", "warming"),
     ),
     ("inspection",),
     ("estimators",),

@@ -4,6 +4,7 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from nnfit import (
+    ContrastivePretrainer,
     MLPClassifier,
     MLPRegressor,
     RealMLPClassifier,
@@ -31,6 +32,7 @@ WHOLE = [
     TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
     TabularClassifier("fast", n_members=1, n_jobs=1),
     TabularRegressor("fast", n_members=1, n_jobs=1),
+    ContrastivePretrainer(max_iter=40),
 ]
 #: Other trainings behind the same validation, parameters and tags.
 CONFIGURATIONS = [

@@ -445,7 +445,10 @@ class _Transfer:
 
     def _take_layer(self, layer):
         """A layer before the last."""
-        if layer >= self.donor.network.n_layers - 1 and layer > 0:
+        n_hidden = self.donor.described.get(
+            "body_layers", self.donor.network.n_layers - 1
+        )
+        if layer >= n_hidden and layer > 0:
             return "new: init_from has fewer layers"
         return self._take(layer, layer)
 
@@ -459,6 +462,8 @@ class _Transfer:
     def _difference_of_outputs(self):
         """Why a head cannot be taken, or None."""
         outputs, own = self.donor.outputs, _outputs(self.estimator)
+        if "body_layers" in self.donor.described:  # learnt without targets
+            return "new: init_from has no outputs"
         if outputs is None or outputs == own:
             return None
         return "new: other classes or targets, or another link"
