@@ -5,6 +5,7 @@ __version__ = "0.1.0"
 __all__ = [
     "CategoryEncoder",
     "ConfidenceDisplay",
+    "DenoisingAutoencoder",
     "Diagnosis",
     "Finding",
     "GradientFlowDisplay",
@@ -39,6 +40,7 @@ __all__ = [
 _EXPORTS = {
     "CategoryEncoder": "nnfit.preprocessing.category_encoder",
     "ConfidenceDisplay": "nnfit.displays.confidence",
+    "DenoisingAutoencoder": "nnfit.pretraining.denoising_autoencoder",
     "Diagnosis": "nnfit.diagnosis.report",
     "Finding": "nnfit.tables.report",
     "GradientFlowDisplay": "nnfit.displays.gradient_flow",

@@ -29,6 +29,7 @@ from nnfit.warming import warmup
 __all__ = [
     "CategoryEncoder",
     "ConfidenceDisplay",
+    "DenoisingAutoencoder",
     "Diagnosis",
     "Finding",
     "GradientFlowDisplay",
