@@ -19,6 +19,8 @@ from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
+from nnfit.pretraining.denoising_autoencoder import DenoisingAutoencoder
+from nnfit.pretraining.masked_pretrainer import MaskedPretrainer
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
@@ -36,6 +38,7 @@ __all__ = [
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "MaskedPretrainer",
     "NetworkDisplay",
     "NetworkTransformer",
     "PiecewiseLinearEncoder",

@@ -14,7 +14,10 @@ import nnfit
 FLOORS = (
     ("__main__",),
     ("diagnosis", "displays"),
-    ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
+    (
+        *("demo", "information", "model_selection", "preprocessing", "pretraining"),
+        *("tabular", "warming"),
+    ),
     ("inspection",),
     ("estimators",),
     ("callbacks",),

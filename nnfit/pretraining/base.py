@@ -15,8 +15,7 @@ the hidden layers are what `transform` gives and what others start from.
 from __future__ import annotations
 
 import os
-from functools import partial
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +37,7 @@ from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.settings import rows_as_given
 from nnfit.estimators.validation import hidden_sizes
 
-#: Parameters of `MLPRegressor` that pretrainers do not have in any way.
-WITHOUT = ("loss", "huber_delta", "quantile", "target_scaling", "scoring")
+C = TypeVar("C", bound="type[Pretrainer]")
 #: What the classes say of shared parameters.
 PARAMETERS = """
 early_stopping : bool, default=False
@@ -47,13 +45,11 @@ early_stopping : bool, default=False
     not fallen by `tol` for `n_iter_no_change` epochs, and to keep the best weights. The
     data are `X_val` of `fit`, or else a part of the training data.
 """
-#: Entries for the attributes of the docstring.
-documented_pretrainer = partial(documented, texts=(PARAMETERS,))
 
 
-def pretrainer(cls):
+def pretrainer(cls: C) -> C:
     """Class decorator: what the class has no parameter for is as in `MLPRegressor`."""
-    return documented_pretrainer(recipe(MLPRegressor, ())(cls))
+    return documented(recipe(MLPRegressor)(cls), (PARAMETERS,))
 
 
 class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
@@ -137,12 +133,11 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
         given = X_val, None, sample_weight_val
         if X_val is not None:
             self._check_rows_of_fit(X_val, "X_val")
-            given = X_val, np.zeros(rows_as_given(X_val)), sample_weight_val
+            given = X_val, _placeholder(X_val), sample_weight_val
         if resume_from is not None:
             checkpoints.check_place(resume_from, self)
-        y = np.zeros(rows_as_given(X))
         more = {"groups": groups, "resume_from": resume_from}
-        return self._fit(X, y, sample_weight, given, **more)
+        return self._fit(X, _placeholder(X), sample_weight, given, **more)
 
     def _check_rows_of_fit(self, X, name):
         if issparse(X):
@@ -185,3 +180,11 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
         tags.input_tags.sparse = False
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
+
+
+def _placeholder(X):
+    """A number for each row, which checks take for its target."""
+    n_rows = rows_as_given(X)
+    if not n_rows and hasattr(X, "__array__"):
+        n_rows = rows_as_given(np.asarray(X))
+    return np.zeros(n_rows)
