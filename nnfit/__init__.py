@@ -3,6 +3,7 @@
 __version__ = "0.1.0"
 
 __all__ = [
+    "SKOPS_TRUSTED_TYPES",
     "CategoryEncoder",
     "ConfidenceDisplay",
     "DenoisingAutoencoder",
@@ -32,6 +33,8 @@ __all__ = [
     "check_table",
     "diagnose",
     "find_learning_rate",
+    "from_sklearn",
+    "to_sklearn",
     "train_validation_test_split",
     "warmup",
 ]
@@ -56,6 +59,7 @@ _EXPORTS = {
     "RealMLPClassifier": "nnfit.estimators.realmlp",
     "RealMLPRegressor": "nnfit.estimators.realmlp",
     "RobustSmoothScaler": "nnfit.preprocessing.robust_smooth_scaler",
+    "SKOPS_TRUSTED_TYPES": "nnfit.trusted",
     "Symptom": "nnfit.diagnosis.report",
     "TabMClassifier": "nnfit.estimators.tabm",
     "TabMRegressor": "nnfit.estimators.tabm",
@@ -67,6 +71,8 @@ _EXPORTS = {
     "check_table": "nnfit.tables.checking",
     "diagnose": "nnfit.diagnosis.diagnosing",
     "find_learning_rate": "nnfit.estimators.learning_rate_finder",
+    "from_sklearn": "nnfit.interchange",
+    "to_sklearn": "nnfit.interchange",
     "train_validation_test_split": "nnfit.tables.splitting",
     "warmup": "nnfit.warming",
 }

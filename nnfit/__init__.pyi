@@ -14,6 +14,7 @@ from nnfit.estimators.learning_rate_finder import (
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
+from nnfit.interchange import from_sklearn, to_sklearn
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
@@ -26,9 +27,11 @@ from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
 from nnfit.tabular.classifier import TabularClassifier
 from nnfit.tabular.regressor import TabularRegressor
+from nnfit.trusted import SKOPS_TRUSTED_TYPES
 from nnfit.warming import warmup
 
 __all__ = [
+    "SKOPS_TRUSTED_TYPES",
     "CategoryEncoder",
     "ConfidenceDisplay",
     "DenoisingAutoencoder",
@@ -58,6 +61,8 @@ __all__ = [
     "check_table",
     "diagnose",
     "find_learning_rate",
+    "from_sklearn",
+    "to_sklearn",
     "train_validation_test_split",
     "warmup",
 ]

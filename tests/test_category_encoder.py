@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 from numpy.testing import assert_array_equal
 from sklearn.pipeline import make_pipeline
-from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from nnfit import CategoryEncoder, MLPRegressor
 
@@ -37,7 +37,17 @@ LIBRARIES = {
 }
 
 
-@parametrize_with_checks([CategoryEncoder(), CategoryEncoder(max_one_hot=3)])
+@pytest.mark.parametrize(
+    ("estimator", "check"),
+    [
+        pytest.param(*case, id=f"{name}-{case[1].func.__name__}")
+        for name, encoder in (
+            ("codes", CategoryEncoder()),
+            ("indicators", CategoryEncoder(max_one_hot=3)),
+        )
+        for case in estimator_checks_generator(encoder)
+    ],
+)
 def test_scikit_learn_check(estimator, check):
     check(estimator)
 

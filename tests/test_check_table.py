@@ -398,7 +398,7 @@ import sys
 class Absent:
     def find_spec(self, name, *rest):
         if name in ("pandas", "polars", "pyarrow", "numba"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name)
 sys.meta_path.insert(0, Absent())
 import numpy as np
 from nnfit import check_table, train_validation_test_split

@@ -31,6 +31,8 @@ PAGES = {
 #: Their blocks are parts of files of nnfit, see tests/test_guides.py.
 RECIPES = {f"contributing/{name}" for name in (*GUIDES, "kind")}
 
+#: Packages of the extra "onnx" and what runs models; pages with them need them.
+OPTIONAL = ("onnx", "onnxruntime", "skl2onnx", "skops", "safetensors")
 CORE = {"nnfit", "numpy", "scipy", "sklearn", "joblib", *sys.stdlib_module_names}
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: *(\S*)")
 
@@ -112,6 +114,9 @@ def gpu(page, request, monkeypatch):
 @pytest.mark.filterwarnings("ignore:.* deprecated.* use '")
 @pytest.mark.parametrize("page", WITH_PYTHON)
 def test_a_page_runs_from_top_to_bottom(page, session, gpu):
+    for package in OPTIONAL:
+        if f"import {package}" in PAGES[page]:
+            pytest.importorskip(package)
     namespace, shown = {"__name__": "__main__"}, []
     for before, code in python_blocks(page):
         # An error names the page and its line.

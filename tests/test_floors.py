@@ -13,10 +13,18 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("diagnosis", "displays"),
+    ("diagnosis", "displays", "onnx"),
     (
-        *("demo", "information", "model_selection", "preprocessing", "pretraining"),
-        *("tabular", "warming"),
+        *(
+            "demo",
+            "information",
+            "interchange",
+            "model_selection",
+            "preprocessing",
+            "pretraining",
+            "tabular",
+        ),
+        *("trusted", "warming"),
     ),
     ("inspection",),
     ("estimators",),
@@ -27,7 +35,7 @@ FLOORS = (
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
     ("network",),
     ("functions",),
-    ("addresses", "blas", "cache", "numpy_errors"),
+    ("addresses", "blas", "cache", "foreign_names", "numpy_errors"),
     ("fork_lock", "interruption"),
     ("__init__", "__pyinstaller"),
 )

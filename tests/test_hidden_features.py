@@ -21,6 +21,7 @@ from nnfit import (
     NetworkTransformer,
     RealMLPClassifier,
     TabMClassifier,
+    TabularClassifier,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -89,6 +90,28 @@ def test_members_that_share_weights_are_averaged():
     assert_allclose(alike, model.hidden_features(X)[:3], rtol=1e-4, atol=1e-5)
 
 
+def test_a_mixture_has_those_of_all_its_networks():
+    given = {"n_members": 2, "max_iter": 1, "random_state": 0}
+    model = TabularClassifier("fast", partner="hist_gradient_boosting", **given)
+    model.fit(X, Y)
+    model._parts.sort(key=lambda part: len(part.networks))  # trees have none
+    networks = model._as_mixture().networks
+    units = model.hidden_features(X, 1)
+    for part, network in zip(np.split(units, 2, axis=1), networks, strict=True):
+        assert_array_equal(part, network.hidden_features(X, 1))
+    transformer = NetworkTransformer(FrozenEstimator(model), layer=1).fit(X)
+    assert_array_equal(transformer.transform(X), units)
+    assert len(transformer.get_feature_names_out()) == units.shape[1]
+    new = NetworkTransformer(TabularClassifier("fast", **given), layer=1)
+    assert new.fit_transform(X, Y).shape == units.shape
+    with pytest.raises(NotFittedError):
+        TabularClassifier().hidden_features(X)
+    for part in model._parts:
+        part.models = [each for each in part.models if not part.networks]
+    with pytest.raises(ValueError, match=r"by trees alone.*partner=None"):
+        model.hidden_features(X)
+
+
 @pytest.mark.parametrize("layer", [0, 4, -1, -5])
 def test_other_layers_are_refused(layer):
     model = MLPClassifier(**COMMON).fit(X, Y)
@@ -150,6 +173,7 @@ def test_a_new_network_is_fitted_in_a_pipeline():
     ("estimator", "error", "message"),
     [
         (FrozenEstimator(MLPClassifier()), NotFittedError, "not fitted yet"),
+        (FrozenEstimator(TabularClassifier()), NotFittedError, "not fitted yet"),
         (LogisticRegression(), ValueError, "must be an estimator of nnfit"),
     ],
 )

@@ -305,6 +305,19 @@ def test_steps_that_do_not_suffice_are_reported(fitted):
     assert found.n_evaluations.max() == 16
 
 
+def test_rounding_that_is_too_large_is_reported(fitted):
+    in_float32 = fitted.setdefault("far targets", CASES["far targets"]())
+    in_float64 = fitted.setdefault("regressor", CASES["regressor"]())
+    for estimator, cure in (
+        (in_float32, r"by the rounding of float32\. Fit .* dtype='float64', or raise"),
+        (in_float64, r"by the rounding of float64\. Raise tol\."),
+    ):
+        with pytest.warns(ConvergenceWarning, match=cure):
+            found = integrated_gradients(estimator, X[:3], X[3], tol=0.0)
+        missed = found.values.sum(axis=1) - (found.outputs - found.base_values)
+        assert (np.abs(missed) <= found.errors + 1e-12).all()
+
+
 def test_steps_are_halved_where_they_miss_most(fitted):
     estimator = fitted.setdefault("categories", CASES["categories"]())
     found = integrated_gradients(estimator, TABLE[:12], TABLE[12], max_steps=400)
@@ -323,8 +336,8 @@ def test_all_families_of_a_mixture_are_explained(fitted):
     assert len(mixture.networks) == len(model._parts)
     model.set_params(dtype="float64")
     given = {"target": 2, "response_method": "predict_proba"}
-    found = integrated_gradients(model, TABLE[:3], TABLE[12], **given)
-    expected = model.predict_proba(TABLE[:3])[:, 2]
+    found = integrated_gradients(model, TABLE[:2], TABLE[12], **given)
+    expected = model.predict_proba(TABLE[:2])[:, 2]
     model.set_params(dtype=None)
     np.testing.assert_allclose(found.outputs, expected, atol=1e-12)
     difference = found.outputs - found.base_values

@@ -243,7 +243,7 @@ import sys
 class Refused:
     def find_spec(self, name, path=None, target=None):
         if name in ("pandas", "polars", "pyarrow"):
-            raise ImportError(name)
+            raise ModuleNotFoundError(name)
 
 sys.meta_path.insert(0, Refused())
 from nnfit import MLPRegressor

@@ -9,11 +9,13 @@ ORDER = (
     "learning_rate",
     "displays",
     "diagnosis",
+    "explanations",
     "early_stopping",
     "search",
     "population",
     "uncertainty",
     "prediction_intervals",
+    "explanations",
     "own_functions",
 )
 

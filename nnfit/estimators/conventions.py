@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from functools import cache
+from functools import cache, wraps
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,10 +12,11 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import InconsistentVersionWarning
 from sklearn.utils._param_validation import (
     InvalidParameterError,
+    Options,
     validate_parameter_constraints,
 )
 
-from nnfit import __version__
+from nnfit import __version__, foreign_names
 from nnfit.callbacks.support import without_fit
 from nnfit.estimators import resuming
 from nnfit.estimators.notebook import summary
@@ -32,11 +34,19 @@ def store_arguments(estimator, arguments):
 class Conventions(BaseEstimator):
     """Part of an estimator that scikit-learn asks for, whatever is fitted."""
 
+    #: For skl2onnx, once `nnfit.onnx.register_skl2onnx` is called.
+    _convert_to_onnx: Any = None
+
     if TYPE_CHECKING:  # methods of scikit-learn's, which has no annotations
 
         def get_params(self, deep: bool = True) -> dict[str, Any]: ...
 
         def set_callbacks(self, *callbacks: Any) -> Self: ...
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if "__init__" in vars(cls):
+            cls.__init__ = _naming_the_unknown(cls.__init__)
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters.
@@ -49,10 +59,21 @@ class Conventions(BaseEstimator):
         Returns
         -------
         self : object
+
+        Raises
+        ------
+        ValueError
+            If there is no parameter of such a name.
         """
         if "init_from" in params:
             params["init_from"] = frozen(params["init_from"])
-        return super().set_params(**params)
+        try:
+            return super().set_params(**params)
+        except ValueError as error:
+            advice = _advice(params, self._get_param_names())
+            if not advice:
+                raise
+            raise ValueError(f"{error}{advice}") from None
 
     @classmethod
     @cache
@@ -75,9 +96,17 @@ class Conventions(BaseEstimator):
             for name, value in self.get_params(deep=False).items()
             if name not in defaults or value is not defaults[name]
         }
-        validate_parameter_constraints(
-            self._parameter_constraints, given, caller_name=type(self).__name__
-        )
+        try:
+            validate_parameter_constraints(
+                self._parameter_constraints, given, caller_name=type(self).__name__
+            )
+        except InvalidParameterError as error:
+            (name,) = re.match("The '(.+?)' parameter|", str(error)).groups("")
+            valid = _names_among(self._parameter_constraints.get(name, ()))
+            advice = foreign_names.of_value(name, given.get(name), valid)
+            if not advice:
+                raise
+            raise InvalidParameterError(f"{error}{advice}") from None
 
     def _check_solver(self):
         if self.solver not in STOCHASTIC_SOLVERS:
@@ -86,6 +115,29 @@ class Conventions(BaseEstimator):
                 f" optimizers. {self.solver} is not stochastic."
             )
         return True
+
+    def onnx_converter(self) -> Any:
+        """Tell skl2onnx what converts this estimator, whatever is registered.
+
+        The converters of scikit-learn's own networks would leave out normalisation,
+        residual connections, temperatures and all before the first layer.
+
+        Returns
+        -------
+        callable
+
+        Raises
+        ------
+        RuntimeError
+            Before `nnfit.onnx.register_skl2onnx` is called.
+        """
+        if self._convert_to_onnx is None:
+            raise RuntimeError(
+                f"{type(self).__name__} needs the converter of nnfit: call "
+                "nnfit.onnx.register_skl2onnx() before the conversion. Those of "
+                "scikit-learn's networks do not compute what it predicts."
+            )
+        return self._convert_to_onnx
 
     def _repr_html_inner(self):
         return super()._repr_html_inner() + summary(self)
@@ -116,6 +168,35 @@ class Conventions(BaseEstimator):
         if not vars(self):  # another version may have had fewer parameters
             self.__init__()
         super().__setstate__(state)
+
+
+def _advice(given, names):
+    """What to do about the first of some names that is no parameter, or ""."""
+    unknown = [name for name in given if name.partition("__")[0] not in names]
+    return foreign_names.of_parameter(unknown[0], names) if unknown else ""
+
+
+def _naming_the_unknown(init):
+    """An `__init__` whose message about an unknown parameter says what to do."""
+    names = list(signature(init).parameters)[1:]
+
+    @wraps(init)
+    def checked(self, *args, **parameters):
+        try:
+            init(self, *args, **parameters)
+        except TypeError as error:
+            advice = _advice(parameters, names)
+            if not advice or "unexpected keyword argument" not in str(error):
+                raise
+            raise TypeError(f"{error}.{advice}") from None
+
+    return checked
+
+
+def _names_among(constraints):
+    """Strings that the constraints of a parameter allow, as far as they list them."""
+    lists = (each.options for each in constraints if isinstance(each, Options))
+    return [name for options in lists for name in options if isinstance(name, str)]
 
 
 @cache

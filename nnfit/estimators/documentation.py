@@ -17,8 +17,9 @@ from nnfit.estimators.parameters import GROUPS, NAMES
 
 C = TypeVar("C", bound=type)
 
-#: Stands for the shared attributes in the docstring of a class.
-PLACE_OF_ATTRIBUTES = "{attributes}"
+#: Stand in the docstring of a class for the shared attributes, and for parameters where
+#: it has no entries of its own.
+PLACE_OF_ATTRIBUTES, PLACE_OF_PARAMETERS = "{attributes}", "{parameters}"
 
 
 def documented(cls: C, texts: tuple[str, ...] = ()) -> C:
@@ -30,13 +31,14 @@ def documented(cls: C, texts: tuple[str, ...] = ()) -> C:
     if cls.__doc__ is None:  # python -OO
         return cls
     text = inspect.cleandoc(cls.__doc__)
-    own = section_of(text, "Parameters")
+    section = section_of(text, "Parameters")
+    own = section.replace(PLACE_OF_PARAMETERS, "")
     described: dict[str, str] = {}
     for part in (*(group.text for group in GROUPS), *texts, own):
         described |= entries(part)
     # Names that share an entry, such as beta_1 and beta_2, stand under the first.
     names = [name for name in inspect.signature(cls).parameters if name in described]
-    text = text.replace(own, "\n".join(described[name] for name in names))
+    text = text.replace(section, "\n".join(described[name] for name in names))
     text = re.sub(r"^( +)\{([a-z ]+)\}([.,]?)$", _listed, text, flags=re.MULTILINE)
     cls.__doc__ = text.replace(PLACE_OF_ATTRIBUTES, ATTRIBUTES.strip())
     return cls

@@ -1,35 +1,61 @@
 """What hidden units say of rows: outputs of a layer in the middle of a network."""
 
+from __future__ import annotations
+
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 from sklearn.utils import check_scalar
 
+from nnfit.estimators.annotations import FloatArray, Rows
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import finite_outputs
-from nnfit.estimators.uncertainty import networks
 from nnfit.network.parts import up_to_layer, weights_of_part
+from nnfit.numpy_errors import without_numpy_errors
 
 
-def hidden_features(estimator, X, layer):
-    """Outputs of a hidden layer of all networks side by side.
+class HiddenFeatures:
+    """Part of estimators with networks that gives what hidden units say."""
 
-    Parameters
-    ----------
-    estimator : BaseMLP
-    X, layer
-        See `FittedMLP.hidden_features`.
+    _as_mixture: Any
+    _check_rows: Any
 
-    Returns
-    -------
-    ndarray of shape (n_samples, n_units)
-    """
-    rows, given = estimator._check_rows(X)
-    members = networks(estimator)
-    number = _number_of(layer, len(members[0].coefs_) + 1)
-    parts = [_of_network(estimator, member, rows, number) for member in members]
-    units = parts[0] if len(parts) == 1 else np.hstack(parts)
-    return units.astype(np.float64) if given is np.float64 else units
+    @without_numpy_errors
+    def hidden_features(self, X: Rows, layer: int = -2) -> FloatArray:
+        """What the units of a hidden layer say of each row.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            Rows.
+        layer : int, default=-2
+            Number of the layer, counted as in `n_layers_`: 0 are the features, then
+            come the hidden layers, and -1 are the outputs. The default is the last
+            hidden layer.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_units)
+            Outputs of the layer's activation. An ensemble has those of its members
+            side by side, and so has a mixture, whose trees have none; where members
+            share weights (`TabMClassifier`), the mean of them.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `X` is invalid, if there is no such hidden layer, or if float64 does not
+            hold the values of a row, which the message names.
+        """
+        rows, given = self._check_rows(X)
+        parts = [
+            _of_network(self, member, rows, number)
+            for member, number in _members(self, layer)
+        ]
+        units = parts[0] if len(parts) == 1 else np.hstack(parts)
+        return units.astype(np.float64) if given is np.float64 else units
 
 
 def n_units(estimator, layer):
@@ -37,7 +63,7 @@ def n_units(estimator, layer):
 
     Parameters
     ----------
-    estimator : BaseMLP
+    estimator : BaseMLP or a mixture
         Fitted.
     layer : int
 
@@ -45,9 +71,19 @@ def n_units(estimator, layer):
     -------
     int
     """
-    members = networks(estimator)
-    coefs = members[0].coefs_
-    return len(members) * coefs[_number_of(layer, len(coefs) + 1)].shape[1]
+    members = _members(estimator, layer)
+    return sum(member.coefs_[number].shape[1] for member, number in members)
+
+
+def _members(estimator, layer):
+    """The single networks, and in each the number of the layer."""
+    members = estimator._as_mixture().networks
+    if not members:
+        raise ValueError(
+            f"This {type(estimator).__name__} predicts by trees alone, which have no "
+            "hidden units. Fit it with partner=None."
+        )
+    return [(each, _number_of(layer, len(each.coefs_) + 1)) for each in members]
 
 
 def _number_of(layer, n_layers):
@@ -86,6 +122,8 @@ def _number_of(layer, n_layers):
 
 def _of_network(whole, network, rows, layer):
     """Outputs of a hidden layer of a single network."""
+    if not hasattr(whole, "_run_network"):  # a mixture, whose networks run themselves
+        whole = network
 
     def compute(X, raw):
         described, weights = network._fitted_network(whole._link, X)

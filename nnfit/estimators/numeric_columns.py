@@ -198,7 +198,7 @@ def means_of(X, rows, weights):
     return (np.einsum("i,ij->j", weights, X) / weights.sum()).tolist()
 
 
-def fills(inputs):
+def fills_missing(inputs):
     """Whether a node of what is before the first layer fills missing numbers."""
     nodes = () if inputs is None else fitted.inputs_of(inputs).nodes
     return any(hasattr(kind_of(node), "fills_missing") for node in nodes)
@@ -223,7 +223,7 @@ def filled(estimator, X, name="X"):
     """
     if are_complete(X):
         return X
-    if fills(estimator._standard("inputs")):
+    if fills_missing(estimator._standard("inputs")):
         return X
     columns = set(range(X.shape[1])) - set(category_columns(estimator))
     columns = [column for column in sorted(columns) if np.isnan(X[:, column]).any()]

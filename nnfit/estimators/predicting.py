@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from nnfit.estimators import by_hand
-from nnfit.estimators.annotations import FloatArray, Rows
-from nnfit.estimators.hidden import hidden_features
+from nnfit.estimators.annotations import FloatArray
+from nnfit.estimators.hidden import HiddenFeatures
 from nnfit.estimators.mixtures import Family, Mixture
 from nnfit.estimators.numeric_columns import filled
 from nnfit.estimators.overflow import finite_outputs
@@ -22,7 +22,7 @@ from nnfit.training import device
 from nnfit.training.threads import prediction_operations
 
 
-class FittedMLP:
+class FittedMLP(HiddenFeatures):
     """Part of `BaseMLP` that reads what was fitted, never the parameters alone.
 
     Weights and out_activation_ are attributes that users may set; the rest is the
@@ -191,36 +191,6 @@ class FittedMLP:
             )
         self._check_outputs(sizes[-1])
         return fitted.network_for(described, link, sizes, X.dtype.name), weights
-
-    @without_numpy_errors
-    def hidden_features(self, X: Rows, layer: int = -2) -> FloatArray:
-        """What the units of a hidden layer say of each row.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-        layer : int, default=-2
-            Number of the layer, counted as in `n_layers_`: 0 are the features, then
-            come the hidden layers, and -1 are the outputs. The default is the last
-            hidden layer.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_units)
-            Outputs of the layer's activation. An ensemble has those of its members
-            side by side; where members share weights (`TabMClassifier`), the mean of
-            them.
-
-        Raises
-        ------
-        NotFittedError
-            Before `fit`.
-        ValueError
-            If `X` is invalid, if there is no such hidden layer, or if float64 does not
-            hold the values of a row, which the message names.
-        """
-        return hidden_features(self, X, layer)
 
     @without_numpy_errors
     def _forward_pass_fast(self, X, check_input=True):

@@ -28,7 +28,7 @@ from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.embeddings import NUMERIC
 from nnfit.estimators.parameters import NOT_NEGATIVE, PART, POSITIVE, among
-from nnfit.estimators.recipe import Recipe, recipe
+from nnfit.estimators.recipe import CLASSIFIER, REGRESSOR, Recipe, recipe
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.network.chain import Body
 from nnfit.training.rules import Rules
@@ -74,6 +74,13 @@ early_stopping : bool, default=False
 validation_fraction : float, default=0.2
     The part of the training data set aside to find the best epoch, in (0, 1), unless
     `X_val` is given.
+"""
+#: Entry of a parameter that classifiers by this recipe have.
+SMOOTHING = """
+label_smoothing : float or "auto", default="auto"
+    Part of the probability, in [0, 1), that the log-loss wants spread evenly over
+    the classes. "auto" stands for 0.1, which helps the accuracy, and for 0 where
+    `scoring` is a score of probabilities, such as "neg_log_loss" or "roc_auc".
 """
 
 #: What the recipe has of the parameters of the plain estimators.
@@ -162,7 +169,7 @@ def slow(embedding):
     return {"learning_rate_factor": EMBEDDING_RATE, **given}
 
 
-@partial(documented, texts=(PARAMETERS,))
+@partial(documented, texts=(PARAMETERS, CLASSIFIER, SMOOTHING))
 @recipe(MLPClassifier, WITHOUT, activation="selu", **FIXED)
 class RealMLPClassifier(RealMLP, MLPClassifier):
     """RealMLP, a multi-layer perceptron for tables, as a classifier.
@@ -177,20 +184,6 @@ class RealMLPClassifier(RealMLP, MLPClassifier):
     ----------
     learning_rate_init : float or None, default=None
         Largest step size; None stands for 0.04.
-    label_smoothing : float or "auto", default="auto"
-        Part of the probability, in [0, 1), that the log-loss wants spread evenly over
-        the classes. "auto" stands for 0.1, which helps the accuracy, and for 0 where
-        `scoring` is a score of probabilities, such as "neg_log_loss" or "roc_auc".
-    class_weight : dict, list of dict, "balanced" or None, default=None
-        Weights of the classes in the loss, see `MLPClassifier`.
-    scoring : str, callable or None, default=None
-        Score of the validation data, by which the best epoch is found: None stands for
-        the accuracy, "loss" for the negative loss; otherwise the name of a scikit-learn
-        scorer or a function ``scorer(estimator, X, y)``.
-    temperature_scaling : bool, default=False
-        Whether to divide the raw predictions by `temperature_`, the number that gives
-        the validation data the smallest log-loss, see `MLPClassifier`. Predicted
-        classes stay.
 
     Attributes
     ----------
@@ -244,6 +237,7 @@ class RealMLPClassifier(RealMLP, MLPClassifier):
         temperature_scaling: bool = False,
         init_from: Any | None = None,
         freeze: int | str | npt.ArrayLike | None = None,
+        unfreeze_at: int | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -270,7 +264,7 @@ def _looks_at_probabilities(scoring):
     )
 
 
-@partial(documented, texts=(PARAMETERS,))
+@partial(documented, texts=(PARAMETERS, REGRESSOR))
 @recipe(MLPRegressor, WITHOUT, activation="mish", target_scaling="standard", **FIXED)
 class RealMLPRegressor(RealMLP, MLPRegressor):
     """RealMLP, a multi-layer perceptron for tables, as a regressor.
@@ -286,10 +280,6 @@ class RealMLPRegressor(RealMLP, MLPRegressor):
     ----------
     learning_rate_init : float or None, default=None
         Largest step size; None stands for 0.2 ("td") or 0.07 ("td_s").
-    scoring : str, callable or None, default=None
-        Score of the validation data, by which the best epoch is found: None stands for
-        R2, "loss" for the negative loss; otherwise the name of a scikit-learn scorer or
-        a function ``scorer(estimator, X, y)``.
 
     Attributes
     ----------
@@ -336,6 +326,7 @@ class RealMLPRegressor(RealMLP, MLPRegressor):
         max_time: float | None = None,
         init_from: Any | None = None,
         freeze: int | str | npt.ArrayLike | None = None,
+        unfreeze_at: int | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,

@@ -16,6 +16,26 @@ from nnfit.estimators.mlp import BaseMLP
 
 C = TypeVar("C", bound="type[Recipe]")
 
+#: Entries of parameters that recipes have, by their task.
+CLASSIFIER = """
+class_weight : dict, list of dict, "balanced" or None, default=None
+    Weights of the classes in the loss, see `MLPClassifier`.
+scoring : str, callable or None, default=None
+    Score of the validation data, by which the best epoch is found: None stands for
+    the accuracy, "loss" for the negative loss; otherwise the name of a scikit-learn
+    scorer or a function ``scorer(estimator, X, y)``.
+temperature_scaling : bool, default=False
+    Whether to divide the raw predictions by `temperature_`, the number that gives
+    the validation data the smallest log-loss, see `MLPClassifier`. Predicted
+    classes stay.
+"""
+REGRESSOR = """
+scoring : str, callable or None, default=None
+    Score of the validation data, by which the best epoch is found: None stands for
+    R2, "loss" for the negative loss; otherwise the name of a scikit-learn scorer or
+    a function ``scorer(estimator, X, y)``.
+"""
+
 
 def recipe(
     base: type[BaseMLP], without: tuple[str, ...] = (), /, **fixed: Any

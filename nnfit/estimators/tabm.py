@@ -25,7 +25,7 @@ from nnfit.estimators.classifier import MLPClassifier
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.parameters import CONSTRAINTS, among
-from nnfit.estimators.recipe import Recipe, recipe
+from nnfit.estimators.recipe import CLASSIFIER, REGRESSOR, Recipe, recipe
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.selecting import select
 from nnfit.estimators.targets import MULTICLASS
@@ -136,7 +136,7 @@ class TabM(Recipe):
         return list(selected)
 
 
-@partial(documented, texts=(PARAMETERS,))
+@partial(documented, texts=(PARAMETERS, CLASSIFIER))
 @recipe(MLPClassifier, **FIXED)
 class TabMClassifier(TabM, MLPClassifier):
     """TabM, an ensemble in one network for tables, as a classifier.
@@ -149,16 +149,7 @@ class TabMClassifier(TabM, MLPClassifier):
 
     Parameters
     ----------
-    class_weight : dict, list of dict, "balanced" or None, default=None
-        Weights of the classes in the loss, see `MLPClassifier`.
-    scoring : str, callable or None, default=None
-        Score of the validation data, by which the best epoch is found: None stands for
-        the accuracy, "loss" for the negative loss; otherwise the name of a scikit-learn
-        scorer or a function ``scorer(estimator, X, y)``.
-    temperature_scaling : bool, default=False
-        Whether to divide the raw predictions by `temperature_`, the number that gives
-        the validation data the smallest log-loss, see `MLPClassifier`. Predicted
-        classes stay.
+    {parameters}
 
     Attributes
     ----------
@@ -213,6 +204,7 @@ class TabMClassifier(TabM, MLPClassifier):
         temperature_scaling: bool = False,
         init_from: Any | None = None,
         freeze: int | str | npt.ArrayLike | None = None,
+        unfreeze_at: int | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,
@@ -234,7 +226,7 @@ class TabMClassifier(TabM, MLPClassifier):
         return -np.log(np.maximum(mean, np.finfo(float).tiny))
 
 
-@partial(documented, texts=(PARAMETERS,))
+@partial(documented, texts=(PARAMETERS, REGRESSOR))
 @recipe(MLPRegressor, target_scaling="standard", **FIXED)
 class TabMRegressor(TabM, MLPRegressor):
     """TabM, an ensemble in one network for tables, as a regressor.
@@ -248,10 +240,7 @@ class TabMRegressor(TabM, MLPRegressor):
 
     Parameters
     ----------
-    scoring : str, callable or None, default=None
-        Score of the validation data, by which the best epoch is found: None stands for
-        R2, "loss" for the negative loss; otherwise the name of a scikit-learn scorer or
-        a function ``scorer(estimator, X, y)``.
+    {parameters}
 
     Attributes
     ----------
@@ -300,6 +289,7 @@ class TabMRegressor(TabM, MLPRegressor):
         max_time: float | None = None,
         init_from: Any | None = None,
         freeze: int | str | npt.ArrayLike | None = None,
+        unfreeze_at: int | None = None,
         random_state: RandomState | None = None,
         verbose: bool | int = False,
         warm_start: bool = False,

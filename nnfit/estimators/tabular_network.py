@@ -29,12 +29,13 @@ from nnfit.estimators.documentation import documented
 from nnfit.estimators.parameters import CONSTRAINTS, NOT_NEGATIVE, PART, POSITIVE, among
 from nnfit.estimators.realmlp import (
     FIXED,
+    SMOOTHING,
     WITHOUT,
     RealMLPClassifier,
     RealMLPRegressor,
     slow,
 )
-from nnfit.estimators.recipe import recipe
+from nnfit.estimators.recipe import CLASSIFIER, REGRESSOR, recipe
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.network.chain import Body
 from nnfit.training.rules import Rules
@@ -134,27 +135,14 @@ class TabularNetwork:
         return True
 
 
-@partial(documented, texts=(PARAMETERS,))
+@partial(documented, texts=(PARAMETERS, CLASSIFIER, SMOOTHING))
 @recipe(MLPClassifier, WITHOUT, activation="selu", **FIXED)
 class TabularNetworkClassifier(TabularNetwork, RealMLPClassifier):  # type: ignore[override]
     """A multi-layer perceptron for tables, as a classifier.
 
     Parameters
     ----------
-    label_smoothing : float or "auto", default="auto"
-        Part of the probability, in [0, 1), that the log-loss wants spread evenly over
-        the classes. "auto" stands for 0.1, which helps the accuracy, and for 0 where
-        `scoring` is a score of probabilities, such as "neg_log_loss" or "roc_auc".
-    class_weight : dict, list of dict, "balanced" or None, default=None
-        Weights of the classes in the loss, see `MLPClassifier`.
-    scoring : str, callable or None, default=None
-        Score of the validation data, by which the best epoch is found: None stands for
-        the accuracy, "loss" for the negative loss; otherwise the name of a scikit-learn
-        scorer or a function ``scorer(estimator, X, y)``.
-    temperature_scaling : bool, default=False
-        Whether to divide the raw predictions by `temperature_`, the number that gives
-        the validation data the smallest log-loss, see `MLPClassifier`. Predicted
-        classes stay.
+    {parameters}
 
     Attributes
     ----------
@@ -202,7 +190,7 @@ class TabularNetworkClassifier(TabularNetwork, RealMLPClassifier):  # type: igno
         store_arguments(self, locals())
 
 
-@partial(documented, texts=(PARAMETERS,))
+@partial(documented, texts=(PARAMETERS, REGRESSOR))
 @recipe(MLPRegressor, WITHOUT, activation="mish", target_scaling="standard", **FIXED)
 class TabularNetworkRegressor(TabularNetwork, RealMLPRegressor):  # type: ignore[override]
     """A multi-layer perceptron for tables, as a regressor.
@@ -211,10 +199,7 @@ class TabularNetworkRegressor(TabularNetwork, RealMLPRegressor):  # type: ignore
 
     Parameters
     ----------
-    scoring : str, callable or None, default=None
-        Score of the validation data, by which the best epoch is found: None stands for
-        R2, "loss" for the negative loss; otherwise the name of a scikit-learn scorer or
-        a function ``scorer(estimator, X, y)``.
+    {parameters}
 
     Attributes
     ----------

@@ -64,9 +64,14 @@ class Explained:
         return self._estimator.n_features_in_
 
     @property
+    def dtype(self):
+        """Name of the type of the networks' arithmetic."""
+        return self.rows[0].dtype.name
+
+    @property
     def epsilon(self):
         """Precision of the networks' arithmetic."""
-        return float(np.finfo(self.rows[0].dtype).eps)
+        return float(np.finfo(self.dtype).eps)
 
     @property
     def scales(self):

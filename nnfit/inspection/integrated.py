@@ -19,6 +19,11 @@ FIRST_STEPS = 8
 #: Gauss's points of a step from 0 to 1, of equal weight: exact for slopes that are
 #: polynomials of the third degree.
 POINTS = 0.5 + np.array([-0.5, 0.5]) / np.sqrt(3.0)
+#: What helps against rounding.
+ROUNDING = {
+    "float32": "Fit the estimator with dtype='float64', or raise tol.",
+    "float64": "Raise tol.",
+}
 
 
 def integrated_gradients(
@@ -60,7 +65,7 @@ def integrated_gradients(
     Returns
     -------
     Attributions
-        ``errors`` are sums of the absolute errors of all steps.
+        ``errors`` are sums of the absolute errors of all steps, rounding included.
 
     Raises
     ------
@@ -72,7 +77,8 @@ def integrated_gradients(
     Warns
     -----
     ConvergenceWarning
-        If `max_steps` are not enough for `tol`.
+        If `max_steps` are not enough for `tol`, or if the rounding of float32 leaves
+        more, against which the estimator's ``dtype="float64"`` helps.
 
     References
     ----------
@@ -87,10 +93,15 @@ def integrated_gradients(
     largest = np.abs(found.outputs - found.base_values).max(initial=0.0)
     missed = found.errors > tol * largest
     if missed.any():
+        n_steps = found.n_evaluations[missed] // len(POINTS)
+        # The last step is not halved where one is left.
+        cure = f"after max_steps={max_steps}. Raise max_steps, or tol."
+        if n_steps.max() < max_steps - 1:
+            cure = f"by the rounding of {explained.dtype}. {ROUNDING[explained.dtype]}"
         warnings.warn(
             f"integrated_gradients misses {int(missed.sum())} of {len(missed)} rows by "
             f"up to {found.errors.max():.2g}, more than tol={tol:g} times the largest "
-            f"difference, after max_steps={max_steps}. Raise max_steps, or tol.",
+            f"difference, {cure}",
             ConvergenceWarning,
             stacklevel=2,
         )

@@ -26,9 +26,7 @@ from sklearn.utils.metadata_routing import (
 from sklearn.utils.validation import check_is_fitted
 
 from nnfit.estimators.annotations import FloatArray, Rows
-from nnfit.estimators.by_hand import check_fitted
 from nnfit.estimators.hidden import n_units
-from nnfit.estimators.mlp import BaseMLP
 
 
 class NetworkTransformer(
@@ -110,7 +108,7 @@ class NetworkTransformer(
         self._validate_params()
         is_frozen = isinstance(self.estimator, FrozenEstimator)
         network = self.estimator.estimator if is_frozen else clone(self.estimator)
-        if not isinstance(network, BaseMLP):
+        if not hasattr(network, "_as_mixture"):
             raise ValueError(
                 "estimator must be an estimator of nnfit, such as MLPClassifier(), or "
                 f"a FrozenEstimator of one, got {network!r}. In a Pipeline, its steps "
@@ -120,8 +118,6 @@ class NetworkTransformer(
             if get_config()["enable_metadata_routing"]:
                 fit_params = process_routing(self, "fit", **fit_params).estimator.fit
             network.fit(X, y, **fit_params)
-        else:
-            check_fitted(network)
         self._n_features_out = n_units(network, self.layer)
         self.estimator_ = network
         return self

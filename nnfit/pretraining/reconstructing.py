@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nnfit.estimators.numeric_columns import fills
+from nnfit.estimators.numeric_columns import fills_missing
 from nnfit.functions.losses import LOSSES
 from nnfit.pretraining.base import Pretrainer
 from nnfit.pretraining.columns import Columns, find_columns
@@ -39,7 +39,7 @@ class Reconstructing(Pretrainer):
 
     def _replacing(self):
         """What stands in for masked entries: missing ones, as the network has them."""
-        columns, knows_missing = self._columns, fills(self._standard("inputs"))
+        columns, knows_missing = self._columns, fills_missing(self._standard("inputs"))
         pairs = zip(columns.n_categories, columns.means, strict=True)
         return tuple(
             -1.0 if n else (np.nan if knows_missing else mean) for n, mean in pairs

@@ -19,6 +19,7 @@ from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
 from nnfit.estimators import checkpoints
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.conventions import Conventions
+from nnfit.estimators.hidden import HiddenFeatures
 from nnfit.estimators.mixtures import Family, Mixture
 from nnfit.estimators.parameters import CONSTRAINTS, among
 from nnfit.estimators.resuming import unchanged_on_error
@@ -81,7 +82,7 @@ device : str, default="cpu"
 """
 
 
-class Tabular(CallbackSupportMixin, Conventions, ABC):
+class Tabular(CallbackSupportMixin, HiddenFeatures, Conventions, ABC):
     """Base of the estimators of choice; use the derived classes."""
 
     _parameter_constraints: dict = {

@@ -24,6 +24,7 @@ from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.parameters import among
 from nnfit.estimators.probabilities import inside, probabilities
+from nnfit.estimators.recipe import CLASSIFIER
 from nnfit.estimators.targets import (
     BINARY,
     MULTICLASS,
@@ -46,7 +47,7 @@ from nnfit.tabular.data import Rows as RowsOfFit
 from nnfit.tabular.judging import PredictedClasses
 
 
-@partial(documented, texts=(PARAMETERS,))
+@partial(documented, texts=(PARAMETERS, CLASSIFIER))
 class TabularClassifier(ClassifierMixin, Tabular):
     """The classifier of choice for tables: tables in, good predictions out.
 
@@ -61,8 +62,6 @@ class TabularClassifier(ClassifierMixin, Tabular):
         function ``scorer(estimator, X, y)``. It decides how networks are trained (with
         smoothed labels or not), which epoch is their best, and how families are
         weighted. None stands for the accuracy, and for the log-loss in the weights.
-    class_weight : dict, list of dict, "balanced" or None, default=None
-        Weights of the classes in the loss, see `MLPClassifier`.
 
     Attributes
     ----------

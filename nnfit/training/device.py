@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from nnfit import fork_lock
+from nnfit.foreign_names import of_value
 from nnfit.training.threads import ALL_OPERATIONS, reserve_threads
 
 CPU = "cpu"
@@ -101,7 +102,7 @@ def number_of(device):
     if match is None:
         raise ValueError(
             "device must be 'cpu', 'cuda', 'cuda:N' for the GPU of number N, from 0, "
-            f"or 'auto', got {device!r}."
+            f"or 'auto', got {device!r}.{of_value('device', device, ('cuda',))}"
         )
     return int(match[1] or 0)
 

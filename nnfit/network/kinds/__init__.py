@@ -210,13 +210,18 @@ class Kind:
     Attributes
     ----------
     network, cpu : str
-    cuda : str or None
-        None for a kind that GPUs do not have.
+    cuda, onnx : str or None
+        None for a kind that GPUs do not have, or that cannot be converted to ONNX.
     """
 
     network: str
     cpu: str
     cuda: str | None = None
+    onnx: str | None = None
+
+
+#: Kinds that are there in training alone: no prediction of an estimator has them.
+OF_TRAINING = ("views", "contrast")
 
 
 def _own(name, has_cuda=True):
@@ -224,6 +229,7 @@ def _own(name, has_cuda=True):
         f"nnfit.network.kinds.{name}",
         f"nnfit.cpu.kinds.{name}",
         f"nnfit.cuda.kinds.{name}" if has_cuda else None,
+        None if name in OF_TRAINING else f"nnfit.onnx.kinds.{name}",
     )
 
 
@@ -248,12 +254,14 @@ KINDS = {
         "members",
         "member_adapter",
         "member_head",
+        "views",
+        "contrast",
     )
 }
 
 
 def kind_of(node, device="network"):
-    """Module of a node's kind, for ``"network"``, ``"cpu"`` or ``"cuda"``.
+    """Module of a node's kind, for ``"network"``, ``"cpu"``, ``"cuda"`` or ``"onnx"``.
 
     Raises
     ------

@@ -159,7 +159,7 @@ def forward(node, inputs, arrays, now):
     if now.masked is not None:
         own[now.masked(node.options[MASK], own.shape)] = 0
     blocks = [
-        _table(column, vectors, lines.dtype)[own[:, number]]
+        table_of(column, vectors, lines.dtype)[own[:, number]]
         for number, column in enumerate(found)
     ]
     embedded = [number for number, column in enumerate(found) if column.is_embedded]
@@ -174,10 +174,10 @@ def n_vectors(node):
 
 def indicators(column, codes, lines, dtype):
     """What the codes (n,) of a column without vectors become, (n, n_out)."""
-    return _table(column, (), dtype)[lines_of(column, codes, lines)]
+    return table_of(column, (), dtype)[lines_of(column, codes, lines)]
 
 
-def _table(column, vectors, dtype):
+def table_of(column, vectors, dtype):
     """What each line of a column becomes, (n_lines, n_out)."""
     if column.is_embedded:
         return vectors[0][column.first_line : column.first_line + column.n_lines]
