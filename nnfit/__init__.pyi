@@ -21,6 +21,8 @@ from nnfit.preprocessing.network_transformer import NetworkTransformer
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
 from nnfit.pretraining.contrastive import ContrastivePretrainer
+from nnfit.pretraining.denoising_autoencoder import DenoisingAutoencoder
+from nnfit.pretraining.masked_pretrainer import MaskedPretrainer
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
@@ -34,12 +36,14 @@ __all__ = [
     "CategoryEncoder",
     "ConfidenceDisplay",
     "ContrastivePretrainer",
+    "DenoisingAutoencoder",
     "Diagnosis",
     "Finding",
     "GradientFlowDisplay",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "MaskedPretrainer",
     "NetworkDisplay",
     "NetworkTransformer",
     "PiecewiseLinearEncoder",

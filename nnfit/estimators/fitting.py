@@ -197,7 +197,8 @@ class Fit:
             X = training_rows(estimator, as_given, X, self.first_pass)
         if self.first_pass:
             X = transfer.adopt_codes(estimator, self._donor, X)
-        else:
+        y = estimator._own_target(X, y)
+        if not self.first_pass:
             X = filled(estimator, X)
         y = estimator._learn_target(
             y, sample_weight, self.first_pass, self.incremental, classes

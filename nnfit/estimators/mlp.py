@@ -65,6 +65,14 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     def _count_outputs(self, target):
         """Units of the last layer."""
 
+    def _own_target(self, X, y):
+        """What rows are trained to give: `y`, unless the estimator has no targets."""
+        return y
+
+    def _corruption(self):
+        """Fields of the engine's settings that change rows, besides parameters'."""
+        return {}
+
     #: Whether targets are scaled by what is found in the rows to train on.
     _scales_targets = False
 

@@ -1,1 +1,1 @@
-"""Estimators that learn from rows without labels, for others to start from."""
+"""Learning from rows without labels: transformers whose networks others start from."""
