@@ -23,6 +23,7 @@ from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
 from nnfit.pretraining.contrastive import ContrastivePretrainer
 from nnfit.pretraining.denoising_autoencoder import DenoisingAutoencoder
 from nnfit.pretraining.masked_pretrainer import MaskedPretrainer
+from nnfit.pretraining.synthesis import synthesize
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
@@ -64,6 +65,7 @@ __all__ = [
     "diagnose",
     "find_learning_rate",
     "from_sklearn",
+    "synthesize",
     "to_sklearn",
     "train_validation_test_split",
     "warmup",

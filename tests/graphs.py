@@ -207,6 +207,7 @@ EXAMPLES = {
     ("member_head", ""): lambda v, width: head((v,), 2),
     ("views", ""): lambda v, width: Node("views", (v,), options=(0.6,)),
     ("contrast", ""): lambda v, width: Node("contrast", (v,), options=(0.5,)),
+    ("gaussian_sampling", ""): lambda v, width: Node("gaussian_sampling", (v, v)),
 }
 #: Examples that read the lines of members.
 OF_MEMBERS = {
@@ -382,6 +383,15 @@ GRAPHS = {
         dense((1,), 4, GELU),
         dense((2, 3), 4, TANH),
         dense((4,), 3),
+    ),
+    "a draw between two networks, and what it is drawn from beside the end": (
+        dense((0,), 6, TANH),
+        dense((1,), 3, is_hidden=True),
+        dense((1,), 3, layer=1),
+        Node("gaussian_sampling", (2, 3)),
+        dense((4,), 6, RELU, layer=1),
+        dense((5,), 4, layer=2),
+        together(6, 2, 3),
     ),
     "a chain of scales": (
         Node("scale", (0,), layer=1),

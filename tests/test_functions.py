@@ -13,6 +13,7 @@ from itertools import chain, product
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.functions import maths
@@ -383,6 +384,18 @@ def test_missing_entries_count_nothing_in_a_reconstruction(y, places):
     expected = evaluate(LOSSES["reconstruction"], raw, known, weights)
     assert (value, grad) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
     assert all(grad[place] == 0.0 for place in places)
+
+
+def test_a_reconstruction_knows_the_divergence_of_normal_distributions():
+    """By the integral of its definition."""
+    mean, log_variance = 0.7, -0.9
+    row = LOSSES["reconstruction"]
+    value, grad = evaluate(row, [mean, log_variance], [0.0, 0.0], [1, 2.0, -1, 2.0])
+    own = scipy.stats.norm(mean, np.exp(log_variance / 2))
+    at = np.linspace(-8.0, 9.0, 20001)
+    of_density = own.pdf(at) * (own.logpdf(at) - scipy.stats.norm.logpdf(at))
+    assert value == pytest.approx(2.0 * np.trapezoid(of_density, at), rel=1e-9)
+    assert grad == pytest.approx([2.0 * mean, np.exp(log_variance) - 1.0])
 
 
 @pytest.mark.parametrize("name", ["absolute_error", "quantile"])

@@ -241,6 +241,7 @@ FORMULAS = {
     "category_embedding": of_category_embedding,
     "views": lambda x, arrays, **_: np.repeat(x[0], 2, axis=0),
     "contrast": of_contrast,
+    "gaussian_sampling": lambda x, arrays, **_: x[0],
 }
 
 

@@ -261,7 +261,9 @@ def reconstruction(raw, y, grad, n, params):
     # Columns one after the other, each with two parameters, its width and its weight.
     # Width 1: one output, squared error. 2 or more: an output for each category, and y
     # is its number. 0: one output, log-loss, and y is 0 or 1. Nothing is lost on what
-    # is missing: a NaN, or a negative number of a category.
+    # is missing: a NaN, or a negative number of a category. -1: one output, the
+    # logarithm of a variance, by which a normal distribution is far from a standard one
+    # (Kingma and Welling 2014, appendix B; the square of its mean is a width of 1).
     total = 0.0
     column = 0
     j = 0
@@ -279,6 +281,10 @@ def reconstruction(raw, y, grad, n, params):
             r = raw[j] - target
             grad[j] = weight * r
             total += 0.5 * weight * r * r
+        elif width < 0:
+            variance = exp(raw[j])
+            grad[j] = 0.5 * weight * (variance - 1.0)
+            total += 0.5 * weight * (variance - 1.0 - raw[j])
         else:
             z = raw[j]
             wrong = 1.0 - target if z > 0.0 else target

@@ -196,11 +196,14 @@ class Batch:
     masked : callable or None
         ``masked(rate, shape)`` says of each row and number of a layer's own whether
         training takes it for missing; None where nothing is random.
+    noise : callable or None
+        ``noise(shape)``: standard normal numbers, likewise.
     """
 
     share: np.ndarray | None
     activate: object
     masked: object = None
+    noise: object = None
 
 
 @dataclass(frozen=True)
@@ -256,6 +259,7 @@ KINDS = {
         "member_head",
         "views",
         "contrast",
+        "gaussian_sampling",
     )
 }
 
