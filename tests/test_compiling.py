@@ -573,6 +573,8 @@ def test_a_fork_leaves_the_parents_lock_free():
 )
 def test_a_fork_waits_for_an_import(first, monkeypatch):
     """By a first fit or prediction: its child waited for the half of a module."""
+    device._engine_of_cpu.cache_clear()
+    device._links.cache_clear()
     inside, imported = threading.Event(), builtins.__import__
 
     def import_slowly(name, *args, **kwargs):

@@ -2,7 +2,7 @@
 
 import re
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from nnfit import fork_lock
@@ -122,10 +122,27 @@ def threads_for(device, n_jobs, step, total):
 
 def apply_link(raw, link):
     """See `nnfit.cpu.links.apply_link`, which is imported when first needed."""
+    _links().apply_link(raw, link)
+
+
+# Imported once, and kept: a later prediction that took the lock for its imports would
+# wait for whatever another thread compiles, a second and more.
+
+
+@cache
+def _links():
     with fork_lock.held():
         from nnfit.cpu import links
 
-    links.apply_link(raw, link)
+        return links
+
+
+@cache
+def _engine_of_cpu():
+    with fork_lock.held():
+        from nnfit.cpu import engine
+
+        return engine
 
 
 def load_engine(device=CPU):
@@ -141,11 +158,10 @@ def load_engine(device=CPU):
     engine : module or DeviceEngine
         With ``Engine``, ``predict`` and ``activate``.
     """
+    engine = _engine_of_cpu()
+    if device == CPU:
+        return engine
     with fork_lock.held():
-        from nnfit.cpu import engine
-
-        if device == CPU:
-            return engine
         from nnfit.cpu.orders import shuffled_orders
         from nnfit.cuda import engine as gpu
 
