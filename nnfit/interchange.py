@@ -151,17 +151,23 @@ def to_sklearn(estimator: Any) -> Any:
     return model
 
 
+#: Parts of a description that scikit-learn's networks do not have, in words.
+LACKING = {
+    "normalization": "normalization",
+    "residual": "residual",
+    "inputs": "scaling, embeddings or missing values",
+    "members": "members that share weights",
+    "body": "the body of RealMLP",
+}
+
+
 def _check_plain(estimator):
     """Refuse what scikit-learn's networks do not have."""
     described = estimator._description() if hasattr(estimator, "coefs_") else {}
     link = estimator._link
     found = {
         "n_members": "members_" in vars(estimator),
-        "normalization": described.get("normalization") is not None,
-        "residual": bool(described.get("residual")),
-        "scaling, embeddings or missing values": described.get("inputs") is not None,
-        "members that share weights": described.get("members") is not None,
-        "the body of RealMLP": described.get("body") is not None,
+        **{words: bool(described.get(name)) for name, words in LACKING.items()},
         f"{estimator.loss!r} as the loss": (
             link not in ("logistic", "softmax")
             if estimator._task == "classification"

@@ -29,10 +29,11 @@ def lay_out(graph, number, node):
 
 def way_back(graph, number, node):
     """Gradient by the rows, if anything learns from it."""
+    plan, row = graph.plan, graph.row_of(number)
     if graph.deliver(number, 0):
-        graph.plan.program.wait()
-        kernel = graph.plan.kernel_of(node)
-        graph.instruct(kernel, "backward", graph.row_of(number))
+        if plan.words[row + SHARE]:  # else a row has what is its own
+            plan.program.wait()
+        graph.instruct(plan.kernel_of(node), "backward", row)
 
 
 def add_units(graph, number, node):
