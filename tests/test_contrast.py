@@ -119,7 +119,7 @@ def test_pickles_clones_and_pipelines(pretrainer, data):
         ({"temperature": 0.001}, "temperature"),
         ({"projection_size": 0}, "projection_size"),
         ({"solver": "lbfgs"}, "solver"),
-        ({"hidden_layer_sizes": ()}, "at least one layer"),
+        ({"hidden_layer_sizes": ()}, "must have a layer"),
     ],
 )
 def test_bad_parameters_are_named(data, parameters, words):
