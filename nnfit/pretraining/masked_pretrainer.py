@@ -64,7 +64,7 @@ class MaskedPretrainer(Reconstructing):
     >>> from sklearn.datasets import load_iris
     >>> X, _ = load_iris(return_X_y=True)
     >>> model = MaskedPretrainer((8, 4), scaling="standard", random_state=0)
-    >>> model.set_params(max_iter=20).fit_transform(X).shape
+    >>> model.set_params(learning_rate_init=0.01).fit_transform(X).shape
     (150, 4)
     """
 
@@ -79,6 +79,7 @@ class MaskedPretrainer(Reconstructing):
         hidden_layer_sizes: Sizes = (100,),
         activation: Activation | Sequence[Activation] = "relu",
         *,
+        # 0.15 and 0.5 start networks no better on digits, clusters and breast cancer.
         corruption_rate: float = 0.3,
         mask_weight: float = 0.25,
         solver: str = "adam",
