@@ -17,6 +17,8 @@ INGREDIENTS = {
     "input_dropout": {"input_dropout": 0.1},
     "input_noise": {"input_noise": 0.1},
     "mixup": {"mixup": 0.2},
+    "cutmix": {"cutmix": 1.0},
+    "feature_swap": {"feature_swap": 0.1},
     "label_smoothing": {"label_smoothing": 0.1},
     "l1": {"l1": 1e-4},
     "clip_value": {"clip_value": 1.0},

@@ -14,27 +14,37 @@ from nnfit.estimators.learning_rate_finder import (
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
+from nnfit.interchange import from_sklearn, to_sklearn
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
 from nnfit.preprocessing.piecewise_linear_encoder import PiecewiseLinearEncoder
 from nnfit.preprocessing.robust_smooth_scaler import RobustSmoothScaler
+from nnfit.pretraining.contrastive import ContrastivePretrainer
+from nnfit.pretraining.denoising_autoencoder import DenoisingAutoencoder
+from nnfit.pretraining.masked_pretrainer import MaskedPretrainer
+from nnfit.pretraining.synthesis import synthesize
 from nnfit.tables.checking import check_table
 from nnfit.tables.report import Finding, TableReport
 from nnfit.tables.splitting import train_validation_test_split
 from nnfit.tabular.classifier import TabularClassifier
 from nnfit.tabular.regressor import TabularRegressor
+from nnfit.trusted import SKOPS_TRUSTED_TYPES
 from nnfit.warming import warmup
 
 __all__ = [
+    "SKOPS_TRUSTED_TYPES",
     "CategoryEncoder",
     "ConfidenceDisplay",
+    "ContrastivePretrainer",
+    "DenoisingAutoencoder",
     "Diagnosis",
     "Finding",
     "GradientFlowDisplay",
     "LearningRateDisplay",
     "MLPClassifier",
     "MLPRegressor",
+    "MaskedPretrainer",
     "NetworkDisplay",
     "NetworkTransformer",
     "PiecewiseLinearEncoder",
@@ -54,6 +64,9 @@ __all__ = [
     "check_table",
     "diagnose",
     "find_learning_rate",
+    "from_sklearn",
+    "synthesize",
+    "to_sklearn",
     "train_validation_test_split",
     "warmup",
 ]

@@ -57,10 +57,33 @@ def make_network(
     row = LOSSES[loss]
     if "quantile" in row.parameters:
         parameters = tuple(np.linspace(0.1, 0.9, sizes[-1]))
+    elif row.task == "reconstruction":
+        parameters = columns_of(sizes[-1])
     else:
         parameters = tuple(LOSS_PARAMETERS[name] for name in row.parameters)
     hidden = [ACTIVATIONS[activation]] * (len(sizes) - 2)
     return Network.dense(sizes, hidden, row, parameters, dtype, **structure)
+
+
+def columns_of(n_outputs):
+    """Widths and weights of columns of every kind, as many as there are outputs for."""
+    widths = {1: (1,), 2: (0, 1), 3: (2, 1)}.get(n_outputs, (1, n_outputs - 2, 0))
+    return tuple(np.ravel([(width, 0.5 + 0.25 * width) for width in widths]).tolist())
+
+
+def make_columns(parameters, n_rows, rng):
+    """Numbers, categories and masks that `columns_of` tells of; some are missing."""
+    columns = [
+        rng.normal(size=n_rows)
+        if width == 1
+        else rng.integers(-1, width, n_rows)
+        if width > 1
+        else rng.integers(0, 2, n_rows)
+        for width in map(int, parameters[::2])
+    ]
+    y = np.array(columns, dtype=np.float64).T
+    y[rng.uniform(size=y.shape) < 0.1] = np.nan
+    return y
 
 
 def make_data(network, n_rows, seed=0):
@@ -71,6 +94,8 @@ def make_data(network, n_rows, seed=0):
     n_outputs, loss = network.n_outputs, network.loss
     if loss.takes_index:
         y = rng.integers(0, n_outputs, size=(n_rows, 1))
+    elif loss.task == "reconstruction":
+        y = make_columns(network.loss_parameters, n_rows, rng)
     elif loss.task == "classification":
         y = rng.integers(0, 2, size=(n_rows, n_outputs))
     elif np.isfinite(loss.y_min):

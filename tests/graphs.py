@@ -205,11 +205,17 @@ EXAMPLES = {
     ("member_adapter", ""): lambda v, width: adapter((v,), GELU),
     ("member_adapter", "linear"): lambda v, width: adapter((v,), None),
     ("member_head", ""): lambda v, width: head((v,), 2),
+    ("views", ""): lambda v, width: Node("views", (v,), options=(0.6,)),
+    ("contrast", ""): lambda v, width: Node("contrast", (v,), options=(0.5,)),
+    ("gaussian_sampling", ""): lambda v, width: Node("gaussian_sampling", (v, v)),
 }
 #: Examples that read the lines of members.
 OF_MEMBERS = {
     case for case in EXAMPLES if case[0].startswith("member_") or case[1] == "begun"
 }
+#: Examples that read two lines of a row, and kinds of layers around such.
+OF_VIEWS = {("contrast", "")}
+OF_PAIRS = {"views", "contrast"}
 #: Those that take the statistics of a batch, which lines of members do not have.
 OF_BATCHES = {("normalization", "batch"), ("normalization", "linear")}
 # A new kind has an example as soon as it has a row.
@@ -222,9 +228,16 @@ def name_of(example):
     return "-".join(filter(None, example)) if isinstance(example, tuple) else None
 
 
+def lines_before(example, value):
+    """What makes the lines of a value that a layer reads, if it does: nodes."""
+    if example in OF_VIEWS:
+        return (Node("views", (value,), options=(0.3,)),)
+    return (members((value,)),) * (example in OF_MEMBERS)
+
+
 def first(example, n_features=5, **options):
     """A layer that reads the features or their members, before a dense one."""
-    before = (members((0,)),) * (example in OF_MEMBERS)
+    before = lines_before(example, 0)
     n = len(before)
     nodes = EXAMPLES[example](n, n_features), dense((n + 1,), 3)
     return graph(n_features, *before, *nodes, **options)
@@ -232,7 +245,7 @@ def first(example, n_features=5, **options):
 
 def between(example, n_features=5, **options):
     """A layer between two that are dense and the only one that reads the first."""
-    before = (dense((0,), 9, TANH), *(members((1,)),) * (example in OF_MEMBERS))
+    before = (dense((0,), 9, TANH), *lines_before(example, 1))
     n = len(before)
     nodes = *before, EXAMPLES[example](n, 9), dense((n + 1,), 2)
     return graph(n_features, *nodes, **options)
@@ -240,7 +253,7 @@ def between(example, n_features=5, **options):
 
 def last(example, n_features=5, **options):
     """A layer at the end, where it needs no activation."""
-    before = (dense((0,), 4, TANH), *(members((1,)),) * (example in OF_MEMBERS))
+    before = (dense((0,), 4, TANH), *lines_before(example, 1))
     n = len(before)
     node = EXAMPLES[example](n, 4)
     if node.kind != "parametric_activation":
@@ -371,6 +384,15 @@ GRAPHS = {
         dense((2, 3), 4, TANH),
         dense((4,), 3),
     ),
+    "a draw between two networks, and what it is drawn from beside the end": (
+        dense((0,), 6, TANH),
+        dense((1,), 3, is_hidden=True),
+        dense((1,), 3, layer=1),
+        Node("gaussian_sampling", (2, 3)),
+        dense((4,), 6, RELU, layer=1),
+        dense((5,), 4, layer=2),
+        together(6, 2, 3),
+    ),
     "a chain of scales": (
         Node("scale", (0,), layer=1),
         dense((1,), 6, layer=1),
@@ -490,6 +512,15 @@ GRAPHS = {
         together(8, 3),
         head((9,), 3, layer=2),
     ),
+    "contrast": (
+        dense((0,), 6, TANH, dropout=0),
+        Node("views", (1,), options=(0.6,)),
+        dense((2,), 7, RELU, layer=1, is_hidden=True, dropout=1),
+        dense((3,), 4, layer=1),
+        Node("contrast", (4,), options=(0.5,)),
+        together(1, 5),
+        dense((6,), 3, layer=2),
+    ),
 }
 
 
@@ -500,6 +531,8 @@ def graphs(draw):
 
     def fits(case, value):
         """Whether an example can read a value, by its lines."""
+        if case[0] in OF_PAIRS:  # two lines do not join the three of members
+            return False
         if lines[value] == 1:
             return case not in OF_MEMBERS
         return case not in {("members", ""), *OF_BATCHES}

@@ -35,7 +35,7 @@ def functions():
     """Functions of nnfit behind every public name of the reference, by a label."""
     for name in NAMES:
         item = getattr(nnfit, name)
-        if not inspect.isclass(item):
+        if callable(item) and not inspect.isclass(item):
             yield name, item
         if name not in CLASSES:
             continue

@@ -14,7 +14,10 @@ import nnfit
 FLOORS = (
     ("__main__",),
     ("diagnosis", "displays", "onnx"),
-    ("demo", "information", "model_selection", "preprocessing", "tabular", "warming"),
+    (
+        *("demo", "information", "interchange", "model_selection", "preprocessing"),
+        *("pretraining", "tabular", "trusted", "warming"),
+    ),
     ("inspection",),
     ("estimators",),
     ("callbacks",),

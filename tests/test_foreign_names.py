@@ -79,7 +79,7 @@ def test_a_value_is_named(parameter, foreign, here):
         ({"hidden_layer_sizes": 100.0}, "Sizes are integers, such as 100 or"),
         ({"scoring": "acuracy"}, "Did you mean 'accuracy'?"),
         ({"solver": "adm"}, "Did you mean 'adam'?"),
-        ({"activation": ["Sigmoid", "relu"]}, "It is called 'logistic' here."),
+        ({"activation": "Sigmoid"}, "It is called 'logistic' here."),
         ({"activation": "leaky-relu"}, "It is called 'leaky_relu' here."),
     ],
 )

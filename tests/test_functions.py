@@ -13,6 +13,7 @@ from itertools import chain, product
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.functions import maths
@@ -165,7 +166,13 @@ PARAMETERS = {
 }
 
 
+#: Widths and weights of columns: a number, three categories, a mask.
+COLUMNS = [1.0, 0.5, 3.0, 2.0, 0.0, 0.7]
+
+
 def targets_of(row):
+    if row.task == "reconstruction":
+        return [[0.4, 2.0, 1.0], [-1.3, 0.0, 0.0]]
     if row.takes_index:
         return [[0.0], [2.0]]
     if row.task == "classification":
@@ -179,6 +186,8 @@ def targets_of(row):
 
 
 def parameters_of(row):
+    if row.task == "reconstruction":
+        return [COLUMNS]
     each = [PARAMETERS.get(name, [[DEFAULTS[name]]]) for name in row.parameters]
     return [list(chain(*values)) for values in product(*each)]
 
@@ -194,6 +203,8 @@ CASES = [
 def n_raw(row, y, params):
     if row.takes_index:
         return 4
+    if row.task == "reconstruction":
+        return 5
     return len(params) if "quantile" in row.parameters else len(y)
 
 
@@ -219,6 +230,10 @@ def test_loss_gradient_is_the_derivative(row, y, params):
 
 @pytest.mark.parametrize("row", LOSSES.values(), ids=lambda row: row.name)
 def test_losses_are_consistent(row):
+    if row.task == "reconstruction":  # of estimators without the parameter
+        tasks = "classification", "regression"
+        assert all(row.option not in loss_options(task) for task in tasks)
+        return
     estimator = {"classification": MLPClassifier, "regression": MLPRegressor}[row.task]
     assert set(row.parameters) <= set(inspect.signature(estimator).parameters)
     assert row.link in LINKS
@@ -255,7 +270,7 @@ def focal(right, gamma):
 #: Losses that `expected_loss` defines.
 EXPECTED_LOSSES = {
     "log_loss", "softmax", "focal", "focal_softmax", "squared_hinge", "squared_error",
-    "absolute_error", "huber", "quantile", "poisson", "gamma",
+    "absolute_error", "huber", "quantile", "poisson", "gamma", "reconstruction",
 }  # fmt: skip
 
 
@@ -271,6 +286,11 @@ def expected_loss(name, raw, y, params):
         share = np.full(len(raw), params[0] / len(raw))
         share[int(y[0])] += 1.0 - params[0]
         return -np.sum(share * scipy.special.log_softmax(raw))
+    if name == "reconstruction":
+        log_p = raw[1:4] - scipy.special.logsumexp(raw[1:4])
+        of_mask = xlogy_loss(scipy.special.expit(raw[4]), y[2])
+        own = 0.5 * (raw[0] - y[0]) ** 2, -log_p[int(y[1])], of_mask
+        return np.dot(params[1::2], own)
     r = y - raw
     if name == "log_loss":
         y = y * (1.0 - params[0]) + params[0] / 2.0
@@ -343,6 +363,39 @@ def test_focal_loss_of_gamma_zero_is_the_log_loss():
         expected, expected_grad = evaluate(LOSSES[other], raw, y, [0.0])
         assert value == pytest.approx(expected, rel=1e-12)
         assert grad == pytest.approx(expected_grad, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("y", "places"),
+    [
+        ([NAN, 1.0, 1.0], [0]),
+        ([0.2, NAN, 1.0], [1, 2, 3]),
+        ([0.2, -1.0, 1.0], [1, 2, 3]),
+        ([0.2, 1.0, NAN], [4]),
+    ],
+)
+def test_missing_entries_count_nothing_in_a_reconstruction(y, places):
+    raw = [0.3, -1.2, 5.0, 0.1, 0.9]
+    value, grad = evaluate(LOSSES["reconstruction"], raw, y, COLUMNS)
+    number = 1 if 1 in places else max(places) // 2
+    weights = [*COLUMNS]
+    weights[2 * number + 1] = 0.0
+    known = [2.0 if item != item or item < 0.0 else item for item in y]
+    expected = evaluate(LOSSES["reconstruction"], raw, known, weights)
+    assert (value, grad) == (pytest.approx(expected[0]), pytest.approx(expected[1]))
+    assert all(grad[place] == 0.0 for place in places)
+
+
+def test_a_reconstruction_knows_the_divergence_of_normal_distributions():
+    """By the integral of its definition."""
+    mean, log_variance = 0.7, -0.9
+    row = LOSSES["reconstruction"]
+    value, grad = evaluate(row, [mean, log_variance], [0.0, 0.0], [1, 2.0, -1, 2.0])
+    own = scipy.stats.norm(mean, np.exp(log_variance / 2))
+    at = np.linspace(-8.0, 9.0, 20001)
+    of_density = own.pdf(at) * (own.logpdf(at) - scipy.stats.norm.logpdf(at))
+    assert value == pytest.approx(2.0 * np.trapezoid(of_density, at), rel=1e-9)
+    assert grad == pytest.approx([2.0 * mean, np.exp(log_variance) - 1.0])
 
 
 @pytest.mark.parametrize("name", ["absolute_error", "quantile"])

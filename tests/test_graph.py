@@ -105,8 +105,8 @@ def test_a_graph_trains_as_the_reference(
 def test_gradient_of_all_data(name):
     """As L-BFGS takes it: the derivative, and that of the naive engine."""
     network = make(name)
-    if network.has_statistics:
-        pytest.skip("estimators refuse lbfgs with batch normalisation")
+    if network.has_statistics or name == "contrast":
+        pytest.skip("estimators refuse lbfgs where rows depend on those of a batch")
     data = *make_data(network, 9), np.random.default_rng(5).uniform(0.5, 2.0, size=9)
     engine = make_engine(cpu, network, data, None, 2, alpha=0.3, batch_size=4)
     flat = engine.flat.copy()

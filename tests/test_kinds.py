@@ -17,7 +17,7 @@ from nnfit.cpu import engine as cpu
 from nnfit.cpu.graph import kernel_of_kind
 from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.functions.normalization import EPSILON
-from nnfit.network.kinds import KINDS, Batch, kind_of
+from nnfit.network.kinds import KINDS, Batch, Node, kind_of
 from nnfit.network.passes import by_node
 from tests.engines import (
     PROCESSORS,
@@ -214,6 +214,15 @@ def of_category_embedding(x, arrays, node, **_):
     return np.array(rows)
 
 
+def of_contrast(x, arrays, node, **_):
+    lines, losses = x[0], []
+    for a in lines[::2]:
+        cosines = [a @ b / np.linalg.norm(a) / np.linalg.norm(b) for b in lines[1::2]]
+        odds = np.exp(np.array(cosines) / node.options[0])
+        losses.append([np.log(odds.sum() / odds[len(losses)])])
+    return np.array(losses)
+
+
 #: Formulas of the outputs before an activation, written out again.
 FORMULAS = {
     "dense": of_dense,
@@ -230,6 +239,9 @@ FORMULAS = {
     "pbld": of_pbld,
     "ntp": lambda x, arrays, **_: x[0] / np.sqrt(x[0].shape[1]),
     "category_embedding": of_category_embedding,
+    "views": lambda x, arrays, **_: np.repeat(x[0], 2, axis=0),
+    "contrast": of_contrast,
+    "gaussian_sampling": lambda x, arrays, **_: x[0],
 }
 
 
@@ -242,7 +254,26 @@ def test_forward_is_the_formula(example):
     others = dict(how=example[1], share=share, node=node)
     expected = FORMULAS[node.kind](inputs, arrays, **others)
     expected = activate(node.activation, expected)[0]
-    np.testing.assert_allclose(output, expected, rtol=1e-12, atol=1e-12)
+    # Squares of lengths in `contrast` are a little larger than those of the lines.
+    np.testing.assert_allclose(output, expected, rtol=1e-7, atol=1e-12)
+
+
+def test_views_replace_entries_by_those_of_other_rows_in_the_same_columns():
+    """A share of them, from different rows in different columns; a row alone stays."""
+    x = np.arange(200.0)[:, None] + 1000 * np.arange(3)
+    masked = np.random.default_rng(0).uniform(size=(400, 3)) < 0.6
+    batch = Batch(None, activate, lambda rate, shape: masked[: shape[0]])
+    node = Node("views", (0,), options=(0.6,))
+    (output, _), (alone, _) = (
+        kind_of(node).forward(node, [rows], [], batch) for rows in (x, x[:1])
+    )
+    assert np.array_equal(output[::2], x) and np.array_equal(alone, x[[0, 0]])
+    second = output[1::2]
+    assert np.array_equal(second // 1000, x // 1000)
+    assert np.array_equal(second != x, masked[1::2])
+    places = second % 1000
+    taken = masked[1::2].all(axis=1)
+    assert (places[taken][:, 0] != places[taken][:, 1]).all()
 
 
 def test_a_parametric_activation_is_between_the_input_and_its_activation():

@@ -27,6 +27,7 @@ from tests.graphs import (
     GRAPHS,
     OF_BATCHES,
     OF_MEMBERS,
+    OF_PAIRS,
     dense,
     graph,
     head,
@@ -50,7 +51,7 @@ DATA = ["plain", "weights", "weights of losses", "some rows", "sparse"]
 BEFORE = [
     case
     for case in EXAMPLES
-    if case not in OF_MEMBERS | OF_BATCHES and case[0] != "members"
+    if case not in OF_MEMBERS | OF_BATCHES and case[0] not in OF_PAIRS | {"members"}
 ]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 own_rows = partial(assert_same_training, own_rows=True)

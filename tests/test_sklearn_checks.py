@@ -4,6 +4,9 @@ import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
 from nnfit import (
+    ContrastivePretrainer,
+    DenoisingAutoencoder,
+    MaskedPretrainer,
     MLPClassifier,
     MLPRegressor,
     RealMLPClassifier,
@@ -29,6 +32,9 @@ WHOLE = [
     RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
     TabMClassifier(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
     TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
+    DenoisingAutoencoder(max_iter=20),
+    MaskedPretrainer(max_iter=20),
+    ContrastivePretrainer(max_iter=20),
     TabularClassifier("fast", n_members=1, n_jobs=1),
     TabularRegressor("fast", n_members=1, n_jobs=1),
 ]

@@ -1,6 +1,7 @@
 """`init_from`: weights of another network to start from."""
 
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +21,8 @@ from nnfit import (
     TabMClassifier,
     TabularClassifier,
 )
+from nnfit.callbacks import Checkpoint, files
+from nnfit.estimators.transfer import donor_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -112,6 +115,7 @@ def test_features_are_matched_by_name():
     with pytest.warns(UserWarning, match=r"of \['new'\] start at zero.*of \['c'\]"):
         model = begun(MLPClassifier, donor, changed)
     assert model.init_report_ == {
+        "donor": "MLPClassifier",
         "layers": ["taken: 3 of 4 features", "taken", "taken"],
         "new_features": ["new"],
         "missing_features": ["c"],
@@ -259,3 +263,74 @@ def test_they_can_be_trained_later():
 def test_other_layers_cannot_be_frozen(freeze, message):
     with pytest.raises(ValueError, match=message):
         MLPClassifier(**COMMON, freeze=freeze).fit(X, Y)
+
+
+# Checkpoints ------------------------------------------------------------------
+
+
+def files_of(folder, donor, *data):
+    """The donor's own checkpoints, written at the end of its fit."""
+    donor.set_callbacks(Checkpoint(folder, every=2)).fit(*data)
+    return sorted(folder.iterdir())
+
+
+@pytest.mark.parametrize("as_path", [str, Path])
+@pytest.mark.parametrize("name", ["plain", "embedded", "tabm"])
+def test_a_checkpoint_is_a_donor_as_its_estimator(name, as_path, tmp_path):
+    kind, parameters = SAME[name]
+    donor = kind(**COMMON | parameters)
+    (file,) = files_of(tmp_path, donor, X, Y)
+    one, other = (
+        begun(kind, each, 2.0 * X + 1.0, **parameters)
+        for each in (donor, as_path(file))
+    )
+    assert_array_equal(other.predict_proba(X), one.predict_proba(X))
+    report = {**one.init_report_, "donor": f"checkpoint {file} of {kind.__name__}"}
+    report["donor"] += ", 3 epochs"
+    assert other.init_report_ == report
+
+
+def test_the_weights_that_count_are_taken(tmp_path):
+    """Those of the best epoch, an average; those of targets far from zero."""
+    model = MLPRegressor(**COMMON | {"max_iter": 9}, early_stopping=True)
+    model.set_params(learning_rate_init=0.3, target_scaling="standard")
+    averaged = MLPRegressor(**COMMON, ema_decay=0.9)
+    for number, donor in enumerate((model, averaged)):
+        (tmp_path / str(number)).mkdir()
+        (file,) = files_of(tmp_path / str(number), donor, X, 100.0 + Y)
+        found = donor_of(MLPRegressor(init_from=file)).weights
+        for one, its in zip(found.coefs, donor.coefs_, strict=True):
+            assert_array_equal(one, its)
+
+
+def test_names_and_categories_of_a_checkpoint(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
+    table["e"] = pandas.Categorical(np.array(["x", "y", "z"])[Y])
+    parameters = {**COMMON, "categorical_features": "from_dtype"}
+    (file,) = files_of(tmp_path, MLPClassifier(**parameters), table, Y)
+    model = MLPClassifier(**parameters, init_from=str(file)).fit(table[::2], Y[::2])
+    assert model.init_report_["layers"] == ["taken"] * 3
+
+
+def test_files_that_are_no_donors_are_named(tmp_path):
+    (file,) = files_of(tmp_path, MLPClassifier(**COMMON), X, Y)
+    header, arrays = files.read(file)
+    with pytest.raises(ValueError, match=r"and .* is a folder\. Pass the path of an"):
+        MLPClassifier(init_from=tmp_path).fit(X, Y)
+    with pytest.raises(ValueError, match=r"gone\.npz is not there"):
+        MLPClassifier(init_from=tmp_path / "gone.npz").fit(X, Y)
+    file.write_bytes(file.read_bytes()[:-300])
+    with pytest.raises(ValueError, match=r"\.npz is no checkpoint of nnfit, or a dam"):
+        MLPClassifier(init_from=file).fit(X, Y)
+    files.write(file, {**header, "donor": None}, arrays)
+    with pytest.raises(ValueError, match="does not tell what its network is"):
+        MLPClassifier(init_from=file).fit(X, Y)
+    for broken in ({**header, "donor": "{"}, {**header, "record": {}}):
+        files.write(file, broken, arrays)
+        with pytest.raises(files.NotACheckpoint, match="is a damaged checkpoint"):
+            MLPClassifier(init_from=file).fit(X, Y)
+    del arrays["raw coefs 1"]
+    files.write(file, header, arrays)
+    with pytest.raises(files.NotACheckpoint, match="is a damaged checkpoint"):
+        MLPClassifier(init_from=file).fit(X, Y)

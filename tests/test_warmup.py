@@ -15,7 +15,13 @@ import pytest
 import scipy.sparse
 
 import nnfit
-from nnfit import MLPClassifier, MLPRegressor, information, warming
+from nnfit import (
+    DenoisingAutoencoder,
+    MLPClassifier,
+    MLPRegressor,
+    information,
+    warming,
+)
 from nnfit.__main__ import main
 from nnfit.cache.folder import Folder, cache_folder
 from nnfit.cpu import compiling
@@ -146,6 +152,7 @@ def test_warmup_has_what_estimators_load(monkeypatch):
                 MLPRegressor(activation=name, **settings).fit(X, y).predict(X)
             for name in losses:
                 MLPRegressor(loss=name, **settings).fit(X, y).predict(X)
+            DenoisingAutoencoder(**settings).fit(X).transform(X)
             for row in LOSSES.values():
                 if row.task == "classification":
                     model = MLPClassifier(loss=row.option, **settings)

@@ -65,7 +65,9 @@ def describe_losses():
         estimator = "MLPClassifier" if classifies else "MLPRegressor"
         yield from heading(name)
         selected = f':class:`nnfit.{estimator}`, ``loss="{row.option}"``'
-        if row.option == signature["loss"].default:
+        if row.task == "reconstruction":
+            selected = ":class:`nnfit.DenoisingAutoencoder` and others that have no y"
+        elif row.option == signature["loss"].default:
             selected += ", the default"
         if classifies and len(row.kinds) < len(KINDS):
             selected += f"; for {', and for '.join(KINDS[kind] for kind in row.kinds)}"

@@ -90,6 +90,15 @@ class Engine:
         """A new view: one that the engine held would hold the engine."""
         return Progress(self)
 
+    def set_network(self, network):
+        """Go on with the same network, some of whose layers are frozen, or not.
+
+        Weights, data, and what the optimizer has gathered stay as they are.
+        """
+        self.network, self._layout = network, layout_of(network, self._target)
+        load_training(network, self.solver)
+        self._set_up()
+
     def _like_flat(self):
         return aligned_zeros(self._layout.size, self.network.dtype)
 

@@ -76,6 +76,10 @@ class Program:
         instruction = Instruction(function, row, is_random)
         self._segments[-1].instructions.append(instruction)
 
+    def wait(self):
+        """Let threads wait for each other before the next rows: these read others."""
+        self._takes_rows = False
+
     def rows_last(self, function, row):
         """Let a function work on rows when the way back is done."""
         self._later.append((function, row))

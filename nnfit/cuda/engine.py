@@ -98,6 +98,11 @@ class Engine:
         """A new view: one that the engine held would hold the engine."""
         return Progress(self)
 
+    def set_network(self, network):
+        """Train other layers, see `nnfit.cpu.engine.Engine.set_network`."""
+        self.network, self._layout = network, layout_of(network)
+        self._set_up()
+
     def _zeros(self, size, dtype=None):
         buffer = self.stream.empty(size, dtype or self.network.dtype)
         buffer.zero()

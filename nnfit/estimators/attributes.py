@@ -23,8 +23,8 @@ history_ : dict of list
 gradient_history_ : dict of list
     What `nnfit.callbacks.GradientMonitor` has recorded; only with it.
 init_report_ : dict
-    What was taken with `init_from`: by "layers" a sentence for each, and names of
-    "new_features" and "missing_features". Only with it.
+    What was taken with `init_from`: "donor" is what it is, "layers" has a sentence
+    for each, and "new_features" and "missing_features" have names. Only with it.
 t_ : int
     Rows seen in training.
 coefs_ : list of ndarray of shape (n_in, n_out)

@@ -29,6 +29,7 @@ OF_STEPS = (
     "swa",
     "warmup",
     "learning_rate_factors",
+    "unfreeze_at",
     "weight_decay_schedule",
     "dropout_schedule",
     "momentum_schedule",

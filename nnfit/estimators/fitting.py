@@ -9,7 +9,13 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from nnfit.callbacks.listening import Training
-from nnfit.estimators import checkpoints, embeddings, resuming, transfer
+from nnfit.estimators import (
+    checkpoints,
+    donor_files,
+    embeddings,
+    resuming,
+    transfer,
+)
 from nnfit.estimators.combinations import check_batch_rows, check_combinations
 from nnfit.estimators.freezing import frozen_part
 from nnfit.estimators.numeric_columns import filled, means_of
@@ -137,6 +143,9 @@ class Fit:
     split : tuple of ndarray or None
         Rows to train on and rows set aside; None where all are trained on.
     network : Network
+        With the layers of ``freeze`` as they are.
+    whole : Network
+        The same, of which all layers are trained.
     weights : Weights
         That training starts from.
     validation : Validation or None
@@ -188,7 +197,8 @@ class Fit:
             X = training_rows(estimator, as_given, X, self.first_pass)
         if self.first_pass:
             X = transfer.adopt_codes(estimator, self._donor, X)
-        else:
+        y = estimator._own_target(X, y)
+        if not self.first_pass:
             X = filled(estimator, X)
         y = estimator._learn_target(
             y, sample_weight, self.first_pass, self.incremental, classes
@@ -246,7 +256,7 @@ class Fit:
         """The network, which must fit into memory, and the attributes that tell it."""
         estimator, (X, _, target, *_) = self.estimator, self.data
         network = estimator._describe(X.shape[1], target, X.dtype.name)
-        network = frozen_part(estimator, network)
+        self.whole, network = network, frozen_part(estimator, network)
         n_arrays = n_together = 0
         if estimator.device_ == device.CPU:  # the GPU's engine counts for itself
             n_arrays = n_copies(estimator, self.optimizer)
@@ -312,6 +322,10 @@ class Fit:
             estimator, self.network, self.optimizer, n_rows, seed, by_epoch,
             incremental,
         )  # fmt: skip
+        if estimator.unfreeze_at is not None:
+            settings = replace(
+                settings, whole=self.whole, unfreeze_at=estimator.unfreeze_at
+            )
         if self._identity is not None:
             self._begin_as_before(seed)
         operations = training_operations(self.network, X)
@@ -368,4 +382,5 @@ class Fit:
         }
         if self.saved is not None:
             self.saved.check_begin(begin)
-        self._identity |= begin
+        donor = transfer.told(self.estimator, self.network)
+        self._identity |= {**begin, donor_files.ENTRY: donor}

@@ -12,7 +12,13 @@ from sklearn.base import _fit_context
 
 from nnfit.callbacks.listening import listening
 from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
-from nnfit.estimators import by_hand, checkpoints, embeddings, resuming
+from nnfit.estimators import (
+    by_hand,
+    checkpoints,
+    embeddings,
+    resuming,
+    weight_files,
+)
 from nnfit.estimators.annotations import Rows, typed
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.ensemble import check_continuation, train_members
@@ -58,6 +64,14 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     @abstractmethod
     def _count_outputs(self, target):
         """Units of the last layer."""
+
+    def _own_target(self, X, y):
+        """What rows are trained to give: `y`, unless the estimator has no targets."""
+        return y
+
+    def _corruption(self):
+        """Fields of the engine's settings that change rows, besides parameters'."""
+        return {}
 
     #: Whether targets are scaled by what is found in the rows to train on.
     _scales_targets = False
@@ -301,6 +315,53 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
                 f"{fitted_link!r} with loss={self.loss!r}, which needs {link!r}. "
                 f"{new}, or set loss to what it was."
             )
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write a file of what was fitted, which holds no code.
+
+        It has the format safetensors: arrays by name, such as "coefs.0", and in the
+        header as JSON what predictions need beside them.
+
+        Parameters
+        ----------
+        path : str or path
+            Such as "model.safetensors"; a file that is there is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If a function of the user's own is part of the network.
+        """
+        weight_files.save(self, path)
+
+    def load_weights(self, path: str | os.PathLike[str]) -> Self:
+        """Take what was fitted from a file of `save_weights`.
+
+        The estimator predicts as the one that wrote the file, whatever it was fitted
+        to before; its parameters stay as they are. With ``warm_start=True`` or
+        `partial_fit` it trains on, and its optimizer begins anew.
+
+        Parameters
+        ----------
+        path : str or path
+            Written by an estimator of the same class, of any version of nnfit that
+            has this format.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is damaged or something else. The estimator then is as before.
+        """
+        weight_files.load(self, path)
+        return self
 
     def _take(self, coefs, intercepts, norms):
         """Make a fitted estimator of a new one, see `from_arrays`."""

@@ -9,6 +9,7 @@ such as ``{activations}`` stands for the names of `NAMES`.
 
 import math
 from numbers import Integral, Real
+from os import PathLike
 from typing import NamedTuple
 
 import numpy as np
@@ -103,13 +104,14 @@ ARCHITECTURE = Group(
         "normalization": [among(["batch", "layer"]), None],
         "residual": ["boolean"],
         "initialization": [among(INITIALIZATIONS)],
-        "init_from": [HasMethods(["fit"]), tuple, list, None],
+        "init_from": [HasMethods(["fit"]), str, PathLike, tuple, list, None],
         "freeze": [
             among(["body"]),
             *interval(0, None, "left", Integral),
             "array-like",
             None,
         ],
+        "unfreeze_at": [*COUNT, None],
         "scaling": [among(SCALINGS), None],
         "numeric_embedding": [str, dict, None],
         "categorical_features": ["array-like", among([FROM_DTYPE]), None],
@@ -157,9 +159,10 @@ initialization : str, default="glorot"
     layer of 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
-init_from : fitted estimator, (coefs, intercepts) or None, default=None
+init_from : fitted estimator, path, (coefs, intercepts) or None, default=None
     Network whose weights a new one starts from, see :ref:`reusing`: an estimator of
-    nnfit, or an `MLPClassifier` or `MLPRegressor` of scikit-learn. It is kept as a
+    nnfit, the file of a `nnfit.callbacks.Checkpoint`, or an `MLPClassifier` or
+    `MLPRegressor` of scikit-learn. An estimator is kept as a
     `FrozenEstimator`, which clones leave as it is. Layers are taken by position where
     they have the same shapes; features are matched by their names; and the last layer
     is new where classes or targets are others.
@@ -168,6 +171,10 @@ freeze : int, "body", array-like of int or None, default=None
     or a list of numbers, 1 for the first hidden layer and -1 for the last. Embeddings
     belong to the first. They take no penalty and no decay and keep their statistics;
     where nothing before them is trained, they cost no way back.
+unfreeze_at : int or None, default=None
+    After so many epochs the layers of `freeze` are trained, too; None for never. The
+    epochs of all calls since the network was new count, with `warm_start` and
+    `partial_fit`, whose calls are an epoch each.
 scaling : {"standard", "robust", "quantile"} or None, default=None
     How the network scales columns of numbers, by the first training rows. "standard":
     about the mean, by the standard deviation. "robust": about the median, by the

@@ -166,6 +166,7 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         initialization: str = "glorot",
         init_from: Any | None = None,
         freeze: int | str | npt.ArrayLike | None = None,
+        unfreeze_at: int | None = None,
         normalization: str | None = None,
         residual: bool = False,
         scaling: str | None = None,

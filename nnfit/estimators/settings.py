@@ -140,6 +140,7 @@ def training_settings(
     factors = _batch_factors(estimator, n_batches, incremental)
     engine = replace(
         engine,
+        **estimator._corruption(),
         average=factors.averages,
         batch_factors=None if factors.is_constant else factors,
     )

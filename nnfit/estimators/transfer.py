@@ -5,6 +5,7 @@ features, which are matched by name; what a head gives are classes or targets, w
 must be the same. What is not taken starts as without ``init_from``.
 """
 
+import os
 import warnings
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.frozen import FrozenEstimator
 
-from nnfit.estimators import by_hand
+from nnfit.estimators import by_hand, donor_files
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.network import Network, Weights, fitted
 from nnfit.network.description import check_arrays
@@ -21,7 +22,8 @@ from nnfit.network.description import check_arrays
 #: What `init_from` may be, for messages.
 ALLOWED = (
     "a fitted estimator of nnfit, a fitted MLPClassifier or MLPRegressor of "
-    "scikit-learn, one of them in a FrozenEstimator, or a pair (coefs, intercepts)"
+    "scikit-learn, one of them in a FrozenEstimator, the path of a checkpoint, or a "
+    "pair (coefs, intercepts)"
 )
 
 
@@ -41,6 +43,8 @@ class Donor(NamedTuple):
         What features are standardised by.
     outputs : object
         Classes or the number of targets, and the link; None where nobody knows.
+    origin : str
+        What it is, for reports.
     """
 
     network: Network
@@ -50,6 +54,7 @@ class Donor(NamedTuple):
     shifts: np.ndarray
     scales: np.ndarray
     outputs: Any
+    origin: str
 
     @property
     def inputs(self):
@@ -105,6 +110,8 @@ def donor_of(estimator):
         return None
     if isinstance(given, FrozenEstimator):
         given = given.estimator
+    if isinstance(given, str | os.PathLike):
+        return _of_file(given)
     if hasattr(given, "_fitted_network"):
         return _of_nnfit(given)
     if isinstance(given, BaseEstimator):
@@ -142,13 +149,28 @@ def _of_nnfit(given):
         given.feature_shifts_,
         given.feature_scales_,
         _outputs(given),
+        type(given).__name__,
     )
+
+
+def _of_file(path):
+    network, weights, told, origin = donor_files.read(path)
+    shifts, scales = np.array(told["shifts"]), np.array(told["scales"])
+    described, names, outputs = told["described"], told["names"], told["outputs"]
+    return Donor(network, weights, described, names, shifts, scales, outputs, origin)
+
+
+def told(estimator, network):
+    """What a checkpoint says of a network, so that it can be a donor."""
+    link, names = network.loss.link, _names(estimator)
+    return donor_files.describe(estimator, link, names, _outputs(estimator))
 
 
 def _of_scikit_learn(given):
     _check_is_fitted(given)
     donor = _of_arrays(given.coefs_, given.intercepts_)
-    return donor._replace(names=_names(given), outputs=_outputs(given))
+    origin = f"{type(given).__name__} of scikit-learn"
+    return donor._replace(names=_names(given), outputs=_outputs(given), origin=origin)
 
 
 def _of_arrays(coefs, intercepts):
@@ -163,7 +185,7 @@ def _of_arrays(coefs, intercepts):
     network = Network.dense(sizes, activations, loss, (), dtype)
     check_arrays(network.tensors, weights)
     ones = np.ones(sizes[0])
-    return Donor(network, weights, {}, None, 0.0 * ones, ones, None)
+    return Donor(network, weights, {}, None, 0.0 * ones, ones, None, "arrays")
 
 
 def _check_is_fitted(given):
@@ -182,6 +204,9 @@ def _names(given):
 
 def _outputs(given):
     """What the outputs of an estimator mean."""
+    task = getattr(given, "_task", None)
+    if task not in (None, "classification", "regression"):  # rows without labels
+        return task, given._standard("columns")
     classes = getattr(given, "classes_", None)
     meaning = given.n_outputs_ if classes is None else np.asarray(classes).tolist()
     return classes is None, meaning, given.out_activation_
@@ -335,6 +360,7 @@ class _Transfer:
         if last:
             layers.append(self._take_head())
         self.estimator.init_report_ = {
+            "donor": self.donor.origin,
             "layers": layers,
             "new_features": self.new,
             "missing_features": self.missing,
@@ -422,7 +448,10 @@ class _Transfer:
 
     def _take_layer(self, layer):
         """A layer before the last."""
-        if layer >= self.donor.network.n_layers - 1 and layer > 0:
+        n_hidden = self.donor.described.get(
+            "body_layers", self.donor.network.n_layers - 1
+        )
+        if layer >= n_hidden and layer > 0:
             return "new: init_from has fewer layers"
         return self._take(layer, layer)
 
@@ -436,6 +465,8 @@ class _Transfer:
     def _difference_of_outputs(self):
         """Why a head cannot be taken, or None."""
         outputs, own = self.donor.outputs, _outputs(self.estimator)
+        if "body_layers" in self.donor.described:  # learnt without targets
+            return "new: init_from has no outputs"
         if outputs is None or outputs == own:
             return None
         return "new: other classes or targets, or another link"

@@ -28,7 +28,7 @@ CHOICES = (
 #: Parameters that no registry knows.
 OTHERS = (
     *("scoring", "dropout_schedule", "layer_width", "taper"),
-    *("member_adapters", "member_rows"),
+    *("member_adapters", "member_rows", "unfreeze_at"),
 )
 
 
@@ -115,6 +115,8 @@ def _need(estimator, name, has_validation):
         need = "dropout or input_dropout"
     elif name in ("member_adapters", "member_rows"):
         missing, need = estimator._value("n_shared_members") == 1, "n_shared_members"
+    elif name == "unfreeze_at":
+        missing, need = estimator.freeze is None, "freeze"
     else:  # layer_width, taper
         missing, need = estimator.n_layers is None, "n_layers"
     return need if missing else None

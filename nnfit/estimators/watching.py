@@ -55,6 +55,7 @@ def given_validation(estimator, given, training, is_raw):
     if is_raw:
         X, y = check_validation_data(estimator, X, y, dtype)
         X = standardised(estimator, as_given, X)
+    y = estimator._own_target(X, y)
     X = filled(estimator, X, "X_val")
     if estimator._keeps_best() and X.shape[0] < 2:
         raise ValueError(

@@ -15,7 +15,6 @@ import types
 
 import numpy as np
 
-from nnfit.foreign_names import of_value
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.losses import Loss
 
@@ -56,7 +55,7 @@ def find_activation(activation):
         return custom_activation(activation)
     raise ValueError(
         f"activation must hold functions or names among {sorted(ACTIVATIONS)}, got "
-        f"{activation!r}.{of_value('activation', activation, ACTIVATIONS)}"
+        f"{activation!r}."
     )
 
 

@@ -18,7 +18,7 @@ _15, _16 = np.uint32(15), np.uint32(16)
 
 #: What a stream of random numbers of a step is for; those of hidden layers follow.
 INPUT_DROPOUT, INPUT_NOISE, MIXUP, HIDDEN_DROPOUT = range(4)
-#: Of what is taken for missing in layer i: MASK + i, beyond those of dropout.
+#: Of what layer i takes for missing, or draws: MASK + i, beyond those of dropout.
 MASK = 1 << 32
 #: Beyond those of layers: which entries are swapped, and which columns are cut out.
 FEATURE_SWAP, CUTMIX = (1 << 33), (1 << 33) + 1

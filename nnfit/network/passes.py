@@ -47,7 +47,9 @@ class Trace(NamedTuple):
     slope: np.ndarray | None
 
 
-def forward(network, weights, X, activate, share=None, dropout=None, masked=None):
+def forward(
+    network, weights, X, activate, share=None, dropout=None, masked=None, noise=None
+):
     """A pass through all nodes.
 
     Parameters
@@ -65,6 +67,8 @@ def forward(network, weights, X, activate, share=None, dropout=None, masked=None
     masked : callable, default=None
         ``masked(number, rate, shape, lines=lines)``: what node `number` takes for
         missing; None for nothing.
+    noise : callable, default=None
+        ``noise(number, shape, lines=lines)``: normal numbers of node `number`.
 
     Returns
     -------
@@ -82,7 +86,8 @@ def forward(network, weights, X, activate, share=None, dropout=None, masked=None
             return value, slope
 
         own = masked and partial(masked, number, lines=lines)
-        batch = Batch(share, watched, own)
+        of_noise = noise and partial(noise, number, lines=lines)
+        batch = Batch(share, watched, own, of_noise)
         inputs = [values[value] for value in node.inputs]
         output, kept = kind_of(node).forward(node, inputs, arrays, batch)
         factor = 1.0

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnfit.network.kinds import kind_of
+from nnfit.network.kinds import KINDS, kind_of
 from nnfit.network.passes import by_node
 from nnfit.onnx.links import POOLS
 
@@ -36,6 +36,10 @@ def raw_predictions(graph, network, weights, x):
         for node, arrays in zip(network.nodes, by_node(network, weights), strict=True):
             inputs = [values[value] for value in node.inputs]
             arrays = [np.asarray(array, network.dtype) for array in arrays]
+            if KINDS[node.kind].onnx is None:
+                raise ValueError(
+                    f"Layers of the kind {node.kind!r} cannot be converted to ONNX."
+                )
             module = kind_of(node, "onnx")
             values.append(module.convert(graph, node, inputs, arrays))
         n_members, n = network.lines[-1], network.n_outputs

@@ -13,6 +13,7 @@ from sklearn.exceptions import ConvergenceWarning
 from nnfit.engine_settings import EngineSettings
 from nnfit.functions.stopping import CONVERGED, DIVERGED, SCHEDULES, after_epoch
 from nnfit.interruption import check_interruption
+from nnfit.network import Network
 from nnfit.network.fitted import loss_in_units
 from nnfit.training.reporting import Reporter
 from nnfit.training.rules import PLAIN, Rules
@@ -63,6 +64,11 @@ class Settings:
         Whether it is a call of ``partial_fit``.
     reporter : Reporter or None
         Prints how it goes on.
+    whole : Network or None
+        What is trained from the epoch `unfreeze_at` on: the same network, of which no
+        layer is frozen.
+    unfreeze_at : int or float
+        Epochs of the engine's progress before that.
     """
 
     engine: EngineSettings
@@ -75,6 +81,8 @@ class Settings:
     rules: Rules = PLAIN
     incremental: bool = False
     reporter: Reporter | None = None
+    whole: Network | None = None
+    unfreeze_at: float = math.inf
 
 
 @dataclass(frozen=True)
@@ -212,7 +220,12 @@ class _Loop:
             if self.listener is not None and not self.listener.begin_epoch():
                 progress.stopped = CONVERGED
                 break
-            target = progress.epoch + 1 if self.by_epoch else last_epoch
+            most = last_epoch
+            if progress.epoch < self.settings.unfreeze_at:
+                most = min(last_epoch, self.settings.unfreeze_at)
+            elif self.engine.network is not self.settings.whole:
+                self._unfreeze()
+            target = progress.epoch + 1 if self.by_epoch else most
             done = self.engine.train(target, left)
             if progress.stopped == DIVERGED:  # nothing is left to score
                 return self._diverged()
@@ -227,6 +240,12 @@ class _Loop:
             self.listener.end_training(self.best_weights, is_over)
         if not progress.stopped:
             self._not_converged(progress.epoch < last_epoch)
+
+    def _unfreeze(self):
+        """Train all layers from here on."""
+        self.engine.set_network(self.settings.whole)
+        if self.listener is not None:
+            self.listener.training.network = self.settings.whole
 
     def weights(self):
         """Weights to keep, in the engine's layout."""

@@ -116,6 +116,24 @@ def restore(engine, network, record, numbers, arrays):
     return best
 
 
+def evaluated_of(arrays):
+    """`Weights` that count, of the arrays of `state_of`: the best, if they are there.
+
+    Raises
+    ------
+    KeyError, StopIteration
+        If some are missing, or all.
+    """
+    found = {name: {place: [] for place in Weights._fields} for name in SETS}
+    for entry in arrays:
+        name, _, place = entry.rpartition(" ")[0].partition(" ")
+        if place in found.get(name, ()):
+            count = len(found[name][place])
+            found[name][place].append(arrays[f"{name} {place} {count}"])
+    name = next(name for name in reversed(SETS) if found[name]["coefs"])
+    return Weights(**found[name])
+
+
 def _weights(name, network, arrays):
     """A set of weights, with the shapes that the network has."""
     lists = {place: [] for place in Weights._fields}

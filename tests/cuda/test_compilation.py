@@ -347,6 +347,7 @@ def test_special_predictions(normalization, tile):
         ("codes beside numbers", "float64"),
         ("members beside members", "float64"),
         ("numbers by bins", "float32"),
+        ("contrast", "float32"),
     ],
 )
 def test_kernels_of_every_kind_of_layer(name, dtype, check_code):

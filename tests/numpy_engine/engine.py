@@ -51,6 +51,9 @@ class Engine:
             stopped=0,
         )
 
+    def set_network(self, network):
+        self.network = network
+
     def close(self):
         """This engine has no threads."""
 

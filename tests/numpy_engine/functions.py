@@ -110,6 +110,28 @@ def _poisson(raw, y, params):
     return (xlogy(y, y) - y * raw - y + mean).sum(axis=1), mean - y
 
 
+def _divergence(raw, y, params):
+    """Of a normal distribution of mean 0 from a standard one, by its log variance."""
+    return 0.5 * (np.exp(raw) - 1 - raw).sum(axis=1), 0.5 * (np.exp(raw) - 1)
+
+
+def _reconstruction(raw, y, params):
+    values, gradient, start = np.zeros(len(raw), raw.dtype), np.zeros_like(raw), 0
+    for column, (width, weight) in enumerate(np.reshape(params, (-1, 2))):
+        z, target = raw[:, start : start + max(int(width), 1)], y[:, column]
+        if width > 1:
+            known = target >= 0
+            own = _softmax(z[known], target[known, None], (0.0,))
+        else:
+            known = ~np.isnan(target)
+            of_column = {1: _squared_error, 0: _log_loss, -1: _divergence}[width]
+            own = of_column(z[known], target[known, None], (0.0,))
+        values[known] += weight * own[0]
+        gradient[known, start : start + z.shape[1]] = weight * own[1]
+        start += z.shape[1]
+    return values, gradient
+
+
 LOSSES = {
     "softmax": _softmax,
     "log_loss": _log_loss,
@@ -117,6 +139,7 @@ LOSSES = {
     "focal_softmax": _focal_softmax,
     "squared_hinge": _squared_hinge,
     "squared_error": _squared_error,
+    "reconstruction": _reconstruction,
     "quantile": _quantile,
     "poisson": _poisson,
 }

@@ -38,9 +38,11 @@ def forward(network, weights, X, share=None, dropout=None, draws=None):
     def masked(number, rate, shape, lines):
         return draws.masked(FIRST_MASK + number, rate, shape, lines=lines)
 
-    return passes.forward(
-        network, weights, X, activate, share, dropout, masked if draws else None
-    )
+    def noise(number, shape, lines):
+        return draws.normal(FIRST_MASK + number, shape, lines)
+
+    of_draws = (masked, noise) if draws else ()
+    return passes.forward(network, weights, X, activate, share, dropout, *of_draws)
 
 
 def backward(network, weights, traces, gradient, share=None):

@@ -9,6 +9,8 @@ from functools import lru_cache
 import numpy as np
 from scipy.special import betaincinv, ndtri
 
+from nnfit.functions.random import inverse_normal
+
 GAMMA = 0x9E3779B97F4A7C15
 #: What a number is for; hidden layer i, from 0, has the purpose FIRST_LAYER + i.
 INPUT_DROPOUT, NOISE, MIXUP, FIRST_LAYER = range(4)
@@ -106,6 +108,11 @@ class Draws:
     def noise(self, deviation, shape, lines=1):
         """Normal numbers."""
         return deviation * ndtri((self._bits(NOISE, shape, lines) + 0.5) / 2.0**32)
+
+    def normal(self, purpose, shape, lines=1):
+        """Standard normal numbers, by the function of the package."""
+        uniform = (self._bits(purpose, shape, lines) + 0.5) / 2.0**32
+        return np.vectorize(inverse_normal, otypes=[float])(uniform)
 
     def swapped(self, rate, shape, lines=1):
         """Whether each entry is swapped."""

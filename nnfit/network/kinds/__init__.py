@@ -196,11 +196,14 @@ class Batch:
     masked : callable or None
         ``masked(rate, shape)`` says of each row and number of a layer's own whether
         training takes it for missing; None where nothing is random.
+    noise : callable or None
+        ``noise(shape)``: standard normal numbers, likewise.
     """
 
     share: np.ndarray | None
     activate: object
     masked: object = None
+    noise: object = None
 
 
 @dataclass(frozen=True)
@@ -220,12 +223,16 @@ class Kind:
     onnx: str | None = None
 
 
+#: Kinds that are there in training alone: no prediction of an estimator has them.
+OF_TRAINING = ("views", "contrast")
+
+
 def _own(name, has_cuda=True):
     return Kind(
         f"nnfit.network.kinds.{name}",
         f"nnfit.cpu.kinds.{name}",
         f"nnfit.cuda.kinds.{name}" if has_cuda else None,
-        f"nnfit.onnx.kinds.{name}",
+        None if name in OF_TRAINING else f"nnfit.onnx.kinds.{name}",
     )
 
 
@@ -250,6 +257,9 @@ KINDS = {
         "members",
         "member_adapter",
         "member_head",
+        "views",
+        "contrast",
+        "gaussian_sampling",
     )
 }
 

@@ -1,0 +1,1 @@
+"""Learning from rows without labels: transformers whose networks others start from."""
