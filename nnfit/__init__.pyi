@@ -14,6 +14,7 @@ from nnfit.estimators.learning_rate_finder import (
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
+from nnfit.exporting_c.exporting import export_c
 from nnfit.interchange import from_sklearn, to_sklearn
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
@@ -63,6 +64,7 @@ __all__ = [
     "__version__",
     "check_table",
     "diagnose",
+    "export_c",
     "find_learning_rate",
     "from_sklearn",
     "synthesize",

@@ -119,9 +119,17 @@ def test_pickles_clones_and_pipelines(pretrainer, data):
         ({"temperature": 0.001}, "temperature"),
         ({"projection_size": 0}, "projection_size"),
         ({"solver": "lbfgs"}, "solver"),
-        ({"hidden_layer_sizes": ()}, "at least one layer"),
+        ({"hidden_layer_sizes": ()}, "must have a layer"),
     ],
 )
 def test_bad_parameters_are_named(data, parameters, words):
     with pytest.raises(ValueError, match=words):
         ContrastivePretrainer(**parameters).fit(data[0])
+
+
+def test_validation_data_of_ones_own(data):
+    X, _ = data
+    fitted = ContrastivePretrainer(**SMALL).fit(X[:150], X_val=X[150:])
+    losses = fitted.history_["val_loss"]
+    assert len(losses) == fitted.n_iter_
+    assert 0 < losses[0] < np.log(50) + 0.1

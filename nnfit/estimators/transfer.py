@@ -204,9 +204,6 @@ def _names(given):
 
 def _outputs(given):
     """What the outputs of an estimator mean."""
-    task = getattr(given, "_task", None)
-    if task not in (None, "classification", "regression"):  # rows without labels
-        return task, given._standard("columns")
     classes = getattr(given, "classes_", None)
     meaning = given.n_outputs_ if classes is None else np.asarray(classes).tolist()
     return classes is None, meaning, given.out_activation_

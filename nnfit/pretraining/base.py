@@ -6,7 +6,8 @@ themselves to the shared training as `y`, and a class says by
 * ``_learn_target``, ``_find_units`` and ``_encode`` what it makes of them,
 * ``_loss_row`` and ``_count_outputs`` what its head is,
 * ``_corruption`` which fields of `nnfit.engine_settings.EngineSettings` change the
-  rows of a batch.
+  rows of a batch,
+* ``_n_head_layers`` how many layers stand behind the hidden ones.
 
 Inputs, engines, early stopping, callbacks and `init_from` are those of all estimators;
 the hidden layers are what `transform` gives and what others start from.
@@ -26,7 +27,7 @@ from sklearn.base import (
     _fit_context,
 )
 
-from nnfit.estimators import checkpoints
+from nnfit.estimators import by_hand, checkpoints
 from nnfit.estimators.annotations import FloatArray, Rows, typed
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.hidden import n_units
@@ -56,6 +57,7 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
     """Base of the pretrainers; use the derived classes."""
 
     _task, _y_numeric = "reconstruction", True
+    _n_head_layers, _takes_sparse = 1, False
     _own_constraints: dict[str, Any] = {"solver": [among(STOCHASTIC_SOLVERS)]}
 
     # Targets -----------------------------------------------------------------
@@ -71,6 +73,10 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
 
     def _check_outputs(self, n_outputs):
         """The head has as many as it has; the loss decides."""
+
+    def _set_structure(self, network):
+        super()._set_structure(network)
+        self._fitted["body_layers"] = len(hidden_sizes(self))
 
     # Fitting -----------------------------------------------------------------
 
@@ -93,6 +99,7 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
         X : array-like of shape (n_samples, n_features)
             Training data: an array or a table (pandas, polars, pyarrow). NaN stands
             for a missing number. Texts and categories need `categorical_features`.
+            Sparse matrices where the class says so.
         y : None
             Not used.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -120,7 +127,7 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
             If data or parameters are invalid, or if the weights of the network grow
             until they are no longer finite. The estimator then is as before.
         TypeError
-            If `X` is sparse.
+            If `X` is sparse and the class has an output for each column.
         MemoryError
             If the network does not fit into memory.
         """
@@ -140,7 +147,7 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
         return self._fit(X, _placeholder(X), sample_weight, given, **more)
 
     def _check_rows_of_fit(self, X, name):
-        if issparse(X):
+        if issparse(X) and not self._takes_sparse:
             raise TypeError(
                 f"Sparse data was passed for {name}, but {type(self).__name__} needs "
                 "dense data, for it has an output for each column. Use .toarray(), or "
@@ -169,15 +176,16 @@ class Pretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
         ValueError
             If `X` is invalid.
         """
-        return self.hidden_features(X)
+        by_hand.check_fitted(self)
+        return self.hidden_features(X, self._description()["body_layers"])
 
     @property
     def _n_features_out(self):
-        return n_units(self, -2)
+        return n_units(self, self._description()["body_layers"])
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = False
+        tags.input_tags.sparse = self._takes_sparse
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 

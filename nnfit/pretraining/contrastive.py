@@ -3,41 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import (
-    ClassNamePrefixFeaturesOutMixin,
-    TransformerMixin,
-    _fit_context,
-)
-from sklearn.utils.validation import _num_samples
 
-from nnfit.estimators.annotations import (
-    Activation,
-    Dtype,
-    FloatArray,
-    RandomState,
-    Rows,
-    typed,
-)
+from nnfit.estimators.annotations import Activation, Dtype, RandomState
 from nnfit.estimators.conventions import store_arguments
-from nnfit.estimators.documentation import documented
-from nnfit.estimators.hidden import n_units
-from nnfit.estimators.mlp import BaseMLP
-from nnfit.estimators.parameters import POSITIVE, STOCHASTIC_SOLVERS, among, interval
-from nnfit.estimators.recipe import recipe
+from nnfit.estimators.parameters import POSITIVE, interval
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.validation import hidden_sizes
 from nnfit.functions.losses import LOSSES
 from nnfit.network import fitted
+from nnfit.pretraining.base import Pretrainer, pretrainer
 from nnfit.pretraining.views import HeldOut, contrasted
 
 
-@documented
-@recipe(MLPRegressor, early_stopping=False)
-class ContrastivePretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseMLP):
+@pretrainer
+class ContrastivePretrainer(Pretrainer):
     """Learn hidden layers from rows without labels, by contrast (SCARF).
 
     Each row of a batch has a copy in which a random part of the columns has the values
@@ -98,13 +81,13 @@ class ContrastivePretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ['taken', 'new: init_from has no outputs']
     """
 
-    _task, _y_numeric = "regression", True
+    _n_head_layers, _takes_sparse = 2, True
     _own_constraints = {
+        **Pretrainer._own_constraints,
         "corruption_rate": interval(0, 1, "right"),
         "temperature": interval(0.01, None, "left"),
         "projection_size": MLPRegressor._parameter_constraints["layer_width"],
         "learning_rate_init": POSITIVE,
-        "solver": [among(STOCHASTIC_SOLVERS)],
     }
 
     def __init__(
@@ -137,61 +120,6 @@ class ContrastivePretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     ) -> None:
         store_arguments(self, locals())
 
-    # Fitting -----------------------------------------------------------------
-
-    @typed(_fit_context(prefer_skip_nested_validation=True))
-    def fit(  # type: ignore[override]
-        self, X: Rows, y: Any = None, sample_weight: npt.ArrayLike | None = None
-    ) -> Self:
-        """Learn from rows.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows, as `MLPClassifier` takes them.
-        y : None
-            Not used.
-        sample_weight : array-like of shape (n_samples,), default=None
-            Weights of the rows in the loss.
-
-        Returns
-        -------
-        self : object
-            The fitted transformer.
-
-        Raises
-        ------
-        ValueError
-            If data or parameters are invalid.
-        """
-        if not hidden_sizes(self):
-            raise ValueError(
-                "hidden_layer_sizes must have at least one layer, which is what is "
-                f"learnt here, got {self.hidden_layer_sizes!r}."
-            )
-        self._fit(X, np.zeros(_n_rows(X)), sample_weight)
-        self._n_features_out = n_units(self, self._body_layers)
-        return self
-
-    def transform(self, X: Rows) -> FloatArray:
-        """Outputs of the last hidden layer.
-
-        Parameters
-        ----------
-        X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            Rows.
-
-        Returns
-        -------
-        ndarray of shape (n_samples, n_units)
-        """
-        return self.hidden_features(X, self._body_layers)
-
-    @property
-    def _body_layers(self):
-        """Hidden layers of what is passed on."""
-        return self._description().get("body_layers", 1)
-
     # The network -------------------------------------------------------------
 
     def _describe(self, n_features, target, dtype):
@@ -213,7 +141,6 @@ class ContrastivePretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
     def _set_structure(self, network):
         projecting = self._projecting(network.n_features, network.dtype)
         super()._set_structure(projecting)
-        self._fitted["body_layers"] = len(hidden_sizes(self))
 
     def _run(self, engine, settings, fit, n_rows):
         if fit.validation is not None:
@@ -223,9 +150,8 @@ class ContrastivePretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     # Targets: the raw prediction is the loss ----------------------------------
 
-    def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
-        self._fitted["targets"] = None
-        return y
+    def _own_target(self, X, y):
+        return y  # a number for each row, which nobody reads
 
     def _loss_row(self):
         return LOSSES["absolute_error"], ()
@@ -235,17 +161,3 @@ class ContrastivePretrainer(ClassNamePrefixFeaturesOutMixin, TransformerMixin, B
 
     def _count_outputs(self, target):
         return 1
-
-    def _check_outputs(self, n_outputs):
-        pass
-
-    def _default_score(self):
-        return "loss"
-
-
-def _n_rows(X):
-    """Rows of data that nobody has checked; 0 of what has none, which is refused."""
-    try:
-        return _num_samples(X)
-    except TypeError:
-        return 0
