@@ -15,7 +15,8 @@ from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
 from nnfit.exporting_c.exporting import export_c
-from nnfit.interchange import from_sklearn, to_sklearn
+from nnfit.interchange.pytorch import from_torch, to_torch_state_dict
+from nnfit.interchange.scikit_learn import from_sklearn, to_sklearn
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
@@ -67,8 +68,10 @@ __all__ = [
     "export_c",
     "find_learning_rate",
     "from_sklearn",
+    "from_torch",
     "synthesize",
     "to_sklearn",
+    "to_torch_state_dict",
     "train_validation_test_split",
     "warmup",
 ]
