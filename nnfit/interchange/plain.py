@@ -3,6 +3,16 @@
 import numpy as np
 
 
+#: Parts of a description that plain networks do not have, in words.
+LACKING = {
+    "normalization": "normalization",
+    "residual": "residual",
+    "inputs": "scaling, embeddings or missing values",
+    "members": "members that share weights",
+    "body": "the body of RealMLP",
+}
+
+
 def check_plain(estimator, whose, others=None):
     """Refuse what plain networks do not have.
 
@@ -22,11 +32,7 @@ def check_plain(estimator, whose, others=None):
     described = estimator._description() if hasattr(estimator, "coefs_") else {}
     found = {
         "n_members": "members_" in vars(estimator),
-        "normalization": described.get("normalization") is not None,
-        "residual": bool(described.get("residual")),
-        "scaling, embeddings or missing values": described.get("inputs") is not None,
-        "members that share weights": described.get("members") is not None,
-        "the body of RealMLP": described.get("body") is not None,
+        **{words: bool(described.get(name)) for name, words in LACKING.items()},
         **(others or {}),
     }
     names = [name for name, is_there in found.items() if is_there]
