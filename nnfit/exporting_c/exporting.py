@@ -163,12 +163,13 @@ def _network(source, estimator, own, name):
         network.nodes, by_node(network, weights), network.widths[1:], strict=True
     )
     for node, arrays, width in nodes:
-        if node.kind not in WRITTEN:
+        write = WRITTEN.get(node.kind)
+        if write is None:
             raise ValueError(
                 f"Layers of the kind {node.kind!r} cannot be written as C. {OTHERWISE}"
             )
         inputs, output = [values[value] for value in node.inputs], source.values(width)
-        WRITTEN[node.kind](source, node, inputs, arrays, output)
+        write(source, node, inputs, arrays, output)
         values.append(output)
     width = _outputs(source, estimator, own, values[-1])
     source.end_function(f"static void {name}(const real *x, real *out)")

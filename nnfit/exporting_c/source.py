@@ -71,11 +71,12 @@ class Source:
         """
         values = np.asarray(values, self.dtype if dtype is None else dtype).ravel()
         name = f"a{len(self._arrays)}"
-        kind = {"i": "int", "f": "float" if values.itemsize == 4 else "double"}
+        real = "float" if values.itemsize == 4 else "double"
+        of_c = "int" if np.issubdtype(values.dtype, np.integer) else real
         texts = [number(each) for each in values]
         lines = [", ".join(texts[i : i + 6]) for i in range(0, len(texts), 6)]
         self._arrays.append(
-            f"static const {kind[values.dtype.kind]} {name}[{len(texts)}] = {{\n    "
+            f"static const {of_c} {name}[{len(texts)}] = {{\n    "
             + ",\n    ".join(lines)
             + "\n};"
         )

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-
 #: Parts of a description that plain networks do not have, in words.
 LACKING = {
     "normalization": "normalization",
