@@ -128,7 +128,7 @@ def main(arguments=None):
     )
     parser.add_argument("--calls", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=0.5)
-    parser.add_argument("--rows", type=int, nargs="+", default=[1, 100])
+    parser.add_argument("--rows", type=int, nargs="+", default=[1, 100, 10000])
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2, 4, 16])
     parser.add_argument("--hidden", type=int, nargs="+", default=[100])
     options = parser.parse_args(arguments)

@@ -14,7 +14,9 @@ from nnfit.estimators.learning_rate_finder import (
 from nnfit.estimators.realmlp import RealMLPClassifier, RealMLPRegressor
 from nnfit.estimators.regressor import MLPRegressor
 from nnfit.estimators.tabm import TabMClassifier, TabMRegressor
-from nnfit.interchange import from_sklearn, to_sklearn
+from nnfit.exporting_c.exporting import export_c
+from nnfit.interchange.pytorch import from_torch, to_torch_state_dict
+from nnfit.interchange.scikit_learn import from_sklearn, to_sklearn
 from nnfit.model_selection import PopulationSearchCV
 from nnfit.preprocessing.category_encoder import CategoryEncoder
 from nnfit.preprocessing.network_transformer import NetworkTransformer
@@ -63,10 +65,13 @@ __all__ = [
     "__version__",
     "check_table",
     "diagnose",
+    "export_c",
     "find_learning_rate",
     "from_sklearn",
+    "from_torch",
     "synthesize",
     "to_sklearn",
+    "to_torch_state_dict",
     "train_validation_test_split",
     "warmup",
 ]

@@ -15,8 +15,8 @@ FLOORS = (
     ("__main__",),
     ("diagnosis", "displays", "onnx"),
     (
-        *("demo", "information", "interchange", "model_selection", "preprocessing"),
-        *("pretraining", "tabular", "trusted", "warming"),
+        *("demo", "exporting_c", "information", "interchange", "model_selection"),
+        *("preprocessing", "pretraining", "tabular", "trusted", "warming"),
     ),
     ("inspection",),
     ("estimators",),

@@ -12,6 +12,7 @@ from numpy.testing import assert_array_equal
 
 from benchmarks import serving
 from nnfit import MLPClassifier, MLPRegressor, fork_lock
+from nnfit.cpu import machine_code
 from nnfit.training import threads
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -66,6 +67,21 @@ def test_16_threads_predict_the_same_bits(name):
         answers = list(pool.map(lambda rows: predicted(model, rows), parts))
     for answer, single in zip(answers, expected, strict=True):
         assert_array_equal(answer, single)
+
+
+@pytest.mark.parametrize(("n_rows", "keeps"), [(1, True), (400, False)])
+def test_only_a_short_prediction_keeps_the_lock_of_python(n_rows, keeps, monkeypatch):
+    """To give it away and to wait for it takes longer than a row."""
+    model = MLPClassifier((300,), max_iter=2).fit(X, Y)
+    short, function = {}, machine_code.Kernel.function
+
+    def spy(kernel, name, *types, is_short=False):
+        short[name] = is_short
+        return function(kernel, name, *types, is_short=is_short)
+
+    monkeypatch.setattr(machine_code.Kernel, "function", spy)
+    model.predict_proba(X[:n_rows])
+    assert short["predict"] == short["link"] == keeps
 
 
 def test_calls_at_once_share_the_processors(monkeypatch):

@@ -7,7 +7,7 @@ import numpy as np
 from nnfit.addresses import address
 from nnfit.cpu import compiling
 from nnfit.cpu.kernels import LINK
-from nnfit.cpu.tables import INT64, POINTER
+from nnfit.cpu.tables import INT64, POINTER, SHORT_LINKS
 
 
 def apply_link(raw, link):
@@ -23,7 +23,10 @@ def apply_link(raw, link):
     if link == "identity":
         return
     kernel = _load(link, raw.dtype.type)
-    function = kernel.function("link", None, POINTER, INT64, POINTER, INT64, INT64)
+    function = kernel.function(
+        "link", None, POINTER, INT64, POINTER, INT64, INT64,
+        is_short=raw.size <= SHORT_LINKS,
+    )  # fmt: skip
     (n_rows, n_outputs), values = raw.shape, address(raw, raw.dtype, raw.size)
     function(values, n_outputs, values, n_rows, n_outputs)
 

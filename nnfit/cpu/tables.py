@@ -22,6 +22,9 @@ from nnfit.sparsity import is_sparse
 
 POINTER, INT64 = ctypes.c_void_p, ctypes.c_int64
 
+#: Products of a prediction, and inverse links, that take some 10 microseconds.
+SHORT_PRODUCTS, SHORT_LINKS = 100_000, 1000
+
 
 class Tables:
     """The two tables, the buffers of a number of rows, and the kernels.
@@ -137,7 +140,10 @@ class Forward(Tables):
 
     def predict_rows(self, out, begin, end):
         """Predict rows begin to end of the matrix that the tables point to."""
-        function = self.kernel.function("predict", None, POINTER, POINTER, INT64, INT64)
+        function = self.kernel.function(
+            "predict", None, POINTER, POINTER, INT64, INT64,
+            is_short=(end - begin) * self.network.n_products <= SHORT_PRODUCTS,
+        )  # fmt: skip
         size = end * int(self.ints[at.N_OUTPUTS])
         places = self.address, address(out, self.layout.dtype, size)
         function(*places, begin, end)

@@ -43,10 +43,10 @@ class Conventions(BaseEstimator):
 
         def set_callbacks(self, *callbacks: Any) -> Self: ...
 
-    def __init_subclass__(cls, **kwargs):
+    def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         if "__init__" in vars(cls):
-            cls.__init__ = _naming_the_unknown(cls.__init__)
+            cls.__init__ = _naming_the_unknown(cls.__init__)  # type: ignore[method-assign]
 
     def set_params(self, **params: Any) -> Self:
         """Set parameters.

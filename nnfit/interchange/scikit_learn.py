@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 from sklearn.utils.validation import check_is_fitted
+
+from nnfit.interchange.plain import arrays_of, check_plain
 
 #: Parameters that have the same meaning in both, whatever the network is.
 SHARED = (
@@ -122,7 +123,14 @@ def to_sklearn(estimator: Any) -> Any:
             f"to_sklearn takes an MLP of nnfit, got {type(estimator).__name__}."
         )
     check_is_fitted(estimator)
-    _check_plain(estimator)
+    link = estimator._link
+    has_no_loss = (
+        link not in ("logistic", "softmax")
+        if estimator._task == "classification"
+        else link == "sorted"
+    )
+    others = {f"{estimator.loss!r} as the loss": has_no_loss}
+    check_plain(estimator, "scikit-learn's networks", others)
     is_classifier = estimator._task == "classification"
     name = "MLPClassifier" if is_classifier else "MLPRegressor"
     described = estimator._description()
@@ -130,7 +138,7 @@ def to_sklearn(estimator: Any) -> Any:
     if parameters["solver"] not in SOLVERS:
         del parameters["solver"]
     parameters["activation"] = _name_of_activation(described["activation"])
-    coefs, intercepts = _arrays(estimator)
+    coefs, intercepts = arrays_of(estimator)
     parameters["hidden_layer_sizes"] = tuple(coef.shape[1] for coef in coefs[:-1])
     if estimator._link == "exp":
         parameters["loss"] = "poisson"
@@ -151,38 +159,6 @@ def to_sklearn(estimator: Any) -> Any:
     return model
 
 
-#: Parts of a description that scikit-learn's networks do not have, in words.
-LACKING = {
-    "normalization": "normalization",
-    "residual": "residual",
-    "inputs": "scaling, embeddings or missing values",
-    "members": "members that share weights",
-    "body": "the body of RealMLP",
-}
-
-
-def _check_plain(estimator):
-    """Refuse what scikit-learn's networks do not have."""
-    described = estimator._description() if hasattr(estimator, "coefs_") else {}
-    link = estimator._link
-    found = {
-        "n_members": "members_" in vars(estimator),
-        **{words: bool(described.get(name)) for name, words in LACKING.items()},
-        f"{estimator.loss!r} as the loss": (
-            link not in ("logistic", "softmax")
-            if estimator._task == "classification"
-            else link == "sorted"
-        ),
-    }
-    names = [name for name, is_there in found.items() if is_there]
-    if names:
-        raise ValueError(
-            f"scikit-learn's networks have no {names[0]}, got a "
-            f"{type(estimator).__name__} with it. Use nnfit.onnx.to_onnx, or fit a "
-            "network without it."
-        )
-
-
 def _name_of_activation(activation):
     """The one activation of all hidden layers."""
     given = activation if isinstance(activation, list) else [activation]
@@ -192,17 +168,3 @@ def _name_of_activation(activation):
             f"all hidden layers, got {activation!r}."
         )
     return given[0]
-
-
-def _arrays(estimator):
-    """Weights of the function from features as given to outputs, in float64."""
-    coefs = [np.array(coef, np.float64) for coef in estimator.coefs_]
-    intercepts = [np.array(each, np.float64) for each in estimator.intercepts_]
-    if estimator._standard("features") is not None:
-        shifts, scales = estimator.feature_shifts_, estimator.feature_scales_
-        coefs[0] /= scales[:, None]
-        intercepts[0] -= shifts @ coefs[0]
-    temperature = getattr(estimator, "temperature_", 1.0)
-    coefs[-1] /= temperature
-    intercepts[-1] /= temperature
-    return coefs, intercepts
