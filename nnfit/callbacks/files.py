@@ -7,6 +7,7 @@ damaged file is noticed.
 import json
 import os
 import threading
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,10 +45,27 @@ def write(path, header, arrays):
     """
     text = json.dumps({"format": FORMAT, **header})
     entries = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
+    with replacing(path) as file:
+        np.savez(file, **entries)
+
+
+@contextmanager
+def replacing(path):
+    """Open a file for bytes that takes the place of another when it is whole.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; the old file is still there.
+    """
     temporary = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         with open(temporary, "wb") as file:
-            np.savez(file, **entries)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

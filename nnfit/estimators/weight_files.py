@@ -8,7 +8,6 @@ any of them is made.
 
 import json
 import math
-import os
 import struct
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from types import SimpleNamespace
 import numpy as np
 from sklearn.base import clone
 
+from nnfit.callbacks import files
 from nnfit.estimators import by_hand
 from nnfit.network import Weights, fitted
 from nnfit.network.description import check_arrays
@@ -60,16 +60,10 @@ def save(estimator, path):
         offset += array.nbytes
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    path = Path(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            file.write(struct.pack("<Q", len(text)) + text)
-            for array in arrays.values():
-                file.write(array.tobytes())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.replacing(Path(path)) as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for array in arrays.values():
+            file.write(array.tobytes())
 
 
 def load(estimator, path):

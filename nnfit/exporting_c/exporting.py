@@ -11,6 +11,7 @@ import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
 from nnfit import __version__
+from nnfit.callbacks import files
 from nnfit.estimators.columns import category_columns
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.numeric_columns import fills_missing
@@ -84,12 +85,10 @@ def _identifier(stem):
 
 def _write(path, text):
     """Write a file that is at any moment the old one or the new one."""
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="ascii")
-        os.replace(temporary, path)
+        with files.replacing(path) as file:
+            file.write(text.encode("ascii"))
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise type(error)(
             error.errno,
             f"export_c cannot write the file ({error.strerror}); its folder must exist "
