@@ -16,6 +16,8 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.fixes import parse_version, sp_version
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, find_learning_rate
+from nnfit.cpu.plans import forward_plan
+from nnfit.cpu.training_plans import training_plan
 from nnfit.training import device
 
 pytestmark = [
@@ -169,6 +171,14 @@ def test_nothing_is_left_for_the_collector(engine, name):
     WORK[name]()  # what is kept for good, such as kernels
     with nothing_for_the_collector():
         WORK[name]()
+
+
+def test_plans_that_many_others_crowd_out_are_given_back():
+    WORK["threads"]()
+    with nothing_for_the_collector():
+        for plans in (forward_plan, training_plan):
+            assert plans.cache_info().currsize
+            plans.cache_clear()
 
 
 FITS = {
