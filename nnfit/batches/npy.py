@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 
 from nnfit.batches.rows import Batch
-from nnfit.batches.sources import Source, files_of
-
-Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+from nnfit.batches.sources import Paths, Source, files_of
 
 
 class NpySource(Source):

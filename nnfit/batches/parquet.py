@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nnfit.batches.npy import Paths
 from nnfit.batches.rows import Batch
-from nnfit.batches.sources import Source, files_of
+from nnfit.batches.sources import Paths, Source, files_of
 
 
 class ParquetSource(Source):

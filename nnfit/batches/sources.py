@@ -1,14 +1,16 @@
-"""What gives rows batch by batch, again and again."""
+"""What gives rows batch by batch, again and again, and the files of some."""
 
 from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
-from nnfit.batches.rows import Batch, batch_of
+from nnfit.batches.rows import Batch
+
+Paths: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
 class Source(ABC):
@@ -29,79 +31,6 @@ class Source(ABC):
     @abstractmethod
     def read(self, part: Any, n_rows: int) -> Iterator[Batch]:
         """The rows of a part in batches, of about `n_rows` where it can choose."""
-
-
-class CallableSource(Source):
-    """A function that returns a fresh iterator of ``(X, y[, sample_weight])``."""
-
-    def __init__(self, function):
-        self.function = function
-        self.name = f"{getattr(function, '__qualname__', type(function).__name__)}()"
-
-    def parts(self, n_rows):
-        """One, since the function has the order."""
-        return [None]
-
-    def read(self, part, n_rows):
-        """Batches as the function gives them."""
-        given = self.function()
-        if not isinstance(given, Iterable):
-            raise TypeError(
-                f"{self.name} must return an iterator of (X, y) or (X, y, "
-                f"sample_weight), got {type(given).__name__}."
-            )
-        for number, batch in enumerate(given):
-            yield batch_of(batch, f"batch {number} of {self.name}")
-
-
-def as_source(given, target=None):
-    """A `Source` of what a user passes.
-
-    Parameters
-    ----------
-    given : Source, path or callable
-    target : str, list of str or None
-        Column of the targets, where `given` is a path.
-
-    Raises
-    ------
-    TypeError
-        If it can be read once only, or is something else.
-    ValueError
-        If `target` is missing, or has no meaning.
-    """
-    if isinstance(given, str | os.PathLike):
-        if Path(given).suffix == ".npy":
-            raise ValueError(
-                f"source={str(given)!r} holds an array, and targets are needed too. "
-                "Pass nnfit.batches.NpySource(X, y), of paths."
-            )
-        if target is None:
-            raise ValueError(
-                f"source={str(given)!r} needs target, the name of the column of y."
-            )
-        from nnfit.batches.parquet import ParquetSource
-
-        return ParquetSource(given, target)
-    if target is not None:
-        raise ValueError(
-            f"target names a column of the Parquet files of a path, got {target!r} and "
-            f"a source of the type {type(given).__name__}. Leave it out."
-        )
-    if isinstance(given, Source):
-        return given
-    if isinstance(given, Iterator):
-        raise TypeError(
-            f"source must be read in every epoch, got a {type(given).__name__}, which "
-            "is used up after one. Pass the function that makes it, which is called "
-            "without arguments."
-        )
-    if not callable(given):
-        raise TypeError(
-            "source must be a path, a source of nnfit.batches, or a callable that "
-            f"returns an iterator of (X, y), got {type(given).__name__}."
-        )
-    return CallableSource(given)
 
 
 def files_of(paths, suffix):

@@ -93,10 +93,11 @@ class Witnesses:
 
     def find(self, batch):
         """Their numbers in a batch, an array of int."""
-        found = [*self._of_features(batch.X), *self._of_targets(batch.y)]
+        found = [*self._of_features(batch), *self._of_targets(batch.y)]
         return np.unique(np.array(found, np.int64))
 
-    def _of_features(self, X):
+    def _of_features(self, batch):
+        X = batch.X
         if scipy.sparse.issparse(X):
             return []
         table = table_of(X)
@@ -118,6 +119,12 @@ class Witnesses:
         self._is_missing |= new
         found += is_missing[:, new].argmax(axis=0).tolist()
         low, high = np.fmin.reduce(numbers, axis=0), np.fmax.reduce(numbers, axis=0)
+        infinite = np.flatnonzero(np.isinf(low) | np.isinf(high))
+        if len(infinite):
+            raise ValueError(
+                f"{batch.name} holds infinity in column {infinite[0]} of X, and finite "
+                "numbers were expected. Replace it, by NaN if it is not known."
+            )
         lower, higher = low < self._low, high > self._high
         found += (numbers[:, lower] == low[lower]).argmax(axis=0).tolist()
         found += (numbers[:, higher] == high[higher]).argmax(axis=0).tolist()

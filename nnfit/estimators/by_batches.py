@@ -7,137 +7,32 @@ blocks of the source's rows, which a thread reads ahead.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from itertools import count
 from numbers import Integral
-from types import SimpleNamespace
+from typing import Any, Self
 
 import numpy as np
-from sklearn.utils.validation import _get_feature_names
+import numpy.typing as npt
+from sklearn.base import _fit_context
 
 from nnfit.batches.blocks import Batches, block_sizes, cut
+from nnfit.batches.given import as_source
 from nnfit.batches.reading import Ahead
 from nnfit.batches.rows import as_one, n_bytes
-from nnfit.batches.sources import as_source
-from nnfit.batches.survey import Survey
-from nnfit.estimators.columns import columns_of
+from nnfit.estimators import checkpoints
+from nnfit.estimators.annotations import typed
 from nnfit.estimators.fitting import Fit
+from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.row_weights import mean_class_weight
 from nnfit.estimators.standardising import standardised
-from nnfit.estimators.validation import check_more_rows, check_objects, check_weights
+from nnfit.estimators.streams import BLOCK, FEWEST, Stream, naming
+from nnfit.estimators.validation import check_more_rows, check_weights
 from nnfit.estimators.watching import encoded
-from nnfit.tables.encoding import FROM_DTYPE
-from nnfit.tables.reading import table_of
 from nnfit.training.blocks import BlockEngine
-
-#: Parts of the memory: rows of the sample, of which there are three copies while they
-#: are drawn and two later; each of two blocks; the batches that are being read, which
-#: are there as they are, checked and encoded.
-SAMPLE, BLOCK, READ = 1 / 5, 1 / 5, 1 / 16
-#: Fewest rows of the sample and of a read.
-FEWEST = 64
-
-
-class Stream:
-    """Rows of a source, and what the first pass has found of them.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-    source : Source
-    memory : int
-        Bytes.
-    classes, n_rows
-        See `BaseMLP.fit_batches`.
-
-    Attributes
-    ----------
-    n_rows : int
-    sample : Batch
-    class_counts : dict
-    """
-
-    def __init__(self, estimator, source, memory, classes, n_rows):
-        self.source, self.memory, self.classes = source, memory, classes
-        self._batches, self._estimator = Batches(source), estimator
-        has_labels = not estimator._y_numeric
-        is_known = n_rows is not None and not (has_labels and classes is None)
-        if is_known and getattr(estimator, "class_weight", None) is None:
-            self._look(n_rows)
-        else:
-            self._survey(has_labels)
-            if n_rows not in (None, self.n_rows):
-                raise ValueError(
-                    f"{source.name} has {self.n_rows} rows, and {n_rows} were expected "
-                    "as n_rows says."
-                )
-
-    def _first(self):
-        """Rows of a first read, from which those of others follow."""
-        first = next(self._batches.read(FEWEST), None)
-        if first is None:
-            raise ValueError(
-                f"{self.source.name} gives no rows, and at least one was expected."
-            )
-        both = 3 * first.row_bytes
-        self.read_rows = max(FEWEST, int(READ * self.memory / both))
-        self.sample_rows = max(FEWEST, int(SAMPLE * self.memory / both))
-        return first
-
-    def _survey(self, has_labels):
-        first = self._first()
-        categories = _category_columns(self._estimator, first.X)
-        found = Survey(
-            self.read(), self.sample_rows, categories, has_labels,
-        )  # fmt: skip
-        self.n_rows, self.sample = found.n_rows, found.sample
-        self.class_counts = found.class_counts
-
-    def _look(self, n_rows):
-        """Take the first rows for the sample, without a pass over all."""
-        self._first()
-        self.n_rows, self.class_counts, kept = n_rows, {}, []
-        left = min(n_rows, self.sample_rows)
-        for batch in self.read():
-            kept.append(batch.part(slice(left)))
-            left -= kept[-1].n_rows
-            if left == 0:
-                break
-        self.sample = as_one(kept, kept[0].name)
-
-    def read(self, rng=None):
-        """Batches of the source, whose targets are no mere objects."""
-        y_numeric = self._estimator._y_numeric
-        for batch in self._batches.read(self.read_rows, rng):
-            with naming(batch.name):
-                check_objects(batch.y, "y", y_numeric)
-            yield batch
-
-
-def _category_columns(estimator, X):
-    """Numbers of the columns of categories, which nothing has been learnt of."""
-    asked = estimator.categorical_features
-    if asked is None:
-        return []
-    if isinstance(asked, str) and asked == FROM_DTYPE:
-        table = table_of(X)
-        columns = [] if table is None else range(X.shape[1])
-        return [each for each in columns if table.column(each).numbers is None]
-    names = _get_feature_names(X)
-    known = {} if names is None else {"feature_names_in_": names}
-    view = SimpleNamespace(n_features_in_=X.shape[1], **known)
-    return columns_of(view, asked, "categorical_features")
-
-
-@contextmanager
-def naming(name):
-    """Put where rows come from before the message of an error."""
-    try:
-        yield
-    except (ValueError, TypeError) as error:
-        kind = type(error) if type(error) in (ValueError, TypeError) else ValueError
-        raise kind(f"{name}: {error}") from error
 
 
 class BatchFit(Fit):
@@ -262,31 +157,6 @@ def _check_passes(estimator, optimizer):
         )
 
 
-def fit_batches(
-    estimator, source, target, validation, classes, n_rows, memory, resume_from
-):
-    """Fit an estimator, see `BaseMLP.fit_batches`."""
-    if estimator.n_members > 1:
-        raise ValueError(
-            "fit_batches trains one network, and each of an ensemble would read the "
-            f"source for itself, got n_members={estimator.n_members}. Set "
-            "n_members=1, or n_shared_members for members of one network."
-        )
-    memory = _check_number("memory", memory, "bytes")
-    if n_rows is not None:
-        n_rows = _check_number("n_rows", n_rows, "rows")
-    if estimator._y_numeric and classes is not None:
-        raise ValueError(f"classes are those of a classifier, got {classes!r}.")
-    source = as_source(source, target)
-    given = _validation_rows(validation, target, memory)
-    stream = Stream(estimator, source, memory, classes, n_rows)
-    sample = stream.sample
-    return estimator._fit(
-        sample.X, sample.y, sample.sample_weight, given, n_rows=stream.n_rows,
-        kind=partial(BatchFit, stream), resume_from=resume_from,
-    )  # fmt: skip
-
-
 def _check_number(name, value, unit):
     is_number = isinstance(value, Integral) and not isinstance(value, bool)
     if not is_number or value < 1:
@@ -328,3 +198,95 @@ def _validation_rows(validation, target, memory):
 def _copied(X):
     """Rows that a file holds, in memory."""
     return np.array(X) if isinstance(X, np.memmap) else X
+
+
+class BatchMLP(BaseMLP):
+    """Base of the estimators that can be fitted to more rows than memory holds."""
+
+    @typed(_fit_context(prefer_skip_nested_validation=True))
+    def fit_batches(
+        self,
+        source: Any,
+        *,
+        target: str | Sequence[str] | None = None,
+        validation: Any = None,
+        classes: npt.ArrayLike | None = None,
+        n_rows: int | None = None,
+        memory: int = 2**28,
+        resume_from: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Fit the network to rows that come in batches, more than memory holds.
+
+        A first pass over the source counts rows and classes, and draws a sample of the
+        rows. What `fit` learns of the data before it trains, such as `scaling`, bins
+        and categories, is learnt from the sample. Every epoch is a pass over the
+        source, which a thread reads ahead.
+
+        Parameters
+        ----------
+        source : path, NpySource, ParquetSource or callable
+            Path of a Parquet file or of a folder of them, which needs `target`; a
+            source of `nnfit.batches`; or a function without arguments that returns a
+            fresh iterator of tuples ``(X, y)`` or ``(X, y, sample_weight)``, of arrays
+            or tables as `fit` takes them, in every pass the same rows.
+        target : str or list of str, default=None
+            Column of the targets, where `source` is a path.
+        validation : source or tuple, default=None
+            Validation data: another source, all of whose rows are kept in memory, or
+            ``(X_val, y_val)`` or ``(X_val, y_val, sample_weight_val)``. Early stopping
+            needs them, since no rows are set aside.
+        classes : array-like of shape (n_classes,), default=None
+            All classes of a classifier.
+        n_rows : int, default=None
+            Number of rows. With `classes`, or in regression, there is no first pass
+            then, unless `class_weight` needs one; the first rows are the sample.
+        memory : int, default=268435456
+            Bytes that rows may take, beside the parameters of the network and
+            validation data: those in training, the next ones, and the sample.
+        resume_from : str or path, default=None
+            See `fit`.
+
+        Returns
+        -------
+        self : object
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError
+            As `fit`; also if the source gives no rows, other ones than in the first
+            pass, or batches that differ in their columns.
+        TypeError
+            If the source is none, or an iterator that is used up after one pass.
+        MemoryError
+            If `memory` or the machine has too little.
+
+        Notes
+        -----
+        With ``shuffle=True`` parts of the source (stretches of ``.npy`` files, row
+        groups of Parquet files) come in random order, and rows are shuffled within
+        blocks that take a fifth of `memory`. With ``shuffle=False`` the network is that
+        of `fit` with all rows, bit for bit, if the sample has them all, or if nothing
+        of the data is used before training but numbers of rows and classes.
+        """
+        if self.n_members > 1:
+            raise ValueError(
+                "fit_batches trains one network, and each of an ensemble would read "
+                f"the source for itself, got n_members={self.n_members}. Set "
+                "n_members=1, or n_shared_members for members of one network."
+            )
+        if self._y_numeric and classes is not None:
+            raise ValueError(f"classes are those of a classifier, got {classes!r}.")
+        if resume_from is not None:
+            checkpoints.check_place(resume_from, self)
+        memory = _check_number("memory", memory, "bytes")
+        if n_rows is not None:
+            n_rows = _check_number("n_rows", n_rows, "rows")
+        rows = as_source(source, target)
+        given = _validation_rows(validation, target, memory)
+        stream = Stream(self, rows, memory, classes, n_rows)
+        sample = stream.sample
+        return self._fit(
+            sample.X, sample.y, sample.sample_weight, given, n_rows=stream.n_rows,
+            kind=partial(BatchFit, stream), resume_from=resume_from,
+        )  # fmt: skip

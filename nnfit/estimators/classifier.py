@@ -27,6 +27,7 @@ from nnfit.estimators.annotations import (
     Sizes,
     typed,
 )
+from nnfit.estimators.by_batches import BatchMLP
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss, takes_index
@@ -52,7 +53,7 @@ from nnfit.functions.losses import loss_options
 
 
 @documented
-class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
+class MLPClassifier(ClassifierMixin, FittedClassifier, BatchMLP):
     """Multi-layer perceptron classifier.
 
     Minimises the log-loss, another loss, or one of your own, over the weights of a

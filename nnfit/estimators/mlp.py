@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +13,6 @@ from sklearn.base import _fit_context
 from nnfit.callbacks.listening import listening
 from nnfit.callbacks.support import CallbackSupportMixin, with_callbacks
 from nnfit.estimators import (
-    by_batches,
     by_hand,
     checkpoints,
     embeddings,
@@ -221,78 +219,6 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
             checkpoints.check_place(resume_from, self)
         more = {"groups": groups, "resume_from": resume_from}
         return self._fit(X, y, sample_weight, given, **more)
-
-    @typed(_fit_context(prefer_skip_nested_validation=True))
-    def fit_batches(
-        self,
-        source: Any,
-        *,
-        target: str | Sequence[str] | None = None,
-        validation: Any = None,
-        classes: npt.ArrayLike | None = None,
-        n_rows: int | None = None,
-        memory: int = 2**28,
-        resume_from: str | os.PathLike[str] | None = None,
-    ) -> Self:
-        """Fit the network to rows that come in batches, more than memory holds.
-
-        A first pass over the source counts rows and classes, and draws a sample of the
-        rows. What `fit` learns of the data before it trains, such as `scaling`, bins
-        and categories, is learnt from the sample. Every epoch is a pass over the
-        source, which a thread reads ahead.
-
-        Parameters
-        ----------
-        source : path, NpySource, ParquetSource or callable
-            Path of a Parquet file or of a folder of them, which needs `target`; a
-            source of `nnfit.batches`; or a function without arguments that returns a
-            fresh iterator of tuples ``(X, y)`` or ``(X, y, sample_weight)``, of arrays
-            or tables as `fit` takes them, in every pass the same rows.
-        target : str or list of str, default=None
-            Column of the targets, where `source` is a path.
-        validation : source or tuple, default=None
-            Validation data: another source, all of whose rows are kept in memory, or
-            ``(X_val, y_val)`` or ``(X_val, y_val, sample_weight_val)``. Early stopping
-            needs them, since no rows are set aside.
-        classes : array-like of shape (n_classes,), default=None
-            All classes of a classifier.
-        n_rows : int, default=None
-            Number of rows. With `classes`, or in regression, there is no first pass
-            then, unless `class_weight` needs one; the first rows are the sample.
-        memory : int, default=268435456
-            Bytes that rows may take, beside the parameters of the network and
-            validation data: those in training, the next ones, and the sample.
-        resume_from : str or path, default=None
-            See `fit`.
-
-        Returns
-        -------
-        self : object
-            The fitted estimator.
-
-        Raises
-        ------
-        ValueError
-            As `fit`; also if the source gives no rows, other ones than in the first
-            pass, or batches that differ in their columns.
-        TypeError
-            If the source is none, or an iterator that is used up after one pass.
-        MemoryError
-            If `memory` or the machine has too little.
-
-        Notes
-        -----
-        With ``shuffle=True`` parts of the source (stretches of ``.npy`` files, row
-        groups of Parquet files) come in random order, and rows are shuffled within
-        blocks that take a fifth of `memory`. With ``shuffle=False`` the network is that
-        of `fit` with all rows, bit for bit, if the sample has them all, or if nothing
-        of the data is used before training but numbers of rows and classes.
-        """
-        if resume_from is not None:
-            checkpoints.check_place(resume_from, self)
-        return by_batches.fit_batches(
-            self, source, target, validation, classes, n_rows, memory, resume_from
-        )
 
     @with_callbacks
     @without_numpy_errors
