@@ -125,8 +125,8 @@ class ParquetSource(Source):
         for name, kind in expected.items():
             if found[name] != kind and "null" not in (found[name], kind):
                 raise ValueError(
-                    f"Column {name!r} of {file} holds {found[name]}, and {kind} was "
-                    f"expected as in {first}."
+                    f"Column {name!r} of {file} must hold {kind} as in {first}, got "
+                    f"{found[name]}."
                 )
 
 
