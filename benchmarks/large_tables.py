@@ -31,7 +31,7 @@ from nnfit.batches import NpySource, ParquetSource
 from nnfit.estimators.by_batches import BatchFit
 from nnfit.estimators.streams import Stream
 
-N_FEATURES, N_SHARDS, ROUNDS = 20, 8, 3
+N_FEATURES, N_SHARDS = 20, 8
 
 
 def write(folder, n_bytes):
@@ -141,7 +141,7 @@ def epoch(model, stream, half=None):
     return float(np.median(np.diff([0.0, *model.history_["seconds"]])))
 
 
-def measure(name, source, n_rows, memory, hidden):
+def measure(name, source, n_rows, memory, hidden, n_rounds):
     """Print the figures of a source."""
     model = MLPClassifier(hidden, batch_size=512, max_iter=1, random_state=0, n_jobs=1)
     sample = source.read(source.parts(2048)[0], 2048)
@@ -152,17 +152,21 @@ def measure(name, source, n_rows, memory, hidden):
     started = time.perf_counter()
     stream = Stream(model, source, memory, None, None)
     first_pass = time.perf_counter() - started
+    print(
+        f"{name:8} {found[0] / 2**20:7.0f} MiB, {found[0] / memory:.2f} of the bound; "
+        f"first pass {first_pass:5.1f} s"
+    )
     rounds = []
-    for _ in range(ROUNDS):
+    for _ in range(n_rounds):
         halves = [epoch(model, stream, half) for half in ("reading", "training", None)]
         rounds.append([*halves, halves[2] / max(halves[:2])])
-    reading, training, both, ratio = np.median(rounds, axis=0)
-    print(
-        f"{name:8} {found[0] / 2**20:7.0f} MiB ({found[0] / memory:.2f} of the bound)  "
-        f"first pass {first_pass:5.1f} s  reading {reading:5.1f} s  training "
-        f"{training:5.1f} s  epoch {both:5.1f} s = {ratio:.2f} x the slower  "
-        f"{n_rows / both / 1e6:.2f} million rows/s"
-    )
+    if rounds:
+        reading, training, both, ratio = np.median(rounds, axis=0)
+        print(
+            f"{name:8} reading {reading:.1f} s, training {training:.1f} s, an epoch "
+            f"{both:.1f} s: {ratio:.2f} of the slower, "
+            f"{n_rows / both / 1e6:.2f} million rows a second"
+        )
 
 
 def main():
@@ -171,6 +175,7 @@ def main():
     parser.add_argument("--memory", type=int, default=64, help="bound in MiB")
     parser.add_argument("--times", type=float, default=10, help="table over bound")
     parser.add_argument("--hidden", type=int, nargs="+", default=[64, 64])
+    parser.add_argument("--rounds", type=int, default=3, help="of times; 0 for none")
     parser.add_argument("--folder", help="where the table is written")
     arguments = parser.parse_args()
     memory = arguments.memory * 2**20
@@ -182,7 +187,8 @@ def main():
             f"{arguments.times:g} x memory={memory}, layers {arguments.hidden}"
         )
         for name, source in sources.items():
-            measure(name, source, n_rows, memory, tuple(arguments.hidden))
+            hidden = tuple(arguments.hidden)
+            measure(name, source, n_rows, memory, hidden, arguments.rounds)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,14 @@ class Stream:
     """
 
     def __init__(self, estimator, source, memory, classes, n_rows):
-        self.source, self.memory, self.classes = source, memory, classes
+        self.source, self.classes = source, classes
+        self.memory = memory - source.reading_bytes
+        if 2 * self.memory < memory:
+            raise MemoryError(
+                f"memory={memory} has too little room for rows, since "
+                f"{source.name} takes {source.reading_bytes} bytes to read a row group "
+                "of its files. Raise memory, or write smaller row groups."
+            )
         self._batches, self._estimator = Batches(source), estimator
         has_labels = not estimator._y_numeric
         is_known = n_rows is not None and not (has_labels and classes is None)
