@@ -25,6 +25,7 @@ extensions = [
     "mathml",
     "accuracy",
     "peers",
+    "figures",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -77,7 +78,7 @@ html_sidebars = {
     )
 }
 html_static_path = ["_static"]
-html_css_files = ["formulas.css", "gallery.css", "peers.css"]
+html_css_files = ["formulas.css", "gallery.css", "pictures.css", "front.css"]
 html_show_sourcelink = False
 
 

@@ -1,6 +1,8 @@
 """A picture of mean rank against the time of training."""
 
-from ..peers.chart import OWN
+import io
+
+from ..bars import OWN
 from .registry import OWN as OWN_NAME
 from .report import title
 
@@ -8,6 +10,14 @@ from .report import title
 TEXT, OTHER = "#7d7d7d", "#5f83a8"
 #: Of the page, so that 600 pixels show text of ten.
 WIDTH, HEIGHT = 6.0, 4.0
+STYLE = {
+    "font.size": 9,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    # Text that a reader can select and search, in the page's font.
+    "svg.fonttype": "none",
+    "svg.hashsalt": "nnfit",
+}
 
 
 def draw(summary):
@@ -41,8 +51,23 @@ def draw(summary):
     axes.set_ylabel("Mean rank, the best above")
     for spine in axes.spines.values():
         spine.set_color(TEXT)
-    axes.spines["bottom"].set_visible(True)
     axes.tick_params(colors=TEXT, which="both")
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(TEXT)
     return figure
+
+
+def save(summary, file, **settings):
+    """Write a picture to a path, in the format that it ends with, or to a file."""
+    import matplotlib
+
+    with matplotlib.rc_context(STYLE):  # used in drawing and in writing
+        draw(summary).savefig(file, dpi=150, **settings)
+
+
+def svg(summary):
+    """A picture as an SVG element."""
+    with io.StringIO() as file:
+        save(summary, file, format="svg", metadata={"Date": None})
+        text = file.getvalue()
+    return text[text.index("<svg") :]
