@@ -12,9 +12,9 @@ from xml.sax.saxutils import escape, quoteattr
 OWN, OTHER, DIFFERENT = "#d55e00", "#7d9cba", "#a8a8a8"
 #: In pixels: of a panel, of a line of text, of the thickness of a bar,
 #: between panels.
-WIDTH, LINE, THICKNESS, GAP = 340, 19, 13, 20
-#: Of a letter of twelve pixels, on the wide side, since fonts differ.
-LETTER = 6.6
+WIDTH, LINE, THICKNESS, GAP = 360, 19, 13, 20
+#: Of a letter of twelve pixels, in a wide font.
+LETTER = 7.4
 #: Where no page gives a colour; each is read on the other's ground, too.
 STYLE = (
     "<style>svg{color:#57606a}"

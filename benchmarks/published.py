@@ -34,17 +34,18 @@ COMPARED = (
 BASE = "hist"
 SENTENCES = (
     """
-    **Speed.** {networks} networks from tiny to big, on an {cpu}: an epoch takes
+    **Speed.** {networks} networks from tiny to big, {cpu}: an epoch takes
     scikit-learn's MLP {epoch-least sklearn} to {epoch-most sklearn} times nnfit's
     time, PyTorch {epoch-least torch} to {epoch-most torch} times, and the best of all
-    others {best-epoch-least} to {best-epoch-most} times.
+    others {best-epoch-least} to {best-epoch-most} times. Another library is
+    faster on {behind}.
     """,
     """
     **Accuracy.** {tables} tables, beside scikit-learn's histogram gradient boosting:
     ``TabularClassifier`` and ``TabularRegressor`` make {errors nnfit_tabular_default}
-    of its errors and are better on {wins nnfit_tabular_default} tables. With
-    ``preset="best"`` it is {errors nnfit_tabular_best} and {wins nnfit_tabular_best}.
-    They take longer: {seconds nnfit_tabular_default} and {seconds nnfit_tabular_best}
+    of its errors and are better on {wins nnfit_tabular_default} tables; with
+    ``preset="best"`` they make {errors nnfit_tabular_best} and are better on
+    {wins nnfit_tabular_best}. They take longer: {seconds nnfit_tabular_default} and {seconds nnfit_tabular_best}
     processor seconds for 1,000 rows, boosting {seconds hist}. ``MLPClassifier`` and
     ``MLPRegressor`` are as accurate as scikit-learn's MLP ({errors nnfit sklearn_mlp}
     of its errors) and train {times sklearn_mlp nnfit} times as fast.
@@ -124,6 +125,20 @@ def training(name, base=None):
     return seconds / training(base) if base else seconds
 
 
+def behind():
+    """Names of the networks on which the best other library is faster."""
+    names = [name for name, ratio in best_epochs().items() if ratio < 1]
+    return ", ".join(names) or "none of them"
+
+
+def shares():
+    """nnfit's shares of the processor's peak."""
+    return [
+        shape["peers"][report.BASE]["share_of_peak"]
+        for shape in peers()["shapes"].values()
+    ]
+
+
 def rounded(value):
     """Two digits, three near one, and all before the point."""
     if value >= 10:
@@ -146,19 +161,12 @@ FIGURES = {
     "best-epoch": lambda: rounded(mean(best_epochs().values())),
     "best-epoch-least": lambda: rounded(min(best_epochs().values())),
     "best-epoch-most": lambda: rounded(max(best_epochs().values())),
+    "behind": behind,
     "share-least": lambda: f"{min(shares()):.0%}",
     "share-most": lambda: f"{max(shares()):.0%}",
     "networks": lambda: str(len(peers()["shapes"])),
     "cpu": lambda: peers()["machine"]["cpu"],
 }
-
-
-def shares():
-    """nnfit's shares of the processor's peak."""
-    return [
-        shape["peers"][report.BASE]["share_of_peak"]
-        for shape in peers()["shapes"].values()
-    ]
 
 
 def figure(words):

@@ -69,6 +69,8 @@ html_sidebars = {
     page: []
     for page in (
         "installation",
+        "which_estimator",
+        "accuracy",
         "components",
         "architecture",
         "architecture_gpu",

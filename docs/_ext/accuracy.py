@@ -23,7 +23,8 @@ class Accuracy(SphinxDirective):
     def run(self):
         file, *models = self.arguments
         _, path = self.env.relfn2path(file)
-        self.env.note_dependency(path)
+        for file in (path, chart.__file__):
+            self.env.note_dependency(file)
         records = Records(path)
         summary = summarize(records, models or records.models())
         svg = chart.svg(summary)

@@ -66,8 +66,8 @@ class Here(SphinxRole):
     def run(self):
         self.env.note_dependency(foreign_names.__file__)
         words = describing.here(self.text)
-        code = "=" in words or words.isidentifier()
-        return [nodes.literal(words, words) if code else nodes.Text(words)], []
+        is_sentence = " " in words
+        return [nodes.Text(words) if is_sentence else nodes.literal(words, words)], []
 
 
 def by_meaning(names):

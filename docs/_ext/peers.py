@@ -34,7 +34,8 @@ class Peers(SphinxDirective):
         _, path = self.env.relfn2path(self.arguments[0])
         if "if-there" in self.options and not os.path.exists(path):
             return []
-        self.env.note_dependency(path)
+        for file in (path, chart.__file__):
+            self.env.note_dependency(file)
         with open(path) as file:
             results = json.load(file)
         text = [report.origin(results).replace("`", "``"), ""]
