@@ -45,8 +45,9 @@ SENTENCES = (
     ``TabularClassifier`` and ``TabularRegressor`` make {errors nnfit_tabular_default}
     of its errors and are better on {wins nnfit_tabular_default} tables; with
     ``preset="best"`` they make {errors nnfit_tabular_best} and are better on
-    {wins nnfit_tabular_best}. They take longer: {seconds nnfit_tabular_default} and {seconds nnfit_tabular_best}
-    processor seconds for 1,000 rows, boosting {seconds hist}. ``MLPClassifier`` and
+    {wins nnfit_tabular_best}. They take longer: {seconds nnfit_tabular_default} and
+    {seconds nnfit_tabular_best} processor seconds for 1,000 rows, boosting
+    {seconds hist}. ``MLPClassifier`` and
     ``MLPRegressor`` are as accurate as scikit-learn's MLP ({errors nnfit sklearn_mlp}
     of its errors) and train {times sklearn_mlp nnfit} times as fast.
     """,
