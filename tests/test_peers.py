@@ -458,6 +458,8 @@ def test_published_run_is_whole():
     for name, shape in PUBLISHED["shapes"].items():
         assert list(shape["peers"]) == peers_for("cpu")
         assert shape["flops_per_epoch"] == shapes.SHAPES[name].flops_per_epoch
+    for path in (ROOT / "docs" / "_static").glob("peers-*.json"):
+        assert report.complaints(json.loads(path.read_text())) == []
 
 
 def test_chart_has_every_peer_and_shape(tmp_path):
