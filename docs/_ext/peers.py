@@ -32,10 +32,10 @@ class Peers(SphinxDirective):
 
     def run(self):
         _, path = self.env.relfn2path(self.arguments[0])
-        if "if-there" in self.options and not os.path.exists(path):
-            return []
         for file in (path, chart.__file__):
             self.env.note_dependency(file)
+        if "if-there" in self.options and not os.path.exists(path):
+            return []
         with open(path) as file:
             results = json.load(file)
         text = [report.origin(results).replace("`", "``"), ""]
