@@ -77,7 +77,7 @@ html_sidebars = {
     )
 }
 html_static_path = ["_static"]
-html_css_files = ["formulas.css", "gallery.css", "peers.css"]
+html_css_files = ["formulas.css", "gallery.css", "output.css", "peers.css"]
 html_show_sourcelink = False
 
 
