@@ -25,6 +25,7 @@ extensions = [
     "mathml",
     "accuracy",
     "peers",
+    "drawing",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
