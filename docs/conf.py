@@ -26,6 +26,7 @@ extensions = [
     "accuracy",
     "peers",
     "figures",
+    "drawing",
 ]
 exclude_patterns = ["_build"]
 templates_path = ["_templates"]
@@ -80,7 +81,13 @@ html_sidebars = {
     )
 }
 html_static_path = ["_static"]
-html_css_files = ["formulas.css", "gallery.css", "pictures.css", "front.css"]
+html_css_files = [
+    "formulas.css",
+    "gallery.css",
+    "output.css",
+    "pictures.css",
+    "front.css",
+]
 html_show_sourcelink = False
 
 
