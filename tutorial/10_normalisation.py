@@ -125,29 +125,29 @@ assert sizes["plain"][-1] > 100 and np.allclose(sizes["layer normalisation"], 1)
 # What it is good for
 # -------------------
 #
-# Deep networks train faster with it, and bear larger rates. Six hidden layers learn
-# digits at two learning rates.
+# Ten hidden layers learn digits in fifteen epochs, at four learning rates and from
+# three sets of first weights each. Without normalisation the network needs the right
+# rate. With batch normalisation it does better at each of them, and the largest is no
+# danger.
 
-figure, grid = plt.subplots(1, 2, figsize=(8, 3.4), sharey=True, layout="constrained")
-last = {}
-for axes, rate in zip(grid, (0.001, 0.02), strict=True):
-    for normalization in (None, "batch", "layer"):
-        net = MLPClassifier((32,) * 6, normalization=normalization, batch_size=50)
-        net.set_params(learning_rate_init=rate, max_iter=15, random_state=0)
-        net.fit(X_train, y_train)
-        last[rate, normalization] = net.loss_
-        accuracy = net.score(X_test, y_test)
-        print(
-            f"rate {rate:<5} normalization={normalization!s:5}: "
-            f"loss {net.loss_:.3f}, accuracy on test rows {accuracy:.3f}"
-        )
-        axes.plot(range(1, 16), net.loss_curve_, label=str(normalization))
-    axes.set(title=f"rate {rate}", xlabel="epoch")
-grid[0].set_ylabel("training loss")
-grid[0].legend(title="normalization")
+rates, ways = (0.001, 0.003, 0.01, 0.02), (None, "batch", "layer")
+accuracy = np.empty((len(ways), len(rates), 3))
+for k, i, seed in np.ndindex(accuracy.shape):
+    net = MLPClassifier((32,) * 10, normalization=ways[k], batch_size=50, max_iter=15)
+    net.set_params(learning_rate_init=rates[i], random_state=seed)
+    accuracy[k, i, seed] = net.fit(X_train, y_train).score(X_test, y_test)
+mean = accuracy.mean(axis=2)
+figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+print(f"{'rate':22}" + "".join(f"{rate:8}" for rate in rates))
+for way, values in zip(ways, mean, strict=True):
+    print(f"{'normalization=' + str(way):22}" + "".join(f"{v:8.3f}" for v in values))
+    axes.semilogx(rates, values, "o-", label=f"normalization={way}")
+axes.set(xlabel="learning rate", ylabel="accuracy on test rows", ylim=(0, 1))
+axes.set_xticks(rates, [str(rate) for rate in rates])
+axes.minorticks_off()
+axes.legend()
 plt.show()
-for rate in (0.001, 0.02):
-    assert last[rate, "batch"] < last[rate, None]
+assert (mean[1] > mean[0]).all()
 
 # %%
 # Batch normalisation wants batches of 32 rows or more; layer normalisation does not

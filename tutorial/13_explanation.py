@@ -14,9 +14,12 @@ to each feature.
 # It tells malignant from benign tumours by ten measures of cell nuclei. What we explain
 # is the score of "benign", the number before the logistic function.
 
+import warnings
+
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_breast_cancer
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import StandardScaler
 
@@ -28,6 +31,7 @@ from nnfit.inspection import (
     integrated_gradients,
 )
 
+warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs
 data = load_breast_cancer()
 names = [str(name).removeprefix("mean ") for name in data.feature_names[:10]]
 X = StandardScaler().fit_transform(data.data[:, :10])
