@@ -94,7 +94,7 @@ assert np.allclose(norms, recorded, rtol=1e-2)
 # .. math::
 #
 #    z_i = z_{i-1} + f(z_{i-1}) W_i, \qquad
-#    \frac{\partial z_i}{\partial z_{i-1}} = 1 + \dots
+#    \frac{\partial z_i}{\partial z_{i-1}} = 1 + \cdots
 #
 # The 1 is the way around the layer: on it the gradient is not multiplied by anything.
 # Nothing else is changed here.
