@@ -2,17 +2,18 @@
 Backpropagation
 ===============
 
-The derivative of the loss by a weight says what a small change of this weight does to
-the loss. Backpropagation finds the derivatives by all weights in one pass from the loss
-back to the features.
+The derivative of the loss by a weight says what a small change of this weight
+does to the loss. Backpropagation finds the derivatives by all weights in one
+pass from the loss back to the features.
 """
 
 # %%
 # The network and its loss
 # ------------------------
 #
-# Data, network and first weights are those of the page before. The forward pass keeps
-# what the way back will need: the activations of the units and the probabilities.
+# Data, network and first weights are those of the page before. The forward pass
+# keeps what the way back will need: the activations of the units and the
+# probabilities.
 
 import warnings
 
@@ -49,15 +50,15 @@ print(f"loss: {loss(W1, b1, W2, b2):.4f}")
 # A derivative by trying
 # ----------------------
 #
-# Change one weight a little and look at the loss: the difference of the losses, divided
-# by the change, is nearly the derivative.
+# Change one weight a little and look at the loss: the difference of the losses,
+# divided by the change, is nearly the derivative.
 #
 # .. math::
 #
 #    \frac{\partial L}{\partial w} \approx \frac{L(w + h) - L(w - h)}{2 h}
 #
-# This takes two forward passes for each weight, which is too much for a network of
-# thousands. It is good for checking.
+# This takes two forward passes for each weight, which is too much for a network
+# of thousands. It is good for checking.
 
 
 def by_trying(k, h=1e-5):
@@ -85,8 +86,8 @@ print(f"by the first weight: {by_trying(0)[0, 0]:.5f}")
 #
 # .. math:: \frac{\partial \ell}{\partial s} = p - y.
 #
-# It is positive where the probability is too large, and zero where it is right. The
-# loss is a mean, so every row counts one part in :math:`n`.
+# It is positive where the probability is too large, and zero where it is right.
+# The loss is a mean, so every row counts one part in :math:`n`.
 
 d_score = (p - y[:, None]) / n
 
@@ -94,9 +95,9 @@ d_score = (p - y[:, None]) / n
 # From the score to the last weights
 # ----------------------------------
 #
-# The score is :math:`s = A W_2 + b_2`. A weight of the output is multiplied by the
-# activation of its unit, so this activation is its derivative. The rows are summed up,
-# which a product of matrices does:
+# The score is :math:`s = A W_2 + b_2`. A weight of the output is multiplied by
+# the activation of its unit, so this activation is its derivative. The rows are
+# summed up, which a product of matrices does:
 #
 # .. math::
 #
@@ -112,10 +113,11 @@ assert np.allclose(d_b2, by_trying(3), atol=1e-8)
 # From the score to the units
 # ---------------------------
 #
-# The same product has another factor: the activation of a unit is multiplied by the
-# weight of the output. So the derivative by the activation is that by the score, times
-# this weight. Behind the activation is :math:`\tanh`, whose derivative is
-# :math:`1 - \tanh^2`. With :math:`\odot`, a product number by number,
+# The same product has another factor: the activation of a unit is multiplied by
+# the weight of the output. So the derivative by the activation is that by the
+# score, times this weight. Behind the activation is :math:`\tanh`, whose
+# derivative is :math:`1 - \tanh^2`. With :math:`\odot`, a product number by
+# number,
 #
 # .. math::
 #
@@ -128,8 +130,8 @@ d_Z = (d_score @ W2.T) * (1 - A**2)
 # From the units to the first weights
 # -----------------------------------
 #
-# The units are :math:`Z = X W_1 + b_1`. This is the form that the score had, so the
-# step is the same. In a deeper network it would be repeated layer by layer.
+# The units are :math:`Z = X W_1 + b_1`. This is the form that the score had, so
+# the step is the same. In a deeper network it would be repeated layer by layer.
 #
 # .. math::
 #
@@ -143,9 +145,9 @@ assert np.allclose(d_b1, by_trying(1), atol=1e-8)
 print(f"by the first weight: {d_W1[0, 0]:.5f}")
 
 # %%
-# All thirteen derivatives together are the *gradient*. Backpropagation found them in
-# one pass, with about twice the products of a forward pass. Trying took 26 forward
-# passes.
+# All thirteen derivatives together are the *gradient*. Backpropagation found
+# them in one pass, with about twice the products of a forward pass. Trying took
+# 26 forward passes.
 
 print("gradient by W1:", d_W1.round(3), sep="\n")
 print("gradient by W2:", d_W2.ravel().round(3))
@@ -154,11 +156,11 @@ print("gradient by W2:", d_W2.ravel().round(3))
 # The same numbers
 # ----------------
 #
-# nnfit computes the same gradient in compiled code. One step of plain gradient descent
-# subtracts it from the weights, so the difference of the weights before and after such
-# a step is the gradient.
+# nnfit computes the same gradient in compiled code. One step of plain gradient
+# descent subtracts it from the weights, so the difference of the weights before
+# and after such a step is the gradient.
 
-warnings.simplefilter("ignore", ConvergenceWarning)  # one step is what is wanted
+warnings.simplefilter("ignore", ConvergenceWarning)  # one step is wanted
 net = MLPClassifier(
     (3,),
     activation="tanh",
@@ -182,18 +184,18 @@ print("nnfit, by W1:", (W1 - net.coefs_[0]).round(3), sep="\n")
 # Where the gradient is
 # ---------------------
 #
-# The picture has the derivatives at the connections of the network. A thick red line: a
-# larger weight makes the loss larger. A thick blue line: a larger weight makes the loss
-# smaller.
+# The picture has the derivatives at the connections of the network. A thick red
+# line: a larger weight makes the loss larger. A thick blue line: a larger
+# weight makes the loss smaller.
 
 figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
 heights = [np.array([1.0, -1.0]), np.array([1.5, 0.0, -1.5]), np.array([0.0])]
 for layer, gradient in enumerate([d_W1, d_W2]):
     for (i, j), value in np.ndenumerate(gradient):
         start, end = heights[layer][i], heights[layer + 1][j]
-        color = "firebrick" if value > 0 else "royalblue"
-        width = 0.5 + 40 * abs(value)
-        axes.plot([layer, layer + 1], [start, end], color=color, linewidth=width)
+        line = {"color": "firebrick" if value > 0 else "royalblue"}
+        line["linewidth"] = 0.5 + 30 * abs(value)
+        axes.plot([layer, layer + 1], [start, end], alpha=0.7, **line)
         place = 0.3 if layer == 0 else 0.45
         axes.text(
             layer + place,
@@ -213,5 +215,5 @@ axes.axis("off")
 plt.show()
 
 # %%
-# Next is :ref:`gradient descent <sphx_glr_tutorial_04_gradient_descent.py>`: many such
-# steps.
+# Next is :ref:`gradient descent <sphx_glr_tutorial_04_gradient_descent.py>`:
+# many such steps.

@@ -2,17 +2,19 @@
 Transfer
 ========
 
-A network that has learnt one task has learnt something about its data. Another network
-can start from there and needs fewer rows, if the tasks have enough in common.
+A network that has learnt one task has learnt something about its data. Another
+network can start from there and needs fewer rows, if the tasks have enough in
+common.
 """
 
 # %%
 # A network with many rows
 # ------------------------
 #
-# A network learns digits from 900 pictures. ``WeightsDisplay`` draws what the units of
-# its first layer look for: red pixels speak for a unit, blue ones against it. They are
-# strokes and edges, which any task with such pictures can use.
+# A network learns digits from 900 pictures. ``WeightsDisplay`` draws what the
+# units of its first layer look for: red pixels speak for a unit, blue ones
+# against it. They are strokes and edges, which any task with such pictures can
+# use.
 
 import warnings
 
@@ -36,8 +38,8 @@ plt.show()
 # Another scanner
 # ---------------
 #
-# The new pictures are smeared: each pixel is the mean of itself and two neighbours. The
-# old network is not made for them.
+# The new pictures are smeared: each pixel is the mean of itself and two
+# neighbours. The old network is not made for them.
 
 images = X[900:].reshape(-1, 8, 8)
 smeared = (images + np.roll(images, 1, axis=1) + np.roll(images, 1, axis=2)) / 3
@@ -55,11 +57,11 @@ print(f"accuracy of the old network: {old.score(Z, labels):.3f}")
 # Start from the old weights
 # --------------------------
 #
-# There are five labels of each digit. One network starts from new weights and one from
-# those of the old network, with ``init_from``. What it has taken is in
+# There are five labels of each digit. One network starts from new weights and
+# one from those of the old network, with ``init_from``. What it has taken is in
 # ``init_report_``.
 
-few = np.concatenate([np.flatnonzero(labels == digit)[:5] for digit in range(10)])
+few = np.concatenate([np.flatnonzero(labels == d)[:5] for d in range(10)])
 rest = np.setdiff1d(np.arange(len(labels)), few)
 new = MLPClassifier((64, 64), max_iter=100, random_state=0)
 new.fit(Z[few], labels[few])
@@ -73,8 +75,9 @@ print(f"old weights: {warm.score(Z[rest], labels[rest]):.3f}")
 # Frozen layers
 # -------------
 #
-# ``freeze="body"`` keeps the hidden layers as they are and trains the last layer alone.
-# The network is then the old one's hidden units and a linear model on them.
+# ``freeze="body"`` keeps the hidden layers as they are and trains the last
+# layer alone. The network is then the old one's hidden units and a linear model
+# on them.
 
 frozen = MLPClassifier(
     (64, 64), max_iter=100, init_from=old, freeze="body", random_state=0
@@ -89,8 +92,8 @@ print(f"frozen body: {frozen.score(Z[rest], labels[rest]):.3f}")
 # How much it helps
 # -----------------
 #
-# One choice of labels says little. The next picture has the mean over five choices of
-# rows and first weights, for one to twenty labels of each digit.
+# One choice of labels says little. The next picture has the mean over five
+# choices of rows and first weights, for one to twenty labels of each digit.
 
 numbers = (1, 5, 20)
 ways = {
@@ -105,8 +108,8 @@ for seed in range(5):
         few = np.concatenate([order[labels[order] == d][:n] for d in range(10)])
         rest = np.setdiff1d(order, few)
         for k, parameters in enumerate(ways.values()):
-            net = MLPClassifier((64, 64), max_iter=60, random_state=seed, **parameters)
-            net.fit(Z[few], labels[few])
+            net = MLPClassifier((64, 64), max_iter=60, random_state=seed)
+            net.set_params(**parameters).fit(Z[few], labels[few])
             accuracy[k, i, seed] = net.score(Z[rest], labels[rest])
 mean = accuracy.mean(axis=2)
 print(f"{'labels of each digit':22}" + "".join(f"{n:>8}" for n in numbers))
@@ -132,7 +135,7 @@ axes.legend(loc="lower right")
 plt.show()
 
 # %%
-# Transfer can hurt, too: a network that knows 0 to 4 is a bad start for 5 to 9, see
-# :doc:`/examples/transfer`. :doc:`/user_guide/reusing` has all of it. Next is
-# :ref:`self-supervision <sphx_glr_tutorial_12_self_supervision.py>`: the old network
-# needs no labels either.
+# Transfer can hurt, too: a network that knows 0 to 4 is a bad start for 5 to 9,
+# see :doc:`/examples/transfer`. :doc:`/user_guide/reusing` has all of it. Next
+# is :ref:`self-supervision <sphx_glr_tutorial_12_self_supervision.py>`: the old
+# network needs no labels either.

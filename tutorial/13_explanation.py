@@ -2,18 +2,19 @@
 Explanation
 ===========
 
-Why does the network predict that? Backpropagation answers this, too: it can go on from
-the first layer to the features. Attributions then say how much of a prediction is due
-to each feature.
+Why does the network predict that? Backpropagation answers this, too: it can go
+on from the first layer to the features. Attributions then say how much of a
+prediction is due to each feature.
 """
 
 # %%
 # A network to explain
 # --------------------
 #
-# It tells malignant from benign tumours by ten measures of cell nuclei. What we explain
-# is the score of "benign", the number before the logistic function.
+# It tells malignant from benign tumours by ten measures of cell nuclei. What we
+# explain is the score of "benign", the number before the logistic function.
 
+# sphinx_gallery_thumbnail_number = 2
 import warnings
 
 import matplotlib.pyplot as plt
@@ -35,7 +36,8 @@ warnings.simplefilter("ignore", ConvergenceWarning)  # a fixed number of epochs
 data = load_breast_cancer()
 names = [str(name).removeprefix("mean ") for name in data.feature_names[:10]]
 X = StandardScaler().fit_transform(data.data[:, :10])
-X_train, X_test, y_train, y_test = train_test_split(X, data.target, random_state=0)
+y = data.target
+X_train, X_test, y_train, y_test = train_test_split(X, y, random_state=0)
 net = MLPClassifier((32,), activation="tanh", alpha=0.1, dtype="float64")
 net.set_params(learning_rate_init=0.01, max_iter=200, random_state=0)
 net.fit(X_train, y_train)
@@ -45,8 +47,8 @@ print(f"accuracy on test rows: {net.score(X_test, y_test):.3f}")
 # Slopes
 # ------
 #
-# The derivative of the score by a feature says what a small change of the feature would
-# do. It is one more step of backpropagation:
+# The derivative of the score by a feature says what a small change of the
+# feature would do. It is one more step of backpropagation:
 #
 # .. math::
 #
@@ -65,10 +67,10 @@ for name, slope in zip(names, slopes[row], strict=True):
 # From slopes to attributions
 # ---------------------------
 #
-# A slope says what would happen next to the row. The question is mostly another one:
-# why is the score of this row not that of a usual one? *Integrated gradients* go
-# straight from a baseline :math:`x_0`, here the mean of the training rows, to the row,
-# and add up the slopes on the way:
+# A slope says what would happen next to the row. The question is mostly another
+# one: why is the score of this row not that of a usual one? *Integrated
+# gradients* go straight from a baseline :math:`x_0`, here the mean of the
+# training rows, to the row, and add up the slopes on the way:
 #
 # .. math::
 #
@@ -84,8 +86,8 @@ by_hand = (X_test[row] - baseline) * input_gradients(net, way).mean(axis=0)
 # The same numbers
 # ----------------
 #
-# nnfit chooses the steps itself. The attributions add up to the difference of the two
-# scores: nothing is left unexplained.
+# nnfit chooses the steps itself. The attributions add up to the difference of
+# the two scores: nothing is left unexplained.
 
 found = integrated_gradients(net, X_test[[row]], baseline)
 assert np.allclose(found.values[0], by_hand, atol=1e-3)
@@ -113,10 +115,10 @@ plt.show()
 # Many rows
 # ---------
 #
-# ``AttributionDisplay`` explains all test rows. A point is a row. It is on the right
-# where the feature speaks for "benign", and its colour is the value of the feature. The
-# baseline here is not one row but many, and the attributions are estimates of Shapley
-# values.
+# ``AttributionDisplay`` explains all test rows. A point is a row. It is on the
+# right where the feature speaks for "benign", and its colour is the value of
+# the feature. The baseline here is not one row but many, and the attributions
+# are estimates of Shapley values.
 
 display = AttributionDisplay.from_estimator(
     net, X_test, feature_names=names, background=X_train[:50], random_state=0
@@ -128,8 +130,8 @@ plt.show()
 # Is it true?
 # -----------
 #
-# An explanation can be tested. Take the three features with the largest attributions
-# and train without them; then take the three with the smallest.
+# An explanation can be tested. Take the three features with the largest
+# attributions and train without them; then take the three with the smallest.
 
 summary = attribution_summary(
     net, X_test, names, background=X_train[:50], random_state=0
@@ -141,11 +143,14 @@ for name, without in (("largest", ranking[-3:]), ("smallest", ranking[:3])):
     net.fit(X_train[:, kept], y_train)
     scores[name] = net.score(X_test[:, kept], y_test)
     print(f"without the three {name:8}: accuracy {scores[name]:.3f}")
+assert scores["smallest"] > scores["largest"] + 0.03
 
 # %%
-# Attributions explain the network, not the world. Of two features that say the same,
-# the network may look at either, so a feature with a small attribution need not be
-# useless. :doc:`/user_guide/explaining` has all methods and their limits.
+# Attributions explain the network, not the world. Of two features that say the
+# same, the network may look at either, so a feature with a small attribution
+# need not be useless. :doc:`/user_guide/explaining` has all methods and their
+# limits.
 #
-# This was the last page. :doc:`/user_guide/first_fit` begins with your own data, and
-# :doc:`/user_guide/tabular` has networks that choose their parameters themselves.
+# This was the last page. :doc:`/user_guide/first_fit` begins with your own
+# data, and :doc:`/user_guide/tabular` has networks that choose their parameters
+# themselves.
