@@ -39,11 +39,11 @@ html_math_renderer = "mathml"
 numpydoc_show_class_members = False
 numpydoc_class_members_toctree = False
 
-# Building runs the examples, and an error in one is an error of the build; with
-# -D plot_gallery=0 it only shows them.
+# Building runs the pages of the tutorial and the examples, and an error in one is an
+# error of the build; with -D plot_gallery=0 it only shows them.
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
-    "gallery_dirs": "examples",
+    "examples_dirs": ["../tutorial", "../examples"],
+    "gallery_dirs": ["tutorial", "examples"],
     "filename_pattern": r"\.py$",
     "within_subsection_order": "gallery.position",
     "capture_repr": (),

@@ -88,6 +88,18 @@ def test_named_files_exist(page):
         assert (ROOT / name).exists() or name.startswith("docs/_build"), name
 
 
+def test_the_tutorial_lists_its_pages_and_each_leads_to_the_next():
+    pages = sorted((ROOT / "tutorial").glob("*.py"))
+    links = {
+        page: re.findall(r"<sphx_glr_tutorial_(\w+)\.py>", page.read_text())
+        for page in (ROOT / "tutorial" / "GALLERY_HEADER.rst", *pages)
+    }
+    (listed, *of_pages), names = links.values(), [page.stem for page in pages]
+    assert listed == names
+    for name, found in zip(names[1:], of_pages, strict=False):
+        assert found[-1] == name
+
+
 @pytest.mark.parametrize(
     "kind, registry",
     [
