@@ -9,7 +9,7 @@ import pytest
 from packaging.version import Version
 
 import nnfit
-from nnfit import foreign_names, pages
+from nnfit import pages
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.parameters import GROUPS, HEADINGS
 from nnfit.tabular.base import Tabular
@@ -101,16 +101,10 @@ def test_others_names_lead_to_what_they_mean(extension):
     for kind in words.KINDS:
         for name in inspect.signature(kind).parameters:
             found += words.of_parameters(f"nnfit.{kind.__name__}", [name])
-    for parameter in words.ON_COMPONENTS:
-        for here in set(foreign_names.VALUES[parameter].values()):
-            if here.isidentifier():
-                found += words.of_value(parameter, here)
-    others = {
-        other for other, here in foreign_names.PARAMETERS.items() if here in HEADINGS
-    }
-    for values in foreign_names.VALUES.values():
-        others |= set(values)
-    assert {other.replace("_", " ") for other in others} <= set(found)
+    for parameter, values in words.SECTIONS.items():
+        for value in values:
+            found += words.of_value(parameter, value)
+    assert words.every() <= set(found)
 
 
 def test_notebooks_lead_to_pages_that_exist(monkeypatch):

@@ -38,8 +38,8 @@ INVERSE_LINKS = {
 
 def heading(title, parameter, value):
     """A title; searches for other names of the value find it."""
-    index = [f".. index:: ! {word}" for word in search_words.of_value(parameter, value)]
-    return [*index, "", title, "~" * len(title), ""]
+    index = search_words.directive(search_words.of_value(parameter, value))
+    return [*index, title, "~" * len(title), ""]
 
 
 def formula(text):

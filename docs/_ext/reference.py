@@ -4,7 +4,7 @@ Works on what numpydoc makes of docstrings. A class whose parameters all belong 
 groups of `nnfit.estimators.parameters` gets them under the titles of the groups; what
 the first release did not have gets the version that brought it (`interface`); words by
 which others look for a parameter go into the search (`search_words`). When the pages
-are built, a public name or method that none of them has is a warning.
+are built, a public name, method or word that none of them has is a warning.
 """
 
 import inspect
@@ -13,6 +13,7 @@ import re
 import interface
 import search_words
 from docutils import nodes
+from sphinx import addnodes
 from sphinx.util import logging
 from sphinx.util.docutils import SphinxRole
 
@@ -22,8 +23,8 @@ from nnfit.estimators.parameters import GROUPS, HEADINGS
 logger = logging.getLogger(__name__)
 ENTRY = re.compile(r"    \*\*(?P<names>[^*]+)\*\*( : .*)?")
 RELEASES = interface.releases()
-#: Parameters that a signature shows before it is cut.
-SHOWN = 4
+#: Parameters that a signature shows before it is cut, and what stands for the others.
+SHOWN, OTHERS = 4, "others"
 
 
 class Since(SphinxRole):
@@ -87,8 +88,8 @@ def _rewritten(lines, field, name, grouped):
         if versions != {None}:
             line += f" :since:`{', '.join(sorted(versions - {None}))}`"
         words = search_words.of_parameters(name, names) if parameters else []
-        index = [f"        .. index:: ! {word}" for word in words]
-        entry = [line, *index, *([""] if index else []), *entry[1:]]
+        index = [f"        {row}" for row in search_words.directive(words)]
+        entry = [line, *index, *entry[1:]]
         by_group[HEADINGS[names[0]] if grouped else ""] += entry
     new = ["", *by_group.pop("", [])]
     titles = {
@@ -120,9 +121,18 @@ def shorten(app, what, name, value, options, signature, returned):
     """Cut the signature of a class whose parameters are listed in groups below it."""
     if what != "class" or not is_grouped(value):
         return None
-    parameters = list(inspect.signature(value).parameters.values())[:SHOWN]
-    shown = ", ".join(f"{each.name}={each.default!r}" for each in parameters)
-    return f"({shown}, ...)", returned
+    shown = list(inspect.signature(value).parameters.values())[:SHOWN]
+    others = inspect.Parameter(OTHERS, inspect.Parameter.KEYWORD_ONLY)
+    plain = [each.replace(annotation=inspect.Parameter.empty) for each in shown]
+    cut = inspect.Signature([*plain, others])
+    return str(cut), returned
+
+
+def mark_others(app, domain, kind, content):
+    """Put dots for the parameters that `shorten` has cut."""
+    for parameter in content.parent.findall(addnodes.desc_parameter):
+        if parameter.astext() == OTHERS:
+            parameter[:] = [nodes.Text("…")]
 
 
 def check(app, exception):
@@ -140,6 +150,14 @@ def check(app, exception):
             ]
         for each in missing:
             logger.warning("no page of the reference has %s", each)
+    for word in search_words.every() - _indexed(app.env):
+        logger.warning("a search for %r finds no entry of an index", word)
+
+
+def _indexed(env):
+    """Words of the index of all pages, which the search puts first."""
+    pages = env.domains.index_domain.entries.values()
+    return {entry[1] for entries in pages for entry in entries}
 
 
 def setup(app):
@@ -147,5 +165,6 @@ def setup(app):
     # numpydoc's has the priority 500.
     app.connect("autodoc-process-docstring", mend, priority=600)
     app.connect("autodoc-process-signature", shorten)
+    app.connect("object-description-transform", mark_others)
     app.connect("build-finished", check)
     return {"parallel_read_safe": True}

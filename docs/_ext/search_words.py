@@ -4,11 +4,20 @@ import inspect
 
 import nnfit
 from nnfit import foreign_names
+from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.losses import LOSSES
+from nnfit.functions.optimizers import OPTIMIZERS
+from nnfit.training.schedules import SCHEDULES
 
 #: Estimators on whose pages words stand: on the first that has the parameter.
 KINDS = (nnfit.MLPClassifier, nnfit.MLPRegressor, nnfit.TabularClassifier)
-#: Parameters whose values have sections on the page of components.
-ON_COMPONENTS = ("activation", "loss", "solver", "learning_rate")
+#: Of some parameters the values that have sections on the page of components.
+SECTIONS = {
+    "activation": set(ACTIVATIONS),
+    "loss": {row.option for row in LOSSES.values()},
+    "solver": set(OPTIMIZERS),
+    "learning_rate": set(SCHEDULES),
+}
 
 
 def of_parameters(page, parameters):
@@ -31,11 +40,8 @@ def of_parameters(page, parameters):
             other for other, here in foreign_names.PARAMETERS.items() if here == name
         ]
         values = foreign_names.VALUES.get(name, {}).items()
-        words += [
-            other
-            for other, here in values
-            if name not in ON_COMPONENTS or not here.isidentifier()
-        ]
+        elsewhere = SECTIONS.get(name, ())
+        words += [other for other, here in values if here not in elsewhere]
     return _said(words)
 
 
@@ -43,6 +49,20 @@ def of_value(parameter, value):
     """Words that lead to the section of a value, on the page of components."""
     values = foreign_names.VALUES[parameter].items()
     return _said([other for other, here in values if here == value])
+
+
+def every():
+    """All words that shall lead somewhere."""
+    here = {name for kind in KINDS for name in inspect.signature(kind).parameters}
+    others = [name for name, known in foreign_names.PARAMETERS.items() if known in here]
+    values = foreign_names.VALUES.values()
+    return set(_said([*others, *(name for names in values for name in names)]))
+
+
+def directive(words):
+    """Lines of reStructuredText that put words into the search, if there are any."""
+    entries = ", ".join(f"! {word}" for word in words)
+    return [f".. index:: {entries}", ""] if words else []
 
 
 def _said(names):
