@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import json
 import re
 from pathlib import Path
 
@@ -125,3 +126,13 @@ def test_notebooks_lead_to_pages_that_exist(monkeypatch):
     assert Mine()._get_doc_link() == ""
     Mine.__module__ = "nnfit.mine"
     assert Mine()._get_doc_link() == ""
+
+
+def test_a_menu_of_versions_leads_to_those_that_are_recorded(extension, tmp_path):
+    versions = extension("versions")
+    assert versions.address_of_pages() == pages.address_of_pages()
+    path = tmp_path / "_build" / "versions.json"
+    versions.write_list(path, "https://address.local")
+    entries = json.loads(path.read_text())
+    assert entries[0]["version"] == nnfit.__version__
+    assert entries[-1] == {"version": "0.1.0", "url": "https://address.local/0.1.0/"}
