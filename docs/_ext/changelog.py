@@ -6,13 +6,17 @@ from pathlib import Path
 import interface
 from sphinx.util.docutils import SphinxDirective
 
+from nnfit.estimators.parameters import HEADINGS
+
 FILE = Path(__file__).parent.parent.parent / "CHANGELOG.md"
 UNDERLINES = {"##": "-", "###": "~"}
 
 
 def restructured(text):
     """Lines of reStructuredText of a text in the Markdown of the changelog."""
-    names = {name.removeprefix("nnfit."): name for name, _ in interface.public()}
+    public = (name for name, _ in interface.public())
+    names = {name.removeprefix("nnfit."): name for name in public}
+    names = {name: names[name] for name in names.keys() - HEADINGS.keys()}
 
     def code(found):
         name = names.get(found[1].removeprefix("nnfit."))

@@ -32,8 +32,12 @@ def public(modules=MODULES):
 
 
 def members(kind):
-    """Names of what a class has for its users, inherited ones too."""
-    return [name for name in dir(kind) if not name.startswith("_")]
+    """Names of what a class has for its users, inherited ones too.
+
+    Of a tuple neither the fields, which are among its attributes, nor what all have.
+    """
+    without = (*dir(tuple), *kind._fields) if issubclass(kind, tuple) else ()
+    return [each for each in dir(kind) if each[0] != "_" and each not in without]
 
 
 def is_of_sklearn(kind, name):

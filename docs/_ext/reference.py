@@ -117,6 +117,12 @@ def _entries(body):
     return found
 
 
+def skip(app, what, name, value, skipped, options):
+    """Leave out what `interface.members` leaves out of tuples."""
+    is_field = type(value).__name__ == "_tuplegetter"
+    return True if is_field or value is getattr(tuple, name, None) else None
+
+
 def shorten(app, what, name, value, options, signature, returned):
     """Cut the signature of a class whose parameters are listed in groups below it."""
     if what != "class" or not is_grouped(value):
@@ -164,6 +170,7 @@ def setup(app):
     app.add_role("since", Since())
     # numpydoc's has the priority 500.
     app.connect("autodoc-process-docstring", mend, priority=600)
+    app.connect("autodoc-skip-member", skip)
     app.connect("autodoc-process-signature", shorten)
     app.connect("object-description-transform", mark_others)
     app.connect("build-finished", check)
