@@ -21,6 +21,7 @@ FLOORS = (
     ("inspection",),
     ("estimators",),
     ("callbacks",),
+    ("batches",),
     ("tables",),
     ("training",),
     ("cpu", "cuda"),
