@@ -1,11 +1,15 @@
 """Estimators on a Dask cluster: shards, synchronisations, workers, predictions."""
 
 import os
+import pickle
 import signal
+import time
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
 
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.callbacks import Callback
@@ -21,6 +25,7 @@ from nnfit.dask import (  # noqa: E402
     DaskMLPRegressor,
     DaskRealMLPClassifier,
     DaskTabMRegressor,
+    packages,
     parts,
     workers,
 )
@@ -233,23 +238,221 @@ def test_a_worker_that_leaves_is_replaced(client):
     model = DaskMLPClassifier(client=client, n_shards=2, **SMALL)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("nnfit.dask.estimators.OnWorkers", Leave)
-        with pytest.warns(UserWarning, match=r"workers of the shards \[0\] were lost"):
+        with pytest.warns(UserWarning, match=r"train their shards, \[0\]"):
             model.fit(*cut(X, LABELS))
     assert model.n_iter_ == 3
 
 
 def test_shards_go_to_the_workers_with_their_rows():
-    class Future:
-        def __init__(self, key):
-            self.key = key
-
-    a, b, c = map(Future, "abc")
     has = {"a": ("x",), "b": ("y",), "c": ("y",)}
     threads = {"x": 1, "y": 1, "z": 2}
-    assert workers.assigned({0: [b], 1: [a], 2: [c]}, has, threads) == {
-        0: "y", 1: "x", 2: "z"
-    }  # fmt: skip
-    assert workers.assigned({0: [a]}, has, threads, ["x"]) == {0: "y"}
+    shards = {0: ["b"], 1: ["a"], 2: ["c"]}
+    assert workers.assigned(shards, has, threads) == {0: "y", 1: "x", 2: "z"}
+    del threads["z"]
+    assert workers.assigned({0: ["a"]}, has, threads, ["x"]) == {0: "y"}
+
+
+def test_a_cluster_without_workers():
+    with (
+        distributed.LocalCluster(
+            n_workers=0, processes=False, dashboard_address=":0"
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        model = DaskMLPClassifier(client=client, timeout=0.2, **SMALL)
+        with pytest.raises(TimeoutError, match=r"no worker for 0\.2 seconds"):
+            model.fit(*cut(X, LABELS))
+
+
+def test_fits_on_the_same_workers_take_turns(client):
+    names = [f"nnfit {address}" for address in client.nthreads()]
+    with distributed.MultiLock(names, client=client):
+        model = DaskMLPClassifier(client=client, timeout=0.2, **SMALL)
+        with pytest.raises(TimeoutError, match=r"Another fit used the workers for tim"):
+            model.fit(*cut(X, LABELS))
+
+
+def test_a_round_has_a_time_limit(client):
+    model = DaskMLPClassifier(client=client, timeout=0.3, n_shards=2, **SMALL)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "train_all", lambda *arguments: time.sleep(1.0))
+        patch.setattr(workers, "LOOK", 0.1)
+        with pytest.raises(TimeoutError, match="did not finish a round within timeout"):
+            model.fit(*cut(X, LABELS))
+
+
+# --------------------------------------------------------------- collections
+
+
+@pytest.fixture(scope="module")
+def table():
+    """A dataframe with categories, whose partitions have unknown sizes."""
+    pandas = pytest.importorskip("pandas")
+    dd = pytest.importorskip("dask.dataframe")
+    frame = pandas.DataFrame(X, columns=list("abcd"))
+    frame["e"] = np.where(X[:, 0] > 0, "plus", "minus")
+    frame["y"], frame["z"] = LABELS, (X[:, 0] > X[:, 1]).astype(int)
+    return frame, dd.from_pandas(frame, npartitions=4)
+
+
+def test_dataframes(table):
+    frame, collection = table
+    parameters = {**SMALL, "categorical_features": ["e"]}
+    expected = MLPClassifier(**parameters).fit(frame[list("abcde")], frame["y"])
+    model = DaskMLPClassifier(n_shards=1, **parameters)
+    rows, y = collection[list("abcde")], collection["y"]
+    assert_same(model.fit(rows, y), expected)
+    assert model.feature_names_in_.tolist() == list("abcde")
+    predicted = model.predict(rows)
+    assert dask.is_dask_collection(predicted)
+    predicted = predicted.compute()
+    np.testing.assert_array_equal(predicted, expected.predict(frame[list("abcde")]))
+    assert (predicted.index == frame.index).all()
+    probabilities = model.predict_proba(rows).compute()
+    assert probabilities.columns.tolist() == ["a", "b", "c"]
+    assert model.score(rows, y) == expected.score(frame[list("abcde")], frame["y"])
+
+
+def test_partitions_of_unknown_sizes_some_of_them_empty(table):
+    frame, collection = table
+    part = collection[collection["a"] > 1.0]  # of which a partition may have none
+    empty = collection.partitions[1][collection.partitions[1]["a"] > 99.0]
+    part = dask.dataframe.concat([part, empty])
+    rows = part[list("abcd")].to_dask_array()
+    y = part["z"].to_dask_array()
+    assert np.isnan(rows.chunks[0][0])
+    model = DaskMLPClassifier(n_shards=2, **SMALL).fit(rows, y)
+    assert model.predict(rows).compute().shape == ((frame["a"] > 1.0).sum(),)
+    assert 0.0 <= model.score(rows, y) <= 1.0
+
+
+def test_predictions_of_arrays_are_lazy_and_those_of_the_local_estimator():
+    labels = np.stack([X[:, 0] > 0, X[:, 1] > 0], axis=1).astype(int)
+    outputs = np.stack([TARGETS, -TARGETS], axis=1)
+    for kind, y in (
+        (DaskMLPClassifier, LABELS), (DaskMLPClassifier, labels),
+        (DaskMLPRegressor, TARGETS), (DaskMLPRegressor, outputs),
+    ):  # fmt: skip
+        given = da.from_array(X, chunks=(60, 2)), da.from_array(y, chunks=60)
+        model = kind(n_shards=2, **SMALL).fit(*given, *cut(WEIGHTS, rows=60))
+        local = model.to_local()
+        for method in ("predict", "predict_proba"):
+            if hasattr(model, method):
+                found, expected = (
+                    getattr(model, method)(given[0]),
+                    getattr(local, method)(X),
+                )
+                assert found.dtype == expected.dtype
+                assert found.shape == expected.shape
+                np.testing.assert_array_equal(found.compute(), expected)
+        expected = local.score(X, y, WEIGHTS)
+        assert model.score(*given, *cut(WEIGHTS)) == pytest.approx(expected, rel=1e-9)
+        assert model.score(X, y, WEIGHTS) == expected
+
+
+def test_sparse_blocks():
+    matrix = scipy.sparse.random(240, 30, 0.1, "csr", np.float32, random_state=0)
+    rows = da.from_array(matrix.toarray(), chunks=(60, 30)).map_blocks(
+        scipy.sparse.csr_matrix
+    )
+    model = DaskMLPClassifier(n_shards=1, **SMALL).fit(rows, *cut(LABELS, rows=60))
+    assert_same(model, MLPClassifier(**SMALL).fit(matrix, LABELS))
+
+
+def test_conventions(client):
+    model = DaskMLPClassifier((8,), client=client, n_shards=2, max_iter=1)
+    assert clone(model).client is client
+    assert "client" in model.get_params() and "hidden_layer_sizes" in repr(model)
+    with pytest.raises(NotFittedError, match="not fitted"):
+        model.predict(X)
+    model.fit(*cut(X, LABELS))
+    again = pickle.loads(pickle.dumps(model))
+    assert again.client is None
+    np.testing.assert_array_equal(again.predict(X), model.predict(X))
+    with pytest.raises(TypeError, match="max_iter"):
+        DaskMLPClassifier(epochs=3)
+
+
+# ------------------------------------------------------------------ bad input
+
+
+@pytest.mark.parametrize(
+    ("parameters", "match"),
+    [
+        ({"solver": "lbfgs"}, "solver='lbfgs'. Choose another solver"),
+        ({"ema_decay": 0.9}, "got ema_decay=0.9"),
+        ({"swa": 0.5}, "got swa=0.5"),
+        ({"n_members": 2}, "got n_members=2. Set it to 1"),
+        ({"warm_start": True}, "got warm_start=True. Set it to False"),
+        ({"early_stopping": True}, "Pass X_val and y_val to fit"),
+        ({"n_shards": 9}, "n_shards=9 is more than X has partitions with rows, 6"),
+        ({"n_shards": 0}, "'n_shards' parameter"),
+        ({"outer_momentum": 1.0}, "'outer_momentum' parameter"),
+    ],
+)
+def test_bad_parameters(parameters, match):
+    with pytest.raises(ValueError, match=match):
+        DaskMLPClassifier(**{**SMALL, **parameters}).fit(*cut(X, LABELS))
+
+
+def uneven(*blocks):
+    """A collection of blocks as they are."""
+    shapes = [(np.nan, *block.shape[1:]) for block in blocks]
+    made = [
+        da.from_delayed(dask.delayed(block), shape, block.dtype)
+        for block, shape in zip(blocks, shapes, strict=True)
+    ]
+    return da.concatenate(made, allow_unknown_chunksizes=True)
+
+
+@pytest.mark.parametrize(
+    ("collections", "error", "match"),
+    [
+        ((X, LABELS), TypeError, "X must be a dask array or dataframe, got ndarray"),
+        ((cut(X)[0], LABELS), TypeError, "y must be a dask array or dataframe"),
+        (cut(X, LABELS[:200]), ValueError, "y must have as many rows as X, 240, got"),
+        (
+            (uneven(X, X), uneven(LABELS)),
+            ValueError,
+            "y must have as many partitions as X, 2, got 1",
+        ),
+        (
+            (uneven(X, X), uneven(LABELS, LABELS[:9])),
+            ValueError,
+            "Partition 1 of X has 240 rows, and that of y has 9",
+        ),
+        ((uneven(X[:0]), uneven(LABELS[:0])), ValueError, "no rows in any of its 1"),
+    ],
+)
+def test_bad_collections(collections, error, match):
+    with pytest.raises(error, match=match):
+        DaskMLPClassifier(**SMALL).fit(*collections)
+
+
+def test_partitions_of_different_widths(client):
+    rows = da.from_delayed(dask.delayed(X[:, :3]), X.shape, X.dtype)
+    rows = da.concatenate([cut(X, rows=240)[0], rows])
+    for given in (None, client):
+        with pytest.raises(ValueError, match="Partition 1 of X has 3 columns, and pa"):
+            DaskMLPClassifier(client=given).fit(
+                rows, *cut(np.concatenate([LABELS, LABELS]), rows=240)
+            )
+
+
+def test_an_error_of_a_worker_is_raised(client):
+    bad = X.copy()
+    bad[-1, 0] = np.inf
+    for given in (None, client):
+        with pytest.raises(ValueError, match="infinity"):
+            DaskMLPClassifier(client=given, **SMALL).fit(*cut(bad, LABELS))
+
+
+def test_what_to_install(monkeypatch):
+    with pytest.raises(ImportError, match=r"pip install 'nnfit\[dask\]'"):
+        packages.dask("dask_that_is_missing")
+
+
+# ----------------------------------------------------------------- processes
 
 
 @pytest.mark.slow
@@ -271,7 +474,7 @@ def test_a_worker_is_killed_in_mid_fit():
                     pids.clear()
 
         model = clone(model).set_params(max_iter=20).set_callbacks(Kill())
-        with pytest.warns(UserWarning, match="were lost"):
+        with pytest.warns(UserWarning, match="Workers were lost"):
             model.fit(*collections)
         assert model.n_iter_ == 20
         assert model.loss_curve_[-1] < model.loss_curve_[0]

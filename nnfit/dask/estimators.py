@@ -276,7 +276,20 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
     def __sklearn_is_fitted__(self):
         return "_local" in vars(self)
 
-    # Predicting --------------------------------------------------------------
+    # Conventions -------------------------------------------------------------
+
+    def __sklearn_clone__(self):
+        params = self.get_params(deep=False)
+        client = params.pop("client")  # which is used and not copied
+        params = {name: clone(value, safe=False) for name, value in params.items()}
+        return type(self)(client=client, **params).set_callbacks(*callbacks_of(self))
+
+    def __getstate__(self):
+        return {**super().__getstate__(), "client": None}
+
+
+class Predicting:
+    """Lazy predictions. Before scikit-learn's mixins, which have scores of arrays."""
 
     def predict(self, X: Any) -> Any:
         """Predict, partition by partition.
@@ -309,19 +322,8 @@ default=None
         """
         return predicting.score(self._fitted_local(), X, y, sample_weight)
 
-    # Conventions -------------------------------------------------------------
 
-    def __sklearn_clone__(self):
-        params = self.get_params(deep=False)
-        client = params.pop("client")  # which is used and not copied
-        params = {name: clone(value, safe=False) for name, value in params.items()}
-        return type(self)(client=client, **params).set_callbacks(*callbacks_of(self))
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "client": None}
-
-
-class DaskClassifier(ClassifierMixin, DaskNetwork):
+class DaskClassifier(Predicting, ClassifierMixin, DaskNetwork):
     """What classifiers have in common."""
 
     def predict_proba(self, X: Any) -> Any:
@@ -339,7 +341,7 @@ class DaskClassifier(ClassifierMixin, DaskNetwork):
         return predicting.lazily(self._fitted_local(), "predict_proba", X)
 
 
-class DaskRegressor(RegressorMixin, DaskNetwork):
+class DaskRegressor(Predicting, RegressorMixin, DaskNetwork):
     """What regressors have in common."""
 
 

@@ -123,5 +123,6 @@ def _sums(model, part):
     y, predicted = y.reshape(len(y), -1), predicted.reshape(len(y), -1)
     if hasattr(model, "classes_"):
         return weight.sum(), weight @ (y == predicted).all(axis=1)
+    y, predicted = y.astype(np.float64), predicted.astype(np.float64)
     mean = np.average(y, axis=0, weights=weight)
     return weight.sum(), mean, weight @ (y - mean) ** 2, weight @ (y - predicted) ** 2

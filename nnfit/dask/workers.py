@@ -20,8 +20,8 @@ LOOK = 1.0
 #: Seconds for which a fit waits for workers.
 WAIT = 60.0
 SIZE_TO_WARN_OF = "distributed.admin.large-graph-warning-threshold"
-#: Times that a shard may be lost with its worker.
-MOST_LOSSES = 3
+#: Times in a row that a round may lose a shard's worker.
+MOST_TRIES = 3
 
 
 class InProcess:
@@ -79,10 +79,9 @@ class OnWorkers:
 
     def __init__(self, client, parts, timeout):
         self._client, self._delayed, self._timeout = client, parts, timeout
-        self._wait_for_workers()
+        self._place_of, self._shards = {}, {}
         self._parts = client.compute(parts)
-        self._result(self._parts)
-        self._place_of, self._shards, self._losses = {}, {}, {}
+        self._wait_for_rows()
 
     # The rows --------------------------------------------------------------------
 
@@ -93,9 +92,8 @@ class OnWorkers:
 
     def look(self, is_classifier):
         """As `InProcess`."""
-        return self._gather(
-            self._client.map(find, self._parts, is_classifier=is_classifier)
-        )
+        futures = self._client.map(find, self._parts, is_classifier=is_classifier)
+        return self._client.gather(futures)
 
     def keep(self, numbers):
         """As `InProcess`."""
@@ -104,69 +102,66 @@ class OnWorkers:
 
     def take(self, rows):
         """As `InProcess`."""
-        return joined(self._gather(self._client.map(taken, self._parts, rows)))
+        return joined(self._client.gather(self._client.map(taken, self._parts, rows)))
 
     def place(self, estimator, seed, shards):
         """As `InProcess`, each on the worker that has most of it."""
         self._estimator, self._seed, self._members = estimator, seed, shards
-        self._assign(range(len(shards)))
-        self._parts = None
+        where = self._client.who_has(self._parts)
+        self._assign(dict(enumerate(shards)), self._parts, where)
+        self._parts = None  # workers need no more than the shards
 
-    def _assign(self, numbers):
+    def _assign(self, shards, parts, where):
         """Give shards to workers, and let these make them of their partitions."""
-        client = self._client
-        delayed = sorted({each for n in numbers for each in self._members[n]})
-        parts = self._parts or [None] * len(self._delayed)
-        if self._parts is None:  # they have been given back
-            made = client.compute([self._delayed[each] for each in delayed])
-            for each, future in zip(delayed, made, strict=True):
-                parts[each] = future
-            self._result(made)
-        of_shards = {n: [parts[each] for each in self._members[n]] for n in numbers}
-        self._place_of |= assigned(
-            of_shards, client.who_has([parts[each] for each in delayed]),
-            self._workers(), list(self._place_of.values()),
-        )  # fmt: skip
-        for number, own in of_shards.items():
-            self._shards[number] = client.submit(
+        futures = {n: [parts[each] for each in own] for n, own in shards.items()}
+        keys = {n: [each.key for each in own] for n, own in futures.items()}
+        busy = list(self._place_of.values())
+        self._place_of |= assigned(keys, where, self._workers(), busy)
+        for number, own in futures.items():
+            self._shards[number] = self._client.submit(
                 _shard, number, self._estimator, self._seed, *own,
                 workers=[self._place_of[number]], pure=False,
             )  # fmt: skip
-        self._result([self._shards[number] for number in numbers])
 
     # The training ----------------------------------------------------------------
 
     def train(self, *arguments):
         """As `InProcess`; shards of workers that are gone are placed anew."""
-        done = {}
+        done, tries = {}, 0
         while len(done) < len(self._members):
-            self._replace(n for n in range(len(self._members)) if n not in done)
-            done |= self._round(done, arguments)
+            missing = [n for n in range(len(self._members)) if n not in done]
+            if tries > MOST_TRIES:
+                raise RuntimeError(
+                    f"The shards {missing} were lost with their workers {tries} times "
+                    "in a row. Their rows may not fit into a worker's memory: raise "
+                    "n_shards, or the workers' limits."
+                )
+            self._replace(missing)
+            done |= self._round(missing, arguments)
+            tries += 1
         return [done[number] for number in range(len(self._members))]
 
-    def _round(self, done, arguments):
-        """What the shards come to that have not, as far as their workers live."""
-        client, threads = self._client, self._workers()
-        of_worker = {}
-        for number, address in self._place_of.items():
-            if number not in done and address in threads:
-                of_worker.setdefault(address, []).append(number)
+    def _round(self, numbers, arguments):
+        """What shards come to, as far as their workers live."""
+        client, threads, of_worker = self._client, self._workers(), {}
+        for number in numbers:
+            of_worker.setdefault(self._place_of[number], []).append(number)
         # A task and not scattered data, which a worker would take with it. From its
         # worker the others get the weights.
         with dask().config.set({SIZE_TO_WARN_OF: "1TB"}):
             given = client.submit(_carried, arguments, pure=False)
         futures = {
             client.submit(
-                _train, [self._shards[n] for n in numbers], threads[address], given,
+                _train, [self._shards[n] for n in own], threads[address], given,
                 workers=[address], pure=False,
-            ): numbers
-            for address, numbers in of_worker.items()
+            ): own
+            for address, own in of_worker.items()
+            if address in threads
         }  # fmt: skip
-        results = self._settled(futures)
         return {
             number: trained
-            for future, all_trained in results.items()
-            for number, trained in zip(futures[future], all_trained, strict=True)
+            for future, result in self._settled(futures).items()
+            for number, trained in zip(futures[future], result, strict=True)
         }
 
     def _settled(self, futures):
@@ -205,25 +200,19 @@ class OnWorkers:
 
     def _replace(self, numbers):
         """Place shards anew whose workers have gone."""
-        if not self._workers():
-            self._wait_for_workers()
+        self._wait_for_workers()
         living = self._workers()
         lost = [n for n in numbers if self._place_of[n] not in living]
         if not lost:
             return
-        for number in lost:
-            self._losses[number] = self._losses.get(number, 0) + 1
-            address = self._place_of.pop(number)
-            if self._losses[number] > MOST_LOSSES:
-                raise RuntimeError(
-                    f"Shard {number} was lost with its worker {MOST_LOSSES + 1} times, "
-                    f"the last time with {address}. Its rows may not fit into a "
-                    "worker's memory: raise n_shards or the limit of memory."
-                )
-        self._assign(lost)
+        gone = sorted({self._place_of.pop(number) for number in lost})
+        shards = {number: self._members[number] for number in lost}
+        needed = sorted({each for own in shards.values() for each in own})
+        made = self._client.compute([self._delayed[each] for each in needed])
+        self._assign(shards, dict(zip(needed, made, strict=True)), {})
         warnings.warn(
-            f"The workers of the shards {lost} were lost. Others train these from the "
-            "last synchronisation, with a new optimizer."
+            f"Workers were lost: {', '.join(gone)}. Others train their shards, {lost}, "
+            "from the last synchronisation, with a new optimizer."
         )
 
     # The cluster -----------------------------------------------------------------
@@ -238,20 +227,26 @@ class OnWorkers:
         seconds = WAIT if self._timeout is None else self._timeout
         try:
             self._client.wait_for_workers(1, timeout=seconds)
-        except TimeoutError as error:
+        except dask("distributed").TimeoutError as error:
             raise TimeoutError(
                 f"The cluster had no worker for {seconds:g} seconds."
             ) from error
 
-    def _result(self, futures):
-        """Wait for futures, and raise the error of the first that has one."""
-        dask("distributed").wait(futures, self._timeout)
-        for future in futures:
-            if future.status == "error":
-                raise future.exception()
-
-    def _gather(self, futures):
-        return self._client.gather(futures)
+    def _wait_for_rows(self):
+        """Wait for the partitions, and raise the error of the first that has one."""
+        left = set(self._parts)
+        while left:
+            self._wait_for_workers()
+            for future in self._ended(left):
+                left.remove(future)
+                if future.status == "error":
+                    raise future.exception()
+                if future.status != "finished":
+                    raise RuntimeError(
+                        "A partition was on a worker that has gone and cannot be "
+                        "computed again. Make X and y of files or functions, and not "
+                        "of scattered data."
+                    )
 
     @contextmanager
     def turn(self):
@@ -279,36 +274,38 @@ def _train(shards, n_threads, arguments):
 def _result_of(future):
     """A dict of a task's result; empty if the cluster has lost it or its worker."""
     distributed = dask("distributed")
+    closed = dask("distributed.comm").CommClosedError
+    lost = distributed.CancelledError, distributed.KilledWorker, closed
     try:
         return {future: future.result()}
-    except (distributed.CancelledError, distributed.KilledWorker):
+    except lost:
         return {}
 
 
-def assigned(parts, who_has, threads, taken_places=()):
+def assigned(parts, who_has, threads, busy=()):
     """Workers for shards: the least busy, of these the one with most partitions.
 
     Parameters
     ----------
     parts : dict of list
-        Futures of the partitions of each shard, by number.
+        Keys of the partitions of each shard, by number.
     who_has : dict
-        Addresses of workers by the key of a future.
+        Addresses of workers by the key of a partition.
     threads : dict of int
         Of the workers, by address.
-    taken_places : list of str
+    busy : list of str
         Workers of other shards, one entry for each.
 
     Returns
     -------
     dict of str
     """
-    loads = {address: taken_places.count(address) for address in threads}
+    loads = {address: busy.count(address) for address in threads}
     found = {}
     for number, own in parts.items():
 
         def order(address, own=own):
-            there = sum(address in who_has.get(each.key, ()) for each in own)
+            there = sum(address in who_has.get(key, ()) for key in own)
             return loads[address] / threads[address], -there, address
 
         found[number] = min(threads, key=order)
