@@ -36,7 +36,7 @@ PAGES = {
 RECIPES = {f"contributing/{name}" for name in (*GUIDES, "kind")}
 
 #: Packages of the extra "onnx" and what runs models; pages with them need them.
-OPTIONAL = ("onnx", "onnxruntime", "skl2onnx", "skops", "safetensors")
+OPTIONAL = ("dask", "onnx", "onnxruntime", "skl2onnx", "skops", "safetensors")
 CORE = {"nnfit", "numpy", "scipy", "sklearn", "joblib", *sys.stdlib_module_names}
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: *(\S*)")
 DECIMAL = re.compile(r"\d+\.\d+")
