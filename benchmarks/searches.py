@@ -20,7 +20,6 @@ import numpy as np
 import psutil
 import sklearn
 from sklearn.datasets import make_classification
-from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import GridSearchCV
 
 import nnfit
@@ -38,9 +37,11 @@ def grid_search(model, n_workers):
 
 def optuna_search(model, n_workers):
     """The same number of candidates; its trials are threads."""
+    from optuna import logging
     from optuna.distributions import FloatDistribution
     from optuna_integration import OptunaSearchCV
 
+    logging.disable_default_handler()
     space = {"alpha": FloatDistribution(1e-5, 1e-2, log=True)}
     return OptunaSearchCV(
         model, space, cv=3, n_jobs=n_workers, n_trials=8, random_state=0, refit=False
@@ -123,10 +124,10 @@ def main():
         f"nnfit {nnfit.__version__}, scikit-learn {sklearn.__version__}, joblib "
         f"{joblib.__version__}, Python {platform.python_version()}, "
         f"{os.cpu_count()} processors; medians of {options.repeats}\n\n"
-        f"{'':20}{'wall time [s]':>22}{'processor [s]':>22}\n{'':20}"
-        f"{'1 worker':>11}{'2 workers':>11}{'1 worker':>11}{'2 workers':>11}"
-        f"{'to ideal':>11}"
+        f"{'':20}{'wall time [s]':>30}{'processor seconds':>30}"
     )
+    titles = "1 worker", "2", "to ideal", "1 worker", "2", "ratio"
+    print(" " * 20 + "".join(f"{title:>10}" for title in titles))
     for way in options.ways:
         make, context, package = WAYS[way]
         if package is not None and importlib.util.find_spec(package) is None:
@@ -140,16 +141,15 @@ def main():
                         turn += measure(make, n_workers, size, options.max_iter)
                 turns.append(turn)
             one, cpu_one, two, cpu_two = np.median(turns, axis=0)
-            ratio = np.median([2 * turn[2] / turn[0] for turn in turns])
-            print(
-                f"{way:12}{size:8}{one:11.2f}{two:11.2f}{cpu_one:11.2f}{cpu_two:11.2f}"
-                f"{ratio:11.2f}",
-                flush=True,
+            to_ideal, ratio = np.median(
+                [(2 * t[2] / t[0], t[3] / t[1]) for t in turns], 0
             )
+            numbers = one, two, to_ideal, cpu_one, cpu_two, ratio
+            row = "".join(f"{number:10.2f}" for number in numbers)
+            print(f"{way:12}{size:8}{row}", flush=True)
 
 
 if __name__ == "__main__":
-    # Workers are processes of their own and print their own warnings.
-    warnings.simplefilter("ignore", ConvergenceWarning)
-    os.environ["PYTHONWARNINGS"] = "ignore"
+    warnings.simplefilter("ignore")  # of convergence, of Optuna and Ray themselves
+    os.environ["PYTHONWARNINGS"] = "ignore"  # in workers that are processes
     main()

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV, HalvingRandomSearchCV
 from threadpoolctl import threadpool_info
 
 from nnfit import MLPClassifier
+from nnfit.tabular.models import BoostingModel
 from nnfit.training import threads
 
 # Ray, Dask and Optuna warn of themselves.
@@ -91,6 +92,19 @@ def test_two_workers_find_what_one_finds_with_a_thread_each(backend):
         for name in ("params", "mean_test_score"):
             assert_array_equal(one.cv_results_[name], two.cv_results_[name])
     assert list(both[1].n_resources_) == [1, 3]
+
+
+def test_boosted_trees_of_a_mixture_predict_on_one_thread_in_a_worker():
+    model = BoostingModel(None, None, n_jobs=None)
+
+    def openmp_threads():
+        with model.threads(model.FEW_ROWS):
+            pools = threadpool_info()
+        return {pool["num_threads"] for pool in pools if pool["user_api"] == "openmp"}
+
+    with joblib.parallel_config("threading", n_jobs=2):
+        found = joblib.Parallel()(joblib.delayed(openmp_threads)() for _ in range(2))
+    assert found == [{1}, {1}]
 
 
 def test_optuna_prunes_candidates_that_learn_too_slowly():
