@@ -23,9 +23,10 @@ from nnfit.cuda.prediction import Evaluation, predict
 from nnfit.cuda.space import index_of
 from nnfit.cuda.tables import functions_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
+from nnfit.engine_settings import N_MEMORY
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.network.description import check_state
-from nnfit.network.rates import rate_rows
+from nnfit.network.rates import memory_for, rate_rows
 from nnfit.progress import progress_of
 
 __all__ = ["Engine", "predict", "run_together"]
@@ -156,10 +157,8 @@ class Engine:
         check_state(state, (self._n_slots, self._layout.size), self._shape)
         moments = np.ascontiguousarray(state["moments"], self.network.dtype)
         self._state.set(moments.ravel())
-        memory = state["memory"]
-        if memory.shape != self._shape:  # layers have rates of their own, or had
-            memory = np.broadcast_to(memory[:, :1], self._shape)
-        self._memory.set(np.ascontiguousarray(memory).ravel())
+        memory = memory_for(state["memory"], self._shape)
+        self._memory.set(memory.ravel())
 
     # ------------------------------------------------------------------ data
 
@@ -189,7 +188,7 @@ class Engine:
         settings, before = self._settings, self._tables
         self._statistics_at = None
         has_rates = settings.features(self.solver).has_rates
-        self._shape = (2, len(rate_rows(self.network, has_rates)), at.N_MEMORY)
+        self._shape = (2, len(rate_rows(self.network, has_rates)), N_MEMORY)
         if self._memory is None or self._memory.size != math.prod(self._shape):
             self._memory = self._zeros(math.prod(self._shape), np.float64)
         if settings.average and self._average is None:
