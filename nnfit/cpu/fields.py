@@ -70,7 +70,7 @@ TENSOR_FACTORS = next(_number)  # float64 (n_tensors,): of their penalties
 PENALTY = next(_number)  # float64 (2, n_units): penalty of the weights, by step parity
 RATES = next(_number)  # (2, n_rate_rows, N_RATES): scalars of a step, by its parity
 N_RATE_ROWS = next(_number)
-RATE_FACTORS = next(_number)  # float64 (n_rate_rows, 2): of learning rate and decay
+RATE_FACTORS = next(_number)  # float64 (n_rate_rows, N_RATE_FACTORS)
 MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY): an optimizer's, likewise
 MOMENTUM = next(_number)  # which of HYPER a schedule multiplies, or -1
 GRADIENT = next(_number)  # flat, where a step needs all gradients before it updates
@@ -78,7 +78,6 @@ ADDS = next(_number)  # 1: gradients of the parts of a batch are added up there
 GRADIENT_SQUARES = next(_number)  # float64 (n_units,): its sums of squares
 AVERAGE = next(_number)  # flat: running average of the parameters
 
-N_MEMORY = 4  # numbers that an optimizer carries from step to step
 #: Scalars of one step: eight of the optimizer, the factor of decoupled decay, the rate
 #: of the average, and for whole matrices learning rate and momentum.
 DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 16

@@ -27,8 +27,11 @@ from nnfit.engine_settings import (
     AVERAGE_FACTOR,
     DECAY_FACTOR,
     DROPOUT_FACTOR,
+    MISSED,
     MOMENTUM_FACTOR,
     N_FACTORS,
+    N_MEMORY,
+    N_RATE_FACTORS,
     RATE_FACTOR,
 )
 from nnfit.functions import stopping
@@ -109,20 +112,22 @@ def make_progress(dtype):
     def prepare_rates_of(table, floats, index):
         """Optimizer scalars of the step that comes next, one row of them."""
         step, n_rows = table[at.STEP], table[at.N_RATE_ROWS]
-        factors = offset(as_doubles(table[at.RATE_FACTORS]), 2 * index)
+        factors = offset(as_doubles(table[at.RATE_FACTORS]), N_RATE_FACTORS * index)
         learning_rate = floats[at.RATE_NOW] * factors[0]
         rates = offset(as_floats(table[at.RATES]), rates_offset(table, step, index))
         # From the numbers after the last step to those after this one: the same,
         # however often a step is prepared.
         memory = as_doubles(table[at.MEMORY])
-        before = offset(memory, ((step % 2) * n_rows + index) * at.N_MEMORY)
-        after = offset(memory, (((step + 1) % 2) * n_rows + index) * at.N_MEMORY)
-        for i in range(at.N_MEMORY):
+        before = offset(memory, ((step % 2) * n_rows + index) * N_MEMORY)
+        after = offset(memory, (((step + 1) % 2) * n_rows + index) * N_MEMORY)
+        for i in range(N_MEMORY):
             after[i] = before[i]
         hyper = as_doubles(table[at.HYPER])
+        number = step + 1 - nb.int64(before[MISSED])
         prepare_rates(
-            table[at.PREPARE_KERNEL], (step + 1, learning_rate, hyper, after, rates)
+            table[at.PREPARE_KERNEL], (number, learning_rate, hyper, after, rates)
         )
+        after[MISSED] += factors[2]
         decay = factors[1] * floats[at.WEIGHT_DECAY] * factor_of(table, DECAY_FACTOR)
         rates[at.DECAY] = scalar(1.0 - learning_rate * decay)
         rates[at.AVERAGE_RATE] = scalar(factor_of(table, AVERAGE_FACTOR))
