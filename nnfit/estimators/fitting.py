@@ -12,6 +12,7 @@ from nnfit.callbacks.listening import Training
 from nnfit.estimators import (
     checkpoints,
     donor_files,
+    donors,
     embeddings,
     resuming,
     transfer,
@@ -176,7 +177,7 @@ class Fit:
         self.first_pass = not (continues and hasattr(estimator, "coefs_"))
         self.split, self.validation, self._found = None, None, None
         self.saved, self._identity = None, None
-        self._donor = transfer.donor_of(estimator) if self.first_pass else None
+        self._donor = donors.donor_of(estimator) if self.first_pass else None
 
     def take(self, X, y, sample_weight, classes, groups):
         """Check the data; False if a training that has stopped shall not go on."""
@@ -400,5 +401,5 @@ class Fit:
         }
         if self.saved is not None:
             self.saved.check_begin(begin)
-        donor = transfer.told(self.estimator, self.network)
+        donor = donors.told(self.estimator, self.network)
         self._identity |= {**begin, donor_files.ENTRY: donor}
