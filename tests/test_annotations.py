@@ -5,7 +5,6 @@ What a type checker makes of them is checked by .ci/run, see tests/typing_consum
 
 import ast
 import inspect
-import re
 import typing
 from pathlib import Path
 
