@@ -26,7 +26,7 @@ from tests.test_guides import GUIDES
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 #: Written by hand; the others are made by a build.
-FOLDERS = ("", "user_guide", "tutorial", "coming_from", "contributing")
+FOLDERS = ("", "user_guide", "coming_from", "contributing")
 PAGES = {
     path.relative_to(DOCS).with_suffix("").as_posix(): path.read_text()
     for folder in FOLDERS
