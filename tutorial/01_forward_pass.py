@@ -138,7 +138,7 @@ titles = ["unit 1", "unit 2", "unit 3", "the network"]
 for axes, values, title in zip(grid.flat, pictures, titles, strict=True):
     values = values.reshape(x1.shape)
     levels = np.linspace(-1, 1, 21)
-    axes.contourf(x1, x2, values, levels, cmap="RdBu_r", alpha=0.6)
+    axes.contourf(x1, x2, values, levels, cmap="RdBu_r", vmin=-2, vmax=2)
     axes.contour(x1, x2, values, [0], colors="black")
     axes.scatter(
         *X.T, c=y, cmap="bwr", s=10, edgecolors="white", linewidths=0.4

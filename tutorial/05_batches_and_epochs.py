@@ -119,9 +119,9 @@ plt.show()
 assert final[16] < final[128] < final[1280]
 
 # %%
-# By the epoch, small batches are far ahead. By the step, the three curves are
-# nearly one: a step of 16 rows is about as good as one of 1280 at the begin of
-# a training.
+# By the epoch, small batches are far ahead. By the step, the curves lie close
+# together: at the beginning a step of 16 rows does about as much as one of
+# 1280.
 
 # %%
 # The price of a small batch

@@ -75,7 +75,7 @@ for rate in (0.0001, 0.001, 0.01, 0.1):
     net.set_params(learning_rate_init=rate).fit(X_train, y_train)
     found[rate] = net.score(X_test, y_test)
     print(f"rate {rate:<6}: loss {net.loss_:.4f}, test R2 {found[rate]:.3f}")
-assert max(found, key=found.get) in (0.001, 0.01)
+assert min(found, key=found.get) == 0.0001
 
 # %%
 # The range test
@@ -102,7 +102,7 @@ print(f"suggestion: {display.suggestion:.4f}")
 #
 # .. math:: \eta(t) = \eta_0 \, \frac{1 + \cos(\pi t)}{2}.
 
-net.set_params(learning_rate_init=0.01).fit(X_train, y_train)
+net.set_params(learning_rate_init=0.02).fit(X_train, y_train)
 constant = net.score(X_test, y_test)
 net.set_params(learning_rate="cosine")
 net.fit(X_train, y_train, X_val=X_test, y_val=y_test)

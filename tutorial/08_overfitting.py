@@ -158,7 +158,7 @@ figure, grid = plt.subplots(
 for axes, (name, net) in zip(grid.flat, cures.items(), strict=False):
     chance = net.predict_proba(plane)[:, 1].reshape(x1.shape)
     levels = np.linspace(0, 1, 21)
-    axes.contourf(x1, x2, chance, levels, cmap="RdBu_r", alpha=0.7)
+    axes.contourf(x1, x2, chance, levels, cmap="RdBu_r", vmin=-0.5, vmax=1.5)
     axes.contour(x1, x2, chance, [0.5], colors="black")
     axes.scatter(*X_train.T, c=y_train, cmap="bwr", s=12, edgecolors="white")
     axes.set_title(name)
