@@ -70,6 +70,8 @@ def test_a_name_came_with_the_first_release_that_has_it(extension):
         "nnfit.MLPClassifier.fit(groups)": "0.2.0",
         "nnfit.MLPClassifier.norms_": "0.2.0",
         "nnfit.TabularClassifier": "0.2.0",
+        "nnfit.TabularClassifier(preset)": None,
+        "nnfit.TabularClassifier.fit(X)": None,
         "nnfit.onnx.to_onnx": "0.2.0",
     }.items():
         assert interface.since(name, recorded, "0.2.0") == version, name
