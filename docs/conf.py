@@ -31,6 +31,8 @@ extensions = [
     "mathml",
     "accuracy",
     "peers",
+    "figures",
+    "drawing",
     "reference",
     "scikit_learn",
     "changelog",
@@ -55,11 +57,11 @@ intersphinx_mapping = {
 copybutton_exclude = ".linenos, .gp, .go"
 numpydoc_class_members_toctree = False
 
-# Building runs the examples, and an error in one is an error of the build; with
-# -D plot_gallery=0 it only shows them.
+# Building runs the pages of the tutorial and the examples, and an error in one is an
+# error of the build; with -D plot_gallery=0 it only shows them.
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
-    "gallery_dirs": "examples",
+    "examples_dirs": ["../tutorial", "../examples"],
+    "gallery_dirs": ["tutorial", "examples"],
     "filename_pattern": r"\.py$",
     "within_subsection_order": "gallery.position",
     "capture_repr": (),
@@ -87,6 +89,8 @@ html_sidebars = {
     page: []
     for page in (
         "installation",
+        "which_estimator",
+        "accuracy",
         "components",
         "architecture",
         "architecture_gpu",
@@ -106,5 +110,12 @@ if address := versions.address_of_pages():
     html_theme_options["check_switcher"] = False  # it would ask the network
     versions.write_list(HERE / "_build" / "versions.json", address)
 html_static_path = ["_static"]
-html_css_files = ["formulas.css", "gallery.css", "peers.css", "reference.css"]
+html_css_files = [
+    "formulas.css",
+    "gallery.css",
+    "output.css",
+    "pictures.css",
+    "front.css",
+    "reference.css",
+]
 html_show_sourcelink = False
