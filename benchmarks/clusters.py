@@ -60,9 +60,12 @@ class Cost:
 @contextmanager
 def cluster(n_workers):
     """A client of processes on this machine, each with one thread."""
-    with distributed.LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
-    ) as made, distributed.Client(made) as client:
+    with (
+        distributed.LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
+        ) as made,
+        distributed.Client(made) as client,
+    ):
         yield client
 
 
@@ -178,7 +181,9 @@ def costs(n_rows, parameters):
     (X, y), _ = data(n_rows)
     given, few = cut(X, y), cut(X[: 8 * N_PARTS], y[: 8 * N_PARTS])
     found = None
-    print(f"\n{'workers':>7} {'MB/s':>8} {'measured':>9} {'model':>9}   seconds a round")
+    print(
+        f"\n{'workers':>7} {'MB/s':>8} {'measured':>9} {'model':>9}   seconds a round"
+    )
     for n_workers in (1, 2):
         for bandwidth in (np.inf, 20 * MB, 5 * MB, 1 * MB):
             with cluster(n_workers) as client:

@@ -511,6 +511,17 @@ device : str, default="cpu"
 """,
 )
 
+#: What the classes of `nnfit.dask` have.
+CLUSTER = Group(
+    "Cluster",
+    {},
+    "",
+    own=(
+        *("client", "n_shards", "local_epochs", "outer_learning_rate"),
+        *("outer_momentum", "timeout"),
+    ),
+)
+
 #: In the order of the reference.
 GROUPS = (
     TARGET,
@@ -523,6 +534,7 @@ GROUPS = (
     ENSEMBLES,
     TRANSFER,
     COMPUTATION,
+    CLUSTER,
 )
 
 CONSTRAINTS: dict = {
