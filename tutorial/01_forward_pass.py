@@ -2,7 +2,7 @@
 The forward pass
 ================
 
-A network makes a prediction of the numbers of a row. It multiplies, adds and
+A network makes a prediction from the numbers of a row. It multiplies, adds and
 bends them, layer by layer. This page does so by hand for a network of three
 units, and gets the prediction of nnfit.
 """

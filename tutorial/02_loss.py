@@ -59,8 +59,8 @@ print("losses:       ", losses[:5].round(2))
 
 # %%
 # A prediction that is sure and right costs nearly nothing. A prediction that is
-# sure and wrong costs as much as one likes. One half costs :math:`\log 2`,
-# about 0.69, either way.
+# sure and wrong costs a lot, without any upper limit. One half costs
+# :math:`\log 2`, about 0.69, either way.
 
 chance = np.linspace(0.005, 0.995, 200)
 figure, axes = plt.subplots(figsize=(6, 3.5), layout="constrained")

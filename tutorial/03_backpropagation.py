@@ -116,8 +116,8 @@ assert np.allclose(d_b2, by_trying(3), atol=1e-8)
 # The same product has another factor: the activation of a unit is multiplied by
 # the weight of the output. So the derivative by the activation is that by the
 # score, times this weight. Behind the activation is :math:`\tanh`, whose
-# derivative is :math:`1 - \tanh^2`. With :math:`\odot`, a product number by
-# number,
+# derivative is :math:`1 - \tanh^2`. With :math:`\odot` for a product number by
+# number, this gives
 #
 # .. math::
 #

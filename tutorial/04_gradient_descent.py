@@ -126,8 +126,8 @@ print(f"loss before: {losses[0]:.4f}, loss of the last step: {losses[-1]:.4f}")
 print(f"accuracy: {np.mean((p > 0.5) == classes):.3f}")
 
 # %%
-# The learning rate was 1 here. This is a lot; the features are small and the
-# loss is a mean over all rows.
+# The learning rate was 1, which is large. It can be, because the features are
+# small and the loss is a mean over all rows.
 #
 # The same numbers
 # ----------------

@@ -17,8 +17,11 @@ This page makes the steps of both by hand, and measures how much Adam gains.
 #
 # .. math:: v \leftarrow \mu v - \eta g, \qquad w \leftarrow w + v.
 #
-# Here it learns two slopes and an intercept, as gradient descent learnt a line
-# before. The gradient is that of all rows.
+# *Nesterov's momentum*, the default of ``solver="sgd"``, takes the gradient one
+# step ahead.
+#
+# Here plain momentum learns two slopes and an intercept, as gradient descent
+# learnt a line before. The gradient is that of all rows.
 
 import warnings
 
