@@ -103,14 +103,13 @@ for parameters, by_hand in (
         learning_rate_init=0.1,
         batch_size=50,
         max_iter=30,
-        dtype="float64",
         **parameters,
         **fixed,
     )
     line.fit(X_line, target)
     found = np.append(line.coefs_[0], line.intercepts_[0])
     print(f"{line.solver}: {found.round(4)}")
-    assert np.allclose(found, by_hand, rtol=1e-9)
+    assert np.allclose(found, by_hand, rtol=1e-4)
 
 # %%
 # Which is faster?
