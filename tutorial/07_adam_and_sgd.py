@@ -54,13 +54,17 @@ by_momentum = w
 # ----
 #
 # Adam keeps two running means for each weight, :math:`m` of the gradient and
-# :math:`v` of its square. The step is the first mean over the root of the
-# second:
+# :math:`v` of its square:
 #
 # .. math::
 #
 #    m \leftarrow \beta_1 m + (1 - \beta_1) g, \qquad
-#    v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \qquad
+#    v \leftarrow \beta_2 v + (1 - \beta_2) g^2.
+#
+# The step is the first mean over the root of the second:
+#
+# .. math::
+#
 #    w \leftarrow w - \eta \, \frac{\sqrt{1 - \beta_2^t}}{1 - \beta_1^t} \,
 #    \frac{m}{\sqrt{v} + \epsilon}.
 #
