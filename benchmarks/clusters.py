@@ -33,6 +33,18 @@ from nnfit.dask import DaskMLPClassifier, workers
 N_FEATURES = 30
 N_PARTS = 8
 N_ROUNDS = 10
+#: Shards, and epochs of a round.
+SHARDS = (
+    (1, 1),
+    (2, 1),
+    (4, 1),
+    (8, 1),
+    (16, 1),
+    (8, 5),
+    (2, 0.2),
+    (8, 0.2),
+    (16, 0.1),
+)
 MB = 1e6
 
 
@@ -250,14 +262,16 @@ def predictions(row, latency, n_rows=10**9, threads=8, share=0.8):
     """What the model says of workers with several threads and a link of 10 Gbit/s."""
     cost = Cost(row / (threads * share), *latency, 1.25e9)
     print(f"\n{n_rows:.0e} rows, workers of {threads} threads, 10 Gbit/s")
-    print("parameters  workers  a round (s)  one worker / this")
+    print("parameters  workers  rounds an epoch  seconds an epoch  times one worker")
     for n_parameters in (10**5, 10**7):
         alone = cost.round(n_rows, n_parameters, 1, 1)
-        for n_workers in (1, 8, 64, 256):
-            seconds = cost.round(n_rows, n_parameters, n_workers, n_workers)
+        for n_workers, n_rounds in ((1, 1), (8, 1), (64, 1), (64, 20), (256, 1)):
+            seconds = n_rounds * cost.round(
+                n_rows, n_parameters, n_workers, n_workers, 1 / n_rounds
+            )
             print(
-                f"{n_parameters:10} {n_workers:8} {seconds:12.1f} "
-                f"{alone / seconds:10.1f}"
+                f"{n_parameters:10} {n_workers:8} {n_rounds:16} {seconds:17.1f} "
+                f"{alone / seconds:17.1f}"
             )
 
 
@@ -266,7 +280,7 @@ def shards(train, test, parameters):
     epochs = [parameters["max_iter"] // 4, parameters["max_iter"] // 2]
     epochs.append(parameters["max_iter"])
     print(f"\n{'shards':>12} {'epochs a round':>14}   score after {epochs} epochs")
-    for n_shards, local_epochs in ((1, 1), (2, 1), (4, 1), (8, 1), (16, 1), (8, 5)):
+    for n_shards, local_epochs in SHARDS:
         after = []
         for each in epochs:
             model = DaskMLPClassifier(
@@ -274,7 +288,7 @@ def shards(train, test, parameters):
                 **parameters | {"max_iter": each},
             ).fit(*cut(*train, n_parts=n_shards))  # fmt: skip
             after.append(f"{model.to_local().score(*test):.4f}")
-        print(f"{n_shards:12} {local_epochs:14}  ", *after, flush=True)
+        print(f"{n_shards:12} {local_epochs:14g}  ", *after, flush=True)
 
 
 def main():

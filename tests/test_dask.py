@@ -113,6 +113,18 @@ def test_a_round_of_several_epochs_ends_with_max_iter():
     assert model.n_iter_ == len(model.loss_curve_) == 5
 
 
+def test_an_epoch_of_several_rounds_trains_on_all_rows_in_turn():
+    """With one shard as calls of partial_fit for the slices."""
+    model = DaskMLPRegressor(n_shards=1, local_epochs=1 / 3, **SMALL)
+    model.fit(*cut(X, TARGETS, WEIGHTS))
+    expected = MLPRegressor(**{**SMALL, "max_iter": 9})
+    for begin in (0, 80, 160) * 3:
+        rows = slice(begin, begin + 80)
+        expected.partial_fit(X[rows], TARGETS[rows], WEIGHTS[rows])
+    assert_same(model, expected)
+    assert (model.n_iter_, model.t_) == (3, expected.t_)
+
+
 def test_validation_data_stop_the_training():
     X_val, y_val = cut(X[:100], LABELS[:100])
     model = DaskMLPClassifier(
@@ -387,6 +399,7 @@ def test_conventions(client):
         ({"early_stopping": True}, "Pass X_val and y_val to fit"),
         ({"n_shards": 9}, "n_shards=9 is more than X has partitions with rows, 6"),
         ({"n_shards": 0}, "'n_shards' parameter"),
+        ({"local_epochs": 0.4}, "local_epochs must be a whole number, or 1 / k"),
         ({"outer_momentum": 1.0}, "'outer_momentum' parameter"),
     ],
 )

@@ -41,7 +41,7 @@ OWN = {
 }
 CONSTRAINTS = {
     "n_shards": [Interval(Integral, 1, None, closed="left"), None],
-    "local_epochs": [Interval(Integral, 1, None, closed="left")],
+    "local_epochs": [Interval(Real, 0, None, closed="neither")],
     "outer_learning_rate": [Interval(Real, 0, None, closed="neither")],
     "outer_momentum": [Interval(Real, 0, 1, closed="left")],
     "timeout": [Interval(Real, 0, None, closed="neither"), None],
@@ -59,8 +59,9 @@ TEXT = """{summary}
         Logical shards that the rows are split into: partition `i` belongs to shard
         ``i % n_shards``. The fitted weights depend on their number and on the
         partitions, and not on the workers. None stands for the number of workers.
-    local_epochs : int, default=1
-        Epochs that every shard trains between two synchronisations.
+    local_epochs : float, default=1
+        Epochs that every shard trains between two synchronisations: a whole number, or
+        ``1 / k`` for `k` synchronisations in an epoch, which large shards need.
     outer_learning_rate : float, default=0.7
         Factor of the step that the synchronised weights take in the mean direction of
         the shards.
@@ -186,6 +187,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         shards = parts.shards_of(self.n_shards, len(found), holders.n_holders)
         holders.n_shards = len(shards)
         looked = holders.take(parts.rows_to_look_at(found))
+        local_epochs, n_slices = self._rhythm()
         as_asked = local.get_params(deep=False)
         if as_asked.get("class_weight") == "balanced":
             local.class_weight = parts.balanced(found)
@@ -193,10 +195,10 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         n_rows = sum(each.n_rows for each in found)
 
         def run(engine, settings, fit, _):
-            made = template(local)
+            made = template(local, n_slices)
             made.device = as_asked["device"]
             seed = vars(local)[resuming.STATE]["seed"]
-            holders.place(made, seed, shards)
+            holders.place(shards, made, seed, n_slices)
             outer = OuterStep(
                 fit.network.tensors, self.outer_learning_rate, self.outer_momentum
             )
@@ -206,7 +208,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
             )
             with holders.turn():
                 engine = ShardedEngine(
-                    engine, holders, outer, settings, self.local_epochs
+                    engine, holders, outer, settings, local_epochs, n_slices
                 )
                 type(local)._run(local, engine, settings, fit, n_rows)
 
@@ -255,6 +257,18 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
                 "no rows of X are set aside on a cluster. Pass X_val and y_val to fit, "
                 "or set early_stopping=False where there is such a parameter."
             )
+
+    def _rhythm(self):
+        """Epochs of a round and rounds of an epoch, of which one is 1."""
+        local_epochs, n_slices = round(self.local_epochs), round(1 / self.local_epochs)
+        if self.local_epochs == local_epochs:
+            return local_epochs, 1
+        if self.local_epochs < 1 and abs(n_slices * self.local_epochs - 1) < 1e-6:
+            return 1, n_slices
+        raise ValueError(
+            "local_epochs must be a whole number, or 1 / k for k synchronisations in "
+            f"an epoch, got {self.local_epochs!r}."
+        )
 
     def to_local(self) -> Any:
         """Give the fitted estimator that needs no Dask.

@@ -43,12 +43,14 @@ class Shard:
         Has learnt what stands before and after the network, and has no weights.
     seed : int
         Of the training.
+    n_slices : int
+        Rounds in which all of its rows are trained on.
     X, y, sample_weight
         As the user has them.
     """
 
-    def __init__(self, number, estimator, seed, X, y, sample_weight):
-        self._seed = seed
+    def __init__(self, number, estimator, seed, n_slices, X, y, sample_weight):
+        self._seed, self._n_slices = seed, n_slices
         if number > 0:  # the first one has the orders of a fit on one machine
             sequence = np.random.SeedSequence((seed, number))
             self._seed = int(sequence.generate_state(1, np.uint64)[0])
@@ -74,7 +76,7 @@ class Shard:
         weights : Weights
             To begin with.
         epoch : int
-            Epochs that all shards have trained.
+            Epochs that all shards have trained, or slices.
         n_epochs : int
         rate : float
             Of rules by the loss, see `BY_LOSS`.
@@ -93,7 +95,7 @@ class Shard:
             warnings.simplefilter("ignore")
             for _ in range(n_epochs):
                 estimator._fit(
-                    self._X, self._y, self._sample_weight, incremental=True, learnt={}
+                    *self._slice(epoch % self._n_slices), incremental=True, learnt={}
                 )
         self._epoch = epoch + n_epochs
         history = estimator.history_
@@ -102,11 +104,18 @@ class Shard:
         )
         return Trained(estimator._weights(), losses, rates, self.weight)
 
+    def _slice(self, number):
+        """Rows of a round, one after the other."""
+        n_rows, n_slices = self._X.shape[0], self._n_slices
+        rows = slice(number * n_rows // n_slices, (number + 1) * n_rows // n_slices)
+        weight = self._sample_weight
+        weight = None if weight is None else weight[rows]
+        return self._X[rows], self._y[rows], weight
+
     def _begin(self, epoch):
         """Begin with a new optimizer in an epoch of the training."""
         estimator = self._estimator
-        n_rows = self._X.shape[0]
-        estimator.t_ = epoch * n_rows
+        estimator.t_ = epoch * self._X.shape[0] // self._n_slices
         vars(estimator)[resuming.STATE] = {
             "seed": self._seed,
             "solver": estimator.solver,
@@ -115,13 +124,19 @@ class Shard:
         }
 
 
-def template(estimator):
-    """The estimator of a shard, of one that is being fitted on the client."""
+def template(estimator, n_slices):
+    """The estimator of a shard, of one that is being fitted on the client.
+
+    What it takes for an epoch is a slice.
+    """
     made = copy.copy(estimator)
     for name in ("_run", "_skl_callbacks", resuming.STATE, *resuming.RECORDS):
         vars(made).pop(name, None)
     # As attributes: recipes do not have all of them as parameters.
     vars(made).update(early_stopping=False, warm_start=False, verbose=False)
+    for name in ("max_iter", "unfreeze_at"):
+        if getattr(made, name) is not None:
+            setattr(made, name, getattr(made, name) * n_slices)
     return made
 
 
