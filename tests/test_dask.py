@@ -175,7 +175,7 @@ def test_callbacks_and_verbose_tell_of_rounds(capsys):
 def test_recipes_for_tables():
     X_val, y_val = X[:60], LABELS[:60]
     small = {"hidden_layer_sizes": (8,), "random_state": 0, "n_shards": 2}
-    model = DaskRealMLPClassifier("td_s", max_iter=2, **small)
+    model = DaskRealMLPClassifier("td_s", max_iter=2, scoring="neg_log_loss", **small)
     model.fit(*cut(X, LABELS), X_val=X_val, y_val=y_val)
     assert model.to_local().predict(X).shape == (240,)
     model = DaskTabMRegressor(
@@ -300,7 +300,7 @@ def test_a_round_has_a_time_limit(client):
 def table():
     """A dataframe with categories, whose partitions have unknown sizes."""
     pandas = pytest.importorskip("pandas")
-    dd = pytest.importorskip("dask.dataframe")
+    dd = pytest.importorskip("dask.dataframe", exc_type=ImportError)
     frame = pandas.DataFrame(X, columns=list("abcd"))
     frame["e"] = np.where(X[:, 0] > 0, "plus", "minus")
     frame["y"], frame["z"] = LABELS, (X[:, 0] > X[:, 1]).astype(int)
@@ -435,6 +435,11 @@ def uneven(*blocks):
             "Partition 1 of X has 240 rows, and that of y has 9",
         ),
         ((uneven(X[:0]), uneven(LABELS[:0])), ValueError, "no rows in any of its 1"),
+        (
+            cut(X, np.array([None, *LABELS[1:]], object)),
+            ValueError,
+            "got None at position 0",
+        ),
     ],
 )
 def test_bad_collections(collections, error, match):
@@ -452,12 +457,21 @@ def test_partitions_of_different_widths(client):
             )
 
 
-def test_an_error_of_a_worker_is_raised(client):
+def test_an_error_of_a_worker_is_raised(client, monkeypatch):
     bad = X.copy()
     bad[-1, 0] = np.inf
+    monkeypatch.setattr(parts, "LOOKED_AT", 60)  # of which that row is none
     for given in (None, client):
         with pytest.raises(ValueError, match="infinity"):
             DaskMLPClassifier(client=given, **SMALL).fit(*cut(bad, LABELS))
+
+
+def test_an_asynchronous_client():
+    class Client:
+        asynchronous = True
+
+    with pytest.raises(TypeError, match="fit waits for the workers"):
+        DaskMLPClassifier(client=Client(), **SMALL).fit(*cut(X, LABELS))
 
 
 def test_what_to_install(monkeypatch):

@@ -161,13 +161,13 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
             else:
                 holders = OnWorkers(client, of_rows, self.timeout)
             given = dask().compute(X_val, y_val, sample_weight_val)
-            self._local = self._trained(local, holders, given)
+            self._local, n_shards = self._trained(local, holders, given)
         for name in [name for name in vars(self) if _is_fitted_attribute(name)]:
             delattr(self, name)
         for name, value in vars(self._local).items():
             if _is_fitted_attribute(name):
                 setattr(self, name, value)
-        self.n_shards_ = holders.n_shards
+        self.n_shards_ = n_shards
         return self
 
     def _local_estimator(self):
@@ -175,9 +175,9 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         return self._kind(**{k: v for k, v in params.items() if k not in OWN})
 
     def _trained(self, local, holders, given):
-        """The estimator, fitted: a look at some rows here, the training by the shards.
+        """The estimator, fitted, and the number of shards.
 
-        All of it is a fit of the estimator to the rows looked at, but for the engine.
+        It is a fit to the rows looked at, but for the engine: the shards train.
         """
         is_classifier = issubclass(self._kind, ClassifierMixin)
         found = holders.look(is_classifier)
@@ -185,7 +185,6 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         holders.keep(filled)
         found = [found[number] for number in filled]
         shards = parts.shards_of(self.n_shards, len(found), holders.n_holders)
-        holders.n_shards = len(shards)
         looked = holders.take(parts.rows_to_look_at(found))
         local_epochs, n_slices = self._rhythm()
         as_asked = local.get_params(deep=False)
@@ -216,12 +215,15 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         local.set_callbacks(*callbacks_of(self))
         X_val, y_val, weight_val = given
         more = {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight_val}
-        local.fit(*looked, **more)
+        try:
+            local.fit(*looked, **more)
+        finally:
+            del local._run  # which holds the estimator
         local.set_callbacks()
         # Its optimizer has not moved, and its threads are those of the client.
-        for name in ("_run", resuming.STATE, "n_threads_"):
+        for name in (resuming.STATE, "n_threads_"):
             del vars(local)[name]
-        return local.set_params(**as_asked)
+        return local.set_params(**as_asked), len(shards)
 
     def _check(self, local, X_val):
         """Refuse what does not go together with synchronised shards."""

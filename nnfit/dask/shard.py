@@ -1,7 +1,6 @@
 """A logical shard: rows, and the estimator that they train between synchronisations."""
 
 import copy
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -57,12 +56,9 @@ class Shard:
         self._estimator = estimator = copy.copy(estimator)
         estimator._fitted = dict(estimator._fitted)
         dtype = estimator._compute_dtype()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said by the client
-            rows, self._y = check_X_y(
-                estimator, X, y, dtype, False, estimator._y_numeric
-            )
-            self._X = training_rows(estimator, X, rows, False)
+        is_numeric = estimator._y_numeric
+        rows, self._y = check_X_y(estimator, X, y, dtype, False, is_numeric)
+        self._X = training_rows(estimator, X, rows, False)
         self._sample_weight = check_weights(sample_weight, self._X)
         weights = estimator._loss_weights(self._y, self._sample_weight)
         self.weight = float(rows.shape[0] if weights is None else weights.sum())
@@ -91,12 +87,9 @@ class Shard:
         if estimator.learning_rate in BY_LOSS:
             estimator.learning_rate_init = rate
         estimator._set_weights(weights)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for _ in range(n_epochs):
-                estimator._fit(
-                    *self._slice(epoch % self._n_slices), incremental=True, learnt={}
-                )
+        for _ in range(n_epochs):
+            rows = self._slice(epoch % self._n_slices)
+            estimator._fit(*rows, incremental=True, learnt={})
         self._epoch = epoch + n_epochs
         history = estimator.history_
         losses, rates = (
@@ -132,8 +125,11 @@ def template(estimator, n_slices):
     made = copy.copy(estimator)
     for name in ("_run", "_skl_callbacks", resuming.STATE, *resuming.RECORDS):
         vars(made).pop(name, None)
+    if hasattr(made, "label_smoothing"):  # which may follow from the score
+        made.label_smoothing = made._value("label_smoothing")
     # As attributes: recipes do not have all of them as parameters.
     vars(made).update(early_stopping=False, warm_start=False, verbose=False)
+    made.scoring = None  # what is watched is the client's
     for name in ("max_iter", "unfreeze_at"):
         if getattr(made, name) is not None:
             setattr(made, name, getattr(made, name) * n_slices)
