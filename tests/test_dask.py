@@ -83,6 +83,18 @@ def test_one_shard_is_trained_as_on_one_machine(kind, of_dask, y, parameters):
     np.testing.assert_array_equal(local.predict(X), expected.predict(X))
 
 
+@pytest.mark.emulated
+def test_every_engine(any_engine):
+    """With one shard the weights of a fit; with two, those of all, trained."""
+    parameters = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+    rows, y = X[:24], TARGETS[:24]
+    expected = MLPRegressor(**parameters).fit(rows, y)
+    model = DaskMLPRegressor(n_shards=1, **parameters).fit(*cut(rows, y, rows=12))
+    assert_same(model, expected)
+    model.set_params(n_shards=2).fit(*cut(rows, y, rows=12))
+    assert (model.coefs_[0] != expected.coefs_[0]).all()
+
+
 def test_shards_learn_as_one_machine_does():
     parameters = {**SMALL, "max_iter": 60}
     expected = MLPClassifier(**parameters).fit(X, LABELS).score(X, LABELS)
@@ -172,6 +184,24 @@ def test_callbacks_and_verbose_tell_of_rounds(capsys):
     assert "\n    2 " in capsys.readouterr().out
 
 
+def test_ctrl_c_keeps_the_last_synchronisation(monkeypatch):
+    train = workers.InProcess.train
+
+    def interrupted(self, weights, epoch, *arguments):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return train(self, weights, epoch, *arguments)
+
+    collections = cut(X, LABELS)
+    expected = DaskMLPClassifier(n_shards=2, **{**SMALL, "max_iter": 2})
+    expected.fit(*collections)
+    monkeypatch.setattr(workers.InProcess, "train", interrupted)
+    model = DaskMLPClassifier(n_shards=2, **SMALL)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(*collections)
+    assert_same(model, expected)
+
+
 def test_recipes_for_tables():
     X_val, y_val = X[:60], LABELS[:60]
     small = {"hidden_layer_sizes": (8,), "random_state": 0, "n_shards": 2}
@@ -231,6 +261,9 @@ def test_workers_do_not_matter(client, monkeypatch):
         ),
     )  # fmt: skip
     assert_same(clone(model).fit(*collections), expected)
+    # One of the workers has no rows.
+    alone = DaskMLPClassifier(client=client, **{**SMALL, "n_shards": 1})
+    assert_same(alone.fit(*cut(X, LABELS)), MLPClassifier(**SMALL).fit(X, LABELS))
 
 
 def test_a_worker_that_leaves_is_replaced(client):
