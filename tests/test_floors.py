@@ -27,7 +27,7 @@ FLOORS = (
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
     ("network",),
     ("functions",),
-    ("addresses", "blas", "cache", "foreign_names", "numpy_errors"),
+    ("addresses", "blas", "cache", "foreign_names", "numpy_errors", "pages"),
     ("fork_lock", "interruption"),
     ("__init__", "__pyinstaller"),
 )

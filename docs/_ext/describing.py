@@ -7,6 +7,8 @@ and its reference. Nothing is written twice, so the pages cannot fall behind the
 import inspect
 import math
 
+import search_words
+
 import nnfit
 from nnfit.functions import activations, losses, optimizers
 from nnfit.training import schedules
@@ -34,8 +36,10 @@ INVERSE_LINKS = {
 }
 
 
-def heading(title):
-    return [title, "~" * len(title), ""]
+def heading(title, parameter, value):
+    """A title; searches for other names of the value find it."""
+    index = search_words.directive(search_words.of_value(parameter, value))
+    return [*index, title, "~" * len(title), ""]
 
 
 def formula(text):
@@ -51,7 +55,7 @@ def parameter(name, signature):
 def describe_activations():
     default = CLASSIFIER["activation"].default
     for name, row in activations.ACTIVATIONS.items():
-        yield from heading(name)
+        yield from heading(name, "activation", name)
         selected = f'``activation="{name}"``'
         yield from [selected + (", the default" if name == default else ""), ""]
         yield from formula(row.formula)
@@ -63,7 +67,7 @@ def describe_losses():
         classifies = row.task == "classification"
         signature = CLASSIFIER if classifies else REGRESSOR
         estimator = "MLPClassifier" if classifies else "MLPRegressor"
-        yield from heading(name)
+        yield from heading(name, "loss", row.option)
         selected = f':class:`nnfit.{estimator}`, ``loss="{row.option}"``'
         if row.task == "reconstruction":
             selected = ":class:`nnfit.DenoisingAutoencoder` and others that have no y"
@@ -92,7 +96,7 @@ def describe_solvers():
     default = CLASSIFIER["solver"].default
     for name, row in optimizers.OPTIMIZERS.items():
         public = "sgd" if name in SGD else name
-        yield from heading(name)
+        yield from heading(name, "solver", public)
         selected = f'``solver="{public}"``'
         if name in SGD:
             selected += f", ``{SGD[name]}``"
@@ -111,7 +115,7 @@ def describe_solvers():
 def describe_schedules():
     default = CLASSIFIER["learning_rate"].default
     for name, row in schedules.SCHEDULES.items():
-        yield from heading(name)
+        yield from heading(name, "learning_rate", name)
         selected = f'``learning_rate="{name}"``'
         yield from [selected + (", the default" if name == default else ""), ""]
         yield from formula(row.formula)
