@@ -331,9 +331,9 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data, evaluated after the epoch and recorded in ``history_``.
             Needed with ``early_stopping=True``: once ``n_iter_no_change`` calls have
-            not raised the score by ``tol``, the best weights of all calls are
-            restored, ``stopped_`` is True, and further calls train no more until
-            `fit` or ``early_stopping=False``.
+            not raised the score by ``tol``, the best weights of all calls are restored
+            and ``stopped_`` is True. Further calls train no more, until `fit` or
+            ``early_stopping=False``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -347,9 +347,9 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
         Raises
         ------
         ValueError
-            As `fit`; also if another `activation`, `normalization`, `residual` or
-            another size than in earlier calls is asked for, or if `y` has
-            a class that the first call did not name.
+            As `fit`; also if `activation`, `normalization`, `residual` or a size is not
+            that of earlier calls, or if `y` has a class that the first call did not
+            name.
         MemoryError
             If the network does not fit into memory.
         """

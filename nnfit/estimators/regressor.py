@@ -314,9 +314,9 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data, evaluated after the epoch and recorded in ``history_``.
             Needed with ``early_stopping=True``: once ``n_iter_no_change`` calls have
-            not raised the score by ``tol``, the best weights of all calls are
-            restored, ``stopped_`` is True, and further calls train no more until
-            `fit` or ``early_stopping=False``.
+            not raised the score by ``tol``, the best weights of all calls are restored
+            and ``stopped_`` is True. Further calls train no more, until `fit` or
+            ``early_stopping=False``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -406,8 +406,8 @@ class MLPRegressor(RegressorMixin, BaseMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to predict.
         n_passes : int or None, default=None
-            Number of predictions with dropout switched on as in training, whose mean
-            is returned (Monte Carlo dropout). None stands for one without dropout.
+            Number of predictions with dropout as in training, whose mean is returned
+            (Monte Carlo dropout). None stands for one prediction without dropout.
         return_std : bool, default=False
             Whether to return the standard deviation too, over the passes and over the
             members of an ensemble.
