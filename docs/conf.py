@@ -31,6 +31,7 @@ extensions = [
     "mathml",
     "accuracy",
     "peers",
+    "figures",
     "drawing",
     "reference",
     "scikit_learn",
@@ -56,11 +57,11 @@ intersphinx_mapping = {
 copybutton_exclude = ".linenos, .gp, .go"
 numpydoc_class_members_toctree = False
 
-# Building runs the examples, and an error in one is an error of the build; with
-# -D plot_gallery=0 it only shows them.
+# Building runs the pages of the tutorial and the examples, and an error in one is an
+# error of the build; with -D plot_gallery=0 it only shows them.
 sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
-    "gallery_dirs": "examples",
+    "examples_dirs": ["../tutorial", "../examples"],
+    "gallery_dirs": ["tutorial", "examples"],
     "filename_pattern": r"\.py$",
     "within_subsection_order": "gallery.position",
     "capture_repr": (),
@@ -77,7 +78,6 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"nnfit {version}"
 html_theme_options = {
     "show_prev_next": True,
-    "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
     "footer_start": ["copyright"],
@@ -88,6 +88,8 @@ html_sidebars = {
     page: []
     for page in (
         "installation",
+        "which_estimator",
+        "accuracy",
         "components",
         "architecture",
         "architecture_gpu",
@@ -111,7 +113,8 @@ html_css_files = [
     "formulas.css",
     "gallery.css",
     "output.css",
-    "peers.css",
+    "pictures.css",
+    "front.css",
     "reference.css",
 ]
 html_show_sourcelink = False

@@ -11,6 +11,11 @@ from typing import NamedTuple
 #: Columns of the batch factors: factors of four numbers, and the rate of the average.
 RATE_FACTOR, DECAY_FACTOR, MOMENTUM_FACTOR, DROPOUT_FACTOR, AVERAGE_FACTOR = range(5)
 N_FACTORS = 5
+#: What is carried from step to step for tensors with the same rates: four numbers of
+#: the optimizer, and how many of the steps these tensors, frozen, have not taken.
+MISSED, N_MEMORY = 4, 5
+#: Of such tensors: factors of learning rate and decay, and whether they are frozen.
+N_RATE_FACTORS = 3
 
 
 class Features(NamedTuple):

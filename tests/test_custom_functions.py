@@ -10,7 +10,8 @@ import pytest
 from nnfit.functions import custom
 from nnfit.functions.activations import ACTIVATIONS, Activation
 from nnfit.functions.custom import custom_activation, custom_loss, fingerprint
-from nnfit.functions.losses import LINKS, Loss
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import Loss
 
 
 def swish(z):

@@ -35,8 +35,11 @@ PAGES = {
 #: Their blocks are parts of files of nnfit, see tests/test_guides.py.
 RECIPES = {f"contributing/{name}" for name in (*GUIDES, "kind")}
 
+#: A section of it needs packages that the others do not, see tests/test_recipes.py.
+BY_SECTION = "user_guide/recipes"
+
 #: Packages of the extra "onnx" and what runs models; pages with them need them.
-OPTIONAL = ("onnx", "onnxruntime", "skl2onnx", "skops", "safetensors")
+OPTIONAL = ("dask", "onnx", "onnxruntime", "skl2onnx", "skops", "safetensors")
 CORE = {"nnfit", "numpy", "scipy", "sklearn", "joblib", *sys.stdlib_module_names}
 DIRECTIVE = re.compile(r"( *)\.\. code-block:: *(\S*)")
 DECIMAL = re.compile(r"\d+\.\d+")
@@ -167,7 +170,7 @@ def gpu(page, request, monkeypatch):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 # Of matplotlib with a newer pyparsing than it knew.
 @pytest.mark.filterwarnings("ignore:.* deprecated.* use '")
-@pytest.mark.parametrize("page", WITH_PYTHON)
+@pytest.mark.parametrize("page", [page for page in WITH_PYTHON if page != BY_SECTION])
 def test_a_page_runs_from_top_to_bottom(page, session, gpu):
     for package in OPTIONAL:
         if f"import {package}" in PAGES[page]:
@@ -224,7 +227,9 @@ def test_the_index_of_the_guide_has_every_page_once():
 def test_no_code_is_hidden_from_these_tests():
     for page, text in PAGES.items():
         for language, before, _ in blocks(page):
-            assert language in ("python", "sh", "docker", "text"), (page, before)
+            # "python3" needs what the tests do not have, such as another library.
+            known = ("python", "python3", "sh", "docker", "text")
+            assert language in known, (page, before)
         for number, line in enumerate(text.splitlines(), 1):
             other = r"\s*(>>>|\.\. (code|literalinclude|doctest)::|(?!\.\. ).*::$)"
             assert not re.match(other, line), (page, number)

@@ -12,7 +12,8 @@ from nnfit import MLPClassifier, MLPRegressor, TabularRegressor, export_c
 from nnfit.exporting_c import activations, kinds, links
 from nnfit.exporting_c.exporting import source_of
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import LOSSES
 from nnfit.network.kinds import KINDS
 
 pytestmark = [

@@ -13,7 +13,7 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("diagnosis", "displays", "onnx"),
+    ("dask", "diagnosis", "displays", "onnx"),
     (
         *("demo", "exporting_c", "information", "interchange", "model_selection"),
         *("preprocessing", "pretraining", "tabular", "trusted", "warming"),
@@ -21,6 +21,7 @@ FLOORS = (
     ("inspection",),
     ("estimators",),
     ("callbacks",),
+    ("batches",),
     ("tables",),
     ("training",),
     ("cpu", "cuda"),

@@ -18,13 +18,12 @@ import scipy.stats
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.functions import maths
 from nnfit.functions.activations import ACTIVATIONS
+from nnfit.functions.links import LINKS, PROBABILITY_LINKS
 from nnfit.functions.losses import (
     BINARY,
-    LINKS,
     LOSSES,
     MULTICLASS,
     MULTILABEL,
-    PROBABILITY_LINKS,
     loss_options,
     rows_of,
 )

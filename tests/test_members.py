@@ -11,7 +11,8 @@ from sklearn.metrics import accuracy_score, r2_score
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import training_plans
 from nnfit.cpu.kinds import dense as cpu_dense
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import LOSSES
 from nnfit.functions.pools import POOLS
 from nnfit.network import Weights, initial_weights
 from nnfit.network.members import ADAPTERS, Members, member_nodes

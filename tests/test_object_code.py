@@ -23,7 +23,8 @@ from nnfit.cpu.kernels.lowering import scalar_type
 from nnfit.cpu.kernels.pointers import pointer_type
 from nnfit.cpu.kernels.tile import make_tile
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 
 DTYPES = ("float32", "float64")

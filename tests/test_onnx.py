@@ -17,7 +17,7 @@ from nnfit import (
     TabularRegressor,
 )
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS
+from nnfit.functions.links import LINKS
 from nnfit.functions.pools import POOLS
 from nnfit.network.kinds import KINDS, OF_TRAINING, Node, kind_of
 from nnfit.network.passes import forward

@@ -8,7 +8,14 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from nnfit import MLPClassifier, MLPRegressor, TabularClassifier
+from nnfit import (
+    CategoryEncoder,
+    MLPClassifier,
+    MLPRegressor,
+    PiecewiseLinearEncoder,
+    RobustSmoothScaler,
+    TabularClassifier,
+)
 from nnfit.estimators.conventions import Conventions
 from nnfit.onnx import register_skl2onnx
 from nnfit.onnx.registration import OPTIONS
@@ -82,6 +89,40 @@ def test_tables(registered):
         MLPClassifier(**FEW, categorical_features="from_dtype"),
     ):
         assert_same(estimator.fit(table, THREE), table, X=None, initial_types=types)
+
+
+@pytest.mark.parametrize(
+    "transformer",
+    [RobustSmoothScaler(), PiecewiseLinearEncoder(5, keep_input=True)],
+    ids=["scaler", "bins"],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_transformers_of_numbers(registered, transformer, dtype):
+    rows = (X * [1.0, 100.0, 1e-3, 0.0]).astype(dtype)
+    if isinstance(transformer, RobustSmoothScaler):
+        rows[::9, 0] = np.nan
+    (found,) = run(skl2onnx.to_onnx(transformer.fit(rows), rows[:1]), rows).values()
+    expected = transformer.transform(rows)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(found, expected, 1e-5, 1e-6)
+    assert_same(make_pipeline(transformer, MLPClassifier(**FEW)).fit(rows, THREE), rows)
+
+
+@pytest.mark.parametrize("max_one_hot", [0, 2, 3])
+def test_categories(registered, max_one_hot):
+    pandas = pytest.importorskip("pandas")
+    kinds = np.array(["u", "v", "w"])[THREE]
+    two = np.where(X[:, 1] > 0, "yes", "no").astype(object)
+    two[::7] = None
+    table = pandas.DataFrame({"a": X[:, 0], "b": kinds, "c": two})
+    text = StringTensorType([None, 1])
+    types = [("a", FloatTensorType([None, 1])), ("b", text), ("c", text)]
+    encoder = CategoryEncoder(max_one_hot=max_one_hot, dtype="float32").fit(table)
+    other = table.assign(b=table["b"].where(table["b"] != "w", "new"))
+    (found,) = run(skl2onnx.to_onnx(encoder, initial_types=types), other).values()
+    np.testing.assert_array_equal(found, encoder.transform(other))
+    pipeline = make_pipeline(encoder, MLPClassifier(**FEW)).fit(table, THREE)
+    assert_same(pipeline, table, X=None, initial_types=types)
 
 
 def test_regressors(registered):

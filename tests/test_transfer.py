@@ -1,6 +1,7 @@
 """`init_from`: weights of another network to start from."""
 
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from nnfit import (
     TabularClassifier,
 )
 from nnfit.callbacks import Checkpoint, files
-from nnfit.estimators.transfer import donor_of
+from nnfit.estimators.donors import donor_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -152,10 +153,55 @@ def test_codes_and_values_of_categories_are_not_mixed_up():
     }
     for given, others in ((texts, codes), (codes, texts)):
         donor = MLPClassifier(**COMMON | parameters).fit(given, Y)
-        model = begun(MLPClassifier, donor, others, **parameters)
+        with pytest.warns(UserWarning, match="by codes or by values as there"):
+            model = begun(MLPClassifier, donor, others, **parameters)
+        kinds = "values", "codes"
+        own, its = kinds if others is texts else kinds[::-1]
         assert model.init_report_["layers"][0] == (
-            "new: scaling, embeddings or categories are not the same"
+            f"new: categories are {own} in column 1, in init_from {its} in column 1"
         )
+
+
+@pytest.mark.parametrize(
+    ("of_donor", "own", "X", "told"),
+    [
+        (
+            {"scaling": "robust"},
+            {},
+            X,
+            "scaling is None, in init_from 'robust'. Use the same scaling in both.",
+        ),
+        (
+            {},
+            {"scaling": "robust", "numeric_embedding": "piecewise_linear"},
+            X,
+            "scaling is 'robust', in init_from None, numeric_embedding is "
+            "'piecewise_linear', in init_from None. Use the same scaling and numeric",
+        ),
+        (
+            {"scaling": "robust"},
+            {"scaling": "robust"},
+            X * [1.0, 1e-3, 1.0, 1.0] + [0.0, 1e5, 0.0, 0.0],
+            "columns far from zero are standardised by other numbers. Subtract from",
+        ),
+    ],
+)
+def test_other_inputs_are_told_with_what_to_do(of_donor, own, X, told):
+    """The first layer is new; the others are taken."""
+    donor = MLPClassifier(**COMMON | of_donor).fit(load_iris().data, Y)
+    pattern = re.escape(f"init_from gives no first layer, for {told}")
+    with pytest.warns(UserWarning, match=pattern):
+        model = begun(MLPClassifier, donor, X, **own)
+    assert model.init_report_["layers"][0] == f"new: {told.split('. ')[0]}"
+
+
+def test_columns_with_embeddings_must_be_in_order():
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(X, columns=["a", "b", "c", "d"])
+    donor = MLPClassifier(**COMMON, scaling="robust").fit(table, Y)
+    told = r"columns are \['d', 'a', 'b', 'c'\], in .* Give X the columns of init_from"
+    with pytest.warns(UserWarning, match=told):
+        begun(MLPClassifier, donor, table[["d", "a", "b", "c"]], scaling="robust")
 
 
 def test_features_without_names_must_be_as_many():

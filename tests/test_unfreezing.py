@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.datasets import load_iris
 
 from nnfit import MLPClassifier, MLPRegressor, RealMLPClassifier
+from nnfit.engine_settings import MISSED
 from tests.test_callbacks import assert_same
 from tests.test_checkpoints import assert_resumes
 
@@ -38,11 +39,43 @@ def test_it_is_a_warm_start_without_freeze(name, any_engine):
 
 @pytest.mark.emulated
 def test_on_a_gpu_too(any_engine):
-    small = {"hidden_layer_sizes": (3, 2), "batch_size": 10, "max_iter": 1}
+    small = {"hidden_layer_sizes": (3, 2), "batch_size": 30, "max_iter": 1}
     model = MLPClassifier(**FROZEN | small | {"unfreeze_at": 1}, warm_start=True)
     whole = clone(model).set_params(max_iter=2).fit(X[::5], Y[::5])
     model.fit(X[::5], Y[::5]).set_params(freeze=None, unfreeze_at=None)
+    start = model.coefs_[0].copy()
     assert_same(whole, model.fit(X[::5], Y[::5]))
+    assert_is_a_first_step(model, start)
+
+
+def assert_is_a_first_step(model, start, share=1.0):
+    """Weights have moved by so many learning rates, unless their gradient is 0."""
+    moved = np.abs(model.coefs_[0] - start)
+    moved = moved[moved > 0] / model.learning_rate_init
+    assert len(moved) > start.size // 2
+    assert_allclose(moved, share, rtol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("solver", "share"),
+    [("adam", 1.0), ("nadam", 1 + 0.9 * 0.1 / (1 - 0.9**2)), ("schedule_free", 1.0)],
+)
+def test_layers_that_join_count_their_own_steps(solver, share, any_engine):
+    """As those of a new network; the others go on with theirs."""
+    whole_batch = {"batch_size": len(X), "solver": solver, "dtype": "float64"}
+    model = MLPClassifier(**COMMON | whole_batch, freeze="body", warm_start=True)
+    model.set_params(max_iter=20, learning_rate_init=0.01, alpha=0.0).fit(X, Y)
+    start = model.coefs_[0].copy()
+    model.set_params(freeze=None, max_iter=1).fit(X, Y)
+    assert_is_a_first_step(model, start, share)
+
+
+def test_steps_before_layers_were_frozen_count_too():
+    model = MLPClassifier(**COMMON, batch_size=len(X), warm_start=True).fit(X, Y)
+    for freeze, missed in ((1, {0, 2}), (None, {0, 2}), ([2], {0, 2})):
+        model.set_params(freeze=freeze).fit(X, Y)
+        memory = model._training_state["optimizer"]["memory"]
+        assert set(memory[model._training_state["step"] % 2, :, MISSED]) == missed
 
 
 def test_sparse_and_weighted_rows_with_validation_data():

@@ -30,7 +30,8 @@ from nnfit.cpu import target as targets
 from nnfit.cuda import toolkit
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import BINARY, LINKS, LOSSES, MULTICLASS, MULTILABEL
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import BINARY, LOSSES, MULTICLASS, MULTILABEL
 from nnfit.functions.optimizers import OPTIMIZERS
 from tests.cuda import emulator
 from tests.engines import make_data, make_engine, make_weights, use_processor

@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from nnfit import MLPClassifier, MLPRegressor, RealMLPClassifier
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    RealMLPClassifier,
+    TabularClassifier,
+    TabularRegressor,
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 FEW = {"max_iter": 2, "random_state": 0, "hidden_layer_sizes": (4,)}
@@ -60,6 +66,39 @@ def test_other_libraries_read_the_arrays(tmp_path):
     found = numpy.load_file(tmp_path / "w")
     np.testing.assert_array_equal(found["coefs.0"], source.coefs_[0])
     assert set(found) == {"coefs.0", "coefs.1", "intercepts.0", "intercepts.1"}
+
+
+MIXTURE = {"preset": "fast", "max_iter": 1, "random_state": 0}
+
+
+@pytest.mark.parametrize("cls", [TabularClassifier, TabularRegressor])
+def test_mixtures_of_networks(cls, tmp_path):
+    y = LABELS if cls is TabularClassifier else X[:, 0]
+    table = np.column_stack([X.astype(object), np.where(X[:, 1] > 0, "u", "v")])
+    source = cls(**MIXTURE, categorical_features=[3]).fit(table, y)
+    source.save_weights(tmp_path / "w")
+    new = cls().load_weights(tmp_path / "w")
+    method = "predict_proba" if y is LABELS else "predict"
+    expected = getattr(source, method)(table)
+    np.testing.assert_array_equal(getattr(new, method)(table), expected)
+    assert new.explain_choice() == source.explain_choice()
+    assert new.leaderboard_ == source.leaderboard_
+    (tmp_path / "w").write_bytes((tmp_path / "w").read_bytes()[:-4])
+    refused(tmp_path / "w", "it has .* bytes instead of", new)
+    if cls is TabularRegressor:
+        with pytest.raises(ValueError, match="files of weights hold networks alone"):
+            new.predict_quantiles(table, [0.1])
+        assert new.fit(X, y).predict_quantiles(X, [0.1]).shape == (60, 1)
+
+
+def test_trees_beside_networks_are_refused_by_their_name(tmp_path):
+    trees = {"partner": "hist_gradient_boosting", "preset": "fast"}
+    mixture = TabularClassifier(**MIXTURE | trees).fit(X, LABELS)
+    with pytest.raises(ValueError, match="and HistGradientBoosting predicts beside"):
+        mixture.save_weights(tmp_path / "w")
+    with pytest.raises(NotFittedError):
+        TabularClassifier().save_weights(tmp_path / "w")
+    assert not list(tmp_path.iterdir())
 
 
 # ------------------------------------------------------------------ bad input

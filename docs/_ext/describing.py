@@ -10,6 +10,7 @@ import math
 import search_words
 
 import nnfit
+from nnfit import foreign_names
 from nnfit.functions import activations, losses, optimizers
 from nnfit.training import schedules
 
@@ -123,6 +124,24 @@ def describe_schedules():
             listed = ", ".join(parameter(each, CLASSIFIER) for each in row.parameters)
             yield from [f"* Parameters: {listed}", ""]
         yield from [row.reference, ""]
+
+
+def here(words):
+    """What is here for a parameter from elsewhere, or for a value of a parameter.
+
+    Parameters
+    ----------
+    words : str
+        The name of a parameter elsewhere, or of one here and of its value elsewhere.
+    """
+    *parameter, name = words.split()
+    names = (
+        foreign_names.VALUES[parameter[0]] if parameter else foreign_names.PARAMETERS
+    )
+    found = names[name]
+    if parameter and found.isidentifier():
+        return f'{parameter[0]}="{found}"'
+    return found
 
 
 DESCRIBE = {

@@ -20,9 +20,10 @@ from nnfit.cpu.thread_choice import ThreadChoice
 from nnfit.cpu.thread_group import ThreadGroup
 from nnfit.cpu.training_plans import load_training
 from nnfit.cpu.training_tables import MAX_CURVE, TrainingTables
+from nnfit.engine_settings import N_MEMORY
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.network.description import check_state
-from nnfit.network.rates import rate_rows
+from nnfit.network.rates import memory_for, rate_rows
 from nnfit.progress import progress_of
 
 #: Seconds that threads may wait before they ask whether they pay, and that the one
@@ -140,10 +141,7 @@ class Engine:
         check_state(state, moments, self._memory.shape)
         for slot, values in zip(self._state, state["moments"], strict=True):
             self._layout.unflatten(values, slot)
-        memory = state["memory"]
-        if memory.shape != self._memory.shape:  # layers had rates of their own, or have
-            memory = memory[:, :1]
-        self._memory[...] = memory
+        self._memory[...] = memory_for(state["memory"], self._memory.shape)
 
     # ------------------------------------------------------------------ data
 
@@ -189,7 +187,7 @@ class Engine:
         has_rates = settings.features(self.solver).has_rates
         n_rows = len(rate_rows(self.network, has_rates))
         if self._memory is None or self._memory.shape[1] != n_rows:
-            self._memory = np.zeros((2, n_rows, at.N_MEMORY))
+            self._memory = np.zeros((2, n_rows, N_MEMORY))
         if settings.average and self._average is None:
             self._average = self.flat.copy()
         tables = TrainingTables(

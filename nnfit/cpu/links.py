@@ -18,7 +18,7 @@ def apply_link(raw, link):
     raw : ndarray of shape (n_samples, n_outputs)
         C-contiguous, float32 or float64.
     link : str
-        Key of `nnfit.functions.losses.LINKS`.
+        Key of `nnfit.functions.links.LINKS`.
     """
     if link == "identity":
         return

@@ -6,7 +6,6 @@ one launch for many batches, large ones in a launch for each phase of a batch.
 """
 
 import math
-import time
 
 import numpy as np
 
@@ -17,15 +16,17 @@ from nnfit.cuda.block_count import choose_blocks, launches_pay, seconds_of_batch
 from nnfit.cuda.data import Data
 from nnfit.cuda.device_memory import check_memory
 from nnfit.cuda.driver import open_device
+from nnfit.cuda.launching import launch_networks, run_together
 from nnfit.cuda.layout import layout_of
 from nnfit.cuda.phases import Phase, Work
 from nnfit.cuda.prediction import Evaluation, predict
 from nnfit.cuda.space import index_of
 from nnfit.cuda.tables import functions_of, tile_of, training_kind
 from nnfit.cuda.training_table import TrainingTable
+from nnfit.engine_settings import N_MEMORY
 from nnfit.functions.stopping import DIVERGED, RUNNING
 from nnfit.network.description import check_state
-from nnfit.network.rates import rate_rows
+from nnfit.network.rates import memory_for, rate_rows
 from nnfit.progress import progress_of
 
 __all__ = ["Engine", "predict", "run_together"]
@@ -156,10 +157,8 @@ class Engine:
         check_state(state, (self._n_slots, self._layout.size), self._shape)
         moments = np.ascontiguousarray(state["moments"], self.network.dtype)
         self._state.set(moments.ravel())
-        memory = state["memory"]
-        if memory.shape != self._shape:  # layers have rates of their own, or had
-            memory = np.broadcast_to(memory[:, :1], self._shape)
-        self._memory.set(np.ascontiguousarray(memory).ravel())
+        memory = memory_for(state["memory"], self._shape)
+        self._memory.set(memory.ravel())
 
     # ------------------------------------------------------------------ data
 
@@ -189,7 +188,7 @@ class Engine:
         settings, before = self._settings, self._tables
         self._statistics_at = None
         has_rates = settings.features(self.solver).has_rates
-        self._shape = (2, len(rate_rows(self.network, has_rates)), at.N_MEMORY)
+        self._shape = (2, len(rate_rows(self.network, has_rates)), N_MEMORY)
         if self._memory is None or self._memory.size != math.prod(self._shape):
             self._memory = self._zeros(math.prod(self._shape), np.float64)
         if settings.average and self._average is None:
@@ -420,7 +419,7 @@ class Engine:
             if self.launches:
                 self._launch_phases(address, phases, count)
             else:
-                _launch_networks([self], [address])
+                launch_networks([self], [address])
             self.stream.synchronize()
 
     def watch(self, X, y, sample_weight=None, rows=None, score=None):
@@ -446,62 +445,3 @@ class Engine:
             NaN if `watch` was given none, or a prediction is not finite.
         """
         return self._watch.run(index_of(self._evaluated()))
-
-
-def run_together(engines):
-    """Run a call of `Engine.train` of each engine, between its `begin` and `finish`.
-
-    Engines of one group train in one launch.
-
-    Parameters
-    ----------
-    engines : list of Engine
-        Of one device.
-    """
-    started = time.perf_counter()
-    groups = {}
-    for engine in engines:
-        groups.setdefault(engine.group, []).append(engine)
-    for group in groups.values():
-        if group[0].launches:
-            group[0]._launch_batches()
-            continue
-        n_blocks = _blocks_of_each(group)
-        for engine in group:
-            engine.share(n_blocks)
-        _launch_networks(group, [engine._tables.address for engine in group])
-    for group in groups.values():
-        group[0].stream.synchronize()
-    for engine in engines:
-        engine._seconds = time.perf_counter() - started
-
-
-def _blocks_of_each(engines):
-    """Blocks of each network of a launch.
-
-    Networks share the multiprocessors: the more there are, the fewer blocks has each.
-    """
-    first = engines[0]
-    resident = first._module.blocks_at_once("train", first._tile.n_threads)
-    return max(1, min(first._n_blocks, resident // len(engines)))
-
-
-def _launch_networks(engines, addresses):
-    """Train several networks in one launch, each on blocks of its own."""
-    first, n_blocks = engines[0], _blocks_of_each(engines)
-    for engine in engines:
-        # The counter must begin at a multiple of the number of blocks, which changes.
-        engine._tables.space.set("barrier", [0])
-        engine.stream.synchronize()  # all that was sent is there
-    block = first._tile.n_threads
-    networks = first.stream.renewed(first._networks, len(addresses), np.int64)
-    networks.set(np.array(addresses, np.int64))
-    first._networks = networks  # until the launch has ended
-    first._module.launch(
-        first.stream,
-        "train",
-        n_blocks * len(engines),
-        block,
-        (index_of(networks), n_blocks),
-        cooperative=n_blocks > 1,
-    )

@@ -60,14 +60,13 @@ PENALTY = next(_number)  # float64 (2, n_units), by the parity of the step
 SQUARES = next(_number)  # float64 (n_units,): of the gradient
 RATES = next(_number)  # (n_rate_rows, N_RATES): scalars of the step
 N_RATE_ROWS = next(_number)  # of tensors with different rates
-RATE_FACTORS = next(_number)  # float64 (n_rate_rows, 2): of learning rate and decay
+RATE_FACTORS = next(_number)  # float64 (n_rate_rows, N_RATE_FACTORS)
 TENSOR_FACTORS = next(_number)  # float64 (n_tensors,): of their penalties
 MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY): numbers of the optimizer
 HYPER = next(_number)  # float64: its parameters, as they are now
 MOMENTUM = next(_number)  # which of them a schedule multiplies, or -1
 MATRIX_X, MATRIX_Y, MATRIX_S, MATRIX_D = (next(_number) for _ in range(4))  # of muon
 
-N_MEMORY = 4
 DECAY, AVERAGE_RATE, MATRIX_RATE, MATRIX_MOMENTUM, N_RATES = 8, 9, 10, 11, 12
 
 # ---------------------------------------------------------- what is random

@@ -10,7 +10,8 @@ import numpy as np
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from nnfit.functions.losses import BINARY, LINKS, MULTICLASS, MULTILABEL
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import BINARY, MULTICLASS, MULTILABEL
 
 #: Methods of scikit-learn's networks that train or predict there, and are not called
 #: here, so that overriding one would do nothing.

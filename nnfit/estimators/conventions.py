@@ -19,9 +19,9 @@ from sklearn.utils._param_validation import (
 from nnfit import __version__, foreign_names
 from nnfit.callbacks.support import without_fit
 from nnfit.estimators import resuming
+from nnfit.estimators.donors import frozen
 from nnfit.estimators.notebook import summary
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
-from nnfit.estimators.transfer import frozen
 from nnfit.pages import LinkedToItsPage
 
 

@@ -21,10 +21,11 @@ from sklearn.base import clone
 from sklearn.utils import check_random_state
 
 from nnfit.estimators import resuming
+from nnfit.estimators.donors import donor_of, for_member
 from nnfit.estimators.fitting import Member
 from nnfit.estimators.settings import batch_rows, most_epochs
 from nnfit.estimators.standardising import standardised, training_rows
-from nnfit.estimators.transfer import adopt_codes, donor_of, for_member
+from nnfit.estimators.transfer import adopt_codes
 from nnfit.estimators.uncertainty import networks
 from nnfit.estimators.validation import check_validation_data, check_weights, check_X_y
 from nnfit.interruption import (

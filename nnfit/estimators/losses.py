@@ -7,7 +7,8 @@ probabilities are fields of the rows.
 import numpy as np
 
 from nnfit.functions.custom import custom_loss
-from nnfit.functions.losses import LOSSES, PROBABILITY_LINKS, loss_options, rows_of
+from nnfit.functions.links import PROBABILITY_LINKS
+from nnfit.functions.losses import LOSSES, loss_options, rows_of
 
 #: Parameters of losses that do nothing at 0, their default. Others, such as the size of
 #: an error, say how a loss works and not that it should: another loss ignores them.

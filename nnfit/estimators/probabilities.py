@@ -6,7 +6,7 @@ import numpy as np
 from scipy.special import expit, log_expit, log_softmax, softmax
 
 from nnfit.estimators.targets import BINARY, MULTICLASS
-from nnfit.functions.losses import PROBABILITY_LINKS
+from nnfit.functions.links import PROBABILITY_LINKS
 
 
 def log_probabilities(raw, kind, link):

@@ -16,6 +16,7 @@ from copy import deepcopy
 
 import numpy as np
 
+from nnfit.engine_settings import MISSED
 from nnfit.network import Weights
 from nnfit.training.history import Record, empty_history
 
@@ -190,6 +191,12 @@ def resume(estimator, engine, settings, record):
         schedule = (settings.engine.schedule, settings.engine.learning_rate_init)
         if (state["schedule"], state["learning_rate_init"]) == schedule:
             progress.learning_rate = state["learning_rate"]
+
+
+def has_missed_steps(estimator):
+    """Whether layers have been frozen in the training that goes on."""
+    state = vars(estimator).get(STATE, {}).get("optimizer")
+    return state is not None and bool(state["memory"][..., MISSED:].any())
 
 
 def best_of_calls(estimator, weights, improved, stopped):

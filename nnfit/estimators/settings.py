@@ -129,9 +129,7 @@ def training_settings(
         mixup=float(estimator.mixup),
         cutmix=float(estimator.cutmix),
         feature_swap=float(estimator.feature_swap),
-        learning_rate_factors=check_learning_rate_factors(
-            estimator.learning_rate_factors, n_layers
-        ),
+        learning_rate_factors=_learning_rate_factors(estimator, n_layers),
         own_rows=has_own_rows(estimator, optimizer),
         drop_last=estimator._rules.drop_last,
     )
@@ -167,6 +165,13 @@ def _rule(estimator):
     rule = estimator.learning_rate
     of_sgd = estimator.solver == "sgd" and rule in ("invscaling", "adaptive")
     return rule if of_sgd or rule == "plateau" else "constant"
+
+
+def _learning_rate_factors(estimator, n_layers):
+    """One for every layer where layers differ: in rates, or in the steps they take."""
+    given = check_learning_rate_factors(estimator.learning_rate_factors, n_layers)
+    differ = estimator.freeze is not None or resuming.has_missed_steps(estimator)
+    return given or (1.0,) * n_layers * differ
 
 
 def _batch_factors(estimator, n_batches, incremental):

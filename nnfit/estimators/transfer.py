@@ -5,209 +5,13 @@ features, which are matched by name; what a head gives are classes or targets, w
 must be the same. What is not taken starts as without ``init_from``.
 """
 
-import os
 import warnings
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from sklearn.base import BaseEstimator
-from sklearn.exceptions import NotFittedError
-from sklearn.frozen import FrozenEstimator
 
-from nnfit.estimators import by_hand, donor_files
-from nnfit.functions.activations import ACTIVATIONS
-from nnfit.network import Network, Weights, fitted
-from nnfit.network.description import check_arrays
-
-#: What `init_from` may be, for messages.
-ALLOWED = (
-    "a fitted estimator of nnfit, a fitted MLPClassifier or MLPRegressor of "
-    "scikit-learn, one of them in a FrozenEstimator, the path of a checkpoint, or a "
-    "pair (coefs, intercepts)"
-)
-
-
-class Donor(NamedTuple):
-    """A network whose weights are taken.
-
-    Attributes
-    ----------
-    network : Network
-    weights : Weights
-        Those of the last layer in the units of the targets.
-    described : dict
-        As estimators keep it, see `nnfit.network.fitted`; empty for plain layers.
-    names : list of str or None
-        Of the features.
-    shifts, scales : ndarray of shape (n_features,)
-        What features are standardised by.
-    outputs : object
-        Classes or the number of targets, and the link; None where nobody knows.
-    origin : str
-        What it is, for reports.
-    """
-
-    network: Network
-    weights: Weights
-    described: dict
-    names: list | None
-    shifts: np.ndarray
-    scales: np.ndarray
-    outputs: Any
-    origin: str
-
-    @property
-    def inputs(self):
-        """What stands before the chain, see `nnfit.network.fitted.plain_inputs`."""
-        return self.described.get("inputs")
-
-    @property
-    def members(self):
-        """Members that share weights, as plain values, or None."""
-        return self.described.get("members")
-
-    def sources(self, estimator, n_features):
-        """Number of each feature of an estimator here or -1; None if nobody knows."""
-        names, n = _names(estimator), self.network.n_features
-        if names is None or self.names is None:
-            return np.arange(n) if n == n_features else None
-        number = {name: place for place, name in enumerate(self.names)}
-        return np.array([number.get(name, -1) for name in names])
-
-
-def frozen(value):
-    """A donor that `clone` leaves fitted: an estimator in a `FrozenEstimator`."""
-    is_open = hasattr(value, "fit") and not isinstance(value, FrozenEstimator | type)
-    return FrozenEstimator(value) if is_open else value
-
-
-def for_member(init_from, number):
-    """What a member of an ensemble starts from: a member of the donor, if it is one."""
-    members = getattr(getattr(init_from, "estimator", None), "members_", None)
-    return FrozenEstimator(members[number % len(members)]) if members else init_from
-
-
-def donor_of(estimator):
-    """The network that `init_from` names, or None.
-
-    Parameters
-    ----------
-    estimator : BaseMLP
-
-    Returns
-    -------
-    Donor or None
-
-    Raises
-    ------
-    NotFittedError
-        If it is an estimator that is not fitted.
-    ValueError
-        If it is nothing that has weights.
-    """
-    given = estimator.init_from
-    if given is None:
-        return None
-    if isinstance(given, FrozenEstimator):
-        given = given.estimator
-    if isinstance(given, str | os.PathLike):
-        return _of_file(given)
-    if hasattr(given, "_fitted_network"):
-        return _of_nnfit(given)
-    if isinstance(given, BaseEstimator):
-        from sklearn.neural_network import MLPClassifier, MLPRegressor  # 0.1 s
-
-        if isinstance(given, MLPClassifier | MLPRegressor):
-            return _of_scikit_learn(given)
-    if isinstance(given, tuple | list) and len(given) == 2:
-        return _of_arrays(*given)
-    if hasattr(given, "_as_mixture"):
-        raise ValueError(
-            f"init_from must be one network, got the mixture {given!r}. Fit one of its "
-            "models alone, such as RealMLPClassifier, and pass that."
-        )
-    raise ValueError(
-        f"init_from must be {ALLOWED}, got {given!r}. Of a search, pass "
-        "best_estimator_; of a Pipeline, its last step."
-    )
-
-
-def _of_nnfit(given):
-    _check_is_fitted(given)
-    by_hand.check_fitted(given)
-    given = getattr(given, "members_", [given])[0]
-    network, weights = given._fitted_network()
-    weights = weights._replace(
-        coefs=list(map(np.asarray, given.coefs_)),
-        intercepts=list(map(np.asarray, given.intercepts_)),
-    )
-    return Donor(
-        network,
-        weights,
-        given._description(),
-        _names(given),
-        given.feature_shifts_,
-        given.feature_scales_,
-        _outputs(given),
-        type(given).__name__,
-    )
-
-
-def _of_file(path):
-    network, weights, told, origin = donor_files.read(path)
-    shifts, scales = np.array(told["shifts"]), np.array(told["scales"])
-    described, names, outputs = told["described"], told["names"], told["outputs"]
-    return Donor(network, weights, described, names, shifts, scales, outputs, origin)
-
-
-def told(estimator, network):
-    """What a checkpoint says of a network, so that it can be a donor."""
-    link, names = network.loss.link, _names(estimator)
-    return donor_files.describe(estimator, link, names, _outputs(estimator))
-
-
-def _of_scikit_learn(given):
-    _check_is_fitted(given)
-    donor = _of_arrays(given.coefs_, given.intercepts_)
-    origin = f"{type(given).__name__} of scikit-learn"
-    return donor._replace(names=_names(given), outputs=_outputs(given), origin=origin)
-
-
-def _of_arrays(coefs, intercepts):
-    """Plain layers."""
-    weights = Weights(
-        by_hand.plain_arrays("init_from[0]", coefs),
-        by_hand.plain_arrays("init_from[1]", intercepts),
-    )
-    sizes = fitted.sizes_of(weights.coefs)
-    activations = [ACTIVATIONS["identity"]] * (len(sizes) - 2)
-    loss, dtype = fitted.LOSS_OF_LINK["identity"], weights.coefs[0].dtype.name
-    network = Network.dense(sizes, activations, loss, (), dtype)
-    check_arrays(network.tensors, weights)
-    ones = np.ones(sizes[0])
-    return Donor(network, weights, {}, None, 0.0 * ones, ones, None, "arrays")
-
-
-def _check_is_fitted(given):
-    if not (hasattr(given, "coefs_") or hasattr(given, "members_")):
-        raise NotFittedError(
-            f"init_from must be fitted, got a {type(given).__name__} that is not. Fit "
-            "it first; if it was, scikit-learn has cloned it: pass "
-            "FrozenEstimator(estimator), which clones leave as it is."
-        )
-
-
-def _names(given):
-    names = getattr(given, "feature_names_in_", None)
-    return None if names is None else list(names)
-
-
-def _outputs(given):
-    """What the outputs of an estimator mean."""
-    classes = getattr(given, "classes_", None)
-    meaning = given.n_outputs_ if classes is None else np.asarray(classes).tolist()
-    return classes is None, meaning, given.out_activation_
-
+from nnfit.estimators.donors import names_of, outputs_of
+from nnfit.network import fitted
 
 # What stands before the layers ------------------------------------------------
 
@@ -279,27 +83,65 @@ def adopt_inputs(estimator, donor):
 
 
 def _has_same_inputs(estimator, donor):
-    """Whether columns, and what is asked for before the chain, are the same.
+    """Whether columns, and what is asked for before the chain, are the same."""
+    return donor.inputs is not None and _difference_of_inputs(estimator, donor) is None
+
+
+def _difference_of_inputs(estimator, donor):
+    """What is not the same before the chain, and what to do, or None.
 
     Categories may be others, but not known by their values here and by codes there.
+
+    Returns
+    -------
+    tuple of str or None
     """
-    if donor.inputs is None:
-        return False
-    n = donor.network.n_features
-    own = {name: fitted.plain(estimator._value(name)) for name in OF_INPUTS}
-    has_members = estimator._value("n_shared_members") > 1
-    own_codes, donor_codes = (
+    names, values = _other_parameters(estimator, donor)
+    if names:
+        return ", ".join(values), f"Use the same {' and '.join(names)} in both."
+    n, n_donor = estimator.n_features_in_, donor.network.n_features
+    if not np.array_equal(donor.sources(estimator, n_donor), np.arange(n)):
+        own, its = names_of(estimator) or n, donor.names or n_donor
+        columns = f"the columns are {own}, in init_from {its}"
+        return columns, "Give X the columns of init_from, in their order."
+    own, its = (
         {column: values is None for column, values in each.items()}
         for each in _categories(estimator, donor)
     )
-    return (
-        np.array_equal(donor.sources(estimator, n), np.arange(estimator.n_features_in_))
-        and all(donor.described[name] == value for name, value in own.items())
-        and has_members == (donor.members is not None)
-        and np.array_equal(estimator.feature_shifts_, donor.shifts)
-        and np.array_equal(estimator.feature_scales_, donor.scales)
-        and own_codes == donor_codes
-    )
+    if own != its:
+        told = [_told_categories(each) for each in (own, its)]
+        return (
+            f"categories are {told[0]}, in init_from {told[1]}",
+            "Give X the categories of init_from, by codes or by values as there.",
+        )
+    is_same_shift = np.array_equal(estimator.feature_shifts_, donor.shifts)
+    if not (is_same_shift and np.array_equal(estimator.feature_scales_, donor.scales)):
+        return (
+            "columns far from zero are standardised by other numbers",
+            "Subtract from those columns what you have subtracted for init_from.",
+        )
+    return None
+
+
+def _other_parameters(estimator, donor):
+    """Names of parameters that differ, and sentences with their values."""
+    found = {}
+    for name in OF_INPUTS:
+        own, its = fitted.plain(estimator._value(name)), donor.described.get(name)
+        if own != its:
+            found[name] = f"{name} is {own!r}, in init_from {its!r}"
+    own = estimator._value("n_shared_members")
+    if (own > 1) != (donor.members is not None):
+        its = donor.described.get("n_shared_members", 1)
+        found["n_shared_members"] = f"n_shared_members is {own}, in init_from {its}"
+    return list(found), list(found.values())
+
+
+def _told_categories(are_codes):
+    """Columns of categories, and how these are known, in words."""
+    kinds = ("values", "codes")
+    columns = [f"{kinds[is_code]} in column {n}" for n, is_code in are_codes.items()]
+    return " and ".join(columns) or "in no column"
 
 
 def _categories(estimator, donor):
@@ -330,7 +172,8 @@ def take(estimator, donor, network, weights):
     Warns
     -----
     UserWarning
-        If features are new or missing, or if nothing is taken.
+        If features are new or missing, if what stands before the layers is not the
+        same, or if nothing is taken.
     """
     return _Transfer(estimator, donor, network, weights).run()
 
@@ -347,7 +190,8 @@ class _Transfer:
         self.own = _by_layer(network, estimator._standard("inputs"))
         self.of_donor = _by_layer(donor.network, donor.inputs)
         self.sources = donor.sources(estimator, network.n_features)
-        self.new, self.missing = _changed(_names(estimator), donor.names)
+        self.new, self.missing = _changed(names_of(estimator), donor.names)
+        self.remedy = None  # of a difference before the first layer
 
     def run(self):
         """Weights to start from."""
@@ -368,6 +212,9 @@ class _Transfer:
                 f"{layers}. Use hidden_layer_sizes and other parameters of the "
                 "architecture as they were there."
             )
+        elif self.remedy is not None:
+            what, remedy = self.remedy
+            warnings.warn(f"init_from gives no first layer, for {what}. {remedy}")
         elif layers[0].startswith("taken") and (self.new or self.missing):
             warnings.warn(
                 f"X has other features than init_from: the weights of {self.new} start "
@@ -385,8 +232,12 @@ class _Transfer:
             return reason
         if inputs is None and donor.inputs is None:
             return self._take_features()
-        if inputs != donor.inputs or not _has_same_inputs(self.estimator, donor):
-            return "new: scaling, embeddings or categories are not the same"
+        difference = _difference_of_inputs(self.estimator, donor)
+        if difference is None and inputs != donor.inputs:
+            difference = "what columns hold is not the same", "Give X the same columns."
+        if difference is not None:
+            self.remedy = difference
+            return f"new: {difference[0]}"
         self._take(None, None)
         return self._take_layer(0)
 
@@ -461,7 +312,7 @@ class _Transfer:
 
     def _difference_of_outputs(self):
         """Why a head cannot be taken, or None."""
-        outputs, own = self.donor.outputs, _outputs(self.estimator)
+        outputs, own = self.donor.outputs, outputs_of(self.estimator)
         if "body_layers" in self.donor.described:  # learnt without targets
             return "new: init_from has no outputs"
         if outputs is None or outputs == own:

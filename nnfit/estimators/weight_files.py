@@ -41,15 +41,48 @@ def save(estimator, path):
     """Write the weights of a fitted estimator, see `BaseMLP.save_weights`."""
     by_hand.check_fitted(estimator)
     members = vars(estimator).get("members_", [])
-    arrays = _arrays_of(estimator, "") if not members else {}
+    arrays = arrays_of(estimator, "") if not members else {}
     for number, member in enumerate(members):
-        arrays |= _arrays_of(member, f"members.{number}.")
-    told = {
-        "format": FORMAT,
-        "estimator": type(estimator).__name__,
-        "fitted": _kept(estimator),
-        "members": [_kept(member) for member in members],
-    }
+        arrays |= arrays_of(member, f"members.{number}.")
+    told = {"fitted": kept(estimator), "members": [kept(member) for member in members]}
+    write(estimator, path, told, arrays)
+
+
+def load(estimator, path):
+    """Take weights from a file, see `BaseMLP.load_weights`."""
+
+    def check(told, described):
+        members = [attributes(each) for each in told["members"]]
+        whole = attributes(told["fitted"])
+        for number, own in enumerate(members or [whole]):
+            prefix = f"members.{number}." if members else ""
+            check_shapes(own, lists(described, prefix))
+        return whole, members
+
+    (whole, of_members), arrays = read(estimator, path, check)
+    if not of_members:
+        take(estimator, whole | lists(arrays, ""))
+        return
+    members = [clone(estimator) for _ in of_members]
+    for number, (member, own) in enumerate(zip(members, of_members, strict=True)):
+        take(member, own | lists(arrays, f"members.{number}."))
+    take(estimator, whole | {"members_": members})
+
+
+def write(estimator, path, told, arrays):
+    """Write a file.
+
+    Parameters
+    ----------
+    estimator : object
+        Whose class alone may read it.
+    path : str or path
+    told : dict
+        As JSON has it.
+    arrays : dict of ndarray
+        Of float32 or float64, by name.
+    """
+    told = {"format": FORMAT, "estimator": type(estimator).__name__, **told}
     header, offset = {"__metadata__": {"nnfit": json.dumps(told)}}, 0
     for name, array in arrays.items():
         header[name] = {
@@ -66,8 +99,28 @@ def save(estimator, path):
             file.write(array.tobytes())
 
 
-def load(estimator, path):
-    """Take weights from a file, see `BaseMLP.load_weights`."""
+def read(estimator, path, check):
+    """Read a file that an estimator of the same class has written.
+
+    Parameters
+    ----------
+    estimator : object
+    path : str or path
+    check : callable
+        ``check(told, described)`` takes what the file tells, and by name shapes and
+        types of its arrays, of which none is there yet.
+
+    Returns
+    -------
+    checked : object
+        What `check` returns.
+    arrays : dict of ndarray
+
+    Raises
+    ------
+    ValueError
+        If the file is something else or damaged.
+    """
     path = Path(path)
     with open(path, "rb") as file:
         try:
@@ -80,40 +133,41 @@ def load(estimator, path):
             name = type(estimator).__name__
             if told["estimator"] != name:
                 raise ValueError(f"it is of a {told['estimator']}, got a {name}")
-            of_members = [_attributes(each) for each in told["members"]]
-            whole = _attributes(told["fitted"])
-            for number, own in enumerate(of_members or [whole]):
-                prefix = f"members.{number}." if of_members else ""
-                _check_shapes(estimator, own, _lists(described, prefix))
-            read = {each: _read(file, where) for each, where in described.items()}
+            checked = check(told, described)
+            arrays = {each: _read(file, where) for each, where in described.items()}
         except Exception as error:  # whatever the bytes are
             raise ValueError(
                 f"{path} is no file of weights for this estimator, or a damaged one: "
                 f"{error}. Pass one that save_weights of a {type(estimator).__name__} "
                 "has written."
             ) from error
-    if not of_members:
-        _take(estimator, whole | _lists(read, ""))
-        return
-    members = [clone(estimator) for _ in of_members]
-    for number, (member, own) in enumerate(zip(members, of_members, strict=True)):
-        _take(member, own | _lists(read, f"members.{number}."))
-    _take(estimator, whole | {"members_": members})
+    return checked, arrays
 
 
-def _take(estimator, attributes):
-    kept = vars(estimator)
+def take(estimator, attributes, names=KEPT):
+    """Set what was fitted, and forget all of a fit before.
+
+    Parameters
+    ----------
+    estimator : object
+    attributes : dict
+    names : tuple of str, default=KEPT
+        Of attributes of a fit whose names begin with an underscore.
+    """
+    own = vars(estimator)
     old = [
         name
-        for name in kept
-        if (name.endswith("_") and not name.startswith("_")) or name in KEPT + FORGOTTEN
+        for name in own
+        if (name.endswith("_") and not name.startswith("_"))
+        or name in (*names, *FORGOTTEN)
     ]
     for name in old:
-        del kept[name]
-    kept.update(attributes)
+        del own[name]
+    own.update(attributes)
 
 
-def _arrays_of(network, prefix):
+def arrays_of(network, prefix):
+    """Arrays of a single network by their names, a dict."""
     return {
         f"{prefix}{place}.{number}": np.ascontiguousarray(
             array, np.float32 if np.asarray(array).dtype == np.float32 else np.float64
@@ -123,7 +177,7 @@ def _arrays_of(network, prefix):
     }
 
 
-def _lists(values, prefix):
+def lists(values, prefix):
     """Attributes with the values of a network, list by list."""
     found = {}
     for place in Weights._fields:
@@ -166,16 +220,16 @@ def _read(file, where):
     return np.frombuffer(data, where.dtype).reshape(where.shape)
 
 
-def _check_shapes(estimator, kept, arrays):
+def check_shapes(told, arrays):
     """See that arrays, by their shapes alone, are those of the network described."""
-    described = kept["_fitted"]
+    described = told["_fitted"]
     sizes = fitted.sizes_of(arrays["coefs_"], described.get("members"))
-    link = by_hand.link_of(kept["out_activation_"], described["levels"])
+    link = by_hand.link_of(told["out_activation_"], described["levels"])
     network = fitted.network_for(described, link, sizes, "float32")
-    if network.n_features != kept["n_features_in_"]:
+    if network.n_features != told["n_features_in_"]:
         raise ValueError(
             f"its network reads {network.n_features} features, and X had "
-            f"{kept['n_features_in_']}"
+            f"{told['n_features_in_']}"
         )
     check_arrays(network.tensors, Weights(*(arrays[f"{p}_"] for p in Weights._fields)))
 
@@ -183,9 +237,10 @@ def _check_shapes(estimator, kept, arrays):
 # Values as JSON has them -----------------------------------------------------
 
 
-def _kept(estimator):
-    kept = vars(estimator)
-    return {name: _packed(kept[name], name) for name in KEPT if name in kept}
+def kept(estimator, names=KEPT):
+    """Attributes of an estimator with these names, as JSON has them."""
+    own = vars(estimator)
+    return {name: _packed(own[name], name) for name in names if name in own}
 
 
 def _packed(value, name):
@@ -210,9 +265,9 @@ def _packed(value, name):
     )
 
 
-def _attributes(told):
-    """Attributes of an estimator, of which there are no others than those kept."""
-    if not told.keys() <= set(KEPT):
+def attributes(told, names=KEPT):
+    """What `kept` has packed, of which there is nothing else."""
+    if not told.keys() <= set(names):
         raise ValueError(f"it holds {sorted(told)[:3]}, which is not known")
     return {name: _unpacked(own) for name, own in told.items()}
 

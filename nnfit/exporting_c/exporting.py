@@ -20,7 +20,7 @@ from nnfit.estimators.uncertainty import networks
 from nnfit.exporting_c import links
 from nnfit.exporting_c.kinds import WRITTEN
 from nnfit.exporting_c.source import Source, Values, commented
-from nnfit.functions.losses import PROBABILITY_LINKS
+from nnfit.functions.links import PROBABILITY_LINKS
 from nnfit.network.passes import by_node
 
 OTHERWISE = "Use nnfit.onnx.to_onnx."

@@ -1,4 +1,4 @@
-"""Inverse links as C: the counterparts of `LINKS` in nnfit/functions/losses.py."""
+"""Inverse links as C: the counterparts of `LINKS` in nnfit/functions/links.py."""
 
 LOGISTIC = (
     "for (int i = 0; i < n; i++) {",

@@ -1,4 +1,4 @@
-r"""Loss functions and inverse links: scalar code and registries.
+r"""Loss functions: scalar code and registry.
 
 A loss works on one row: ``loss(raw, y, grad, n, params) -> value`` takes the ``n``
 raw predictions of the last layer (before the inverse link), writes the derivative
@@ -20,13 +20,13 @@ are reported as that.
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from nnfit.functions.links import PROBABILITY_LINKS
 from nnfit.functions.maths import exp, log, sigmoid, softplus
+from nnfit.functions.reconstruction import reconstruction
 
 #: Kinds of classification target, as scikit-learn's ``type_of_target`` names them: one
 #: output (also for a single class), one output per class, one output per label.
 BINARY, MULTICLASS, MULTILABEL = "binary", "multiclass", "multilabel-indicator"
-#: Inverse links whose predictions are probabilities of classes.
-PROBABILITY_LINKS = ("logistic", "softmax")
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,10 @@ class Loss:
     task : {"classification", "regression", "reconstruction"}
         Kind of estimator that offers the loss. The last one has no parameter ``loss``.
     link : str
-        Key of :data:`LINKS`: how raw predictions become predictions. In classification
-        one of :data:`PROBABILITY_LINKS`, or "identity" for a loss whose raw predictions
-        are scores and no probabilities: the largest, or for one output its sign, is
-        the class.
+        Key of `nnfit.functions.links.LINKS`: how raw predictions become predictions. In
+        classification one of its `PROBABILITY_LINKS`, or "identity" for a loss whose
+        raw predictions are scores and no probabilities: the largest, or for one output
+        its sign, is the class.
     formula : str
         Value in reStructuredText mathematics, for the documentation.
     reference : str
@@ -241,60 +241,6 @@ def squared_error(raw, y, grad, n, params):
     return total
 
 
-def cross_entropy(raw, grad, begin, end, target, weight):
-    # `softmax` of the outputs from `begin` to `end` with a class counted from there.
-    largest = raw[begin]
-    for j in range(begin + 1, end):
-        largest = raw[j] if raw[j] > largest else largest
-    total = 0.0
-    for j in range(begin, end):
-        grad[j] = exp(raw[j] - largest)
-        total += grad[j]
-    scale = weight / total
-    for j in range(begin, end):
-        grad[j] = grad[j] * scale
-    grad[begin + target] -= weight
-    return weight * (log(total) - (raw[begin + target] - largest))
-
-
-def reconstruction(raw, y, grad, n, params):
-    # Columns one after the other, each with two parameters, its width and its weight.
-    # Width 1: one output, squared error. 2 or more: an output for each category, and y
-    # is its number. 0: one output, log-loss, and y is 0 or 1. Nothing is lost on what
-    # is missing: a NaN, or a negative number of a category. -1: one output, the
-    # logarithm of a variance, by which a normal distribution is far from a standard one
-    # (Kingma and Welling 2014, appendix B; the square of its mean is a width of 1).
-    total = 0.0
-    column = 0
-    j = 0
-    while j < n:
-        width = int(params[2 * column])
-        weight = params[2 * column + 1]
-        target = y[column]
-        end = j + (width if width > 1 else 1)
-        if target != target or (width > 1 and target < 0.0):
-            for k in range(j, end):
-                grad[k] = 0.0
-        elif width > 1:
-            total += cross_entropy(raw, grad, j, end, int(target), weight)
-        elif width == 1:
-            r = raw[j] - target
-            grad[j] = weight * r
-            total += 0.5 * weight * r * r
-        elif width < 0:
-            variance = exp(raw[j])
-            grad[j] = 0.5 * weight * (variance - 1.0)
-            total += 0.5 * weight * (variance - 1.0 - raw[j])
-        else:
-            z = raw[j]
-            wrong = 1.0 - target if z > 0.0 else target
-            grad[j] = weight * (sigmoid(z) - target)
-            total += weight * (softplus(-abs(z)) + abs(z) * wrong)
-        column += 1
-        j = end
-    return total
-
-
 def absolute_error(raw, y, grad, n, params):
     total = 0.0
     for j in range(n):
@@ -347,58 +293,6 @@ def gamma(raw, y, grad, n, params):
         total += ratio + raw[j] - log(y[j]) - 1.0
     return total
 
-
-# Inverse links: link(raw, out, n) writes the n predictions of a row to out, which
-# may be raw itself.
-
-
-def identity_link(raw, out, n):
-    for j in range(n):
-        out[j] = raw[j]
-
-
-def logistic_link(raw, out, n):
-    for j in range(n):
-        out[j] = sigmoid(raw[j])
-
-
-def softmax_link(raw, out, n):
-    largest = raw[0]
-    for j in range(1, n):
-        largest = raw[j] if raw[j] > largest else largest
-    for j in range(n):
-        out[j] = exp(raw[j] - largest)
-    total = 0.0
-    for j in range(n):
-        total += out[j]
-    scale = 1.0 / total
-    for j in range(n):
-        out[j] = out[j] * scale
-
-
-def exp_link(raw, out, n):
-    for j in range(n):
-        out[j] = exp(raw[j])
-
-
-def sorted_link(raw, out, n):
-    # Insertion sort: quantiles of increasing levels must not cross, and n is small.
-    for j in range(n):
-        value = raw[j]
-        i = j
-        while i > 0 and out[i - 1] > value:
-            out[i] = out[i - 1]
-            i -= 1
-        out[i] = value
-
-
-LINKS: dict[str, Callable] = {
-    "identity": identity_link,
-    "logistic": logistic_link,
-    "softmax": softmax_link,
-    "exp": exp_link,
-    "sorted": sorted_link,
-}
 
 LIN = (
     'Lin, Goyal, Girshick, He and Dollár (2017), "Focal loss for dense object '

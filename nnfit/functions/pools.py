@@ -85,7 +85,7 @@ def sorted_pool(raw, stride, out, k, n):
     mean_pool(raw, stride, out, k, n)
 
 
-#: By link, see `nnfit.functions.losses.LINKS`.
+#: By link, see `nnfit.functions.links.LINKS`.
 POOLS: dict[str, Callable] = {
     "identity": mean_pool,
     "logistic": logistic_pool,

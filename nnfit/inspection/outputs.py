@@ -12,7 +12,7 @@ import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax
 
 from nnfit.estimators.targets import BINARY, MULTICLASS
-from nnfit.functions.losses import PROBABILITY_LINKS
+from nnfit.functions.links import PROBABILITY_LINKS
 
 DECISION, PROBABILITY, PREDICTION = "decision_function", "predict_proba", "predict"
 

@@ -73,7 +73,8 @@ def check_state(state, moments, memory):
         From `Engine.get_state`.
     moments, memory : tuple of int
         Shapes of the arrays. The second number of `memory` may differ, where layers
-        have got learning rates of their own or had them.
+        have got learning rates of their own or had them, and the third may be one less,
+        see `nnfit.network.rates.memory_for`.
 
     Raises
     ------
@@ -81,8 +82,9 @@ def check_state(state, moments, memory):
         If the arrays have other shapes.
     """
     shapes = np.shape(state["moments"]), np.shape(state["memory"])
-    free = len(memory) == len(shapes[1]) and shapes[1][1] > 0
-    if shapes[0] != moments or not free or shapes[1][::2] != memory[::2]:
+    fits = len(memory) == len(shapes[1]) and shapes[1][1] > 0
+    fits = fits and shapes[1][0] == memory[0] and 0 <= memory[2] - shapes[1][2] <= 1
+    if shapes[0] != moments or not fits:
         raise ValueError(
             f"The state of the optimizer must have arrays of the shapes {moments} and "
             f"{memory} for this network, got {shapes[0]} and {shapes[1]}. If coefs_ "

@@ -2,6 +2,8 @@
 
 from functools import lru_cache
 
+import numpy as np
+
 
 def rates_of_tensors(network, has_rates):
     """For each tensor what its rates depend on: layer, and its two factors.
@@ -25,7 +27,7 @@ def rate_rows(network, has_rates):
 
 
 def rate_factors(network, given):
-    """Factors of learning rate and decay of each row, (learning rate, decay) tuples.
+    """What is each row's own, as `nnfit.engine_settings.N_RATE_FACTORS` says.
 
     Parameters
     ----------
@@ -33,10 +35,39 @@ def rate_factors(network, given):
     given : sequence of float
         Factors of the learning rates of layers, or none.
     """
+    keys = rates_of_tensors(network, bool(given))
+    tensors = zip(keys, network.tensors, strict=True)
+    trained = {key for key, tensor in tensors if not tensor.is_frozen}
     return [
-        (rate * (1.0 if layer is None or not given else given[layer]), decay)
-        for layer, rate, decay in rate_rows(network, bool(given))
+        (
+            key[1] * (1.0 if key[0] is None or not given else given[key[0]]),
+            key[2],
+            float(key not in trained),
+        )
+        for key in rate_rows(network, bool(given))
     ]
+
+
+def memory_for(memory, shape):
+    """What optimizers carry from step to step, for a network with other rows of rates.
+
+    Parameters
+    ----------
+    memory : ndarray of shape (2, n_rows, n)
+    shape : tuple of int
+        Where it has another number of rows, layers have got rates of their own, or had
+        them, and all go on with the numbers of the first row.
+
+    Returns
+    -------
+    ndarray
+        Of that shape. A state of a version that counted no missed steps has none.
+    """
+    if memory.shape[1] != shape[1]:
+        memory = memory[:, :1]
+    found = np.zeros(shape)
+    found[..., : memory.shape[2]] = memory
+    return found
 
 
 def penalised_parts(tensors, offsets, size):

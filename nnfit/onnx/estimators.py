@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_is_fitted
 from nnfit.estimators.predicting import FittedMLP
 from nnfit.estimators.targets import BINARY, MULTICLASS, MULTILABEL
 from nnfit.estimators.uncertainty import networks
-from nnfit.functions.losses import PROBABILITY_LINKS
+from nnfit.functions.links import PROBABILITY_LINKS
 from nnfit.onnx import trees
 from nnfit.onnx.links import LINKS, log_expit
 from nnfit.onnx.networks import raw_predictions

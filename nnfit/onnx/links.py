@@ -1,6 +1,6 @@
 """Inverse links, and what is made of the members of a network that share its weights.
 
-The counterparts of `LINKS` in nnfit/functions/losses.py and of `POOLS` in
+The counterparts of `LINKS` in nnfit/functions/links.py and of `POOLS` in
 nnfit/functions/pools.py, for values (n, n_outputs) and (n, n_members, n_outputs).
 """
 

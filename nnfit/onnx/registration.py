@@ -1,11 +1,14 @@
 """Converters of nnfit's estimators for skl2onnx."""
 
+from sklearn.utils.validation import check_is_fitted
+
 from nnfit.estimators.conventions import Conventions
 from nnfit.estimators.targets import BINARY, MULTILABEL
 from nnfit.onnx.estimators import check_estimator, output_dtype, predicted
 from nnfit.onnx.graph import ML, ML_VERSION, ONNX_TYPES, OPSET, Graph
 from nnfit.onnx.models import attributes_of, tensors_of
 from nnfit.onnx.rows import Given
+from nnfit.onnx.transformers import TRANSFORMERS, dtype_of, transformed
 
 #: Options that skl2onnx reads of classifiers.
 OPTIONS = {
@@ -20,7 +23,8 @@ def register_skl2onnx():
 
     They then convert by themselves and within scikit-learn's `Pipeline`,
     `ColumnTransformer`, `CalibratedClassifierCV`, `GridSearchCV` and other estimators
-    that skl2onnx knows. What it needs is opset 18 or later.
+    that skl2onnx knows. So do `RobustSmoothScaler`, `PiecewiseLinearEncoder` and
+    `CategoryEncoder`. What it needs is opset 18 or later.
 
     Raises
     ------
@@ -50,6 +54,11 @@ def register_skl2onnx():
                 options["raw_scores"] = [True, False]
         update_registered_converter(
             cls, f"nnfit{name}", _infer_types, _convert, options=options
+        )
+    for name in TRANSFORMERS:
+        cls = getattr(nnfit, name)
+        update_registered_converter(
+            cls, f"nnfit{name}", _infer_columns, _convert_columns
         )
     Conventions._convert_to_onnx = staticmethod(_convert)
 
@@ -111,15 +120,40 @@ def _infer_types(operator):
     operator.outputs[1].type = values([n, n_classes])
 
 
+def _infer_columns(operator):
+    """Type and shape of what a transformer gives, for skl2onnx."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    transformer = operator.raw_operator
+    check_is_fitted(transformer)
+    types = {"float32": FloatTensorType, "float64": DoubleTensorType}
+    n, given = operator.inputs[0].get_first_dimension(), _given(operator)
+    width = len(transformer.get_feature_names_out())
+    operator.outputs[0].type = types[dtype_of(transformer, given)]([n, width])
+
+
+def _check_opset(operator, container):
+    if container.target_opset < OPSET:
+        raise RuntimeError(
+            f"{type(operator.raw_operator).__name__} needs opset {OPSET} or later, got "
+            f"target_opset={container.target_opset}."
+        )
+
+
+def _convert_columns(scope, operator, container):
+    """Add what a transformer computes to skl2onnx's container."""
+    _check_opset(operator, container)
+    graph = Graph(scope.get_unique_variable_name)
+    found = transformed(graph, operator.raw_operator, _given(operator))
+    graph.op("Identity", found, output=operator.output_full_names[0])
+    _add(graph, scope, container)
+
+
 def _convert(scope, operator, container):
     """Add what an estimator computes to skl2onnx's container."""
     estimator = operator.raw_operator
     check_estimator(estimator)
-    if container.target_opset < OPSET:
-        raise RuntimeError(
-            f"{type(estimator).__name__} needs opset {OPSET} or later, got "
-            f"target_opset={container.target_opset}."
-        )
+    _check_opset(operator, container)
     graph, given = Graph(scope.get_unique_variable_name), _given(operator)
     found = predicted(graph, estimator, given)
     values, outputs = found.values, operator.output_full_names
@@ -131,6 +165,11 @@ def _convert(scope, operator, container):
             values = _both_scores(graph, estimator, found.scores)
     dtype = output_dtype(estimator, given)
     graph.op("Cast", values, output=outputs[-1], to=ONNX_TYPES[dtype])
+    _add(graph, scope, container)
+
+
+def _add(graph, scope, container):
+    """Add operators and constants to skl2onnx's container."""
     for tensor in tensors_of(graph):
         content = list(tensor.string_data) if tensor.string_data else tensor
         shape = list(tensor.dims)

@@ -1,5 +1,6 @@
 """From the inputs of a model to the matrix that a network reads."""
 
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -61,8 +62,9 @@ def matrix(graph, estimator, given, dtype):
         )
     wide = "float64" if are_wide(given) else "float32"
     parts, first = [], 0
+    categories, named = estimator._standard("categories"), partial(name_of, estimator)
     for each in given:
-        parts += _columns(graph, estimator, each, first, wide)
+        parts += columns_of(graph, categories or {}, named, each, first, wide)
         first += each.width
     x = graph.concatenated(parts)
     if estimator._standard("features") is not None:
@@ -93,9 +95,27 @@ def _of_features(estimator, name, otherwise):
     return values
 
 
-def _columns(graph, estimator, given, first, wide):
-    """The columns of an input as numbers, a list of values of one column or more."""
-    categories = estimator._standard("categories") or {}
+def columns_of(graph, categories, named, given, first, wide):
+    """The columns of an input as numbers, codes in the place of categories.
+
+    Parameters
+    ----------
+    graph : Graph
+    categories : dict
+        By the number of a column its categories, or None where X held codes.
+    named : callable
+        ``named(number)`` names a column in messages.
+    given : Given
+    first : int
+        Number of its first column.
+    wide : {"float32", "float64"}
+        Of the result.
+
+    Returns
+    -------
+    list of str
+        Values of one column or more.
+    """
     known = [categories.get(first + place) for place in range(given.width)]
     if given.dtype != "str" and all(own is None for own in known):
         is_wide = given.dtype == wide
@@ -103,7 +123,7 @@ def _columns(graph, estimator, given, first, wide):
     found = []
     for place, own in enumerate(known):
         x = given.name if given.width == 1 else graph.columns(given.name, [place])
-        name = name_of(estimator, first + place)
+        name = named(first + place)
         if given.dtype == "str":
             x = _codes_of_texts(graph, x, own, name)
         elif own is not None:

@@ -216,13 +216,16 @@ default="from_dtype"
 
     def _block(self, number, codes):
         """What becomes of a column, (n_samples, n_columns)."""
-        column = codes[:, number : number + 1]
+        column, own = codes[:, number : number + 1], self._indicators(number)
+        return column if own is None else own[column[:, 0].astype(np.intp)]
+
+    def _indicators(self, number):
+        """What becomes of each code of a column, -1 last; None where codes stay."""
         if not self._is_one_hot(number):
-            return column
+            return None
         n = len(self.categories_[number])
         own = np.array([[1.0], [-1.0]]) if n == 2 else np.eye(n)
-        own = np.vstack([own, np.zeros((1, own.shape[1]))])  # of -1
-        return own.astype(self.dtype)[column[:, 0].astype(np.intp)]
+        return np.vstack([own, np.zeros((1, own.shape[1]))]).astype(self.dtype)
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

@@ -1,6 +1,6 @@
 """Columns of X as targets: standardised numbers, codes of categories, missing entries.
 
-A target is the column itself, and the loss `nnfit.functions.losses.reconstruction`
+A target is the column itself, and the loss `nnfit.functions.reconstruction`
 takes all of them side by side: a number by one output, a category by one output each.
 """
 

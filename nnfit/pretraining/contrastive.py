@@ -30,7 +30,7 @@ class ContrastivePretrainer(Pretrainer):
 
     Parameters
     ----------
-    corruption_rate : float, default=0.6
+    corruption_rate : float, default=0.3
         Part of the entries of a copy, in (0, 1], that come from other rows.
     temperature : float, default=1.0
         What cosines are divided by, at least 0.01. The lower it is, the more the rows
@@ -95,7 +95,7 @@ class ContrastivePretrainer(Pretrainer):
         hidden_layer_sizes: int | Sequence[int] = (100,),
         activation: Activation | Sequence[Activation] = "relu",
         *,
-        corruption_rate: float = 0.6,
+        corruption_rate: float = 0.3,
         temperature: float = 1.0,
         projection_size: int = 64,
         solver: str = "adam",

@@ -8,6 +8,7 @@ from numbers import Integral
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import expit, softmax
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import QuantileTransformer
@@ -16,10 +17,12 @@ from sklearn.utils.multiclass import type_of_target
 
 from nnfit.estimators.annotations import RandomState
 from nnfit.estimators.regressor import MLPRegressor
+from nnfit.estimators.validation import check_weights
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.network import Network
 from nnfit.network.kinds import Node
+from nnfit.pretraining.containers import columns_of, rows_like, values_like
 
 #: Units of the hidden layers and of what is drawn, and what the divergence counts
 #: beside the sum of the columns' losses.
@@ -31,8 +34,11 @@ def synthesize(
     y: Any = None,
     n: int = 100,
     *,
+    sample_weight: npt.ArrayLike | None = None,
     max_iter: int = 300,
     random_state: RandomState | None = None,
+    n_jobs: int | None = None,
+    device: str = "cpu",
 ) -> Any:
     """Draw rows that are like those of a table.
 
@@ -42,24 +48,31 @@ def synthesize(
 
     Parameters
     ----------
-    X : array or pandas DataFrame of shape (n_samples, n_features)
-        Numbers, or in a DataFrame also texts, categories and booleans. Entries may be
-        missing.
+    X : array or table of shape (n_samples, n_features)
+        Numbers, or in a table of pandas, polars or pyarrow also texts, categories and
+        booleans. Entries may be missing.
     y : array-like of shape (n_samples,), default=None
         Classes or numbers, which are drawn with the rows.
     n : int, default=100
         Rows to draw.
+    sample_weight : array-like of shape (n_samples,), default=None
+        How often rows count: in the training, and as those that new rows are like.
     max_iter : int, default=300
         Epochs of the training.
     random_state : int, RandomState or None, default=None
         The same int draws the same rows.
+    n_jobs : int or None, default=None
+        Threads of the training, as in `MLPRegressor`; rows do not depend on it.
+    device : str, default="cpu"
+        Where the network is trained, as in `MLPRegressor`.
 
     Returns
     -------
-    X_new : array or DataFrame of shape (n, n_features)
-        With the columns, types and kinds of `X`: numbers are within the range that
-        was seen, whole numbers stay whole, and entries are missing about as often.
-    y_new : ndarray or Series of shape (n,)
+    X_new : array or table of shape (n, n_features)
+        Of the library of `X`, with its columns, types and kinds: numbers are within the
+        range that was seen, whole numbers stay whole, and entries are missing about as
+        often.
+    y_new : ndarray, or column of the library of `y`, of shape (n,)
         If `y` is given.
 
     Raises
@@ -81,15 +94,13 @@ def synthesize(
     given = _columns_of(X)
     if y is not None:
         given.append(_target_of(y, len(given[0][0])))
+    given, weight = _used(given, sample_weight)
     rng = check_random_state(random_state)
-    columns = [_learn(np.asarray(x), is_category) for x, is_category in given]
-    drawn = _draw(columns, n, max_iter, rng)
-    X_new = _like(X, drawn[: len(drawn) - (y is not None)])
+    columns = [_learn(x, is_category) for x, is_category in given]
+    drawn = _draw(columns, weight, n, max_iter, rng, n_jobs=n_jobs, device=device)
     if y is None:
-        return X_new
-    if not hasattr(y, "iloc"):
-        return X_new, drawn[-1]
-    return X_new, type(y)(drawn[-1], name=y.name, dtype=y.dtype)
+        return rows_like(X, drawn)
+    return rows_like(X, drawn[:-1]), values_like(y, drawn[-1])
 
 
 # ------------------------------------------------------------------- columns
@@ -97,44 +108,36 @@ def synthesize(
 
 def _columns_of(X):
     """For each column its values, and whether they are categories."""
-    if hasattr(X, "iloc"):
-        columns = [X.iloc[:, j] for j in range(X.shape[1])]
-        columns = [
-            (np.asarray(c, float), False) if _is_number(c.dtype) else (c, True)
-            for c in columns
-        ]
-        columns = [
-            (c.astype(object).where(c.notna(), None), True) if own else (c, False)
-            for c, own in columns
-        ]
-    else:
-        X = np.asarray(X)
-        if X.ndim != 2 or X.dtype.kind not in "fiub":
-            raise ValueError(
-                "X must be an array of numbers with 2 dimensions or a pandas "
-                f"DataFrame, got {X.ndim} dimensions and the type {X.dtype}."
-            )
-        columns = [(x, X.dtype.kind == "b") for x in X.T]
+    columns = columns_of(X)
     if not columns or len(columns[0][0]) < 2:
-        raise ValueError(f"X must have columns and 2 rows or more, got {X.shape}.")
+        raise ValueError(f"X must have columns and 2 rows or more, got {np.shape(X)}.")
     if any(np.isinf(x).any() for x, own in columns if not own):
         raise ValueError("X must hold finite numbers or NaN, got infinity.")
     return columns
 
 
-def _is_number(dtype):
-    """Whether a column of a DataFrame holds numbers; booleans are categories."""
-    return getattr(dtype, "kind", "O") in "fiu"
-
-
 def _target_of(y, n_rows):
-    kind = type_of_target(y, input_name="y")
+    values = np.asarray(y)
+    # scikit-learn knows the types of pandas, and of others NumPy's.
+    kind = type_of_target(y if hasattr(y, "iloc") else values, input_name="y")
     if kind not in ("binary", "multiclass", "continuous"):
         raise ValueError(f"y must be one column of classes or numbers, got {kind!r}.")
-    values = np.asarray(y)
     if len(values) != n_rows:
         raise ValueError(f"y must have {n_rows} entries as X has rows, got {len(y)}.")
     return values.ravel(), kind != "continuous"
+
+
+def _used(columns, sample_weight):
+    """Columns and weights of the rows that count; None where all count the same."""
+    weight = check_weights(sample_weight, columns[0][0])
+    if weight is None:
+        return columns, None
+    used = weight > 0.0
+    if used.sum() < 2:
+        raise ValueError(
+            "sample_weight must be above 0 for 2 rows or more, got 1 such weight."
+        )
+    return [(x[used], is_category) for x, is_category in columns], weight[used]
 
 
 @dataclass(frozen=True)
@@ -190,20 +193,10 @@ def _learn(x, is_category):
         subsample=None,
     )
     z = normal.fit_transform(numbers[:, None])[:, 0]
-    scale = np.nanstd(z) or 1.0
+    # Equal numbers have a deviation of some roundings.
+    scale = np.nanstd(z) if known.min() < known.max() else 1.0
     is_whole = bool((known == np.round(known)).all())
     return Column(normal, z / scale, scale, x.dtype, is_whole)
-
-
-def _like(X, columns):
-    """Columns in the container that rows were given in."""
-    if not hasattr(X, "iloc"):
-        return np.stack(columns, axis=1).astype(np.asarray(X).dtype)
-    names = range(len(columns))
-    table = type(X)(dict(zip(names, columns, strict=True)))
-    table = table.astype(dict(zip(names, X.dtypes, strict=True)))
-    table.columns = X.columns
-    return table
 
 
 # --------------------------------------------------------------- the network
@@ -266,7 +259,7 @@ class _Autoencoder(MLPRegressor):
         return last(np.maximum(second(drawn), 0.0))
 
 
-def _draw(columns, n, max_iter, rng):
+def _draw(columns, weight, n, max_iter, rng, **how):
     """Train, and draw n values of each column."""
     inputs = np.hstack([column.inputs() for column in columns])
     targets, widths = [], []
@@ -281,22 +274,22 @@ def _draw(columns, n, max_iter, rng):
     model = _Autoencoder(
         batch_size=min(64, n_rows), max_iter=max_iter, tol=0.0,
         n_iter_no_change=max_iter, learning_rate_init=2e-3,
-        random_state=rng.randint(2**31 - 1),
+        random_state=rng.randint(2**31 - 1), **how,
     )  # fmt: skip
     model.widths = tuple(widths)
     model.columns = np.hstack([np.stack(targets, axis=1), latent])
     with warnings.catch_warnings():  # the number of epochs is what was asked for
         warnings.simplefilter("ignore", ConvergenceWarning)
-        model.fit(inputs, np.zeros(n_rows))
+        model.fit(inputs, np.zeros(n_rows), weight)
     seen = model.outputs(inputs, rng)
-    said = model.outputs(inputs[rng.randint(n_rows, size=n)], rng)
+    said = model.outputs(inputs[_rows(weight, n_rows, n, rng)], rng)
     drawn, begin = [], 0
     for column in columns:
         end = begin + column.width
         if column.width > 1:
             drawn.append(_draw_categories(column, said[:, begin:end], rng))
         else:
-            error = np.nanstd(column.target - seen[:, begin])
+            error = _deviation(column.target - seen[:, begin], weight)
             z = said[:, begin] + error * rng.normal(size=n)
             x = column.values.inverse_transform(column.scale * z[:, None])[:, 0]
             x = np.round(x) if column.is_whole else x
@@ -305,6 +298,21 @@ def _draw(columns, n, max_iter, rng):
             drawn.append(x.astype(column.dtype))
         begin = end + column.has_missing
     return drawn
+
+
+def _rows(weight, n_rows, n, rng):
+    """Numbers of random rows, by their weights."""
+    if weight is None:
+        return rng.randint(n_rows, size=n)
+    return rng.choice(n_rows, n, p=weight / weight.sum())
+
+
+def _deviation(errors, weight):
+    """Standard deviation of the errors that are known."""
+    known = ~np.isnan(errors)
+    if weight is None or known.sum() < 2:
+        return np.nanstd(errors)
+    return np.sqrt(np.cov(errors[known], aweights=weight[known], ddof=0))
 
 
 def _draw_categories(column, raw, rng):

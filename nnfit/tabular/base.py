@@ -33,6 +33,7 @@ from nnfit.estimators.validation import (
 )
 from nnfit.numpy_errors import without_numpy_errors
 from nnfit.tabular import data as of_fit
+from nnfit.tabular import weight_files
 from nnfit.tabular.families import N_MEMBERS, PARTNER, families_of
 from nnfit.tabular.holdouts import split_rows
 from nnfit.tabular.judging import Judge
@@ -393,6 +394,52 @@ class Tabular(CallbackSupportMixin, HiddenFeatures, Conventions, ABC):
         """
         check_is_fitted(self)
         return self._explanation
+
+    def save_weights(self, path: str | os.PathLike[str]) -> None:
+        """Write a file of the networks, which holds no code.
+
+        It has the format safetensors, as the files of `MLPClassifier.save_weights`. The
+        quantiles of a regressor come from trees, and are not in it.
+
+        Parameters
+        ----------
+        path : str or path
+            Such as "model.safetensors"; a file that is there is replaced.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If a partner predicts beside the networks.
+        """
+        weight_files.save(self, path)
+
+    def load_weights(self, path: str | os.PathLike[str]) -> Self:
+        """Take the networks from a file of `save_weights`.
+
+        The estimator predicts as the one that wrote the file, whatever it was fitted
+        to before; its parameters stay as they are.
+
+        Parameters
+        ----------
+        path : str or path
+            Written by an estimator of the same class, of any version of nnfit that
+            has this format.
+
+        Returns
+        -------
+        self : object
+
+        Raises
+        ------
+        OSError
+            If the file cannot be read.
+        ValueError
+            If it is damaged or something else. The estimator then is as before.
+        """
+        weight_files.load(self, path)
+        return self
 
     def __sklearn_is_fitted__(self):
         return hasattr(self, "leaderboard_")

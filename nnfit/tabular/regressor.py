@@ -178,6 +178,11 @@ class TabularRegressor(RegressorMixin, Tabular):
                 f"quantiles must be levels between 0 and 1, got {quantiles!r}."
             )
         X, _ = self._check_rows(X)
+        if not hasattr(self, "_intervals"):
+            raise ValueError(
+                "Quantiles come from trees, and files of weights hold networks alone. "
+                "Save the fitted TabularRegressor by joblib to predict them."
+            )
         middle = self._mixture(X)
         found = np.stack(
             [

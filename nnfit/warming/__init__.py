@@ -13,7 +13,8 @@ from nnfit.cache.folder import cache_folder
 from nnfit.cpu import compiling, kernels
 from nnfit.cpu.graph import kernels_of_kinds
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.functions.pools import POOLS
 

@@ -26,7 +26,8 @@ from nnfit.cuda.modules import Kernels
 from nnfit.cuda.operations import kinds_of
 from nnfit.engine_settings import Features
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.functions.pools import POOLS
 from tests.engines import make_network

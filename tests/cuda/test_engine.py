@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nnfit import population
 from nnfit.cpu import engine as cpu
 from nnfit.cuda import engine as cuda
+from nnfit.cuda import launching
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.custom import custom_activation, custom_loss
 from nnfit.functions.losses import LOSSES
@@ -315,7 +316,7 @@ def test_number_of_blocks_may_change_from_launch_to_launch():
 
 def test_a_call_counts_the_blocks_that_a_network_gets(monkeypatch):
     """Of four, each gets one, on which a batch takes longer than on three."""
-    monkeypatch.setattr(cuda, "_launch_networks", lambda engines, addresses: None)
+    monkeypatch.setattr(launching, "launch_networks", lambda engines, addresses: None)
     network = make_network((5, 40, 40, 3), "tanh", "softmax")
     data = make_data(network, 24)
     with tiles.small_gpu(1, 3, multiprocessors=4):

@@ -17,7 +17,7 @@ from nnfit import (
 from nnfit.__main__ import main
 from nnfit.cpu import compiling
 from nnfit.cuda import modules, toolkit
-from nnfit.functions.losses import LINKS
+from nnfit.functions.links import LINKS
 from nnfit.training import device as devices
 from nnfit.warming import gpu
 

@@ -38,7 +38,7 @@ class Engine:
         n_slots = 0 if solver is None else solver.slots
         self._slots = np.zeros((n_slots, len(self.flat)), dtype=network.dtype)
         self._averaged = self.flat.copy()
-        self._squared_rates = self._largest_rate = 0.0
+        self._sums = {}  # of rates, and steps missed, by what rates depend on
         self._memory = {}  # of new optimizers, for each array
         self.keep_batch_losses = False
         self.progress = SimpleNamespace(
@@ -80,25 +80,27 @@ class Engine:
 
     def get_state(self):
         # As schedule-free AdamW writes it: the last step's largest rate is to be added.
-        largest, step = self._largest_rate, self.progress.step
-        row = [largest, self._squared_rates - largest**2, largest, step]
-        factors = np.array(
-            [[factor, factor**2, factor, 1] for factor in self._rate_rows()]
-        )
-        return {"moments": self._slots.copy(), "memory": np.array([factors * row] * 2)}
+        rows = []
+        for key in dict.fromkeys(map(self._rate_key, self.network.tensors)):
+            sums = self._sums_of(key)
+            step = self.progress.step - sums.missed
+            squares = sums.squares - sums.largest**2
+            rows.append([sums.largest, squares, sums.largest, step, sums.missed])
+        return {"moments": self._slots.copy(), "memory": np.array([rows] * 2, float)}
 
     def set_state(self, state):
-        check_state(state, self._slots.shape, (2, 1, 4))
+        check_state(state, self._slots.shape, (2, 1, 5))
         self._slots[...] = state["moments"]
-        # The other row may be that of the step that was to come next.
-        number = state["memory"][:, 0, 3].argmin()
-        first = np.argmax(self._rate_rows())
-        factor = self._rate_rows()[first]
-        _, squares, largest, _ = state["memory"][
-            number, first % len(state["memory"][0])
-        ]
-        self._largest_rate = largest / factor
-        self._squared_rates = (squares + largest**2) / factor**2
+        # The other rows may be those of the step that was to come next.
+        number = state["memory"][:, :, 3:].sum(axis=(1, 2)).argmin()
+        rows = state["memory"][number]
+        keys = dict.fromkeys(map(self._rate_key, self.network.tensors))
+        for place, key in enumerate(keys):
+            row = rows[place if len(rows) == len(keys) else 0]
+            _, squares, largest, _, missed = row
+            sums = self._sums_of(key)
+            sums.largest, sums.squares = largest, squares + largest**2
+            sums.missed = int(missed)
 
     # data and settings
 
@@ -328,11 +330,23 @@ class Engine:
             hyper[name] *= momentum
         return hyper
 
-    def _share_of_step(self, rate):
-        """Share of this step in schedule-free AdamW's average."""
-        self._largest_rate = max(rate, self._largest_rate)
-        self._squared_rates += self._largest_rate**2
-        return self._largest_rate**2 / self._squared_rates if self._squared_rates else 0
+    def _sums_of(self, key):
+        """What is carried from step to step for the tensors with a rate key."""
+        return self._sums.setdefault(
+            key, SimpleNamespace(largest=0.0, squares=0.0, missed=0, share=0.0)
+        )
+
+    def _count_step(self, rate):
+        """Shares of this step in schedule-free AdamW's averages, and who misses it."""
+        tensors = {self._rate_key(tensor): tensor for tensor in self.network.tensors}
+        for key, tensor in tensors.items():
+            sums = self._sums_of(key)
+            if tensor.is_frozen:
+                sums.missed += 1
+                continue
+            sums.largest = max(rate * self._factor_of(tensor), sums.largest)
+            sums.squares += sums.largest**2
+            sums.share = sums.largest**2 / sums.squares if sums.squares else 0.0
 
     def _clip(self, gradient):
         settings = self._settings
@@ -357,7 +371,7 @@ class Engine:
         progress.step += 1
         hyper = self._hyper(momentum)
         decay = settings.weight_decay * decay
-        hyper["share"] = self._share_of_step(rate)
+        self._count_step(rate)
         flats = self.flat, self._clip(gradient), *self._slots
         parts = [trained(self.network, flat) for flat in flats]
         tensors, touched = enumerate(self.network.tensors), self._touched(traces)
@@ -365,14 +379,14 @@ class Engine:
             own = rate * self._factor_of(tensor)
             hyper["shrink"] = own * decay * tensor.decay * tensor.is_penalised
             hyper["memory"] = self._memory.setdefault(number, [0.0] * 4)
+            sums = self._sums_of(self._rate_key(tensor))
+            hyper["share"], step = sums.share, progress.step - sums.missed
             update = optimizers.update_of(solver)
             if solver.matrices and tensor.is_matrix:
                 update = optimizers.muon
             lines = touched.get(number, ...)
             old = [slot[lines] for slot in slots]
-            w[lines], new_slots = update(
-                w[lines], g[lines], old, progress.step, own, hyper
-            )
+            w[lines], new_slots = update(w[lines], g[lines], old, step, own, hyper)
             for slot, value in zip(slots, new_slots, strict=True):
                 slot[lines] = value
             if tensor.in_panels and np.isfinite(settings.max_norm):
@@ -385,18 +399,10 @@ class Engine:
         is_own = of_layers and tensor.layer is not None
         return tensor.learning_rate * (of_layers[tensor.layer] if is_own else 1.0)
 
-    def _rate_rows(self):
-        """Factors of the learning rate, one for each of the engines' rows of rates."""
+    def _rate_key(self, tensor):
+        """What says which of the engines' rows of rates is a tensor's."""
         has_rates = len(self._settings.learning_rate_factors) > 0
-        rows = {
-            (
-                tensor.layer if has_rates else 0,
-                tensor.learning_rate,
-                tensor.decay,
-            ): self._factor_of(tensor)
-            for tensor in self.network.tensors
-        }
-        return list(rows.values())
+        return tensor.layer if has_rates else 0, tensor.learning_rate, tensor.decay
 
     def _move_statistics(self, traces, n_rows):
         """Running statistics go towards those of a batch."""

@@ -8,7 +8,7 @@ the scalar function, element by element.
 import numpy as np
 from scipy.special import expit, log_expit, log_softmax, logsumexp, softmax, xlogy
 
-from nnfit.functions.losses import LINKS
+from nnfit.functions.links import LINKS
 
 # activations: z -> (value, slope) --------------------------------------------
 

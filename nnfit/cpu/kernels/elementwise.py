@@ -20,7 +20,8 @@ from nnfit.cpu.kernels.pointers import (
 )
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import GRADIENT_SUM, OPTIMIZERS
 
 DTYPES = ("float32", "float64")

@@ -6,7 +6,8 @@ import numpy as np
 
 from nnfit.cuda import fields as at
 from nnfit.functions.activations import ACTIVATIONS
-from nnfit.functions.losses import LINKS, LOSSES
+from nnfit.functions.links import LINKS
+from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import GRADIENT_SUM, OPTIMIZERS
 from nnfit.functions.pools import POOLS
 from nnfit.functions.specialising import specialise
@@ -67,7 +68,7 @@ def make_loss(cuda, dtype, entry):
 
 
 def make_link(cuda, dtype, name):
-    """Inverse link of a row, see `nnfit.functions.losses`."""
+    """Inverse link of a row, see `nnfit.functions.links`."""
     return make_scalar(cuda, LINKS[name], dtype)
 
 

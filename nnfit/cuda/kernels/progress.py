@@ -17,7 +17,10 @@ from nnfit.cuda.kernels.pointers import offset
 from nnfit.engine_settings import (
     AVERAGE_FACTOR,
     DECAY_FACTOR,
+    MISSED,
     MOMENTUM_FACTOR,
+    N_MEMORY,
+    N_RATE_FACTORS,
     RATE_FACTOR,
 )
 from nnfit.functions import stopping
@@ -61,19 +64,20 @@ def make_progress(cuda, threads, kind, optimizer):
         """Scalars of this step for the tensors of a row of rates."""
         longs, doubles = m.longs, m.doubles
         floats, n_rows = longs[net + at.FLOATS], longs[net + at.N_RATE_ROWS]
-        factors = longs[net + at.RATE_FACTORS] + 2 * index
+        factors = longs[net + at.RATE_FACTORS] + N_RATE_FACTORS * index
         learning_rate = doubles[floats + at.RATE_NOW] * doubles[factors]
         # The numbers of the last step become those of this one.
         memory = longs[net + at.MEMORY]
-        before = memory + (now.step % 2 * n_rows + index) * at.N_MEMORY
-        after = memory + ((now.step + 1) % 2 * n_rows + index) * at.N_MEMORY
-        for i in range(at.N_MEMORY):
+        before = memory + (now.step % 2 * n_rows + index) * N_MEMORY
+        after = memory + ((now.step + 1) % 2 * n_rows + index) * N_MEMORY
+        for i in range(N_MEMORY):
             doubles[after + i] = doubles[before + i]
         hyper = longs[net + at.HYPER]
+        number = np.float64(now.step + 1) - doubles[before + MISSED]
         h = rates_of_step(
-            np.float64(now.step + 1), learning_rate, offset(doubles, hyper),
-            offset(doubles, after),
-        )  # fmt: skip
+            number, learning_rate, offset(doubles, hyper), offset(doubles, after)
+        )
+        doubles[after + MISSED] += doubles[factors + 2]
         rates = longs[net + at.RATES] + index * at.N_RATES
         m.floats[rates], m.floats[rates + 1] = scalar(h[0]), scalar(h[1])
         m.floats[rates + 2], m.floats[rates + 3] = scalar(h[2]), scalar(h[3])

@@ -73,6 +73,8 @@ class Tensor:
         Whether a step changes only the rows that the batch has, with what the optimizer
         keeps of them. The others take no step, no penalty and no decay, so that a step
         costs what the batch touches.
+    is_frozen : bool, default=False
+        Whether no training changes it.
     """
 
     name: str
@@ -87,13 +89,13 @@ class Tensor:
     penalty: float = 1.0
     layer: int | None = 0
     by_lines: bool = False
+    is_frozen: bool = False
 
     @property
     def frozen(self):
         """The same, which no training changes."""
-        return replace(
-            self, n_trained=0, is_penalised=False, is_matrix=False, by_lines=False
-        )
+        none = dict.fromkeys(("is_penalised", "is_matrix", "by_lines"), False)
+        return replace(self, n_trained=0, is_frozen=True, **none)
 
     @property
     def rows(self):

@@ -3,7 +3,7 @@
 Training draws by its own random numbers, so that gradients pass by both inputs (Kingma
 and Welling 2014, arXiv:1312.6114). Predictions, evaluations and passes for statistics
 give the mean. How far the distribution is from a standard normal one is a loss of the
-two inputs, `nnfit.functions.losses.reconstruction`.
+two inputs, `nnfit.functions.reconstruction`.
 
 Inputs: the means, and the logarithms of the variances.
 """

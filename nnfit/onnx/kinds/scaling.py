@@ -5,8 +5,13 @@ from nnfit.network.kinds.scaling import LARGEST
 
 def convert(graph, node, inputs, arrays):
     """``z / sqrt(1 + (c z)^2)``, ``z = s (x - m)``."""
-    shift, scale, cut = arrays[0]
-    z = graph.op("Sub", graph.columns(inputs[0], node.options[0]), shift)
+    return scaled(graph, graph.columns(inputs[0], node.options[0]), arrays[0])
+
+
+def scaled(graph, x, numbers):
+    """Columns of a value by shift m, scale s and cut c, (3, n_columns)."""
+    shift, scale, cut = numbers
+    z = graph.op("Sub", x, shift)
     z = graph.op("Clip", graph.op("Mul", z, scale), -LARGEST, LARGEST)
     if not cut.any():
         return z
