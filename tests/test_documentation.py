@@ -110,7 +110,7 @@ def agrees(shown, printed):
     """
 
     def pattern_of(part):
-        if part == "...":
+        if part.strip() == "...":
             return ".*?"
         if DECIMAL.fullmatch(part):
             return f"({DECIMAL.pattern})"
@@ -121,7 +121,7 @@ def agrees(shown, printed):
         tolerance = max(0.03 * float(shown), 2.1 * place)
         return abs(float(printed) - float(shown)) < tolerance
 
-    parts = re.split(rf"(\.\.\.|{DECIMAL.pattern}|\s+)", shown.strip())
+    parts = re.split(rf"(\s*\.\.\.\s*|{DECIMAL.pattern}|\s+)", shown.strip())
     pattern = "".join(map(pattern_of, parts))
     found = re.fullmatch(pattern, printed.strip(), re.DOTALL)
     decimals = filter(DECIMAL.fullmatch, parts)
