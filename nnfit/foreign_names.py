@@ -35,6 +35,14 @@ PARAMETERS = {
     **dict.fromkeys(("time_limit", "time_budget", "max_seconds"), "max_time"),
     **dict.fromkeys(("cat_features", "categorical_feature"), "categorical_features"),
     **dict.fromkeys(("class_weights", "scale_pos_weight"), "class_weight"),
+    **dict.fromkeys(
+        ("num_leaves", "max_depth", "min_child_samples", "min_data_in_leaf"),
+        "It is of trees. The size of a network is hidden_layer_sizes.",
+    ),
+    **dict.fromkeys(
+        ("subsample", "bagging_fraction", "colsample_bytree", "feature_fraction"),
+        "It is of trees. Against overfitting, networks have dropout and weight_decay.",
+    ),
     "eps": "epsilon",
     "presets": "preset",
     "betas": "They are two parameters, beta_1 and beta_2.",

@@ -20,6 +20,7 @@ from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.resuming import unchanged_on_error
 from nnfit.estimators.sparse import check_structure
+from nnfit.pages import LinkedToItsPage
 from nnfit.population import MOST_AT_ONCE, population
 from nnfit.training import device
 from nnfit.training.bar import Bar
@@ -29,7 +30,7 @@ from nnfit.training.side_by_side import side_by_side
 Space: TypeAlias = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
-class PopulationSearchCV(BaseSearchCV):
+class PopulationSearchCV(LinkedToItsPage, BaseSearchCV):
     """Search over parameters of networks that are trained side by side.
 
     It is scikit-learn's `GridSearchCV` or, with `param_distributions`, its

@@ -439,9 +439,8 @@ def test_versions_of_all_runs_are_named():
 def test_picture_names_every_model(tmp_path):
     pytest.importorskip("matplotlib")
     from benchmarks.accuracy import chart
-    from benchmarks.peers import chart as peers_chart
 
-    text = peers_chart.svg(summarized(ERRORS), chart.draw)
+    text = chart.svg(summarized(ERRORS))
     for name in list(MODELS)[:4]:
         assert f">{MODELS[name].title}<" in text
 

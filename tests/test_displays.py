@@ -31,7 +31,7 @@ from nnfit import (
 )
 from nnfit.callbacks import GradientMonitor
 from nnfit.displays.confidence import wilson
-from nnfit.displays.training_curve import best_epoch
+from nnfit.displays.training_curve import best_epoch, score_name
 from nnfit.estimators.notebook import duration, summary
 from nnfit.estimators.tracing import sample_of, training_network
 from nnfit.network.outline import outline, shortened
@@ -141,6 +141,11 @@ def test_the_best_epoch_without_early_stopping(models):
     model = classifier().fit(X[:200], Y[:200], X_val=X[200:], y_val=Y[200:])
     model.history_["val_loss"][2] = 0.0
     assert best_epoch(model) == 3
+
+
+def test_the_score_of_two_classes_is_named_as_that_of_more(models):
+    assert score_name(models["plain"]) == "accuracy"
+    assert score_name(classifier().fit(X[:100], Y[:100] > 4)) == "accuracy"
 
 
 def test_training_curve_in_axes_at_a_place_of_their_own(models, pyplot):

@@ -13,7 +13,7 @@ import nnfit
 #: what stands on a lower floor, nothing beside it.
 FLOORS = (
     ("__main__",),
-    ("diagnosis", "displays", "onnx"),
+    ("dask", "diagnosis", "displays", "onnx"),
     (
         *("demo", "exporting_c", "information", "interchange", "model_selection"),
         *("preprocessing", "pretraining", "tabular", "trusted", "warming"),
@@ -21,13 +21,14 @@ FLOORS = (
     ("inspection",),
     ("estimators",),
     ("callbacks",),
+    ("batches",),
     ("tables",),
     ("training",),
     ("cpu", "cuda"),
     ("engine_settings", "population", "progress", "running_numba", "sparsity"),
     ("network",),
     ("functions",),
-    ("addresses", "blas", "cache", "foreign_names", "numpy_errors"),
+    ("addresses", "blas", "cache", "foreign_names", "numpy_errors", "pages"),
     ("fork_lock", "interruption"),
     ("__init__", "__pyinstaller"),
 )

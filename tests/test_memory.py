@@ -49,6 +49,24 @@ def test_a_fit_allocates_little_beside_a_large_table(kind, early_stopping, dtype
     assert peak < LIMITS[dtype] * X.nbytes
 
 
+def test_a_fit_leaves_arrays_of_files_where_they_are(tmp_path):
+    """Also read-only ones."""
+    rng = np.random.default_rng(0)
+    arrays = rng.standard_normal((50_000, 50), "f4"), rng.random(50_000, "f4")
+    for number, array in enumerate(arrays):
+        np.save(tmp_path / f"{number}.npy", array)
+    files = [tmp_path / f"{number}.npy" for number in range(2)]
+    X, y = (np.load(file, mmap_mode="r") for file in files)
+    model = MLPRegressor(hidden_layer_sizes=(8,), max_iter=1, random_state=0)
+    expected = model.fit(*arrays).coefs_[0].copy()  # compiled, too
+    tracemalloc.start()
+    model.fit(X, y)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < LIMITS["float32"] * X.nbytes
+    np.testing.assert_array_equal(model.coefs_[0], expected)
+
+
 @pytest.mark.parametrize(("density", "limit"), [(0.001, 0.7), (0.2, 3.0)])
 def test_the_check_counts_the_batch_that_a_fit_makes(density, limit, monkeypatch):
     """The entries of sparse rows, two copies of rows that are written out."""

@@ -91,6 +91,14 @@ def test_fits_of_a_process_share_the_processors(four_processors):
     assert reserved() == 4
 
 
+def test_a_worker_may_be_granted_processors(four_processors, monkeypatch):
+    monkeypatch.setattr(threads, "_is_worker", lambda: True)
+    assert reserved() == 1
+    with threads.granted(3):
+        assert reserved() == 3
+    assert reserved() == 1
+
+
 @pytest.mark.parametrize("n_jobs", [0, 1.5, "all"])
 def test_bad_n_jobs(n_jobs):
     with pytest.raises(ValueError, match="n_jobs"):

@@ -20,7 +20,6 @@ import argparse
 import signal
 import sys
 
-from ..peers import chart as peers_chart
 from ..peers import machine
 from ..peers.__main__ import Progress
 from ..peers.measure import installed
@@ -111,7 +110,7 @@ def main(argv=None):
     finally:
         signal.signal(signal.SIGTERM, before)
     if options.picture:
-        peers_chart.save(summary, options.picture, chart.draw)
+        chart.save(summary, options.picture)
     write = report.markdown if options.markdown else report.terminal
     print(write(summary))
     return 0

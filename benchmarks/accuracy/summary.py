@@ -145,6 +145,32 @@ def against(means, base):
     return p
 
 
+def paired(fits, model, base, is_in=None):
+    """Mean errors of two models by table, on the splits that both have.
+
+    Parameters
+    ----------
+    fits : dict
+        Of (table, model, split) to a record.
+    model, base : str
+    is_in : callable, optional
+        Of a record of a table, whether the table counts.
+
+    Returns
+    -------
+    pairs : dict of tuple
+    """
+    splits = {
+        table: numbers
+        for table, numbers in compared(fits, [model, base]).items()
+        if is_in is None or is_in(fits[table, base, numbers[0]])
+    }
+    if not splits:
+        raise ValueError(f"There is no split that {model} and {base} have both tried.")
+    means = [array.mean(axis=0) for array in scores(fits, [model, base], splits)]
+    return dict(zip(splits, map(tuple, means), strict=True))
+
+
 def summarize(records, models):
     """Compare models on the splits that all of them have tried.
 

@@ -47,7 +47,7 @@ def arguments(argv=None):
     add("--scaling", action="store_true", help="also nnfit on 1, 2, 4, ... threads")
     add("--strict", action="store_true", help="exit with 1 if a loss differs")
     add("--json", metavar="FILE", help="write all figures there")
-    add("--chart", metavar="FILE", help="draw a chart, as SVG or another format")
+    add("--chart", metavar="FILE", help="draw a chart, as SVG")
     add("--from-json", metavar="FILE", help="measure nothing, take figures from there")
     add("--markdown", action="store_true", help="print the table of the README")
     options = parser.parse_args(argv)

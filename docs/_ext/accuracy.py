@@ -12,7 +12,6 @@ from sphinx.util.docutils import SphinxDirective
 from benchmarks.accuracy import chart, report
 from benchmarks.accuracy.records import Records
 from benchmarks.accuracy.summary import summarize
-from benchmarks.peers import chart as peers_chart
 
 
 class Accuracy(SphinxDirective):
@@ -24,17 +23,18 @@ class Accuracy(SphinxDirective):
     def run(self):
         file, *models = self.arguments
         _, path = self.env.relfn2path(file)
-        self.env.note_dependency(path)
+        for file in (path, chart.__file__):
+            self.env.note_dependency(file)
         records = Records(path)
         summary = summarize(records, models or records.models())
-        svg = peers_chart.svg(summary, chart.draw)
+        svg = chart.svg(summary)
         text = [report.origin(summary), "", *report.sentences(summary), ""]
         text += list_table(*report.table(summary))
         text += list_table(*report.details(summary))
         text += ["Errors, the models numbered as they rank:", ""]
         text += list_table(*report.error_table(summary))
         return [
-            nodes.raw("", f'<figure class="peers">{svg}</figure>', format="html"),
+            nodes.raw("", f'<figure class="picture">{svg}</figure>', format="html"),
             *self.parse_text_to_nodes("\n".join(text)),
         ]
 

@@ -3,12 +3,15 @@
 ``.. nnfit-components:: activations`` (or ``losses``, ``solvers``, ``schedules``) writes
 a section for every row of the registry, and ``.. nnfit-formula:: solvers adam`` the
 formula and the reference of one row; see `describing`. ``.. nnfit-names::`` lists what
-is called otherwise elsewhere.
+is called otherwise elsewhere, and ``:here:`epochs``` or ``:here:`loss mse``` is what
+one name of a parameter, or of its value, is called here.
 """
 
+import describing
 from describing import DESCRIBE, FORMULAS, formula
+from docutils import nodes
 from docutils.parsers.rst import directives
-from sphinx.util.docutils import SphinxDirective
+from sphinx.util.docutils import SphinxDirective, SphinxRole
 
 from nnfit import foreign_names
 
@@ -57,6 +60,16 @@ class Names(SphinxDirective):
         return self.parse_text_to_nodes("\n".join(lines))
 
 
+class Here(SphinxRole):
+    """What a name from elsewhere is called here, or a sentence."""
+
+    def run(self):
+        self.env.note_dependency(foreign_names.__file__)
+        words = describing.here(self.text)
+        is_sentence = " " in words
+        return [nodes.Text(words) if is_sentence else nodes.literal(words, words)], []
+
+
 def by_meaning(names):
     """By what is here, in reStructuredText, the names that others have for it."""
     found = {}
@@ -68,6 +81,7 @@ def by_meaning(names):
 
 def setup(app):
     app.add_directive("nnfit-names", Names)
+    app.add_role("here", Here())
     app.add_directive("nnfit-components", Components)
     app.add_directive("nnfit-formula", Formula)
     return {"parallel_read_safe": True}

@@ -7,7 +7,10 @@ and its reference. Nothing is written twice, so the pages cannot fall behind the
 import inspect
 import math
 
+import search_words
+
 import nnfit
+from nnfit import foreign_names
 from nnfit.functions import activations, losses, optimizers
 from nnfit.training import schedules
 
@@ -34,8 +37,10 @@ INVERSE_LINKS = {
 }
 
 
-def heading(title):
-    return [title, "~" * len(title), ""]
+def heading(title, parameter, value):
+    """A title; searches for other names of the value find it."""
+    index = search_words.directive(search_words.of_value(parameter, value))
+    return [*index, title, "~" * len(title), ""]
 
 
 def formula(text):
@@ -51,7 +56,7 @@ def parameter(name, signature):
 def describe_activations():
     default = CLASSIFIER["activation"].default
     for name, row in activations.ACTIVATIONS.items():
-        yield from heading(name)
+        yield from heading(name, "activation", name)
         selected = f'``activation="{name}"``'
         yield from [selected + (", the default" if name == default else ""), ""]
         yield from formula(row.formula)
@@ -63,7 +68,7 @@ def describe_losses():
         classifies = row.task == "classification"
         signature = CLASSIFIER if classifies else REGRESSOR
         estimator = "MLPClassifier" if classifies else "MLPRegressor"
-        yield from heading(name)
+        yield from heading(name, "loss", row.option)
         selected = f':class:`nnfit.{estimator}`, ``loss="{row.option}"``'
         if row.task == "reconstruction":
             selected = ":class:`nnfit.DenoisingAutoencoder` and others that have no y"
@@ -92,7 +97,7 @@ def describe_solvers():
     default = CLASSIFIER["solver"].default
     for name, row in optimizers.OPTIMIZERS.items():
         public = "sgd" if name in SGD else name
-        yield from heading(name)
+        yield from heading(name, "solver", public)
         selected = f'``solver="{public}"``'
         if name in SGD:
             selected += f", ``{SGD[name]}``"
@@ -111,7 +116,7 @@ def describe_solvers():
 def describe_schedules():
     default = CLASSIFIER["learning_rate"].default
     for name, row in schedules.SCHEDULES.items():
-        yield from heading(name)
+        yield from heading(name, "learning_rate", name)
         selected = f'``learning_rate="{name}"``'
         yield from [selected + (", the default" if name == default else ""), ""]
         yield from formula(row.formula)
@@ -119,6 +124,24 @@ def describe_schedules():
             listed = ", ".join(parameter(each, CLASSIFIER) for each in row.parameters)
             yield from [f"* Parameters: {listed}", ""]
         yield from [row.reference, ""]
+
+
+def here(words):
+    """What is here for a parameter from elsewhere, or for a value of a parameter.
+
+    Parameters
+    ----------
+    words : str
+        The name of a parameter elsewhere, or of one here and of its value elsewhere.
+    """
+    *parameter, name = words.split()
+    names = (
+        foreign_names.VALUES[parameter[0]] if parameter else foreign_names.PARAMETERS
+    )
+    found = names[name]
+    if parameter and found.isidentifier():
+        return f'{parameter[0]}="{found}"'
+    return found
 
 
 DESCRIBE = {

@@ -1,12 +1,15 @@
 """The directive ``nnfit-peers``: a run of ``python -m benchmarks.peers``.
 
 ``.. nnfit-peers:: FILE`` draws the chart and writes the tables of the JSON file that
-the run has written, when the page is built, so that neither can differ from it.
+the run has written, when the page is built, so that neither can differ from it. With
+``:if-there:`` a file that does not exist leaves nothing, not even the words.
 """
 
 import json
+import os
 
 from docutils import nodes
+from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from benchmarks.peers import chart, report
@@ -21,16 +24,20 @@ def list_table(header, rows):
 
 
 class Peers(SphinxDirective):
-    """Chart and tables of one run."""
+    """Chart and tables of one run, behind the words that are given."""
 
     required_arguments = 1
+    option_spec = {"if-there": directives.flag}
+    has_content = True
 
     def run(self):
         _, path = self.env.relfn2path(self.arguments[0])
-        self.env.note_dependency(path)
+        for file in (path, chart.__file__):
+            self.env.note_dependency(file)
+        if "if-there" in self.options and not os.path.exists(path):
+            return []
         with open(path) as file:
             results = json.load(file)
-        figure = f'<figure class="peers">{chart.svg(results)}</figure>'
         text = [report.origin(results).replace("`", "``"), ""]
         text += list_table(*report.table(results))
         text += ["Share of the multiply-add peak, and the number of threads:", ""]
@@ -39,7 +46,8 @@ class Peers(SphinxDirective):
             text += ["nnfit on more threads, and its share of their peak:", ""]
             text += list_table(*report.scaling_table(results))
         return [
-            nodes.raw("", figure, format="html"),
+            *self.parse_content_to_nodes(),
+            nodes.raw("", chart.html(results), format="html"),
             *self.parse_text_to_nodes("\n".join(text)),
         ]
 

@@ -74,6 +74,7 @@ RATE_FACTORS = next(_number)  # float64 (n_rate_rows, N_RATE_FACTORS)
 MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY): an optimizer's, likewise
 MOMENTUM = next(_number)  # which of HYPER a schedule multiplies, or -1
 GRADIENT = next(_number)  # flat, where a step needs all gradients before it updates
+ADDS = next(_number)  # 1: gradients of the parts of a batch are added up there
 GRADIENT_SQUARES = next(_number)  # float64 (n_units,): its sums of squares
 AVERAGE = next(_number)  # flat: running average of the parameters
 
@@ -113,6 +114,7 @@ NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 
 # ------------------------------------------------------------- its settings
 BATCH_SIZE = next(_number)
+PART_ROWS = next(_number)  # most rows that are worked on together: of a batch, or fewer
 SHUFFLE = next(_number)
 SEED = next(_number)
 SCHEDULE = next(_number)  # see nnfit.functions.stopping
@@ -156,12 +158,13 @@ FROM = 2  # with which batch of this call
 # One record a thread: what thread 0 changes for the next batch, while others still
 # work on this one.
 POSITION = 0  # of the batch in the epoch's order
-BATCH = 1  # its rows
+BATCH = 1  # its rows; of both, where it is done in parts, those of the part
 NOW_STEP = 2
 NOW_THREAD = 3
 NOW_WEIGHT_SUM = 4  # float64, like the next two
 NOW_SPREAD = 5
 NOW_MOMENTUM = 6  # part of the way from running statistics to those of the batch
+NOW_LAST = 7  # 1: with these rows the batch ends
 NOW_FIELDS = 16
 
 # ------------------------------------------------------ integers: a step of the program
@@ -253,6 +256,7 @@ LEARNING_RATE = next(_number)  # before its factor
 RATE_NOW = next(_number)  # of the batch that comes next
 BEST_LOSS = next(_number)
 EPOCH_LOSS = next(_number)  # sum so far
+BATCH_LOSS = next(_number)  # likewise, of the parts of a batch
 WEIGHT_SUM = next(_number)  # of the next batch; of all rows if WHOLE
 WEIGHT_SPREAD = next(_number)  # 1 - sum of squares of BATCH_WEIGHT
 LOSS_SCALE = next(_number)  # reported loss is this times the sum over outputs

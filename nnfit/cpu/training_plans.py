@@ -11,7 +11,15 @@ from nnfit.cpu.graph import kernel_of_kind
 from nnfit.cpu.plans import Plan, begin_forward
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
+from nnfit.network.kinds import kind_of
 from nnfit.network.rates import rate_rows, rates_of_tensors
+
+#: Rows a thread of the largest batch that is worked on as a whole, and those of the
+#: parts of larger ones: activations of 256 units stay in the second-level cache. On
+#: one thread, Emerald Rapids, 4096 rows through two layers of 256: 242 ms an epoch as
+#: a whole, in parts of 64 to 192 rows 168, of 256 176, of 512 185; a batch of 256 takes
+#: as long in two parts. Several threads wait for each other after each part.
+WHOLE_ROWS, PART_ROWS, SHARED_PART_ROWS = 256, 128, 256
 
 
 @lru_cache(maxsize=64)
@@ -47,6 +55,25 @@ def load_training(network, solver):
     compiling.load_all([(*kernel, network.dtype) for kernel in wanted])
 
 
+def works_in_parts(network, features):
+    """Whether no row needs another, and the gradients of parts can be added up."""
+    return (
+        not (features.mixes or features.swaps or features.updates_whole)
+        and network.lines[0] == 1
+        and all(
+            getattr(kind_of(node, "cpu"), "works_in_parts", False)
+            for node in network.nodes
+        )
+    )
+
+
+def part_rows(batch, n_threads):
+    """How many rows of a batch that may be done in parts are worked on together."""
+    if batch <= WHOLE_ROWS * n_threads:
+        return batch
+    return PART_ROWS if n_threads == 1 else SHARED_PART_ROWS * n_threads
+
+
 @lru_cache(maxsize=64)
 def training_plan(
     network, solver, target, batch, n_targets, n_threads, on_entries, features
@@ -64,10 +91,16 @@ def training_plan(
         Whether the features are the entries of a sparse matrix.
     features : nnfit.engine_settings.Features
     """
+    rows = batch
+    if solver is not None and not on_entries and works_in_parts(network, features):
+        rows = part_rows(batch, n_threads)
     plan = Plan(
-        network, target, batch, kernels.TRAINING, on_entries=on_entries, trains=True,
+        network, target, rows, kernels.TRAINING, on_entries=on_entries, trains=True,
         drops=features.drops, masks=solver is not None,
     )  # fmt: skip
+    plan.words[at.PART_ROWS], plan.words[at.ADDS] = rows, rows < batch
+    if rows < batch:
+        plan.buffer(at.GRADIENT, plan.layout.size)
     plan.buffer(at.NOW, n_threads * at.NOW_FIELDS, np.int64)
     _load_features(plan, features)
     plan.add_loss(n_targets)

@@ -177,7 +177,8 @@ def score_name(network):
     if callable(scoring):
         return "score"
     name = network._default_score() if scoring is None else scoring
-    return "R²" if name == "r2" else name
+    # Of two classes and of labels, a row is right if all its outputs are.
+    return {"r2": "R²", "multilabel_accuracy": "accuracy"}.get(name, name)
 
 
 def best_epoch(network):

@@ -27,6 +27,7 @@ from nnfit.estimators.annotations import (
     Sizes,
     typed,
 )
+from nnfit.estimators.by_batches import BatchMLP
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss, takes_index
@@ -52,7 +53,7 @@ from nnfit.functions.losses import loss_options
 
 
 @documented
-class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
+class MLPClassifier(ClassifierMixin, FittedClassifier, BatchMLP):
     """Multi-layer perceptron classifier.
 
     Minimises the log-loss, another loss, or one of your own, over the weights of a
@@ -232,6 +233,9 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
 
     def _learn_target(self, y, sample_weight, first_pass, incremental, classes):
         check_objects(classes, "classes", y_numeric=False)
+        if not incremental and first_pass and classes is not None:
+            vars(self).pop("classes_", None)  # of an earlier fit
+            incremental = True
         if incremental and _check_partial_fit_first_call(self, classes):
             kind = type_of_target(y)
             if not kind.startswith("multilabel"):
@@ -254,6 +258,10 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
             counts = count_classes(y, sample_weight, self.classes_, self._target_kind)
             if incremental and getattr(self, "_class_counts", None) is not None:
                 counts = counts + self._class_counts
+        self._set_class_weights(counts)
+
+    def _set_class_weights(self, counts):
+        """Weights of the classes, of which there are so many rows."""
         self._class_counts = counts
         self._class_weights = class_weights(
             self.class_weight, self.classes_, self._target_kind, counts
@@ -275,14 +283,18 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BaseMLP):
     def _loss_row(self):
         return find_loss(self, self._target_kind)
 
-    def _loss_weights(self, y, sample_weight, name="sample_weight"):
+    def _weigh(self, y, sample_weight):
         if self._class_weights is None:
             return sample_weight
         weights = apply_class_weights(
             self._class_weights, y, self.classes_, self._target_kind
         )
-        if sample_weight is not None:
-            weights = weights * sample_weight
+        return weights if sample_weight is None else weights * sample_weight
+
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
+        weights = self._weigh(y, sample_weight)
+        if self._class_weights is None:
+            return weights
         return check_sum_of_weights(weights, f"class_weight times {name}")
 
     def _stratify(self, y, target, every=False):

@@ -22,6 +22,7 @@ from nnfit.estimators import resuming
 from nnfit.estimators.donors import frozen
 from nnfit.estimators.notebook import summary
 from nnfit.estimators.parameters import STOCHASTIC_SOLVERS
+from nnfit.pages import LinkedToItsPage
 
 
 def store_arguments(estimator, arguments):
@@ -31,7 +32,7 @@ def store_arguments(estimator, arguments):
             setattr(estimator, name, frozen(value) if name == "init_from" else value)
 
 
-class Conventions(BaseEstimator):
+class Conventions(LinkedToItsPage, BaseEstimator):
     """Part of an estimator that scikit-learn asks for, whatever is fitted."""
 
     #: For skl2onnx, once `nnfit.onnx.register_skl2onnx` is called.

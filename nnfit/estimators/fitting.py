@@ -1,6 +1,6 @@
 """One call of `fit` or `partial_fit` on one network, step by step."""
 
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -97,6 +97,7 @@ def fit_network(
     listener=None,
     resume_from=None,
     member=None,
+    kind=None,
 ):
     """Train the network of an estimator and set its attributes.
 
@@ -120,8 +121,10 @@ def fit_network(
     resume_from : str, path or None
         See `BaseMLP.fit`.
     member : Member or None
+    kind : callable, default=None
+        Makes the `Fit`, where it is another one.
     """
-    fit = Fit(estimator, given, incremental, learnt, listener, member)
+    fit = (kind or Fit)(estimator, given, incremental, learnt, listener, member)
     fit.split = split
     if not fit.take(X, y, sample_weight, classes, groups):
         return
@@ -247,6 +250,11 @@ class Fit:
         """Rows to train on; None for all, or where none have been set aside yet."""
         return None if self.split is None else self.split[0]
 
+    @property
+    def n_rows(self):
+        """How many rows there are, with those that are set aside."""
+        return self.data.X.shape[0]
+
     def _set_aside(self):
         if self.split is None:
             self.split = split_rows(
@@ -261,7 +269,7 @@ class Fit:
         n_arrays = n_together = 0
         if estimator.device_ == device.CPU:  # the GPU's engine counts for itself
             n_arrays = n_copies(estimator, self.optimizer)
-            n_together = batch_rows(estimator, X.shape[0])
+            n_together = batch_rows(estimator, self.n_rows)
         own_rows = has_own_rows(estimator, self.optimizer)
         check_memory(
             network.with_own_rows if own_rows else network, n_arrays, n_together, X
@@ -311,16 +319,11 @@ class Fit:
     def train(self):
         """Train on the chosen device."""
         estimator, rows, incremental = self.estimator, self.rows, self.incremental
-        X, _, target, sample_weight, loss_weight = self.data
-        divisor = dividing_weight(
-            estimator, sample_weight, loss_weight, rows, incremental
-        )
-        n_rows = X.shape[0] if rows is None else len(rows)
+        n_rows = self.n_rows if rows is None else len(rows)
         check_batch_rows(estimator, batch_rows(estimator, n_rows), n_rows, incremental)
         seed = resuming.shuffle_seed(estimator, self._random_state)
-        by_epoch = self.validation is not None or self.listener is not None
         settings = training_settings(
-            estimator, self.network, self.optimizer, n_rows, seed, by_epoch,
+            estimator, self.network, self.optimizer, n_rows, seed, self.by_epoch,
             incremental,
         )  # fmt: skip
         if estimator.unfreeze_at is not None:
@@ -329,7 +332,7 @@ class Fit:
             )
         if self._identity is not None:
             self._begin_as_before(seed)
-        operations = training_operations(self.network, X)
+        operations = training_operations(self.network, self.data.X)
         step = settings.engine.batch_size * operations
         total = n_rows * settings.max_iter * operations
         where, n_jobs = estimator.device_, estimator.n_jobs
@@ -340,14 +343,29 @@ class Fit:
             )
             with closing(engine):
                 engine.set_weights(self.weights)
-                engine.set_data(X, target, divisor, loss_weight, rows)
-                if self.listener is not None:
-                    self._show(engine, settings)
-                if estimator.verbose:
-                    reporter = self._reporter(engine, settings)
-                    settings = replace(settings, reporter=reporter)
-                estimator._run(engine, settings, self, n_rows)
+                with self.feeding(engine, settings) as engine:
+                    if self.listener is not None:
+                        self._show(engine, settings)
+                    if estimator.verbose:
+                        reporter = self._reporter(engine, settings)
+                        settings = replace(settings, reporter=reporter)
+                    estimator._run(engine, settings, self, n_rows)
         estimator._seed = seed
+
+    @property
+    def by_epoch(self):
+        """Whether somebody looks at every epoch."""
+        return self.validation is not None or self.listener is not None
+
+    @contextmanager
+    def feeding(self, engine, settings):
+        """Give the engine its rows; yields the engine that trains."""
+        X, _, target, sample_weight, loss_weight = self.data
+        divisor = dividing_weight(
+            self.estimator, sample_weight, loss_weight, self.rows, self.incremental
+        )
+        engine.set_data(X, target, divisor, loss_weight, self.rows)
+        yield engine
 
     def _show(self, engine, settings):
         """Let callbacks look into the training."""

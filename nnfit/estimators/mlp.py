@@ -83,9 +83,13 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
         """Check targets that are not trained on, ``y_val``."""
         return y
 
-    def _loss_weights(self, y, sample_weight, name="sample_weight"):
-        """Weights of the rows in the loss, or None; `name` is for messages."""
+    def _weigh(self, y, sample_weight):
+        """Weights of the rows in the loss, or None."""
         return sample_weight
+
+    def _loss_weights(self, y, sample_weight, name="sample_weight"):
+        """The same, checked; `name` is for messages."""
+        return self._weigh(y, sample_weight)
 
     def _stratify(self, y, target, every=False):
         """Labels whose proportions both parts of the validation split keep, or None.
@@ -220,11 +224,12 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     @without_numpy_errors
     def _fit(
         self, X, y, sample_weight, given=(None, None, None), *, incremental=False,
-        whole=None, **kw,
+        whole=None, n_rows=None, **kw,
     ):  # fmt: skip
         by_hand.check_overridden(self, BaseMLP)
         name = "partial_fit" if incremental else "fit"
-        n_tasks = 1 if incremental else most_epochs(self, rows_as_given(X))
+        n_rows = rows_as_given(X) if n_rows is None else n_rows
+        n_tasks = 1 if incremental else most_epochs(self, n_rows)
         in_turn = self.n_members == 1
         n_tasks = n_tasks if in_turn else self.n_members
         data = X, y, sample_weight

@@ -1,10 +1,11 @@
 """The parameters that both estimators have: what they may be and what they do.
 
 A group holds what `fit` checks and the text that `nnfit.estimators.documentation` puts
-into the docstrings of the classes, in the order of their signatures. To add a
-parameter, add it to a group and to the `__init__` of both classes. The parameters of
-one class alone are described there, and a text there goes before the one here. A line
-such as ``{activations}`` stands for the names of `NAMES`.
+into the docstrings of the classes, in the order of their signatures; the reference has
+the groups under their titles. To add a parameter, add it to a group and to the
+`__init__` of both classes. The parameters of one class alone are described there, and a
+text there goes before the one here; a group lists their names as its own. A line such
+as ``{activations}`` stands for the names of `NAMES`.
 """
 
 import math
@@ -54,14 +55,20 @@ class Group(NamedTuple):
 
     Attributes
     ----------
+    title : str
+        Heading over them in the reference.
     constraints : dict
         By name, as scikit-learn checks them.
     text : str
         Entries of a numpydoc section, of the same names.
+    own : tuple of str
+        More parameters, which single classes have, check and describe.
     """
 
+    title: str
     constraints: dict
     text: str
+    own: tuple[str, ...] = ()
 
 
 class Number(Interval):
@@ -94,7 +101,21 @@ SCHEDULE = [among(PROGRESS_SCHEDULES), callable, None]
 #: Most layers and members: each is an object of Python, before memory is counted.
 MOST_OBJECTS = 10**5
 
+#: What each class has of its own for its task.
+TARGET = Group(
+    "Task and loss",
+    {},
+    "",
+    own=(
+        *("preset", "loss", "label_smoothing", "focal_gamma", "class_weight"),
+        *("temperature_scaling", "huber_delta", "quantile", "target_scaling"),
+        *("corruption", "corruption_rate", "noise_scale", "mask_weight"),
+        *("temperature", "projection_size"),
+    ),
+)
+
 ARCHITECTURE = Group(
+    "Architecture",
     {
         "hidden_layer_sizes": ["array-like", *COUNT],
         "activation": [among(ACTIVATIONS), callable, list, tuple],
@@ -104,21 +125,6 @@ ARCHITECTURE = Group(
         "normalization": [among(["batch", "layer"]), None],
         "residual": ["boolean"],
         "initialization": [among(INITIALIZATIONS)],
-        "init_from": [HasMethods(["fit"]), str, PathLike, tuple, list, None],
-        "freeze": [
-            among(["body"]),
-            *interval(0, None, "left", Integral),
-            "array-like",
-            None,
-        ],
-        "unfreeze_at": [*COUNT, None],
-        "scaling": [among(SCALINGS), None],
-        "numeric_embedding": [str, dict, None],
-        "categorical_features": ["array-like", among([FROM_DTYPE]), None],
-        "category_embedding": [dict, None],
-        "n_shared_members": interval(1, MOST_OBJECTS, "both", Integral),
-        "member_adapters": [among(ADAPTERS)],
-        "member_rows": [among(ROWS)],
     },
     """
 hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(100,)
@@ -159,22 +165,18 @@ initialization : str, default="glorot"
     layer of 0. "data_driven": normal, scaled so that every unit varies with a
     standard deviation of 1 over (a sample of) the training rows, and intercepts that
     put the units' kinks among the rows.
-init_from : fitted estimator, path, (coefs, intercepts) or None, default=None
-    Network whose weights a new one starts from, see :ref:`reusing`: an estimator of
-    nnfit, the file of a `nnfit.callbacks.Checkpoint`, or an `MLPClassifier` or
-    `MLPRegressor` of scikit-learn. An estimator is kept as a
-    `FrozenEstimator`, which clones leave as it is. Layers are taken by position where
-    they have the same shapes; features are matched by their names; and the last layer
-    is new where classes or targets are others.
-freeze : int, "body", array-like of int or None, default=None
-    Layers that are not trained: a number of first layers, "body" for all but the last,
-    or a list of numbers, 1 for the first hidden layer and -1 for the last. Embeddings
-    belong to the first. They take no penalty and no decay and keep their statistics;
-    where nothing before them is trained, they cost no way back.
-unfreeze_at : int or None, default=None
-    After so many epochs the layers of `freeze` are trained, too; None for never. The
-    epochs of all calls since the network was new count, with `warm_start` and
-    `partial_fit`, whose calls are an epoch each.
+""",
+)
+
+INPUTS = Group(
+    "Columns and missing values",
+    {
+        "scaling": [among(SCALINGS), None],
+        "numeric_embedding": [str, dict, None],
+        "categorical_features": ["array-like", among([FROM_DTYPE]), None],
+        "category_embedding": [dict, None],
+    },
+    """
 scaling : {"standard", "robust", "quantile"} or None, default=None
     How the network scales columns of numbers, by the first training rows. "standard":
     about the mean, by the standard deviation. "robust": about the median, by the
@@ -201,21 +203,43 @@ category_embedding : dict or None, default=None
     become indicators; for others the network learns "n_outputs" numbers (8) for each
     category. "mask": the part of the codes (0.02) that a step treats as missing, which
     trains what missing ones get. "learning_rate_factor" (1).
-n_shared_members : int, default=1
-    Members in one network that share its weights, as BatchEnsemble and TabM have them:
-    an ensemble's accuracy at a part of its cost. Each has factors and a last layer of
-    its own, is trained by its own loss, and their probabilities (in regression:
-    predictions) are averaged.
-member_adapters : {"all", "first"}, default="all"
-    Which layers have factors of each member's own: all, which also have intercepts of
-    their own, or the first alone, which is faster ("TabM-mini").
-member_rows : {"shared", "own"}, default="shared"
-    Which rows members see in a step: all the same, or each a batch of its own. L-BFGS
-    sums over all rows in both.
+""",
+)
+
+TRANSFER = Group(
+    "Weights from elsewhere",
+    {
+        "init_from": [HasMethods(["fit"]), str, PathLike, tuple, list, None],
+        "freeze": [
+            among(["body"]),
+            *interval(0, None, "left", Integral),
+            "array-like",
+            None,
+        ],
+        "unfreeze_at": [*COUNT, None],
+    },
+    """
+init_from : fitted estimator, path, (coefs, intercepts) or None, default=None
+    Network whose weights a new one starts from, see :ref:`reusing`: an estimator of
+    nnfit, the file of a `nnfit.callbacks.Checkpoint`, or an `MLPClassifier` or
+    `MLPRegressor` of scikit-learn. An estimator is kept as a
+    `FrozenEstimator`, which clones leave as it is. Layers are taken by position where
+    they have the same shapes; features are matched by their names; and the last layer
+    is new where classes or targets are others.
+freeze : int, "body", array-like of int or None, default=None
+    Layers that are not trained: a number of first layers, "body" for all but the last,
+    or a list of numbers, 1 for the first hidden layer and -1 for the last. Embeddings
+    belong to the first. They take no penalty and no decay and keep their statistics;
+    where nothing before them is trained, they cost no way back.
+unfreeze_at : int or None, default=None
+    After so many epochs the layers of `freeze` are trained, too; None for never. The
+    epochs of all calls since the network was new count, with `warm_start` and
+    `partial_fit`, whose calls are an epoch each.
 """,
 )
 
 SOLVER = Group(
+    "Solver and steps",
     {
         "solver": [among(["lbfgs", *STOCHASTIC_SOLVERS])],
         "batch_size": [among(["auto"]), *COUNT],
@@ -284,6 +308,7 @@ learning_rate_factors : array-like of shape (n_hidden_layers + 1,) or None, defa
 )
 
 RATES = Group(
+    "Schedules",
     {
         "learning_rate": [
             among([*SGD_SCHEDULES, *PROGRESS_SCHEDULES, "plateau"]),
@@ -332,6 +357,7 @@ momentum_schedule : str, callable or None, default=None
 )
 
 REGULARISATION = Group(
+    "Regularisation",
     {
         "alpha": NOT_NEGATIVE,
         "l1": NOT_NEGATIVE,
@@ -389,6 +415,7 @@ swa : float or None, default=None
 )
 
 STOPPING = Group(
+    "Stopping and validation",
     {
         "tol": NOT_NEGATIVE,
         "n_iter_no_change": [*COUNT, Options(Real, {np.inf})],
@@ -411,11 +438,40 @@ validation_fraction : float, default=0.1
 """,
 )
 
+ENSEMBLES = Group(
+    "Ensembles",
+    {
+        "n_members": interval(1, MOST_OBJECTS, "both", Integral),
+        "n_shared_members": interval(1, MOST_OBJECTS, "both", Integral),
+        "member_adapters": [among(ADAPTERS)],
+        "member_rows": [among(ROWS)],
+    },
+    """
+n_members : int, default=1
+    Number of networks, an ensemble if there are several. They are trained side by side
+    on the threads, from different random numbers, and their probabilities (in
+    regression: predictions) are averaged. Each is an estimator of its own, which sets
+    its own rows aside for early stopping; `max_time` is for all of them.
+n_shared_members : int, default=1
+    Members in one network that share its weights, as BatchEnsemble and TabM have them:
+    an ensemble's accuracy at a part of its cost. Each has factors and a last layer of
+    its own, is trained by its own loss, and their probabilities (in regression:
+    predictions) are averaged.
+member_adapters : {"all", "first"}, default="all"
+    Which layers have factors of each member's own: all, which also have intercepts of
+    their own, or the first alone, which is faster ("TabM-mini").
+member_rows : {"shared", "own"}, default="shared"
+    Which rows members see in a step: all the same, or each a batch of its own. L-BFGS
+    sums over all rows in both.
+""",
+    own=("select_members", "partner"),
+)
+
 COMPUTATION = Group(
+    "Computation",
     {
         "verbose": ["verbose"],
         "warm_start": ["boolean"],
-        "n_members": interval(1, MOST_OBJECTS, "both", Integral),
         "dtype": [among(["float32", "float64"]), None],
         "n_jobs": [
             *interval(None, -1, "right", Integral),
@@ -433,11 +489,6 @@ warm_start : bool, default=False
     Whether `fit` goes on from the previous one: weights, optimizer state, curves and
     the learning rates "invscaling", "adaptive" and "plateau"; schedules of the
     progress begin anew. The state is then pickled with the estimator.
-n_members : int, default=1
-    Number of networks, an ensemble if there are several. They are trained side by side
-    on the threads, from different random numbers, and their probabilities (in
-    regression: predictions) are averaged. Each is an estimator of its own, which sets
-    its own rows aside for early stopping; `max_time` is for all of them.
 dtype : {"float32", "float64"} or None, default=None
     Type of computation and of weights. None stands for float32 with mini-batches and
     float64 with 'lbfgs'. Predictions are float64, and float32 if both this and `X` are.
@@ -460,10 +511,27 @@ device : str, default="cpu"
 """,
 )
 
-GROUPS = (ARCHITECTURE, SOLVER, RATES, REGULARISATION, STOPPING, COMPUTATION)
+#: In the order of the reference.
+GROUPS = (
+    TARGET,
+    ARCHITECTURE,
+    INPUTS,
+    SOLVER,
+    RATES,
+    REGULARISATION,
+    STOPPING,
+    ENSEMBLES,
+    TRANSFER,
+    COMPUTATION,
+)
 
 CONSTRAINTS: dict = {
     name: constraint
     for group in GROUPS
     for name, constraint in group.constraints.items()
+}
+
+#: Heading of every parameter in the reference.
+HEADINGS = {
+    name: group.title for group in GROUPS for name in (*group.constraints, *group.own)
 }

@@ -26,6 +26,7 @@ from nnfit.estimators.annotations import (
     Sizes,
     typed,
 )
+from nnfit.estimators.by_batches import BatchMLP
 from nnfit.estimators.conventions import store_arguments
 from nnfit.estimators.documentation import documented
 from nnfit.estimators.losses import find_loss
@@ -48,7 +49,7 @@ REGRESSION_LOSSES = {
 
 
 @documented
-class MLPRegressor(RegressorMixin, BaseMLP):
+class MLPRegressor(RegressorMixin, BatchMLP):
     """Multi-layer perceptron regressor.
 
     Minimises the squared error, another loss, or one of your own, over the weights

@@ -36,5 +36,18 @@ def dividing_weight(estimator, sample_weight, loss_weight, rows, incremental):
     of_rows = slice(None) if rows is None else rows
     weights = loss_weight[of_rows], sample_weight[of_rows]
     sums = tuple(float(weight.sum()) for weight in weights)
+    return sample_weight * mean_class_weight(estimator, sums, incremental)
+
+
+def mean_class_weight(estimator, sums, incremental):
+    """Mean class weight of the rows of a fit, or of all calls of `partial_fit`.
+
+    Parameters
+    ----------
+    estimator, incremental
+        See `dividing_weight`.
+    sums : tuple of float
+        Of the rows' weights in the loss, and of their sample weights.
+    """
     total, count = resuming.add_weights(estimator, sums, incremental)
-    return sample_weight * (total / count)
+    return total / count

@@ -253,26 +253,47 @@ def check_validation_data(estimator, X_val, y_val, dtype):
     if X_val is None or y_val is None:
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")
         raise ValueError(f"{given} is provided, but {missing} was not provided.")
-    check_structure(X_val, "X_val")
-    encoded = read_again(estimator, X_val, dtype, "X_val")
+    return check_more_rows(estimator, X_val, y_val, dtype, ("X_val", "y_val"))
+
+
+def check_more_rows(estimator, X, y, dtype, names):
+    """Rows by the rules of the first training data, named as passed.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        That knows names and number of its features.
+    X, y
+        See `BaseMLP.fit`.
+    dtype : {"float32", "float64"}
+    names : tuple of str
+        What the user calls both.
+
+    Returns
+    -------
+    X, y : ndarray
+    """
+    of_X, of_y = names
+    check_structure(X, of_X)
+    encoded = read_again(estimator, X, dtype, of_X)
     if encoded is None:
-        _check_feature_names(estimator, X_val, reset=False)
-    X_val = check_array(
-        X_val if encoded is None else encoded.X,
+        _check_feature_names(estimator, X, reset=False)
+    X = check_array(
+        X if encoded is None else encoded.X,
         accept_sparse="csr",
         dtype=dtype,
         order="C",
         ensure_all_finite=False,
         estimator=estimator,
-        input_name="X_val",
+        input_name=of_X,
     )
-    _check_n_features(estimator, X_val, reset=False)
+    _check_n_features(estimator, X, reset=False)
     if encoded is None:
-        X_val = encoded_matrix(estimator, canonical(X_val), "X_val")
-    check_values(estimator, X_val, "X_val")
-    y_val = check_target(estimator, y_val, "y_val")
-    check_consistent_length(X_val, y_val)
-    return X_val, y_val
+        X = encoded_matrix(estimator, canonical(X), of_X)
+    check_values(estimator, X, of_X)
+    y = check_target(estimator, y, of_y)
+    check_consistent_length(X, y)
+    return X, y
 
 
 def check_target(estimator, y, name):

@@ -55,22 +55,41 @@ def given_validation(estimator, given, training, is_raw):
     if is_raw:
         X, y = check_validation_data(estimator, X, y, dtype)
         X = standardised(estimator, as_given, X)
-    y = estimator._own_target(X, y)
-    X = filled(estimator, X, "X_val")
+    X, y, target = encoded(estimator, X, y, dtype, ("X_val", "y_val"))
     if estimator._keeps_best() and X.shape[0] < 2:
         raise ValueError(
             "The validation set is too small. Early stopping needs at least 2 samples "
             f"in X_val, got {X.shape[0]}."
         )
     sample_weight = check_weights(sample_weight, X, "sample_weight_val")
-    y = estimator._check_target_again(y)
-    target = estimator._encode(y, dtype)
     if target.shape[1] != n_columns:
         raise ValueError(
             f"y_val must have {n_columns} columns as y, got {target.shape[1]}."
         )
     loss_weight = estimator._loss_weights(y, sample_weight, "sample_weight_val")
     return watch(estimator, X, y, target, sample_weight, loss_weight, None)
+
+
+def encoded(estimator, X, y, dtype, names):
+    """Rows beside the first training data as the network takes them.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    X, y
+        Checked, and standardised.
+    dtype : str
+    names : tuple of str
+        What the user calls both.
+
+    Returns
+    -------
+    X, y, target
+    """
+    y = estimator._own_target(X, y)
+    X = filled(estimator, X, names[0])
+    y = estimator._check_target_again(y, names[1])
+    return X, y, estimator._encode(y, dtype)
 
 
 def check_alike(X, X_val):

@@ -19,11 +19,12 @@ from sklearn.utils.validation import (
 
 from nnfit.estimators.annotations import Dtype, FloatArray, Rows, typed
 from nnfit.estimators.columns import columns_of, name_of
+from nnfit.pages import LinkedToItsPage
 from nnfit.tables.encoding import FROM_DTYPE, encode, encode_again
 from nnfit.tables.reading import matrix_table, table_of
 
 
-class CategoryEncoder(TransformerMixin, BaseEstimator):
+class CategoryEncoder(TransformerMixin, LinkedToItsPage, BaseEstimator):
     """Make numbers of the categories of a table, and leave its numbers as they are.
 
     Categories become codes, integers from 0 in the order of their values; -1 stands for

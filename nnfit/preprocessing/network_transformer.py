@@ -27,12 +27,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from nnfit.estimators.annotations import FloatArray, Rows
 from nnfit.estimators.hidden import n_units
+from nnfit.pages import LinkedToItsPage
 
 
 class NetworkTransformer(
     ClassNamePrefixFeaturesOutMixin,
     MetaEstimatorMixin,
     TransformerMixin,
+    LinkedToItsPage,
     BaseEstimator,
 ):
     """Give the outputs of a network's hidden layer as features.

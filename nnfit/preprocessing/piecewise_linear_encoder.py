@@ -19,11 +19,12 @@ from sklearn.utils.validation import (
 from nnfit.estimators.annotations import FloatArray, typed
 from nnfit.network.bins import find_bins
 from nnfit.network.kinds.piecewise_linear_encoding import encode
+from nnfit.pages import LinkedToItsPage
 
 FLOATS = [np.float64, np.float32]
 
 
-class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
+class PiecewiseLinearEncoder(TransformerMixin, LinkedToItsPage, BaseEstimator):
     """Encode each number by where it lies among the bins of its column.
 
     A column with bins becomes one number for each of them: 1 for bins below the number,

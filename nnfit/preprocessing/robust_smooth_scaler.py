@@ -17,11 +17,14 @@ from sklearn.utils.validation import check_array, check_is_fitted, validate_data
 from nnfit.estimators.annotations import FloatArray, typed
 from nnfit.network.kinds.scaling import scaled, unscaled
 from nnfit.network.scalings import present, robust
+from nnfit.pages import LinkedToItsPage
 
 FLOATS = [np.float64, np.float32]
 
 
-class RobustSmoothScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimator):
+class RobustSmoothScaler(
+    OneToOneFeatureMixin, TransformerMixin, LinkedToItsPage, BaseEstimator
+):
     """Scale columns by their quartiles and cut outliers off smoothly.
 
     Each column becomes ``z / sqrt(1 + (z / 3) ** 2)`` of ``z = (x - median) /

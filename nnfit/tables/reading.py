@@ -48,7 +48,7 @@ def table_of(X):
     if _is(X, "pandas", "DataFrame"):
         return _of_pandas(X)
     if _is(X, "polars", "DataFrame"):
-        return Table(X, X.shape, lambda i: of_polars.column_of(X.to_series(i)))
+        return Table(X, X.shape, lambda i: of_polars.column_of(X.to_series(int(i))))
     if _is(X, "polars", "LazyFrame"):
         raise ValueError(
             "Tables must hold their rows, got a LazyFrame of polars, which has none "
@@ -57,7 +57,7 @@ def table_of(X):
     if _is(X, "pyarrow", "RecordBatch"):
         X = sys.modules["pyarrow"].Table.from_batches([X])
     if _is(X, "pyarrow", "Table"):
-        return Table(X, X.shape, lambda i: of_pyarrow.column_of(X.column(i)))
+        return Table(X, X.shape, lambda i: of_pyarrow.column_of(X.column(int(i))))
     return None
 
 

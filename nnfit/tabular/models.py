@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from nnfit.tables.encoding import MOST_CODES
 from nnfit.tabular.tasks import ALONE
-from nnfit.training.threads import threads_of
+from nnfit.training.threads import threads_of, usable_processors
 
 
 class NetworkModel:
@@ -129,8 +129,10 @@ class BoostingModel:
     def threads(self, n_rows):
         """Limit the threads that scikit-learn takes for so many rows."""
         if self.n_jobs is not None:
-            return threadpool_limits(threads_of(self.n_jobs), "openmp")
-        return threadpool_limits(1 if n_rows < self.FEW_ROWS else None, "openmp")
+            n_threads = threads_of(self.n_jobs)
+        else:
+            n_threads = 1 if n_rows < self.FEW_ROWS else usable_processors()
+        return threadpool_limits(n_threads, "openmp")
 
 
 class Columns:

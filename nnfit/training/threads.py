@@ -11,6 +11,7 @@ import sys
 import threading
 import warnings
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 import joblib
 from joblib.parallel import get_active_backend
@@ -34,6 +35,7 @@ LIMITS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 _lock = threading.Lock()
 _taken = 0
+_granted = ContextVar("granted", default=None)
 
 
 def _forget_after_fork():
@@ -129,8 +131,20 @@ def free_processors():
     return max(1, usable_processors() - _taken)
 
 
+@contextmanager
+def granted(n_processors):
+    """Let fits inside share so many processors, although they are in a worker."""
+    token = _granted.set(n_processors)
+    try:
+        yield
+    finally:
+        _granted.reset(token)
+
+
 def usable_processors():
     """Processors that this process may use for one fit, at least 1."""
+    if _granted.get() is not None:
+        return _granted.get()
     if _is_worker():
         return 1
     limits = [joblib.cpu_count()]

@@ -281,7 +281,7 @@ def make_gradients(target, dtype):
             inputs, between_tiles = as_floats(edge[at.INPUT]), rows_of_tile
             a_k = edge[at.INPUT_STRIDE]
         by_z, b_k = gradient_columns(row, batch, column)
-        null = as_floats(0)
+        null, adds = as_floats(0), table[at.ADDS] != 0
         for begin in range(0, batch, SUM_BLOCK):
             count = min(SUM_BLOCK, batch - begin)
             for r in range(0, rows, rows_of_tile):
@@ -292,7 +292,7 @@ def make_gradients(target, dtype):
                     offset(inputs, tile_start + begin * a_k), 1, a_k,
                     offset(by_z, begin * b_k), columns, b_k,
                     c, columns,
-                    null if begin == 0 else c, columns, null, 0,
+                    c if adds or begin > 0 else null, columns, null, 0,
                 )  # fmt: skip
 
     def intercept_gradient(table, row, unit, batch, goal):
@@ -301,11 +301,12 @@ def make_gradients(target, dtype):
         column = 0
         while column < width:
             b, c = offset(by_z, column), offset(goal, column)
+            start = c if table[at.ADDS] != 0 else null
             if width - column >= several:
-                sum_several(batch, 1, one, 0, 0, b, b_k, c, 0, null, 0, null, 0)
+                sum_several(batch, 1, one, 0, 0, b, b_k, c, 0, start, 0, null, 0)
                 column += several
             else:
-                sum_lanes(batch, 1, one, 0, 0, b, b_k, c, 0, null, 0, null, 0)
+                sum_lanes(batch, 1, one, 0, 0, b, b_k, c, 0, start, 0, null, 0)
                 column += lanes
 
     return weights_gradient, intercept_gradient

@@ -9,6 +9,9 @@ them. A plain network has two phases:
    over the whole batch and updates the unit at once, while both are in the
    first-level cache. Thread 0 also accounts for the batch.
 
+A large batch is done in parts, so that activations stay in the second-level cache; the
+gradients of parts are added up, and the last part updates.
+
 Layers that take statistics of the batch have barriers within the first, and steps that
 need the whole gradient within the second. No sum has the number of threads in its
 order, so neither have the weights.
@@ -19,7 +22,12 @@ from numba.core import types as nb
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels.denormals import flushing
 from nnfit.cpu.kernels.lowering import helper
-from nnfit.cpu.kernels.operations import OPERATION, batch_of
+from nnfit.cpu.kernels.operations import (
+    OPERATION,
+    batch_of,
+    ends_batch,
+    position_of,
+)
 from nnfit.cpu.kernels.pointers import (
     FLOAT64_POINTER,
     INT64_POINTER,
@@ -28,7 +36,12 @@ from nnfit.cpu.kernels.pointers import (
     atomic_load,
     offset,
 )
-from nnfit.cpu.kernels.program import make_program, record_of, set_position
+from nnfit.cpu.kernels.program import (
+    make_program,
+    record_of,
+    set_part,
+    set_position,
+)
 from nnfit.cpu.kernels.progress import make_progress
 from nnfit.cpu.kernels.threads import make_barrier
 from nnfit.cpu.kernels.updates import make_updates
@@ -56,7 +69,10 @@ def training(target, dtype):
 
     def account(table, row, now, begin, count):
         """Account for a batch and prepare the next; thread 0 only."""
-        progress.finish_batch(table, as_doubles(table[at.FLOATS_AT]), batch_of(now))
+        floats = as_doubles(table[at.FLOATS_AT])
+        progress.add_losses(table, floats, batch_of(now))
+        if ends_batch(now):
+            progress.finish_batch(table, floats)
 
     def begin_epoch(table):
         progress.begin_epoch(table)
@@ -122,11 +138,16 @@ def make_train(target):
                 table[at.MAX_BATCHES] = min(table[at.MAX_BATCHES], alone_until)
                 n_threads = 1
             now, ends = look_at_batch(table, floats, thread)
-            # At the end of an epoch thread 0 shuffles.
-            passed = program.run(
-                table, 0, table[at.N_SEGMENTS], now, shared, thread, n_threads, passed,
-                not ends,
-            )  # fmt: skip
+            position, batch = position_of(now), batch_of(now)
+            for first in range(0, batch, table[at.PART_ROWS]):
+                count = min(table[at.PART_ROWS], batch - first)
+                is_last = first + count == batch
+                set_part(now, position + first, count, is_last)
+                # At the end of an epoch thread 0 shuffles.
+                passed = program.run(
+                    table, 0, table[at.N_SEGMENTS], now, shared, thread, n_threads,
+                    passed, not (ends and is_last),
+                )  # fmt: skip
             barrier.watch(shared, thread, n_threads, number, table[at.PATIENCE])
 
     return train

@@ -68,6 +68,12 @@ def position_of(now):
 
 
 @helper
+def ends_batch(now):
+    """Whether the batch ends with these rows, if it is done in parts."""
+    return as_int64(now)[at.NOW_LAST] != 0
+
+
+@helper
 def step_of(now):
     """Steps of the optimizer before the batch."""
     return as_int64(now)[at.NOW_STEP]

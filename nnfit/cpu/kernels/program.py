@@ -119,3 +119,12 @@ def set_position(now, position, batch, step):
     record[at.POSITION] = position
     record[at.BATCH] = batch
     record[at.NOW_STEP] = step
+
+
+@helper
+def set_part(now, position, count, is_last):
+    """Write down which rows of a batch are worked on next."""
+    record = as_int64(now)
+    record[at.POSITION] = position
+    record[at.BATCH] = count
+    record[at.NOW_LAST] = 1 if is_last else 0

@@ -37,7 +37,7 @@ from nnfit.engine_settings import (
 from nnfit.functions import stopping
 from nnfit.functions.stopping import CONVERGED, DIVERGED, INVSCALING, RUNNING
 
-Progress = namedtuple("Progress", "begin_epoch finish_batch prepare_batch")
+Progress = namedtuple("Progress", "begin_epoch add_losses finish_batch prepare_batch")
 
 
 def make_progress(dtype):
@@ -150,17 +150,23 @@ def make_progress(dtype):
             prepare_rates_of(table, floats, index)
 
     @helper
-    def batch_loss(table, floats, batch):
-        """Loss of a batch: rows in order, then the penalties of its weights.
+    def add_losses(table, floats, count):
+        """Add the losses of the next rows of a batch, in order."""
+        if floats[at.WEIGHT_SUM] > 0.0:
+            rows, loss = as_doubles(table[at.ROW_LOSS]), floats[at.BATCH_LOSS]
+            for r in range(count * table[at.RAW_LINES]):
+                loss += rows[r]
+            floats[at.BATCH_LOSS] = loss
+
+    @helper
+    def batch_loss(table, floats):
+        """Loss of a batch: of its rows, then the penalties of its weights.
 
         The penalty was summed, weights strip by strip, when they were last
         updated; both sums have an order without the number of threads in it.
         """
-        rows = as_doubles(table[at.ROW_LOSS])
-        loss = 0.0
-        for r in range(batch * table[at.RAW_LINES]):
-            loss += rows[r]
-        loss *= floats[at.LOSS_SCALE]
+        loss = floats[at.BATCH_LOSS] * floats[at.LOSS_SCALE]
+        floats[at.BATCH_LOSS] = 0.0
         n_units = table[at.N_UNITS]
         parts = offset(as_doubles(table[at.PENALTY]), (table[at.STEP] % 2) * n_units)
         penalty = 0.0
@@ -204,11 +210,12 @@ def make_progress(dtype):
                 table[at.STOPPED] = CONVERGED
 
     @helper
-    def finish_batch(table, floats, batch):
+    def finish_batch(table, floats):
         """Account for a batch and prepare the next; thread 0 only."""
         loss = math.nan  # of a batch without weight
+        batch = min(table[at.BATCH_SIZE], table[at.N_ROWS] - table[at.CURSOR])
         if floats[at.WEIGHT_SUM] > 0.0:
-            loss = batch_loss(table, floats, batch)
+            loss = batch_loss(table, floats)
             share = table[at.N_ROWS] if table[at.WHOLE] != 0 else batch
             floats[at.EPOCH_LOSS] += loss * nb.float64(share)
             table[at.STEP] += 1
@@ -224,4 +231,4 @@ def make_progress(dtype):
                 begin_epoch(table)
         prepare_batch(table, floats)
 
-    return Progress(begin_epoch, finish_batch, prepare_batch)
+    return Progress(begin_epoch, add_losses, finish_batch, prepare_batch)

@@ -8,6 +8,8 @@ from nnfit.cpu import fields as at
 
 #: The first input is computed in the place of the output, if nothing else is.
 begins_with_input = True
+#: A batch may be done in parts: no row needs another, and nothing learns.
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

@@ -7,6 +7,8 @@ from nnfit.cpu import fields as at
 N_COLUMNS = at.PRIVATE
 COLUMNS = N_COLUMNS + 1
 END = COLUMNS + 1
+#: A batch may be done in parts: no row needs another, and nothing learns.
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

@@ -6,6 +6,8 @@ from nnfit.cpu import fields as at
 #: of the knots of each.
 COLUMNS = at.PRIVATE
 END = COLUMNS + 1
+#: A batch may be done in parts: no row needs another, and nothing learns.
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

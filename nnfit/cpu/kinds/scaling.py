@@ -6,6 +6,8 @@ from nnfit.network.kinds.scaling import LARGEST
 #: Number of the layer's row: address of int64 (n_out,), the columns.
 COLUMNS = at.PRIVATE
 END = COLUMNS + 1
+#: A batch may be done in parts: no row needs another, and nothing learns.
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

@@ -5,6 +5,8 @@ from nnfit.cpu import fields as at
 #: Number of the layer's row: address of int64 (n_out,), the columns.
 COLUMNS = at.PRIVATE
 END = COLUMNS + 1
+#: A batch may be done in parts: no row needs another, and nothing learns.
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

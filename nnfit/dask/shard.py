@@ -1,0 +1,144 @@
+"""A logical shard: rows, and the estimator that they train between synchronisations."""
+
+import copy
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+
+from nnfit.estimators import resuming
+from nnfit.estimators.standardising import training_rows
+from nnfit.estimators.validation import check_weights, check_X_y
+from nnfit.network import Weights
+from nnfit.training.threads import granted
+
+#: Rules that look at the loss after every epoch: that of all shards, not of one.
+BY_LOSS = ("adaptive", "plateau")
+
+
+class Trained(NamedTuple):
+    """What a shard has come to in a round.
+
+    Attributes
+    ----------
+    weights : Weights
+    losses, rates : ndarray of shape (n_epochs,)
+    weight : float
+        What the shard counts in averages: the sum of the weights of its rows.
+    """
+
+    weights: Weights
+    losses: np.ndarray
+    rates: np.ndarray
+    weight: float
+
+
+class Shard:
+    """Rows of a shard as the network takes them, and the state of their optimizer.
+
+    Parameters
+    ----------
+    number : int
+    estimator : BaseMLP
+        Has learnt what stands before and after the network, and has no weights.
+    seed : int
+        Of the training.
+    X, y, sample_weight
+        As the user has them.
+    """
+
+    def __init__(self, number, estimator, seed, X, y, sample_weight):
+        self._seed = seed
+        if number > 0:  # the first one has the orders of a fit on one machine
+            sequence = np.random.SeedSequence((seed, number))
+            self._seed = int(sequence.generate_state(1, np.uint64)[0])
+        self._estimator = estimator = copy.copy(estimator)
+        estimator._fitted = dict(estimator._fitted)
+        dtype = estimator._compute_dtype()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # said by the client
+            rows, self._y = check_X_y(
+                estimator, X, y, dtype, False, estimator._y_numeric
+            )
+            self._X = training_rows(estimator, X, rows, False)
+        self._sample_weight = check_weights(sample_weight, self._X)
+        weights = estimator._loss_weights(self._y, self._sample_weight)
+        self.weight = float(rows.shape[0] if weights is None else weights.sum())
+        self._epoch = None  # where its optimizer is
+
+    def train(self, weights, epoch, n_epochs, rate):
+        """Train for some epochs.
+
+        Parameters
+        ----------
+        weights : Weights
+            To begin with.
+        epoch : int
+            Epochs that all shards have trained.
+        n_epochs : int
+        rate : float
+            Of rules by the loss, see `BY_LOSS`.
+
+        Returns
+        -------
+        Trained
+        """
+        estimator = self._estimator
+        if epoch != self._epoch:  # the first round, or the first in another place
+            self._begin(epoch)
+        if estimator.learning_rate in BY_LOSS:
+            estimator.learning_rate_init = rate
+        estimator._set_weights(weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for _ in range(n_epochs):
+                estimator._fit(
+                    self._X, self._y, self._sample_weight, incremental=True, learnt={}
+                )
+        self._epoch = epoch + n_epochs
+        history = estimator.history_
+        losses, rates = (
+            np.array(history[name][-n_epochs:]) for name in ("loss", "learning_rate")
+        )
+        return Trained(estimator._weights(), losses, rates, self.weight)
+
+    def _begin(self, epoch):
+        """Begin with a new optimizer in an epoch of the training."""
+        estimator = self._estimator
+        n_rows = self._X.shape[0]
+        estimator.t_ = epoch * n_rows
+        vars(estimator)[resuming.STATE] = {
+            "seed": self._seed,
+            "solver": estimator.solver,
+            "epoch": epoch,
+            "progress": min(1.0, epoch / estimator.max_iter),
+        }
+
+
+def template(estimator):
+    """The estimator of a shard, of one that is being fitted on the client."""
+    made = copy.copy(estimator)
+    for name in ("_run", "_skl_callbacks", resuming.STATE, *resuming.RECORDS):
+        vars(made).pop(name, None)
+    # As attributes: recipes do not have all of them as parameters.
+    vars(made).update(early_stopping=False, warm_start=False, verbose=False)
+    return made
+
+
+def train_all(shards, n_threads, *arguments):
+    """Train the shards that a worker holds, one after the other.
+
+    Parameters
+    ----------
+    shards : list of Shard
+    n_threads : int
+        Of the worker.
+    *arguments
+        See `Shard.train`.
+
+    Returns
+    -------
+    list of Trained
+    """
+    with granted(n_threads):
+        return [shard.train(*arguments) for shard in shards]
