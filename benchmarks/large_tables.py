@@ -27,7 +27,7 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from nnfit import MLPClassifier
-from nnfit.batches import NpySource, ParquetSource
+from nnfit.batches import NpySource, ParquetSource, Source
 from nnfit.estimators.by_batches import BatchFit
 from nnfit.estimators.streams import Stream
 
@@ -81,6 +81,24 @@ def own_bytes():
     with open("/proc/self/status") as lines:
         (line,) = (line for line in lines if line.startswith("RssAnon"))
     return 1024 * int(line.split()[1])
+
+
+class Throttled(Source):
+    """A source as from a disk of so many bytes a second, for which threads wait."""
+
+    def __init__(self, source, bandwidth):
+        self._source, self._bandwidth = source, bandwidth
+        self.name, self.reading_bytes = source.name, source.reading_bytes
+
+    def parts(self, n_rows):
+        """Those of the source."""
+        return self._source.parts(n_rows)
+
+    def read(self, part, n_rows):
+        """The same rows, later."""
+        for batch in self._source.read(part, n_rows):
+            time.sleep(batch.row_bytes * batch.n_rows / self._bandwidth)
+            yield batch
 
 
 class Halves(BatchFit):
@@ -175,6 +193,7 @@ def main():
     parser.add_argument("--memory", type=int, default=64, help="bound in MiB")
     parser.add_argument("--times", type=float, default=10, help="table over bound")
     parser.add_argument("--hidden", type=int, nargs="+", default=[64, 64])
+    parser.add_argument("--bandwidth", type=float, help="of a slower disk, in MiB/s")
     parser.add_argument("--rounds", type=int, default=3, help="of times; 0 for none")
     parser.add_argument("--folder", help="where the table is written")
     arguments = parser.parse_args()
@@ -187,6 +206,8 @@ def main():
             f"{arguments.times:g} x memory={memory}, layers {arguments.hidden}"
         )
         for name, source in sources.items():
+            if arguments.bandwidth is not None:
+                source = Throttled(source, arguments.bandwidth * 2**20)
             hidden = tuple(arguments.hidden)
             measure(name, source, n_rows, memory, hidden, arguments.rounds)
 
