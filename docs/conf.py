@@ -78,7 +78,6 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"nnfit {version}"
 html_theme_options = {
     "show_prev_next": True,
-    "show_toc_level": 2,
     "navigation_with_keys": False,
     "header_links_before_dropdown": 6,
     "footer_start": ["copyright"],
