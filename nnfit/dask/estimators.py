@@ -35,8 +35,10 @@ OWN = {
     "client": None,
     "n_shards": None,
     "local_epochs": 1,
-    "outer_learning_rate": 0.7,
-    "outer_momentum": 0.9,
+    # DiLoCo's 0.7 and 0.9 are worse where there are few rounds, or few steps in one:
+    # R2 of 0.64 and not 0.71 after 12 rounds of Friedman's function with 4 shards.
+    "outer_learning_rate": 1.0,
+    "outer_momentum": 0.5,
     "timeout": None,
 }
 CONSTRAINTS = {
@@ -62,11 +64,12 @@ TEXT = """{summary}
     local_epochs : float, default=1
         Epochs that every shard trains between two synchronisations: a whole number, or
         ``1 / k`` for `k` synchronisations in an epoch, which large shards need.
-    outer_learning_rate : float, default=0.7
+    outer_learning_rate : float, default=1.0
         Factor of the step that the synchronised weights take in the mean direction of
         the shards.
-    outer_momentum : float, default=0.9
-        Nesterov's momentum of these steps, in [0, 1).
+    outer_momentum : float, default=0.5
+        Nesterov's momentum of these steps, in [0, 1). With 0, and a factor of 1, the
+        weights are the mean of those of the shards.
     timeout : float, default=None
         Seconds after which a round of the training that has not finished is an error,
         and so is the wait for the workers and for a fit that uses them. None stands for
