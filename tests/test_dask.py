@@ -69,15 +69,25 @@ def assert_same(a, b):
         (MLPClassifier, DaskMLPClassifier, LABELS, {"class_weight": "balanced"}),
         (MLPRegressor, DaskMLPRegressor, TARGETS, {"target_scaling": "standard"}),
         (MLPRegressor, DaskMLPRegressor, TARGETS, {"learning_rate": "cosine"}),
+        (
+            *(MLPRegressor, DaskMLPRegressor, TARGETS),
+            {"learning_rate": "plateau", "tol": 9.0, "n_iter_no_change": 4},
+        ),
+        (
+            *(MLPRegressor, DaskMLPRegressor, TARGETS),
+            {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1},
+        ),
     ],
 )
 def test_one_shard_is_trained_as_on_one_machine(kind, of_dask, y, parameters):
-    parameters = {**SMALL, "scaling": "standard", **parameters}
+    parameters = {**SMALL, "scaling": "standard", "max_iter": 5, **parameters}
     expected = kind(**parameters).fit(X, y, WEIGHTS)
     model = of_dask(n_shards=1, **parameters).fit(*cut(X, y, WEIGHTS))
     assert_same(model, expected)
     np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-12)
     assert (model.n_iter_, model.t_) == (expected.n_iter_, expected.t_)
+    rates = model.history_["learning_rate"], expected.history_["learning_rate"]
+    np.testing.assert_allclose(*rates, rtol=1e-12)
     local = model.to_local()
     assert type(local) is kind and local.get_params() == expected.get_params()
     np.testing.assert_array_equal(local.predict(X), expected.predict(X))
@@ -309,11 +319,17 @@ def test_a_cluster_without_workers():
             model.fit(*cut(X, LABELS))
 
 
-def test_fits_on_the_same_workers_take_turns(client):
+def test_fits_on_the_same_workers_take_turns(client, monkeypatch):
     names = [f"nnfit {address}" for address in client.nthreads()]
     with distributed.MultiLock(names, client=client):
         model = DaskMLPClassifier(client=client, timeout=0.2, **SMALL)
         with pytest.raises(TimeoutError, match=r"Another fit used the workers for tim"):
+            model.fit(*cut(X, LABELS))
+        monkeypatch.setattr(workers, "WAIT", 0.1)
+        with (
+            pytest.warns(UserWarning, match=r"another fit, for which this one waits"),
+            pytest.raises(TimeoutError),
+        ):
             model.fit(*cut(X, LABELS))
 
 

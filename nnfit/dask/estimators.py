@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from inspect import Parameter, signature
 from numbers import Integral, Real
@@ -21,7 +20,7 @@ from nnfit.callbacks.support import CallbackSupportMixin, callbacks_of
 from nnfit.dask import parts, predicting
 from nnfit.dask.engine import ShardedEngine
 from nnfit.dask.outer import OuterStep
-from nnfit.dask.packages import client_of, dask
+from nnfit.dask.packages import client_of, current, dask
 from nnfit.dask.shard import template
 from nnfit.dask.workers import InProcess, OnWorkers
 from nnfit.estimators import resuming
@@ -158,7 +157,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         self._check(local, X_val)
         client = client_of(self.client)
         of_rows = parts.partitions(X, y, sample_weight)
-        with nullcontext() if client is None else client.as_current():
+        with current(client):
             if client is None:
                 holders = InProcess(of_rows)
             else:
@@ -339,7 +338,8 @@ default=None
         -------
         float
         """
-        return predicting.score(self._fitted_local(), X, y, sample_weight)
+        with current(self.client):
+            return predicting.score(self._fitted_local(), X, y, sample_weight)
 
 
 class DaskClassifier(Predicting, ClassifierMixin, DaskNetwork):

@@ -17,8 +17,12 @@ from nnfit.training.threads import usable_processors
 
 #: Seconds between two looks at which workers are there.
 LOOK = 1.0
-#: Seconds for which a fit waits for workers.
+#: Seconds for which a fit waits for workers, and for another fit in silence.
 WAIT = 60.0
+OF_ANOTHER = (
+    "The workers are used by another fit, for which this one waits. If its client was "
+    "killed it will not end: call client.restart()."
+)
 SIZE_TO_WARN_OF = "distributed.admin.large-graph-warning-threshold"
 #: Times in a row that a round may lose a shard's worker.
 MOST_TRIES = 3
@@ -253,7 +257,11 @@ class OnWorkers:
         """As `InProcess`, for the workers that hold shards."""
         names = [f"nnfit {address}" for address in set(self._place_of.values())]
         lock = dask("distributed").MultiLock(names, client=self._client)
-        if not lock.acquire(timeout=self._timeout):
+        is_mine = lock.acquire(timeout=min(self._timeout or WAIT, WAIT))
+        if not is_mine and (self._timeout is None or self._timeout > WAIT):
+            warnings.warn(OF_ANOTHER)
+            is_mine = lock.acquire(timeout=self._timeout)
+        if not is_mine:
             raise TimeoutError(
                 f"Another fit used the workers for timeout={self._timeout:g} seconds."
             )
