@@ -151,12 +151,28 @@ def test_validation_data_stop_the_training():
     X_val, y_val = cut(X[:100], LABELS[:100])
     model = DaskMLPClassifier(
         n_shards=2, early_stopping=True, n_iter_no_change=2, tol=0.5,
-        **{**SMALL, "max_iter": 30},
+        temperature_scaling=True, **{**SMALL, "max_iter": 30},
     )  # fmt: skip
     model.fit(*cut(X, LABELS), X_val=X_val, y_val=y_val)
     assert model.n_iter_ < 30
     best = max(model.validation_scores_)
     assert model.best_validation_score_ == best == model.score(X_val, y_val)
+    assert model.temperature_ != 1.0
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"freeze": 1, "unfreeze_at": 2},
+        {"normalization": "batch"},
+        {"dropout": 0.5, "initialization": "data_driven"},
+    ],
+)
+def test_parameters_act_as_on_one_machine(parameters):
+    parameters = {**SMALL, **parameters}
+    expected = MLPClassifier(**parameters).fit(X, LABELS)
+    model = DaskMLPClassifier(n_shards=1, **parameters).fit(*cut(X, LABELS))
+    assert_same(model, expected)
 
 
 def test_classes_and_extremes_of_all_partitions_are_seen(monkeypatch):

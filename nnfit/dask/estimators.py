@@ -229,8 +229,8 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
 
     def _check(self, local, X_val):
         """Refuse what does not go together with synchronised shards."""
-        name = type(self).__name__
-        optimizer = local._chosen_optimizer()
+        local._validate_params()  # before anything is computed
+        name, optimizer = type(self).__name__, local._chosen_optimizer()
         if optimizer is None:
             raise ValueError(
                 f"{name} trains by mini-batches between synchronisations, got "

@@ -127,9 +127,11 @@ def template(estimator, n_slices):
         vars(made).pop(name, None)
     if hasattr(made, "label_smoothing"):  # which may follow from the score
         made.label_smoothing = made._value("label_smoothing")
-    # As attributes: recipes do not have all of them as parameters.
-    vars(made).update(early_stopping=False, warm_start=False, verbose=False)
-    made.scoring = None  # what is watched is the client's
+    # As attributes: not all of them are parameters of each. The client watches.
+    vars(made).update(
+        early_stopping=False, warm_start=False, verbose=False, scoring=None,
+        temperature_scaling=False,
+    )  # fmt: skip
     if made.learning_rate in BY_LOSS:
         made.learning_rate = "constant"
     for name in ("max_iter", "unfreeze_at"):
