@@ -79,6 +79,21 @@ TEXT = """{summary}
     See Also
     --------
     {kind} : The same on one machine.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from nnfit.dask import {name}
+    >>> rows = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
+    >>> X = da.from_array(rows, chunks=(100, 3))
+    >>> y = (X[:, 0] > X[:, 1]).astype(int)
+    >>> model = {name}(n_shards=2, max_iter=5, random_state=0)
+    >>> model = model.fit(X, y, X_val=X[:100], y_val=y[:100])
+    >>> model.predict(X).compute().shape
+    (400,)
+    >>> type(model.to_local()).__name__
+    '{kind}'
     """
 
 
@@ -92,7 +107,9 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         super().__init_subclass__(**kwargs)
         if "_kind" in vars(cls):
             cls.__init__ = _init_of(cls._kind)  # type: ignore[method-assign]
-            cls.__doc__ = TEXT.format(summary=cls._summary, kind=cls._kind.__name__)
+            cls.__doc__ = TEXT.format(
+                summary=cls._summary, name=cls.__name__, kind=cls._kind.__name__
+            )
 
     # Fitting -----------------------------------------------------------------
 
