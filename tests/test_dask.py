@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.batches.rows import batch_of
 from nnfit.callbacks import Callback
 from nnfit.network import Weights
 from nnfit.network.kinds import Tensor
@@ -183,15 +184,28 @@ def test_classes_and_extremes_of_all_partitions_are_seen(monkeypatch):
     model.fit(*cut(X, y))
     assert model.classes_.tolist() == ["a", "b", "c", "rare"]
     assert model.to_local().class_weight == "balanced"
-    found = [parts.find(parts.Part(X[:50], TARGETS[:50], None), False)] * 3
-    (rows, *_) = parts.rows_to_look_at(found)
+    batch = batch_of((X[:50], TARGETS[:50]), "partition 0")
+    (rows, *_) = parts.rows_to_look_at([parts.find(batch, MLPRegressor())] * 3)
     assert {TARGETS[:50].argmin(), TARGETS[:50].argmax()} <= set(rows)
+
+
+def test_categories_and_missing_values_of_all_partitions_are_seen(table, monkeypatch):
+    monkeypatch.setattr(parts, "LOOKED_AT", 60)
+    frame, collection = table
+    frame = frame.copy()
+    frame.loc[frame.index[-2], "e"] = "rare"
+    frame.loc[frame.index[-2], "a"] = np.nan
+    collection = dask.dataframe.from_pandas(frame, npartitions=4)
+    model = DaskMLPClassifier(n_shards=2, categorical_features=["e"], **SMALL)
+    local = model.fit(collection[list("abcde")], collection["y"]).to_local()
+    assert "rare" in local._fitted["categories"][4]
+    assert np.isnan(frame["a"]).sum() == 1
 
 
 @pytest.mark.parametrize("labels", [LABELS, np.stack([X[:, 0] > 0, X[:, 1] > 1], 1)])
 def test_balanced_weights_are_those_of_all_rows(labels):
-    given = [parts.Part(X[i::2], labels[i::2], WEIGHTS[i::2]) for i in (0, 1)]
-    weights = parts.balanced([parts.find(part, True) for part in given])
+    given = [batch_of((X[i::2], labels[i::2], WEIGHTS[i::2]), "") for i in (0, 1)]
+    weights = parts.balanced([parts.find(batch, MLPClassifier()) for batch in given])
     expected = MLPClassifier(**{**SMALL, "max_iter": 1}, class_weight="balanced")
     expected = np.ravel(expected.fit(X, labels, WEIGHTS)._class_weights)
     weights = weights if isinstance(weights, list) else [weights]
@@ -497,7 +511,7 @@ def uneven(*blocks):
         (
             (uneven(X, X), uneven(LABELS, LABELS[:9])),
             ValueError,
-            "Partition 1 of X has 240 rows, and that of y has 9",
+            "partition 1 must hold as many entries of y as rows of X, 240, got",
         ),
         ((uneven(X[:0]), uneven(LABELS[:0])), ValueError, "no rows in any of its 1"),
         (
@@ -516,7 +530,7 @@ def test_partitions_of_different_widths(client):
     rows = da.from_delayed(dask.delayed(X[:, :3]), X.shape, X.dtype)
     rows = da.concatenate([cut(X, rows=240)[0], rows])
     for given in (None, client):
-        with pytest.raises(ValueError, match="Partition 1 of X has 3 columns, and pa"):
+        with pytest.raises(ValueError, match="partition 1 has X of 3 columns, and X"):
             DaskMLPClassifier(client=given).fit(
                 rows, *cut(np.concatenate([LABELS, LABELS]), rows=240)
             )
@@ -527,8 +541,13 @@ def test_an_error_of_a_worker_is_raised(client, monkeypatch):
     bad[-1, 0] = np.inf
     monkeypatch.setattr(parts, "LOOKED_AT", 60)  # of which that row is none
     for given in (None, client):
-        with pytest.raises(ValueError, match="infinity"):
+        with pytest.raises(ValueError, match="partition 5 holds infinity"):
             DaskMLPClassifier(client=given, **SMALL).fit(*cut(bad, LABELS))
+    weights = np.repeat([1.0, 0.0], 40)
+    for given in (None, client):
+        model = DaskMLPClassifier(client=given, n_shards=2, **SMALL)
+        with pytest.raises(ValueError, match="sample_weight"):
+            model.fit(*cut(X, LABELS, np.tile(weights, 3)))
 
 
 def test_an_asynchronous_client():

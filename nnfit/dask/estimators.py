@@ -198,8 +198,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
 
         It is a fit to the rows looked at, but for the engine: the shards train.
         """
-        is_classifier = issubclass(self._kind, ClassifierMixin)
-        found = holders.look(is_classifier)
+        found = holders.look(local)
         filled = parts.check_found(found)
         holders.keep(filled)
         found = [found[number] for number in filled]
@@ -235,7 +234,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         X_val, y_val, weight_val = given
         more = {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight_val}
         try:
-            local.fit(*looked, **more)
+            local.fit(looked.X, looked.y, looked.sample_weight, **more)
         finally:
             del local._run  # which holds the estimator
         local.set_callbacks()

@@ -10,8 +10,9 @@ import time
 import warnings
 from contextlib import contextmanager, nullcontext
 
+from nnfit.batches.rows import as_one
 from nnfit.dask.packages import dask
-from nnfit.dask.parts import find, joined, taken
+from nnfit.dask.parts import find, taken
 from nnfit.dask.shard import Shard, train_all
 from nnfit.training.threads import usable_processors
 
@@ -37,9 +38,9 @@ class InProcess:
         self._parts = dask().compute(*parts)
         self._shards = []
 
-    def look(self, is_classifier):
+    def look(self, estimator):
         """`Found` of every partition."""
-        return [find(part, is_classifier) for part in self._parts]
+        return [find(part, estimator) for part in self._parts]
 
     def keep(self, numbers):
         """Forget all but some partitions, which are numbered anew."""
@@ -47,7 +48,8 @@ class InProcess:
 
     def take(self, rows):
         """Some rows of every partition, put together."""
-        return joined([taken(*each) for each in zip(self._parts, rows, strict=True)])
+        pairs = zip(self._parts, rows, strict=True)
+        return as_one([taken(*each) for each in pairs], "X")
 
     def place(self, shards, *arguments):
         """Make the shards of lists of partitions, see `Shard` for the arguments."""
@@ -67,7 +69,8 @@ class InProcess:
 
 
 def _shard(number, arguments, *parts):
-    return Shard(number, *arguments, *joined(parts))
+    X, y, sample_weight, _ = as_one(parts, f"shard {number}")
+    return Shard(number, *arguments, X, y, sample_weight)
 
 
 class OnWorkers:
@@ -94,9 +97,9 @@ class OnWorkers:
         """Workers that hold rows, or could."""
         return len(self._workers())
 
-    def look(self, is_classifier):
+    def look(self, estimator):
         """As `InProcess`."""
-        futures = self._client.map(find, self._parts, is_classifier=is_classifier)
+        futures = self._client.map(find, self._parts, estimator=estimator, pure=False)
         return self._client.gather(futures)
 
     def keep(self, numbers):
@@ -106,7 +109,8 @@ class OnWorkers:
 
     def take(self, rows):
         """As `InProcess`."""
-        return joined(self._client.gather(self._client.map(taken, self._parts, rows)))
+        futures = self._client.map(taken, self._parts, rows, pure=False)
+        return as_one(self._client.gather(futures), "X")
 
     def place(self, shards, *arguments):
         """As `InProcess`, each on the worker that has most of it."""
