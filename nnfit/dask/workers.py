@@ -14,6 +14,7 @@ from nnfit.batches.rows import as_one
 from nnfit.dask.packages import dask
 from nnfit.dask.parts import find, taken
 from nnfit.dask.shard import Shard, train_all
+from nnfit.estimators.streams import naming
 from nnfit.training.threads import usable_processors
 
 #: Seconds between two looks at which workers are there.
@@ -69,8 +70,9 @@ class InProcess:
 
 
 def _shard(number, arguments, *parts):
-    X, y, sample_weight, _ = as_one(parts, f"shard {number}")
-    return Shard(number, *arguments, X, y, sample_weight)
+    X, y, sample_weight, name = as_one(parts, f"shard {number}")
+    with naming(name):
+        return Shard(number, *arguments, X, y, sample_weight)
 
 
 class OnWorkers:
