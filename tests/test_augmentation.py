@@ -4,8 +4,16 @@ import numpy as np
 import pytest
 import scipy.sparse
 from scipy import stats
+from sklearn.base import clone
 
-from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    PopulationSearchCV,
+    RealMLPClassifier,
+    RealMLPRegressor,
+    TabMRegressor,
+)
 from nnfit.cpu import engine as cpu
 from nnfit.cuda import engine as cuda
 from tests import numpy_engine
@@ -145,3 +153,17 @@ def test_a_search_trains_networks_with_and_without():
     search = PopulationSearchCV(MLPClassifier(**SMALL), grid, n_iter=4, cv=2)
     scores = search.fit(X, Y).cv_results_["mean_test_score"]
     assert len(scores) == 4 and np.isfinite(scores).all()
+
+
+@pytest.mark.parametrize("recipe", [RealMLPClassifier, RealMLPRegressor, TabMRegressor])
+@pytest.mark.parametrize("change", [{"cutmix": 1.0}, {"feature_swap": 0.3}])
+def test_recipes_have_them(recipe, change):
+    """With categories and missing values, which both leave as they are."""
+    X = np.column_stack([np.linspace(-1.0, 1.0, 60), np.arange(60) % 3])
+    y = (X[:, 0] > 0).astype(int)
+    X[::7, 0] = np.nan
+    given = {"hidden_layer_sizes": (8,), "max_iter": 4, "random_state": 0}
+    plain = recipe(**given, categorical_features=[1])
+    changed = clone(plain).set_params(**change)
+    weights = [model.fit(X, y).coefs_[-1] for model in (plain, changed)]
+    assert not np.array_equal(*weights)

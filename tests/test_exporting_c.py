@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 from sklearn.exceptions import NotFittedError
 
-from nnfit import MLPClassifier, MLPRegressor, TabularRegressor, export_c
+from nnfit import (
+    MLPClassifier,
+    MLPRegressor,
+    RealMLPClassifier,
+    TabularRegressor,
+    export_c,
+)
 from nnfit.exporting_c import activations, kinds, links
 from nnfit.exporting_c.exporting import source_of
 from nnfit.functions.activations import ACTIVATIONS
@@ -178,6 +184,48 @@ def test_standardised_columns_targets_and_missing_numbers(parameters, tmp_path):
     assert difference(regressor, MISSING, tmp_path) <= 1e-5
 
 
+EMBEDDED = {
+    "quantiles": {"scaling": "quantile"},
+    "realmlp": None,
+    **{
+        kind: {"numeric_embedding": kind, "scaling": "robust"}
+        for kind in ("periodic", "pbld", "piecewise_linear")
+    },
+    "lite": {"numeric_embedding": {"kind": "periodic", "lite": True}},
+    "bins": {"numeric_embedding": "piecewise_linear_encoding"},
+    "float64": {"numeric_embedding": "pbld", "dtype": "float64"},
+}
+
+
+@pytest.mark.parametrize("case", EMBEDDED)
+def test_numbers_and_codes_become_vectors(case, tmp_path):
+    table = np.column_stack([RNG.integers(0, 3, 80), MISSING, RNG.integers(0, 9, 80)])
+    of_codes = {"categorical_features": [0, 5], "max_iter": 3}
+    of_codes |= {"random_state": 0, "hidden_layer_sizes": (6,)}
+    own = EMBEDDED[case]
+    if own is None:
+        model = RealMLPClassifier(**of_codes)
+    else:
+        vectors = {"max_one_hot": 4, "n_outputs": 2}
+        model = MLPClassifier(**of_codes, category_embedding=vectors, **own)
+    model.fit(table, TARGETS["three"])
+    table[::5, 5], table[1::5, 0] = 99, np.nan  # which are no codes
+    assert difference(model, table, tmp_path) <= 1e-5
+
+
+def test_categories_by_their_values(tmp_path):
+    cities = RNG.choice(np.array(["rome", "oslo", "bern"], object), 80)
+    table = np.column_stack([X.astype(object), cities])
+    model = MLPRegressor(**FEW, categorical_features=[4]).fit(table, X[:, 0])
+    path = tmp_path / "model.c"
+    export_c(model, path)
+    known = model._standard("categories")[4]
+    codes = [known.index(city) for city in cities]
+    found = compiled(path)(np.column_stack([X, codes]))[:, 0]
+    np.testing.assert_allclose(found, model.predict(table), 0, 1e-5)
+    assert f'1: "{known[1]}"' in path.read_text()
+
+
 def test_the_file_says_what_goes_in_and_out():
     pandas = pytest.importorskip("pandas")
     names = ["age */ \\", "a\nb", "??/", "é"]
@@ -199,8 +247,7 @@ def own_activation(z):
     "parameters, words",
     [
         ({"activation": own_activation}, "'own_activation' is a Python function"),
-        ({"numeric_embedding": "periodic"}, "kind 'periodic_embedding'.*to_onnx"),
-        ({"categorical_features": [0]}, "Columns of categories.*to_onnx"),
+        ({"n_shared_members": 2}, "kind 'members'.*to_onnx"),
     ],
 )
 def test_what_cannot_be_written_is_named(parameters, words, tmp_path):

@@ -257,6 +257,23 @@ def test_mixtures(table, partner):
         assert_same(estimator, to_onnx(estimator), table)
 
 
+@pytest.mark.parametrize("n_outputs", [1, 2])
+def test_quantiles_of_a_mixture(table, n_outputs):
+    """Of 200 rows held out or more by trees, which tell how large errors are."""
+    table = table.iloc[np.tile(np.arange(len(table)), 1 if n_outputs == 1 else 5)]
+    y = np.column_stack([table.a, 1000.0 - table.a])[:, :n_outputs]
+    settings = {"preset": "fast", "max_iter": 1, "random_state": 0}
+    regressor = TabularRegressor(**settings).fit(table, y if n_outputs > 1 else y[:, 0])
+    assert bool(regressor._intervals[0]._sizes) == (n_outputs == 2)
+    levels = [0.05, 0.5, 0.9]
+    found = run(to_onnx(regressor, quantiles=levels), table)["quantiles"]
+    expected = regressor.predict_quantiles(table, levels)
+    assert found.shape == expected.shape
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-5 * y.std())
+    with pytest.raises(ValueError, match=r"between 0 and 1, got \[2\]"):
+        to_onnx(regressor, quantiles=[2])
+
+
 @pytest.mark.slow
 def test_trees_with_categories(table):
     """They have all of the weight, whatever is best."""
@@ -291,6 +308,9 @@ def test_a_function_of_the_users_is_refused_by_its_name():
 
 
 def test_what_is_no_fitted_estimator_is_refused():
+    plain = MLPRegressor.from_arrays([np.ones((2, 1))], [np.zeros(1)])
+    with pytest.raises(ValueError, match="those of a TabularRegressor, got MLPRegr"):
+        to_onnx(plain, quantiles=0.5)
     with pytest.raises(TypeError, match=r"of nnfit can be converted.*got dict"):
         to_onnx({})
     with pytest.raises(NotFittedError):

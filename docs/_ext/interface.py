@@ -15,7 +15,13 @@ from pathlib import Path
 from packaging.version import Version
 
 #: Modules whose ``__all__`` is public.
-MODULES = ("nnfit", "nnfit.callbacks", "nnfit.inspection", "nnfit.onnx")
+MODULES = (
+    "nnfit",
+    "nnfit.callbacks",
+    "nnfit.dask",
+    "nnfit.inspection",
+    "nnfit.onnx",
+)
 RECORDS = Path(__file__).parent.parent / "interfaces"
 
 

@@ -80,7 +80,7 @@ def diagnose(
     >>> X, y = load_wine(return_X_y=True)
     >>> model = MLPClassifier((20,), max_iter=300, random_state=0).fit(X, y)
     >>> [finding.kind for finding in diagnose(model, X, y)]
-    ['unscaled_features']
+    ['unscaled_features', 'underfitting']
     """
     if (X_val is None) != (y_val is None):
         given, missing = ("y_val", "X_val") if X_val is None else ("X_val", "y_val")

@@ -515,6 +515,17 @@ device : str, default="cpu"
 """,
 )
 
+#: What the classes of `nnfit.dask` have.
+CLUSTER = Group(
+    "Cluster",
+    {},
+    "",
+    own=(
+        *("client", "n_shards", "local_epochs", "outer_learning_rate"),
+        *("outer_momentum", "timeout"),
+    ),
+)
+
 #: In the order of the reference.
 GROUPS = (
     TARGET,
@@ -527,6 +538,7 @@ GROUPS = (
     ENSEMBLES,
     TRANSFER,
     COMPUTATION,
+    CLUSTER,
 )
 
 CONSTRAINTS: dict = {

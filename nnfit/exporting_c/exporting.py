@@ -34,9 +34,10 @@ def export_c(estimator: Any, path: str | os.PathLike[str]) -> None:
 
         void NAME_predict(const float *x, float *out)
 
-    for one row: `out` has the probabilities of the classes or labels, scores where the
-    loss has no probabilities, or predictions. It computes in the type of the network;
-    the types are double for one of float64. It allocates nothing, keeps nothing, and
+    for one row, in which a category is the number that the comment on top tells: `out`
+    has the probabilities of the classes or labels, scores where the loss has no
+    probabilities, or predictions. It computes in the type of the network; the types are
+    double for one of float64. It allocates nothing, keeps nothing, and
     any number of threads may call it.
 
     Parameters
@@ -54,8 +55,8 @@ def export_c(estimator: Any, path: str | os.PathLike[str]) -> None:
     NotFittedError
         Before `fit`.
     ValueError
-        If it holds what cannot be written, such as embeddings, categories, or a Python
-        function as its activation, which the message names.
+        If it holds what cannot be written, such as members that share weights, or a
+        Python function as its activation, which the message names.
     OSError
         If the file cannot be written; one that existed is as before.
 
@@ -111,11 +112,6 @@ def source_of(estimator, name):
     -------
     str
     """
-    if any(category_columns(each) for each in networks(estimator)):
-        raise ValueError(
-            f"Columns of categories cannot be written as C. {OTHERWISE} Or fit with "
-            "columns of numbers, such as indicators of sklearn's OneHotEncoder."
-        )
     own = networks(estimator)
     dtype = own[0]._fitted_network(estimator._link)[0].dtype
     source = Source(dtype)
@@ -190,8 +186,9 @@ def _inputs(source, own):
         source.add(_loop(x.width, f"{found.name}[i] = (real)({value});"))
         x = found
     if means is not None and not fills_missing(own._standard("inputs")):
-        found = source.values(x.width)
-        value = f"isnan({x.name}[i]) ? {source.array(means)}[i] : {x.name}[i]"
+        found, fills = source.values(x.width), np.array(means, np.float64)
+        fills[category_columns(own)] = np.nan
+        value = f"isnan({x.name}[i]) ? {source.array(fills)}[i] : {x.name}[i]"
         source.add(_loop(x.width, f"{found.name}[i] = {value};"))
         x = found
     return x
@@ -241,7 +238,14 @@ def _comment(estimator, name, real, n_outputs):
         inputs = [f"x{i}" for i in range(estimator.n_features_in_)]
     lines = [f"{type(estimator).__name__}, written by nnfit {__version__}.", ""]
     lines += [f"void {name}_predict(const {real} *x, {real} *out) takes one row:", ""]
-    lines += [f"    x[{i}]: {commented(each)}" for i, each in enumerate(inputs)]
+    known = estimator._standard("categories") or {}
+    for i, each in enumerate(inputs):
+        codes = known.get(i)
+        what = "" if codes is None else ", the number of its category, or -1:"
+        lines.append(f"    x[{i}]: {commented(each)}{what}")
+        lines += [
+            f"        {n}: {commented(each)}" for n, each in enumerate(codes or ())
+        ]
     lines += ["", f"and gives {_meaning(estimator)}:", ""]
     if estimator._task == "classification" and n_outputs == len(estimator.classes_):
         told = [commented(each) for each in estimator.classes_.tolist()]

@@ -7,7 +7,9 @@ the kind's NumPy functions (`nnfit.network.kinds`) computes for a prediction.
 
 import numpy as np
 
+from nnfit.exporting_c import embeddings
 from nnfit.exporting_c.activations import activated
+from nnfit.exporting_c.source import add_product
 from nnfit.functions.normalization import EPSILON
 from nnfit.network.kinds.dense import has_intercept
 from nnfit.network.kinds.scaling import LARGEST
@@ -32,17 +34,16 @@ def dense(source, node, inputs, arrays, output):
         _each(source, output, f"{y}[i] = {start[0].name}[i];")
     else:
         _each(source, output, f"{y}[i] = 0.0;")
-    source.function(
-        "static void add_product(const real *x, int n, const real *w, real *y, int m)",
-        "for (int i = 0; i < n; i++) {",
-        "    for (int j = 0; j < m; j++) {",
-        "        y[j] += x[i] * w[i * m + j];",
-        "    }",
-        "}",
-    )
+    add_product(source)
     w = source.array(arrays[0])
     source.add(f"add_product({x.name}, {x.width}, {w}, {y}, {output.width});")
     activated(source, node.activation, output)
+
+
+def ntp(source, node, inputs, arrays, output):
+    """Divided by the root of how many there are."""
+    factor = source.array([1.0 / np.sqrt(output.width)])
+    _each(source, output, f"{output.name}[i] = {inputs[0].name}[i] * {factor}[0];")
 
 
 def normalization(source, node, inputs, arrays, output):
@@ -145,4 +146,6 @@ WRITTEN = {
     "parametric_activation": parametric_activation,
     "imputation": imputation,
     "scaling": scaling,
+    "ntp": ntp,
+    **embeddings.WRITTEN,
 }

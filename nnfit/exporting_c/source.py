@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 #: Functions of math.h that the texts call; those of float end with f.
-OF_MATH = "exp|expm1|erf|tanh|log1p|fabs|sqrt"
+OF_MATH = "exp|expm1|erf|tanh|log1p|fabs|sqrt|cos|sin|floor"
 #: Numbers in the texts: they have a point, unlike places of arrays.
 NUMBERS = r"\b\d+\.\d+(?:e[+-]?\d+)?"
 
@@ -105,6 +105,18 @@ class Source:
             return text
         text = re.sub(rf"\b({OF_MATH})\(", r"\1f(", text)
         return re.sub(rf"({NUMBERS})(?!\w)", r"\1f", text)
+
+
+def add_product(source):
+    """Have a function in the file that adds a product of a vector and a matrix."""
+    source.function(
+        "static void add_product(const real *x, int n, const real *w, real *y, int m)",
+        "for (int i = 0; i < n; i++) {",
+        "    for (int j = 0; j < m; j++) {",
+        "        y[j] += x[i] * w[i * m + j];",
+        "    }",
+        "}",
+    )
 
 
 def number(value):

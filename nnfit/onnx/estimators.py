@@ -18,7 +18,9 @@ from nnfit.onnx.links import LINKS, log_expit
 from nnfit.onnx.networks import raw_predictions
 from nnfit.onnx.rows import are_wide, filled, matrix
 from nnfit.tabular.base import Tabular
+from nnfit.tabular.intervals import checked_levels
 from nnfit.tabular.models import NetworkModel
+from nnfit.tabular.regressor import TabularRegressor
 
 
 class Predicted(NamedTuple):
@@ -32,11 +34,14 @@ class Predicted(NamedTuple):
         Of a classifier what `decision_function` returns, (n, 1) for two classes.
     label : str or None
         Of a classifier the class, or a 0 or 1 for each label.
+    quantiles : str or None
+        As `TabularRegressor.predict_quantiles`, where levels were asked for.
     """
 
     values: str
     scores: str | None = None
     label: str | None = None
+    quantiles: str | None = None
 
 
 def check_estimator(estimator):
@@ -91,7 +96,7 @@ def output_dtype(estimator, given):
     return "float32" if is_plain else "float64"
 
 
-def predicted(graph, estimator, given):
+def predicted(graph, estimator, given, quantiles=None):
     """Add all that an estimator computes.
 
     Parameters
@@ -100,6 +105,8 @@ def predicted(graph, estimator, given):
     estimator : BaseMLP or Tabular
         Fitted.
     given : list of nnfit.onnx.rows.Given
+    quantiles : array-like of float, default=None
+        Levels of quantiles.
 
     Returns
     -------
@@ -115,7 +122,11 @@ def predicted(graph, estimator, given):
     with graph.computing_in(dtype):
         x = matrix(graph, estimator, given, dtype)
     with graph.computing_in("float64"):
-        return TASKS[estimator._task](graph, estimator, x)
+        found = TASKS[estimator._task](graph, estimator, x)
+        if quantiles is None:
+            return found
+        own = _quantiles(graph, estimator, x, found.values, quantiles)
+        return found._replace(quantiles=own)
 
 
 # Networks --------------------------------------------------------------------
@@ -265,6 +276,25 @@ def _raw(graph, model, x):
 def _clipped(graph, estimator, raw, temperature):
     low, high = estimator._range
     return _within(graph, raw, {"low": low, "high": high})
+
+
+def _quantiles(graph, estimator, x, values, quantiles):
+    """As `TabularRegressor.predict_quantiles`."""
+    if not isinstance(estimator, TabularRegressor):
+        name = type(estimator).__name__
+        raise ValueError(f"quantiles are those of a TabularRegressor, got {name}.")
+    levels, found = checked_levels(quantiles), []
+    for output, intervals in enumerate(estimator._known_intervals()):
+        added = intervals.of_errors(levels)[None]
+        if intervals._sizes:
+            models = intervals._sizes
+            sizes = [trees.raw_predictions(graph, model, x) for model in models]
+            sizes = graph.op("Max", _mean(graph, sizes), float(intervals._low))
+            added = graph.op("Mul", sizes, added)
+        found.append(graph.op("Add", graph.columns(values, [output]), added))
+    if estimator._is_vector:
+        return found[0]
+    return graph.concatenated([graph.op("Unsqueeze", each, [1]) for each in found])
 
 
 def _tempered(graph, estimator, raw, temperature):

@@ -17,7 +17,7 @@ from nnfit.onnx.rows import Given
 IR_VERSION = 8
 
 
-def to_onnx(estimator):
+def to_onnx(estimator, *, quantiles=None):
     """Make an ONNX model of a fitted estimator.
 
     The model computes all that `predict` and `predict_proba` do, from the table as it
@@ -28,6 +28,9 @@ def to_onnx(estimator):
     ----------
     estimator : classifier or regressor of nnfit
         Fitted.
+    quantiles : float or array-like of shape (n_quantiles,), default=None
+        Of a `TabularRegressor` the levels, in (0, 1), of a further output "quantiles",
+        as `predict_quantiles` gives them.
 
     Returns
     -------
@@ -67,7 +70,7 @@ def to_onnx(estimator):
     helper, _ = _onnx()
     check_estimator(estimator)
     graph, given = Graph(), _inputs(estimator)
-    found = predicted(graph, estimator, given)
+    found = predicted(graph, estimator, given, quantiles)
     dtype = output_dtype(estimator, given)
     outputs = []
     if found.label is not None:
@@ -76,6 +79,10 @@ def to_onnx(estimator):
     name = _name_of_values(estimator, found)
     graph.op("Cast", found.values, output=name, to=ONNX_TYPES[dtype])
     outputs.append((name, ONNX_TYPES[dtype], [None, None]))
+    if found.quantiles is not None:
+        graph.op("Identity", found.quantiles, output="quantiles")
+        shape = [None] * (2 if estimator._is_vector else 3)
+        outputs.append(("quantiles", ONNX_TYPES["float64"], shape))
     own = helper.make_graph(
         nodes_of(graph),
         type(estimator).__name__,

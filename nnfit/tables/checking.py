@@ -56,8 +56,9 @@ def check_table(
     1 finding in a table of 200 rows and 3 columns
     <BLANKLINE>
     1. leak: 1
-       It alone predicts y: a tree that sees nothing else leaves no part of the errors
-       of always guessing one class (200 rows, 5-fold cross-validation).
+       It alone predicts the target: a tree that sees nothing else leaves no part
+       of the errors of always guessing one class (5-fold cross-validation on 200
+       rows).
        -> Ask whether it is known before the outcome is: drop it if it is made from
           the outcome, or measured or filled in later.
     """

@@ -69,13 +69,27 @@ class Intervals:
         sizes = np.mean([model.raw(X)[:, 0] for model in models], axis=0)
         return np.maximum(sizes, self._low)
 
+    def of_errors(self, levels):
+        """Quantiles of errors whose expected size is 1."""
+        return np.interp(levels, self._at, self._scaled)
+
     def quantiles(self, X, levels):
         """What is added to predictions, an array (n_samples, n_levels)."""
-        of_errors = np.interp(levels, self._at, self._scaled)
+        of_errors = self.of_errors(levels)
         if not self._sizes:
             return np.broadcast_to(of_errors, (len(X), len(levels)))
         sizes = self._expected(self._sizes, X)
         return sizes[:, None] * of_errors
+
+
+def checked_levels(quantiles):
+    """Levels of quantiles as an array of floats."""
+    levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
+    if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
+        raise ValueError(
+            f"quantiles must be levels between 0 and 1, got {quantiles!r}."
+        )
+    return levels
 
 
 def _size_model(estimator, columns):

@@ -21,7 +21,7 @@ from nnfit.estimators.documentation import documented
 from nnfit.numpy_errors import without_numpy_errors
 from nnfit.tabular.base import PARAMETERS, Tabular
 from nnfit.tabular.data import Rows as RowsOfFit
-from nnfit.tabular.intervals import Intervals, parts_of
+from nnfit.tabular.intervals import Intervals, checked_levels, parts_of
 from nnfit.tabular.judging import PredictedNumbers
 
 
@@ -172,23 +172,24 @@ class TabularRegressor(RegressorMixin, Tabular):
         ndarray of shape (n_samples, n_quantiles)
             For several outputs (n_samples, n_outputs, n_quantiles).
         """
-        levels = np.atleast_1d(np.asarray(quantiles, dtype=np.float64))
-        if levels.ndim != 1 or not ((levels > 0) & (levels < 1)).all():
-            raise ValueError(
-                f"quantiles must be levels between 0 and 1, got {quantiles!r}."
-            )
+        levels = checked_levels(quantiles)
         X, _ = self._check_rows(X)
+        intervals_of_outputs = self._known_intervals()
+        middle = self._mixture(X)
+        found = np.stack(
+            [
+                middle[:, [output]] + intervals.quantiles(X, levels)
+                for output, intervals in enumerate(intervals_of_outputs)
+            ],
+            axis=1,
+        )
+        return found[:, 0] if self._is_vector else found
+
+    def _known_intervals(self):
+        """The errors of each output."""
         if not hasattr(self, "_intervals"):
             raise ValueError(
                 "Quantiles come from trees, and files of weights hold networks alone. "
                 "Save the fitted TabularRegressor by joblib to predict them."
             )
-        middle = self._mixture(X)
-        found = np.stack(
-            [
-                middle[:, [output]] + intervals.quantiles(X, levels)
-                for output, intervals in enumerate(self._intervals)
-            ],
-            axis=1,
-        )
-        return found[:, 0] if self._is_vector else found
+        return self._intervals
