@@ -1,11 +1,15 @@
-"""Fits on a Dask cluster of this machine beside one process, and the model of their cost.
+"""Fits on a Dask cluster of this machine, and the model of what they cost.
 
-Prints the score and the seconds of one process, of one, two and four workers, and of
-two of which one is killed; then the seconds of a round with one and two workers while
-the link to the client is slowed down, beside those of `Cost`, which docs/scaling.rst
-describes.
+Prints three tables, or with ``--only`` one of them:
 
-Usage: python -m benchmarks.clusters [--rows 200000] [--epochs 20]
+- scores: score and seconds of one process, of one, two and four workers, and of two of
+  which one is killed;
+- shards: the score after some epochs by the number of shards;
+- costs: the seconds of a round with one and two workers, while the link to the client
+  is slowed down, beside those of `Cost`, which docs/scaling.rst describes, and what it
+  predicts for clusters that are not here.
+
+Usage: python -m benchmarks.clusters [--rows 120000] [--epochs 20] [--only costs]
 """
 
 import argparse
@@ -28,6 +32,19 @@ from nnfit.dask import DaskMLPClassifier, workers
 
 N_FEATURES = 30
 N_PARTS = 8
+N_ROUNDS = 10
+#: Shards, and epochs of a round.
+SHARDS = (
+    (1, 1),
+    (2, 1),
+    (4, 1),
+    (8, 1),
+    (16, 1),
+    (8, 5),
+    (2, 0.2),
+    (8, 0.2),
+    (16, 0.1),
+)
 MB = 1e6
 
 
@@ -38,31 +55,40 @@ class Cost:
     Attributes
     ----------
     row : float
-        Seconds that a worker takes for a row and an epoch.
-    latency : float
-        Seconds of a round whose shards have nothing to do, for each worker.
+        Seconds that a worker takes for a row, a parameter and an epoch.
+    latency, of_worker : float
+        Seconds of a round without rows: its own, and for each worker.
     bandwidth : float
-        Bytes that pass the client's link in a second.
+        Bytes that pass the client's link in a second, one array after the other.
     """
 
     row: float
     latency: float
+    of_worker: float
     bandwidth: float
 
     def round(self, n_rows, n_parameters, n_workers, n_shards, local_epochs=1):
         """Seconds from one synchronisation to the next."""
-        of_worker = -(-n_shards // n_workers) * n_rows / n_shards
-        computing = local_epochs * of_worker * self.row
-        sent = 4 * n_parameters * (n_workers + n_shards)
-        return computing + self.latency * n_workers + sent / self.bandwidth
+        rows = -(-n_shards // n_workers) * n_rows / n_shards
+        computing = local_epochs * rows * n_parameters * self.row
+        sent = 4 * n_parameters / self.bandwidth  # the weights, once
+        # The first worker begins after one, the last after all, and while one computes
+        # others use the link.
+        alone = max(1 + n_shards, n_workers + n_shards / n_workers) * sent
+        busy = (n_workers + n_shards) * sent
+        latency = self.latency + self.of_worker * n_workers
+        return latency + max(computing + alone, busy)
 
 
 @contextmanager
 def cluster(n_workers):
     """A client of processes on this machine, each with one thread."""
-    with distributed.LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
-    ) as made, distributed.Client(made) as client:
+    with (
+        distributed.LocalCluster(
+            n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
+        ) as made,
+        distributed.Client(made) as client,
+    ):
         yield client
 
 
@@ -77,16 +103,16 @@ def data(n_rows):
     return (X[:n_rows], y[:n_rows]), (X[n_rows:], y[n_rows:])
 
 
-def cut(X, y):
-    rows = -(-len(X) // N_PARTS)
+def cut(X, y, n_parts=N_PARTS):
+    rows = -(-len(X) // n_parts)
     return da.from_array(X, chunks=(rows, -1)), da.from_array(y, chunks=rows)
 
 
 class Rounds(Callback):
     """Notes when rounds end, and does something after one of them."""
 
-    def __init__(self, after=None, action=None):
-        self.after, self.action = after, action
+    def __init__(self, after=None, action=None, every=1):
+        self.after, self.action, self.every = after, action, every
         self.times = [time.perf_counter()]
 
     def after_epoch(self, estimator, context):
@@ -97,7 +123,7 @@ class Rounds(Callback):
     @property
     def seconds(self):
         """Median seconds of a round, without the first, in which shards are made."""
-        return float(np.median(np.diff(self.times[1:])))
+        return float(np.median(np.diff(self.times[self.every :: self.every])))
 
 
 def scores(train, test, parameters):
@@ -147,66 +173,129 @@ def _import():
 # The model of cost ----------------------------------------------------------------
 
 
-def slow_link(bandwidth):
-    """In a worker: let all weights pass one link, which has so many bytes a second."""
-    train_all = workers.train_all
+def slow_link():
+    """In a worker: all weights pass one link, of `workers.bandwidth` bytes a second."""
+    workers.bandwidth, train_all = np.inf, workers.train_all
+
+    def wait(link, size):
+        if workers.bandwidth < np.inf:
+            with link:
+                time.sleep(size / workers.bandwidth)
 
     def through_link(shards, n_threads, weights, *more):
         link = distributed.Lock("link")
         size = sum(array.nbytes for arrays in weights for array in arrays)
-        with link:
-            time.sleep(size / bandwidth)
+        wait(link, size)
         trained = train_all(shards, n_threads, weights, *more)
-        with link:
-            time.sleep(size * len(trained) / bandwidth)
+        wait(link, size * len(trained))
         return trained
 
     workers.train_all = through_link
 
 
-def rounds_of(client, collections, parameters, n_shards=2):
+def set_bandwidth(bandwidth):
+    workers.bandwidth = bandwidth
+
+
+def rounds_of(collections, parameters, local_epochs=1, n_shards=2):
     """Median seconds of a round, and the parameters of the network."""
-    rounds = Rounds()
-    model = DaskMLPClassifier(n_shards=n_shards, **parameters)
+    rounds = Rounds(every=local_epochs)
+    parameters = {**parameters, "max_iter": local_epochs * N_ROUNDS}
+    model = DaskMLPClassifier(
+        n_shards=n_shards, local_epochs=local_epochs, **parameters
+    )
     model.set_callbacks(rounds).fit(*collections)
     arrays = (*model.coefs_, *model.intercepts_)
     return rounds.seconds, sum(array.size for array in arrays)
 
 
+def latencies(given, parameters):
+    """Seconds of a round with next to no rows, its own and for each worker."""
+    found = []
+    for n_workers in (1, 2, 4):
+        with cluster(n_workers) as client:
+            client.run(_import)
+            found.append(rounds_of(given, parameters, n_shards=n_workers)[0])
+    of_worker = (found[2] - found[0]) / 3
+    print("Latency of 1, 2 and 4 workers:", *(f"{1e3 * each:.0f} ms" for each in found))
+    return found[0] - of_worker, of_worker
+
+
 def costs(n_rows, parameters):
     """Measured and predicted seconds of a round with a slow link."""
     (X, y), _ = data(n_rows)
-    given, few = cut(X, y), cut(X[: 8 * N_PARTS], y[: 8 * N_PARTS])
-    found = None
-    print(f"\n{'workers':>7} {'MB/s':>8} {'measured':>9} {'model':>9}   seconds a round")
+    third = n_rows // 3
+    latency = latencies(cut(X[: 8 * N_PARTS], y[: 8 * N_PARTS]), parameters)
+    cases = [
+        *((n_rows, 1, bandwidth) for bandwidth in (np.inf, 20 * MB, 5 * MB, 2 * MB)),
+        (third, 1, np.inf),
+        (third, 3, 5 * MB),
+    ]
+    print("workers     rows  epochs     MB/s  measured     model   seconds of a round")
     for n_workers in (1, 2):
-        for bandwidth in (np.inf, 20 * MB, 5 * MB, 1 * MB):
-            with cluster(n_workers) as client:
-                client.run(_import)
-                if bandwidth < np.inf:
-                    client.run(slow_link, bandwidth)
-                seconds, n_parameters = rounds_of(client, given, parameters)
-                if found is None:  # from one worker without a limit, all else follows
-                    latency, _ = rounds_of(client, few, parameters)
-                    row = (seconds - latency) / len(X)
-                    found = Cost(row, latency, np.inf)
-                    print(
-                        f"{n_parameters} parameters, {row * 1e6:.2f} microseconds a row, "
-                        f"{latency * 1e3:.0f} ms of latency"
-                    )
-            cost = Cost(found.row, found.latency, bandwidth)
-            predicted = cost.round(len(X), n_parameters, n_workers, 2)
-            print(
-                f"{n_workers:7} {bandwidth / MB:8.0f} {seconds:9.3f} {predicted:9.3f}",
-                flush=True,
+        row = None
+        with cluster(n_workers) as client:
+            client.run(slow_link)
+            for rows, local_epochs, bandwidth in cases:
+                client.run(set_bandwidth, bandwidth)
+                seconds, size = rounds_of(
+                    cut(X[:rows], y[:rows]), parameters, local_epochs
+                )
+                if row is None:  # from the first line, the others follow
+                    rest = seconds - latency[0] - latency[1] * n_workers
+                    row = rest / (n_rows / n_workers * size)
+                    print(f"{size} parameters, {row * 1e12:.0f} ps for a row and one")
+                predicted = Cost(row, *latency, bandwidth).round(
+                    rows, size, n_workers, 2, local_epochs
+                )
+                print(
+                    f"{n_workers:7} {rows:8} {local_epochs:7} {bandwidth / MB:8.0f} "
+                    f"{seconds:9.3f} {predicted:9.3f}",
+                    flush=True,
+                )
+            if n_workers == 1:
+                alone = row
+    predictions(alone, latency)
+
+
+def predictions(row, latency, n_rows=10**9, threads=8, share=0.8):
+    """What the model says of workers with several threads and a link of 10 Gbit/s."""
+    cost = Cost(row / (threads * share), *latency, 1.25e9)
+    print(f"\n{n_rows:.0e} rows, workers of {threads} threads, 10 Gbit/s")
+    print("parameters  workers  rounds an epoch  seconds an epoch  times one worker")
+    for n_parameters in (10**5, 10**7):
+        alone = cost.round(n_rows, n_parameters, 1, 1)
+        for n_workers, n_rounds in ((1, 1), (8, 1), (64, 1), (64, 20), (256, 1)):
+            seconds = n_rounds * cost.round(
+                n_rows, n_parameters, n_workers, n_workers, 1 / n_rounds
             )
+            print(
+                f"{n_parameters:10} {n_workers:8} {n_rounds:16} {seconds:17.1f} "
+                f"{alone / seconds:17.1f}"
+            )
+
+
+def shards(train, test, parameters):
+    """Scores after some epochs by the number of shards, in this process."""
+    epochs = [parameters["max_iter"] // 4, parameters["max_iter"] // 2]
+    epochs.append(parameters["max_iter"])
+    print(f"\n{'shards':>12} {'epochs a round':>14}   score after {epochs} epochs")
+    for n_shards, local_epochs in SHARDS:
+        after = []
+        for each in epochs:
+            model = DaskMLPClassifier(
+                n_shards=n_shards, local_epochs=local_epochs,
+                **parameters | {"max_iter": each},
+            ).fit(*cut(*train, n_parts=n_shards))  # fmt: skip
+            after.append(f"{model.to_local().score(*test):.4f}")
+        print(f"{n_shards:12} {local_epochs:14g}  ", *after, flush=True)
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=200_000)
+    parser.add_argument("--rows", type=int, default=120_000)
     parser.add_argument("--epochs", type=int, default=20)
-    parser.add_argument("--only", choices=["scores", "costs"])
+    parser.add_argument("--only", choices=["scores", "shards", "costs"])
     given = parser.parse_args()
     warnings.simplefilter("ignore")
     parameters = {
@@ -215,11 +304,13 @@ def main():
         "random_state": 0,
         "n_jobs": 1,
     }
-    if given.only != "costs":
+    if given.only in (None, "scores"):
         scores(*data(given.rows), parameters)
-    if given.only != "scores":
-        parameters |= {"hidden_layer_sizes": (512, 256), "max_iter": 8}
-        costs(given.rows // 8, parameters)
+    if given.only in (None, "shards"):
+        shards(*data(given.rows), parameters)
+    if given.only in (None, "costs"):
+        parameters |= {"hidden_layer_sizes": (512, 256)}
+        costs(given.rows // 2, parameters)
 
 
 if __name__ == "__main__":

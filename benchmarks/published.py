@@ -256,7 +256,7 @@ def readme_block():
     """What the README has between `BEGIN` and `END`."""
     summary = summarize(records(), list(COMPARED))
     images = " ".join(
-        f'<img src="docs/_static/{file}" width="400" alt="{alt}">'
+        f'<img src="docs/_static/{file}" width="400" align="top" alt="{alt}">'
         for file, alt in zip(PANELS, ("Speed", "Accuracy"), strict=True)
     )
     return "\n".join(

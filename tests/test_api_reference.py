@@ -43,10 +43,10 @@ def test_every_public_name_is_listed_once(extension):
 def test_every_parameter_has_one_heading(extension):
     names = [n for group in GROUPS for n in (*group.constraints, *group.own)]
     assert len(names) == len(set(names))
-    public = [kind for _, kind in extension("interface").public()]
     used = set()
-    for kind in public:
-        if inspect.isclass(kind) and issubclass(kind, BaseMLP | Tabular):
+    for name, kind in extension("interface").public():
+        is_network = inspect.isclass(kind) and issubclass(kind, BaseMLP | Tabular)
+        if is_network or name.startswith("nnfit.dask."):
             own = set(inspect.signature(kind).parameters)
             assert own <= set(HEADINGS), (
                 f"{kind.__name__}: put these into a group of nnfit.estimators."
@@ -70,6 +70,8 @@ def test_a_name_came_with_the_first_release_that_has_it(extension):
         "nnfit.MLPClassifier.fit(groups)": "0.2.0",
         "nnfit.MLPClassifier.norms_": "0.2.0",
         "nnfit.TabularClassifier": "0.2.0",
+        "nnfit.TabularClassifier(preset)": None,
+        "nnfit.TabularClassifier.fit(X)": None,
         "nnfit.onnx.to_onnx": "0.2.0",
     }.items():
         assert interface.since(name, recorded, "0.2.0") == version, name

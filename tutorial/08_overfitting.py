@@ -11,8 +11,8 @@ that were not trained on can show it.
 # Few rows and a large network
 # ----------------------------
 #
-# Eighty training rows with a lot of noise, and a network of more than ten
-# thousand weights. Two thousand other rows say how good it is.
+# There are eighty training rows with a lot of noise. The network has more than
+# ten thousand weights. Two thousand other rows say how good it is.
 
 # sphinx_gallery_thumbnail_number = 3
 import warnings
@@ -136,8 +136,8 @@ assert report("early stopping") < without / 2
 # More rows
 # ---------
 #
-# The best cure is data. Sixteen times as many rows, and a sixteenth of the
-# epochs, so that the number of steps is the same.
+# The best cure is data. Here are sixteen times as many rows, and a sixteenth of
+# the epochs, so that the number of steps is the same.
 
 X_many, y_many = make_moons(1280, noise=0.35, random_state=2)
 cures["1280 rows"] = train(X_many, y_many, max_iter=25)

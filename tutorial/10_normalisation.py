@@ -13,8 +13,8 @@ layer.
 # ---------------------------
 #
 # The features of the breast cancer data are measures of cell nuclei. Their
-# spreads differ by more than a factor of 100,000, and so do their gradients. No
-# learning rate suits all of them.
+# spreads differ by more than a factor of 100,000, and the gradients of their
+# weights with them. No learning rate suits all of them.
 
 # sphinx_gallery_thumbnail_number = 2
 import warnings

@@ -13,8 +13,8 @@ common.
 #
 # A network learns digits from 900 pictures. ``WeightsDisplay`` draws what the
 # units of its first layer look for: red pixels speak for a unit, blue ones
-# against it. They are strokes and edges, which any task with such pictures can
-# use.
+# against it. A new task with such pictures can use
+# what they look for.
 
 import warnings
 

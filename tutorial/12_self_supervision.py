@@ -13,7 +13,8 @@ task.
 # ---------------------
 #
 # ``DenoisingAutoencoder`` gets pictures with noise and has to say what they
-# were without it. The loss is the squared error of its answer. For that it has
+# were without it. The loss is the squared error of its answer, in units of each
+# pixel's spread. For that it has
 # to know which pixels go together. Nobody tells it what a digit is.
 
 # sphinx_gallery_thumbnail_number = 2
@@ -83,8 +84,9 @@ print("rows and hidden units:", units.shape)
 #
 # ``ContrastivePretrainer`` has another task. Each row of a batch gets a spoilt
 # copy, and the network is to tell which copy belongs to which row. With the
-# similarity :math:`s_{ij}` of row :math:`i` and copy :math:`j`, the loss of a
-# row is the log-loss of choosing the right copy:
+# similarity :math:`s_{ij}` of row :math:`i` and copy :math:`j`, and a
+# *temperature* :math:`\tau`, which is 1 here, the loss of a row is the log-loss
+# of choosing the right copy:
 #
 # .. math:: \ell_i = - \log \frac{e^{s_{ii} / \tau}}{\sum_j e^{s_{ij} / \tau}}.
 
@@ -98,9 +100,9 @@ print(f"loss of guessing among the 200 copies of a batch: {np.log(200):.2f}")
 # Few labels
 # ----------
 #
-# One, five or twenty labels of each digit, and all rows without labels: does
-# the start help? Here are mean and standard deviation of the accuracy on test
-# rows, over five choices of the labels.
+# There are one, five or twenty labels of each digit, and all rows without
+# labels. Does the start help? Here are mean and standard deviation of the
+# accuracy on test rows, over five choices of the labels.
 
 starts = {"new weights": None, "denoising": denoising, "contrast": contrast}
 numbers = (1, 5, 20)

@@ -15,7 +15,13 @@ from pathlib import Path
 from packaging.version import Version
 
 #: Modules whose ``__all__`` is public.
-MODULES = ("nnfit", "nnfit.callbacks", "nnfit.inspection", "nnfit.onnx")
+MODULES = (
+    "nnfit",
+    "nnfit.callbacks",
+    "nnfit.dask",
+    "nnfit.inspection",
+    "nnfit.onnx",
+)
 RECORDS = Path(__file__).parent.parent / "interfaces"
 
 
@@ -82,7 +88,7 @@ def releases(folder=RECORDS):
 
 
 def since(name, recorded, version):
-    """Version that brought a name; None for those of the first release.
+    """Version that brought a name, unless it was there from the start.
 
     Parameters
     ----------
@@ -92,10 +98,25 @@ def since(name, recorded, version):
         As `releases` gives it.
     version : str
         Of the code.
+
+    Returns
+    -------
+    str or None
+        None also for what came with its class, method or function.
     """
+    owner = re.sub(r"\(\w+\)$|\.\w+$", "", name)
+    first = next(iter(recorded))
+    found = _first(name, recorded, version)
+    if found == first or (
+        owner not in MODULES and found == _first(owner, recorded, version)
+    ):
+        return None
+    return found
+
+
+def _first(name, recorded, version):
     having = (release for release, names in recorded.items() if name in names)
-    found = next(having, version)
-    return None if found == next(iter(recorded)) else found
+    return next(having, version)
 
 
 if __name__ == "__main__":

@@ -41,13 +41,8 @@ def is_grouped(kind):
 
 
 def since(name):
-    """Version of a name, unless its class came with it or later."""
-    version = interface.since(name, RELEASES, nnfit.__version__)
-    owner = re.sub(r"(\.\w+)?\(\w+\)$|\.\w+$", "", name)
-    if owner.startswith("nnfit.") and owner != name:
-        of_owner = interface.since(owner, RELEASES, nnfit.__version__)
-        return None if version == of_owner else version
-    return version
+    """Version that brought a name, as `interface` has it."""
+    return interface.since(name, RELEASES, nnfit.__version__)
 
 
 def mend(app, what, name, value, options, lines):
@@ -62,8 +57,15 @@ def mend(app, what, name, value, options, lines):
         if field in new:
             new = _rewritten(new, field, name, grouped and field == ":Parameters:")
     if version := since(name):
-        new = [*new, "", f".. versionadded:: {version}", ""]
+        last = _end_of_summary(new)
+        new[last] += f" :since:`{version}`"
     lines[:] = new
+
+
+def _end_of_summary(lines):
+    """Number of the last line of the first paragraph."""
+    full = [number for number, line in enumerate(lines) if line.strip()]
+    return next(i for i in full if i + 1 not in full)
 
 
 def _is_inherited(name):

@@ -66,5 +66,6 @@ def directive(words):
 
 
 def _said(names):
-    """Names, and how they are said: the search takes underscores for letters."""
-    return list(dict.fromkeys(name.replace("_", " ") for name in names))
+    """Names as they are written and as they are said, "max_iter" and "max iter"."""
+    both = ((name, name.replace("_", " ")) for name in names)
+    return list(dict.fromkeys(word for pair in both for word in pair))

@@ -1,7 +1,5 @@
 """Batches of a source in an order, and re-cut to blocks of given sizes."""
 
-from itertools import chain
-
 import numpy as np
 import scipy.sparse
 
@@ -93,15 +91,15 @@ def cut(pieces, sizes, name):
     ValueError
         If there are fewer or more rows.
     """
-    pieces, done = iter(pieces), 0
+    pieces, rest, done = iter(pieces), None, 0
     for size in sizes:
         spaces, filled = None, 0
         while filled < size:
-            piece = next(pieces, None)
+            piece = next(pieces, None) if rest is None else rest
             if piece is None:
                 raise _other_count(name, done + filled, sum(sizes))
             length = piece[0].shape[0]
-            count = min(size - filled, length)
+            count, rest = min(size - filled, length), None
             if spaces is None:
                 spaces = [_space(array, size) for array in piece]
             for space, array in zip(spaces, piece, strict=True):
@@ -109,17 +107,16 @@ def cut(pieces, sizes, name):
                     space[filled : filled + count] = array[:count]
             if count < length:
                 rest = tuple(None if each is None else each[count:] for each in piece)
-                pieces = chain([rest], pieces)
             filled += count
         done += size
-        del piece
+        piece = None
         yield tuple(
             space.matrix() if isinstance(space, _Sparse) else space for space in spaces
         )
-        spaces = None
-    more = next(pieces, None)
-    if more is not None:
-        raise _other_count(name, f"{done + more[0].shape[0]} or more", done)
+    if rest is None:
+        rest = next(pieces, None)
+    if rest is not None:
+        raise _other_count(name, f"{done + rest[0].shape[0]} or more", done)
 
 
 def _other_count(name, got, expected):

@@ -59,9 +59,8 @@ class NpySource(Source):
     def read(self, part: Any, n_rows: int) -> Iterator[Batch]:
         """The rows of a stretch, which the file still holds."""
         number, start, stop = part
-        arrays = [_open(file)[start:stop] for file in self._files[number]]
-        X, y, weight = (*arrays, None)[:3]
-        weight = None if weight is None else np.asarray(weight, np.float64)
+        X, y, *more = (_open(file)[start:stop] for file in self._files[number])
+        weight = np.asarray(more[0], np.float64) if more else None
         yield Batch(X, y, weight, str(self._files[number][0]))
 
 

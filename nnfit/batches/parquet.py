@@ -11,6 +11,10 @@ import numpy as np
 from nnfit.batches.rows import Batch
 from nnfit.batches.sources import Paths, Source, files_of
 
+#: Memory that pyarrow takes to read a row group, over its size without compression: 2.5
+#: of 65,536 rows of 20 numbers. It decodes pages and dictionaries of all columns.
+DECODING = 3
+
 
 class ParquetSource(Source):
     """Rows in Parquet files, which are read some rows at a time.
@@ -68,8 +72,11 @@ class ParquetSource(Source):
         expected = {name: first[name] for name in wanted}
         for number, file in enumerate(self._files):
             self._check(file, expected)
-            n_groups = self._open(file).metadata.num_row_groups
-            self._parts += [(number, group) for group in range(n_groups)]
+            metadata = self._open(file).metadata
+            for group in range(metadata.num_row_groups):
+                self._parts.append((number, group))
+                size = DECODING * metadata.row_group(group).total_byte_size
+                self.reading_bytes = max(self.reading_bytes, size)
 
     def parts(self, n_rows: int) -> list[Any]:
         """Number of a file and of a row group."""

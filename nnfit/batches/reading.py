@@ -13,8 +13,9 @@ from nnfit.training.pools import NO_THREAD
 class Ahead:
     """An iterator whose next item is made by a thread, while the last one is in use.
 
-    No more than that one item is made ahead. Where no thread can be started, items are
-    made when they are asked for.
+    It is begun when `go_on` is called, so that the user of the last two can give one of
+    them up before. Where no thread can be started, items are made when they are asked
+    for.
 
     Parameters
     ----------
@@ -44,7 +45,7 @@ class Ahead:
             self._made.put((None, error))
 
     def _is_wanted(self):
-        """Wait until the item before has been taken."""
+        """Wait until there is room for an item."""
         self._wanted.acquire()
         return not self._is_closed
 
@@ -66,8 +67,11 @@ class Ahead:
                 raise error
             finally:  # an error must not hold the frame that holds it
                 del error
-        self._wanted.release()
         return item
+
+    def go_on(self):
+        """Let the next item be made."""
+        self._wanted.release()
 
     def close(self):
         """End the thread when its item is made, which is thrown away."""

@@ -20,9 +20,12 @@ class Source(ABC):
     ----------
     name : str
         As messages call it.
+    reading_bytes : int
+        Memory that a read takes beside the rows that it gives.
     """
 
     name: str
+    reading_bytes: int = 0
 
     @abstractmethod
     def parts(self, n_rows: int) -> list[Any]:

@@ -41,7 +41,7 @@ OWN = {
 }
 CONSTRAINTS = {
     "n_shards": [Interval(Integral, 1, None, closed="left"), None],
-    "local_epochs": [Interval(Integral, 1, None, closed="left")],
+    "local_epochs": [Interval(Real, 0, None, closed="neither")],
     "outer_learning_rate": [Interval(Real, 0, None, closed="neither")],
     "outer_momentum": [Interval(Real, 0, 1, closed="left")],
     "timeout": [Interval(Real, 0, None, closed="neither"), None],
@@ -59,8 +59,9 @@ TEXT = """{summary}
         Logical shards that the rows are split into: partition `i` belongs to shard
         ``i % n_shards``. The fitted weights depend on their number and on the
         partitions, and not on the workers. None stands for the number of workers.
-    local_epochs : int, default=1
-        Epochs that every shard trains between two synchronisations.
+    local_epochs : float, default=1
+        Epochs that every shard trains between two synchronisations: a whole number, or
+        ``1 / k`` for `k` synchronisations in an epoch, which large shards need.
     outer_learning_rate : float, default=0.7
         Factor of the step that the synchronised weights take in the mean direction of
         the shards.
@@ -160,13 +161,13 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
             else:
                 holders = OnWorkers(client, of_rows, self.timeout)
             given = dask().compute(X_val, y_val, sample_weight_val)
-            self._local = self._trained(local, holders, given)
+            self._local, n_shards = self._trained(local, holders, given)
         for name in [name for name in vars(self) if _is_fitted_attribute(name)]:
             delattr(self, name)
         for name, value in vars(self._local).items():
             if _is_fitted_attribute(name):
                 setattr(self, name, value)
-        self.n_shards_ = holders.n_shards
+        self.n_shards_ = n_shards
         return self
 
     def _local_estimator(self):
@@ -174,9 +175,9 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         return self._kind(**{k: v for k, v in params.items() if k not in OWN})
 
     def _trained(self, local, holders, given):
-        """The estimator, fitted: a look at some rows here, the training by the shards.
+        """The estimator, fitted, and the number of shards.
 
-        All of it is a fit of the estimator to the rows looked at, but for the engine.
+        It is a fit to the rows looked at, but for the engine: the shards train.
         """
         is_classifier = issubclass(self._kind, ClassifierMixin)
         found = holders.look(is_classifier)
@@ -184,8 +185,8 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         holders.keep(filled)
         found = [found[number] for number in filled]
         shards = parts.shards_of(self.n_shards, len(found), holders.n_holders)
-        holders.n_shards = len(shards)
         looked = holders.take(parts.rows_to_look_at(found))
+        local_epochs, n_slices = self._rhythm()
         as_asked = local.get_params(deep=False)
         if as_asked.get("class_weight") == "balanced":
             local.class_weight = parts.balanced(found)
@@ -193,10 +194,10 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         n_rows = sum(each.n_rows for each in found)
 
         def run(engine, settings, fit, _):
-            made = template(local)
+            made = template(local, n_slices)
             made.device = as_asked["device"]
             seed = vars(local)[resuming.STATE]["seed"]
-            holders.place(made, seed, shards)
+            holders.place(shards, made, seed, n_slices)
             outer = OuterStep(
                 fit.network.tensors, self.outer_learning_rate, self.outer_momentum
             )
@@ -206,7 +207,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
             )
             with holders.turn():
                 engine = ShardedEngine(
-                    engine, holders, outer, settings, self.local_epochs
+                    engine, holders, outer, settings, local_epochs, n_slices
                 )
                 type(local)._run(local, engine, settings, fit, n_rows)
 
@@ -214,12 +215,15 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         local.set_callbacks(*callbacks_of(self))
         X_val, y_val, weight_val = given
         more = {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight_val}
-        local.fit(*looked, **more)
+        try:
+            local.fit(*looked, **more)
+        finally:
+            del local._run  # which holds the estimator
         local.set_callbacks()
         # Its optimizer has not moved, and its threads are those of the client.
-        for name in ("_run", resuming.STATE, "n_threads_"):
+        for name in (resuming.STATE, "n_threads_"):
             del vars(local)[name]
-        return local.set_params(**as_asked)
+        return local.set_params(**as_asked), len(shards)
 
     def _check(self, local, X_val):
         """Refuse what does not go together with synchronised shards."""
@@ -255,6 +259,18 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
                 "no rows of X are set aside on a cluster. Pass X_val and y_val to fit, "
                 "or set early_stopping=False where there is such a parameter."
             )
+
+    def _rhythm(self):
+        """Epochs of a round and rounds of an epoch, of which one is 1."""
+        local_epochs, n_slices = round(self.local_epochs), round(1 / self.local_epochs)
+        if self.local_epochs == local_epochs:
+            return local_epochs, 1
+        if self.local_epochs < 1 and abs(n_slices * self.local_epochs - 1) < 1e-6:
+            return 1, n_slices
+        raise ValueError(
+            "local_epochs must be a whole number, or 1 / k for k synchronisations in "
+            f"an epoch, got {self.local_epochs!r}."
+        )
 
     def to_local(self) -> Any:
         """Give the fitted estimator that needs no Dask.

@@ -16,9 +16,13 @@ def dask(name="dask"):
 
 def client_of(given):
     """The client that is given, else the current one, else None."""
-    if given is not None:
-        return given
     try:
-        return dask("distributed").default_client()
+        client = given or dask("distributed").default_client()
     except (ImportError, ValueError):  # there is none
         return None
+    if client.asynchronous:
+        raise TypeError(
+            f"fit waits for the workers, which {client!r} is not for, since it is "
+            "asynchronous. Pass a client that is not."
+        )
+    return client

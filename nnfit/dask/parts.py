@@ -159,9 +159,12 @@ def find(part, is_classifier):
         counts = np.stack([weight.sum() - counts, counts], axis=1)
         first = np.concatenate([present.argmax(axis=0), present.argmin(axis=0)])
         return Found(n_rows, widths, None, counts, np.unique(first))
-    classes, first, inverse = np.unique(
-        y.reshape(-1), return_index=True, return_inverse=True
-    )
+    y = y.reshape(-1)
+    try:
+        classes, first, inverse = np.unique(y, return_index=True, return_inverse=True)
+    except TypeError:  # texts and something else, which the first look refuses
+        odd = [row for row, label in enumerate(y) if not isinstance(label, str)]
+        return Found(n_rows, widths, y[:0], weight[:0], np.array([0, odd[0]]))
     counts = np.bincount(inverse.reshape(-1), weight, minlength=len(classes))
     return Found(n_rows, widths, classes, counts, np.sort(first))
 

@@ -1,7 +1,6 @@
 """A logical shard: rows, and the estimator that they train between synchronisations."""
 
 import copy
-import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -43,24 +42,23 @@ class Shard:
         Has learnt what stands before and after the network, and has no weights.
     seed : int
         Of the training.
+    n_slices : int
+        Rounds in which all of its rows are trained on.
     X, y, sample_weight
         As the user has them.
     """
 
-    def __init__(self, number, estimator, seed, X, y, sample_weight):
-        self._seed = seed
+    def __init__(self, number, estimator, seed, n_slices, X, y, sample_weight):
+        self._seed, self._n_slices = seed, n_slices
         if number > 0:  # the first one has the orders of a fit on one machine
             sequence = np.random.SeedSequence((seed, number))
             self._seed = int(sequence.generate_state(1, np.uint64)[0])
         self._estimator = estimator = copy.copy(estimator)
         estimator._fitted = dict(estimator._fitted)
         dtype = estimator._compute_dtype()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # said by the client
-            rows, self._y = check_X_y(
-                estimator, X, y, dtype, False, estimator._y_numeric
-            )
-            self._X = training_rows(estimator, X, rows, False)
+        is_numeric = estimator._y_numeric
+        rows, self._y = check_X_y(estimator, X, y, dtype, False, is_numeric)
+        self._X = training_rows(estimator, X, rows, False)
         self._sample_weight = check_weights(sample_weight, self._X)
         weights = estimator._loss_weights(self._y, self._sample_weight)
         self.weight = float(rows.shape[0] if weights is None else weights.sum())
@@ -74,7 +72,7 @@ class Shard:
         weights : Weights
             To begin with.
         epoch : int
-            Epochs that all shards have trained.
+            Epochs that all shards have trained, or slices.
         n_epochs : int
         rate : float
             Of rules by the loss, see `BY_LOSS`.
@@ -89,12 +87,9 @@ class Shard:
         if estimator.learning_rate in BY_LOSS:
             estimator.learning_rate_init = rate
         estimator._set_weights(weights)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            for _ in range(n_epochs):
-                estimator._fit(
-                    self._X, self._y, self._sample_weight, incremental=True, learnt={}
-                )
+        for _ in range(n_epochs):
+            rows = self._slice(epoch % self._n_slices)
+            estimator._fit(*rows, incremental=True, learnt={})
         self._epoch = epoch + n_epochs
         history = estimator.history_
         losses, rates = (
@@ -102,11 +97,18 @@ class Shard:
         )
         return Trained(estimator._weights(), losses, rates, self.weight)
 
+    def _slice(self, number):
+        """Rows of a round, one after the other."""
+        n_rows, n_slices = self._X.shape[0], self._n_slices
+        rows = slice(number * n_rows // n_slices, (number + 1) * n_rows // n_slices)
+        weight = self._sample_weight
+        weight = None if weight is None else weight[rows]
+        return self._X[rows], self._y[rows], weight
+
     def _begin(self, epoch):
         """Begin with a new optimizer in an epoch of the training."""
         estimator = self._estimator
-        n_rows = self._X.shape[0]
-        estimator.t_ = epoch * n_rows
+        estimator.t_ = epoch * self._X.shape[0] // self._n_slices
         vars(estimator)[resuming.STATE] = {
             "seed": self._seed,
             "solver": estimator.solver,
@@ -115,13 +117,22 @@ class Shard:
         }
 
 
-def template(estimator):
-    """The estimator of a shard, of one that is being fitted on the client."""
+def template(estimator, n_slices):
+    """The estimator of a shard, of one that is being fitted on the client.
+
+    What it takes for an epoch is a slice.
+    """
     made = copy.copy(estimator)
     for name in ("_run", "_skl_callbacks", resuming.STATE, *resuming.RECORDS):
         vars(made).pop(name, None)
+    if hasattr(made, "label_smoothing"):  # which may follow from the score
+        made.label_smoothing = made._value("label_smoothing")
     # As attributes: recipes do not have all of them as parameters.
     vars(made).update(early_stopping=False, warm_start=False, verbose=False)
+    made.scoring = None  # what is watched is the client's
+    for name in ("max_iter", "unfreeze_at"):
+        if getattr(made, name) is not None:
+            setattr(made, name, getattr(made, name) * n_slices)
     return made
 
 

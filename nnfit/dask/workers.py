@@ -45,10 +45,10 @@ class InProcess:
         """Some rows of every partition, put together."""
         return joined([taken(*each) for each in zip(self._parts, rows, strict=True)])
 
-    def place(self, estimator, seed, shards):
-        """Make the shards of lists of partitions."""
+    def place(self, shards, *arguments):
+        """Make the shards of lists of partitions, see `Shard` for the arguments."""
         self._shards = [
-            _shard(number, estimator, seed, *[self._parts[each] for each in numbers])
+            _shard(number, arguments, *[self._parts[each] for each in numbers])
             for number, numbers in enumerate(shards)
         ]
         self._parts = None
@@ -62,8 +62,8 @@ class InProcess:
         return nullcontext()
 
 
-def _shard(number, estimator, seed, *parts):
-    return Shard(number, estimator, seed, *joined(parts))
+def _shard(number, arguments, *parts):
+    return Shard(number, *arguments, *joined(parts))
 
 
 class OnWorkers:
@@ -104,9 +104,9 @@ class OnWorkers:
         """As `InProcess`."""
         return joined(self._client.gather(self._client.map(taken, self._parts, rows)))
 
-    def place(self, estimator, seed, shards):
+    def place(self, shards, *arguments):
         """As `InProcess`, each on the worker that has most of it."""
-        self._estimator, self._seed, self._members = estimator, seed, shards
+        self._members, self._arguments = shards, arguments
         where = self._client.who_has(self._parts)
         self._assign(dict(enumerate(shards)), self._parts, where)
         self._parts = None  # workers need no more than the shards
@@ -119,7 +119,7 @@ class OnWorkers:
         self._place_of |= assigned(keys, where, self._workers(), busy)
         for number, own in futures.items():
             self._shards[number] = self._client.submit(
-                _shard, number, self._estimator, self._seed, *own,
+                _shard, number, self._arguments, *own,
                 workers=[self._place_of[number]], pure=False,
             )  # fmt: skip
 

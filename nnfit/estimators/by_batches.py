@@ -96,9 +96,9 @@ class BatchFit(Fit):
         room = int(BLOCK * stream.memory)
         if batch * row > room:
             raise MemoryError(
-                f"memory={stream.memory} leaves {room} bytes for a block of rows, and "
-                f"a batch of {batch} rows takes {batch * row:.0f}. Raise memory, or "
-                "lower batch_size."
+                f"memory leaves {room} bytes for a block of rows, and a batch of "
+                f"{batch} rows takes {batch * row:.0f}. Raise memory, or lower "
+                "batch_size."
             )
         sizes = block_sizes(stream.n_rows, int(room / row), batch)
         blocks = partial(self._read_on, settings.engine, sizes, factor)

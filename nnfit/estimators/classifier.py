@@ -57,51 +57,52 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BatchMLP):
     """Multi-layer perceptron classifier.
 
     Minimises the log-loss, another loss, or one of your own, over the weights of a
-    fully connected network. Takes the place of scikit-learn's `MLPClassifier`: same
-    parameters, attributes and warnings, and more of the first two.
+    fully connected network. Takes the place of scikit-learn's `MLPClassifier`: it has
+    the same parameters, attributes and warnings, and more parameters and attributes.
 
     Parameters
     ----------
     early_stopping : bool, default=False
         Whether to stop when the score on validation data has not risen by `tol` for
         `n_iter_no_change` epochs, and to keep the best weights. The data are
-        `X_val` and `y_val` of `fit`, or else a part of the training data,
-        stratified by class if there are two, or if `scoring` needs a row of each.
-        Not used by 'lbfgs'.
+        `X_val` and `y_val` of `fit`, or else a part of the training data. This part
+        is stratified by class if there are two classes, or if `scoring` needs a row
+        of each. Not used by 'lbfgs'.
     loss : str or callable, default="log_loss"
         Loss function:
         {classification losses},
         or a function of your own. 'focal' is the log-loss with less weight on rows
-        that are right already. 'squared_hinge' is that of support vector machines,
-        several classes one versus the rest; it has no probabilities, so that there is
-        no `predict_proba`, and `decision_function` gives the scores. A function
-        ``f(raw_prediction, y) -> (value, gradient)`` on floats is summed over the
-        classes with y = 1 for the true one and 0 for the others; probabilities are
-        then the logistic function of the raw predictions, divided by their sum if
-        there are several classes.
+        that are right already. 'squared_hinge' is the loss of support vector machines,
+        one versus the rest if there are several classes. It has no probabilities, so
+        there is no `predict_proba`, and `decision_function` gives the scores. A
+        function ``f(raw_prediction, y) -> (value, gradient)`` on floats is summed over
+        the classes, with y = 1 for the true one and 0 for the others. Probabilities
+        are then the logistic function of the raw predictions. With several classes
+        they are divided by their sum.
     label_smoothing : float, default=0.0
-        Part of the probability, in [0, 1), that the log-loss wants spread evenly
+        Part of the target's probability, in [0, 1), that the log-loss spreads evenly
         over the classes. Other losses refuse it.
     focal_gamma : float, default=2.0
-        Exponent of `loss='focal'`, 0 or more: a row whose class has the probability p
-        counts ``(1 - p) ** focal_gamma`` times. 0 makes it the log-loss.
+        Exponent of `loss='focal'`, 0 or more. A row whose class has the probability p
+        counts ``(1 - p) ** focal_gamma`` times. With 0 it is the log-loss.
     class_weight : dict, list of dict, "balanced" or None, default=None
         Weights of the classes in the loss, times `sample_weight`. "balanced" stands
         for ``n_samples / (n_classes * count)``, where rows count by their weights and
         `partial_fit` counts those of all calls.
-        For multilabel `y` a list of one dict with the keys 0 and 1 per label, whose
-        weights are multiplied. Finite and not negative. The loss of a batch is divided
-        by the mean weight of all rows, not of its own, so that classes count by their
-        weights whatever `batch_size` is. Of the scores only the default one is
-        weighted so.
+        For multilabel `y`, a list with a dict with the keys 0 and 1 for each label;
+        these weights are multiplied. Weights are finite and not negative. The loss of
+        a batch is divided by the mean weight of all rows, not of the batch's own, so
+        that classes count by their weights whatever `batch_size` is. Only the default
+        score counts them.
     scoring : str, callable or None, default=None
-        Score of the validation data: None stands for the accuracy, "loss" for the
-        negative loss; otherwise the name of a scikit-learn scorer or a function
-        ``scorer(estimator, X, y)``.
+        Score of the validation data: the name of a scikit-learn scorer, or a function
+        ``scorer(estimator, X, y)``. None stands for the accuracy, "loss" for the
+        negative loss.
     temperature_scaling : bool, default=False
-        Whether to divide the raw predictions by `temperature_`, the number that gives
-        the validation data the smallest log-loss (Guo et al. 2017). Needs `X_val` or
-        `early_stopping`, and some hundred validation rows. Predicted classes stay.
+        Whether to divide the raw predictions by `temperature_`, the number with the
+        smallest log-loss on the validation data (Guo et al. 2017). Needs `X_val` or
+        `early_stopping`, and some hundred validation rows. The predicted classes stay
+        the same.
 
     Attributes
     ----------
@@ -112,8 +113,8 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BatchMLP):
         Inverse link: 'softmax' for several classes, else 'logistic'; 'identity' for a
         loss without probabilities.
     temperature_ : float
-        What raw predictions are divided by, only with `temperature_scaling`. Between
-        0.05 and 1000.
+        The number that raw predictions are divided by, from 0.05 to 1000. Only with
+        `temperature_scaling`.
 
     See Also
     --------
@@ -342,9 +343,9 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BatchMLP):
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data, evaluated after the epoch and recorded in ``history_``.
             Needed with ``early_stopping=True``: once ``n_iter_no_change`` calls have
-            not raised the score by ``tol``, the best weights of all calls are
-            restored, ``stopped_`` is True, and further calls train no more until
-            `fit` or ``early_stopping=False``.
+            not raised the score by ``tol``, the best weights of all calls are restored
+            and ``stopped_`` is True. Further calls train no more, until `fit` or
+            ``early_stopping=False``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -358,9 +359,9 @@ class MLPClassifier(ClassifierMixin, FittedClassifier, BatchMLP):
         Raises
         ------
         ValueError
-            As `fit`; also if another `activation`, `normalization`, `residual` or
-            another size than in earlier calls is asked for, or if `y` has
-            a class that the first call did not name.
+            As `fit`; also if `activation`, `normalization`, `residual` or a size is not
+            that of earlier calls, or if `y` has a class that the first call did not
+            name.
         MemoryError
             If the network does not fit into memory.
         """

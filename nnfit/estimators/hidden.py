@@ -23,23 +23,23 @@ class HiddenFeatures:
 
     @without_numpy_errors
     def hidden_features(self, X: Rows, layer: int = -2) -> FloatArray:
-        """What the units of a hidden layer say of each row.
+        """Activations of the units of a hidden layer for each row.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows.
         layer : int, default=-2
-            Number of the layer, counted as in `n_layers_`: 0 are the features, then
-            come the hidden layers, and -1 are the outputs. The default is the last
-            hidden layer.
+            Number of the layer, counted as in `n_layers_`: 0 stands for the features,
+            1 for the first hidden layer, and -1 for the outputs. The default is the
+            last hidden layer.
 
         Returns
         -------
         ndarray of shape (n_samples, n_units)
-            Outputs of the layer's activation. An ensemble has those of its members
-            side by side, and so has a mixture, whose trees have none; where members
-            share weights (`TabMClassifier`), the mean of them.
+            Outputs of the layer's activation. An ensemble returns those of its members
+            side by side, and a mixture those of its networks. Where members share
+            weights (`TabMClassifier`), it is their mean.
 
         Raises
         ------

@@ -170,23 +170,23 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
             weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data. They are evaluated after every epoch and recorded in
-            ``history_``; with ``early_stopping=True`` they take the place of the
-            split by ``validation_fraction``, else they do not stop the training.
-            In a `Pipeline`, they can be transformed the same way as `X` with
+            ``history_``. With ``early_stopping=True`` they take the place of the split
+            by ``validation_fraction``; without, they do not stop the training. In a
+            `Pipeline`, they can be transformed in the same way as `X` with
             ``Pipeline(..., transform_input=["X_val"])``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None
             Weights of the validation data.
         groups : array-like of shape (n_samples,), default=None
-            What each row belongs to, such as a patient or a week. The split by
-            ``validation_fraction`` then sets whole groups aside. Not used where there
-            is no such split.
+            Group of each row, such as a patient or a week. The split by
+            ``validation_fraction`` then sets whole groups aside. Not used if there is
+            no such split.
         resume_from : str or path, default=None
             File or folder that `nnfit.callbacks.Checkpoint` has written in a fit with
             the same data and parameters, which was killed. This fit goes on from it
-            and ends as that one would have, to the bit. Where there is none yet it
-            starts anew.
+            and ends as that one would have, to the bit. If there is no such file yet,
+            the fit starts anew.
 
         Returns
         -------
@@ -324,8 +324,8 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     def save_weights(self, path: str | os.PathLike[str]) -> None:
         """Write a file of what was fitted, which holds no code.
 
-        It has the format safetensors: arrays by name, such as "coefs.0", and in the
-        header as JSON what predictions need beside them.
+        It has the format safetensors: arrays by name, such as "coefs.0", and the rest
+        that predictions need as JSON in the header.
 
         Parameters
         ----------
@@ -344,9 +344,9 @@ class BaseMLP(CallbackSupportMixin, FittedMLP, Conventions, ABC):
     def load_weights(self, path: str | os.PathLike[str]) -> Self:
         """Take what was fitted from a file of `save_weights`.
 
-        The estimator predicts as the one that wrote the file, whatever it was fitted
-        to before; its parameters stay as they are. With ``warm_start=True`` or
-        `partial_fit` it trains on, and its optimizer begins anew.
+        The estimator then predicts as the one that wrote the file. Its parameters stay
+        as they are. With ``warm_start=True`` or `partial_fit` it trains on, and its
+        optimizer begins anew.
 
         Parameters
         ----------

@@ -128,43 +128,43 @@ ARCHITECTURE = Group(
     },
     """
 hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(100,)
-    Number of units of each hidden layer; an int stands for one layer, an empty
+    Number of units of each hidden layer. An int stands for one layer, an empty
     tuple for none.
 activation : str, callable, or list or tuple of them, default="relu"
     Activation of the hidden layers, or one for each of them:
     {activations},
     or a function of your own, ``f(z) -> (value, slope)`` on floats.
 n_layers : int or None, default=None
-    Number of hidden layers, for searches that draw numbers; `layer_width` and
+    Number of hidden layers, for searches that draw numbers. `layer_width` and
     `taper` then give their sizes, and `hidden_layer_sizes` is not used. The attribute
     `n_layers_` counts all layers: it is ``n_layers + 2``.
 layer_width : int, default=100
     Units of the first hidden layer if `n_layers` is given.
 taper : float, default=1.0
-    Ratio of the sizes of each further hidden layer and the one before it, if
-    `n_layers` is given: layer ``i``, from 0, has
+    Size of each further hidden layer, divided by that of the layer before it, if
+    `n_layers` is given. Layer ``i``, counted from 0, has
     ``max(1, round(layer_width * taper**i))`` units.
 normalization : {"batch", "layer"} or None, default=None
-    Normalisation of the hidden layers before their activation, with a scale that is
-    learnt. "batch": every unit by its mean and variance over the batch's rows, and
-    in predictions by running means of both. "layer": every row by mean and variance
-    over the layer's units. "batch" needs batches of two rows or more (but for the
-    last one of an epoch, and a call of `partial_fit`), and is not for 'lbfgs'.
+    Normalisation of the hidden layers before their activation, with a learnt scale.
+    "batch" takes the mean and variance of every unit over the batch's rows, and in
+    predictions running means of both. "layer" takes those of every row over the
+    layer's units. "batch" needs batches of two rows or more, except for the last one
+    of an epoch and for a call of `partial_fit`, and is not for 'lbfgs'.
 residual : bool, default=False
-    Whether each hidden layer from the second on adds what the layer before it had
-    before its activation, which keeps gradients alive in deep networks. Where the
-    sizes differ it is multiplied by a matrix that is learnt, the second half of the
-    layer's coefficients.
+    Whether each hidden layer from the second on adds the values that the layer before
+    it had before its activation. This keeps gradients alive in deep networks. Where
+    the sizes differ, a learnt matrix multiplies these values. It is the second half
+    of the layer's coefficients.
 initialization : str, default="glorot"
-    Distribution of the initial weights. "glorot": uniform with Glorot and Bengio's
-    variance, drawn exactly as scikit-learn draws them. "he", "lecun": uniform with
-    the variance 2 / n_in or 1 / n_in, intercepts 0. "uniform": with the variance
-    1 / (3 n_in), as PyTorch's layers start, intercepts too. "orthogonal": random
-    matrices that keep lengths, times a gain that makes up for the activation,
-    intercepts 0. "normal": with the variance 1 / n_in, of intercepts 1, and a last
-    layer of 0. "data_driven": normal, scaled so that every unit varies with a
-    standard deviation of 1 over (a sample of) the training rows, and intercepts that
-    put the units' kinks among the rows.
+    Distribution of the initial weights. "glorot" is uniform with Glorot and Bengio's
+    variance, drawn exactly as in scikit-learn. "he" and "lecun" are uniform with the
+    variance 2 / n_in and 1 / n_in, and intercepts are 0. "uniform" has the variance
+    1 / (3 n_in), also for intercepts, as PyTorch's layers start. "orthogonal" is
+    random matrices that keep lengths, times a gain that makes up for the activation;
+    intercepts are 0. "normal" has the variance 1 / n_in, 1 for intercepts, and a last
+    layer of 0. "data_driven" is normal and scaled so that every unit has a standard
+    deviation of 1 over (a sample of) the training rows; intercepts put the units'
+    kinks among the rows.
 """,
 )
 
@@ -178,31 +178,32 @@ INPUTS = Group(
     },
     """
 scaling : {"standard", "robust", "quantile"} or None, default=None
-    How the network scales columns of numbers, by the first training rows. "standard":
-    about the mean, by the standard deviation. "robust": about the median, by the
-    distance of the quartiles, and cut off smoothly at 3. "quantile": to a normal
-    distribution.
+    How the network scales columns of numbers, by the first training rows. "standard"
+    subtracts the mean and divides by the standard deviation. "robust" subtracts the
+    median, divides by the distance of the quartiles, and cuts off smoothly at 3.
+    "quantile" makes a normal distribution of the column.
 numeric_embedding : str, dict or None, default=None
-    What the network learns of each number before its first layer; bins are found in
-    the first training rows. "piecewise_linear": a linear function, and one that is
-    piecewise linear over bins and zero at the start. "piecewise_linear_encoding": the
-    position in the bins, nothing learnt. "periodic": sines and cosines of learnt
-    frequencies, and a layer of their own. "pbld": cosines, a layer of their own, and
-    the number itself. A dict has one of them as "kind" and changes what it has: see
+    What the first layer gets in place of each number. Bins are found in the first
+    training rows. "piecewise_linear" is a learnt linear function, plus one that is
+    piecewise linear over bins and zero at the start. "piecewise_linear_encoding" is
+    the position in the bins, and nothing is learnt. "periodic" is sines and cosines
+    of learnt frequencies, followed by a layer. "pbld" is cosines, followed by a layer,
+    and the number itself. A dict has one of these as "kind", and other settings: see
     the :ref:`user guide <embeddings>`.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
 default=None
-    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype" for
-    those that a table says are such, and those of texts. Values may be any, and are
-    learnt in the first call. Integers in a column that is listed are codes from 0, of
-    which a negative one stands for a missing category. So does every value that the
-    first training rows do not have. None is for columns of numbers alone; see
-    :ref:`tables <tables>`.
+    Columns of `X` that hold categories: a mask, numbers or names. "from_dtype" stands
+    for columns of texts, and for those whose type in a table is categorical. Values
+    may be of any type; the first call learns them. Integers in a listed column are
+    codes from 0. A negative code stands for a missing category, and so does every
+    value that the first training rows do not have. None takes all columns as numbers;
+    see :ref:`tables <tables>`.
 category_embedding : dict or None, default=None
-    How categories are taken. "max_one_hot": columns with up to so many categories (8)
-    become indicators; for others the network learns "n_outputs" numbers (8) for each
-    category. "mask": the part of the codes (0.02) that a step treats as missing, which
-    trains what missing ones get. "learning_rate_factor" (1).
+    Settings of columns of categories, with their defaults in brackets. Columns with
+    up to "max_one_hot" (8) categories become indicators. For others the network learns
+    "n_outputs" (8) numbers for each category. "mask" (0.02) is the part of the codes
+    that a step treats as missing, to train the numbers of missing categories.
+    "learning_rate_factor" (1) multiplies the learning rate.
 """,
 )
 
@@ -222,19 +223,19 @@ TRANSFER = Group(
 init_from : fitted estimator, path, (coefs, intercepts) or None, default=None
     Network whose weights a new one starts from, see :ref:`reusing`: an estimator of
     nnfit, the file of a `nnfit.callbacks.Checkpoint`, or an `MLPClassifier` or
-    `MLPRegressor` of scikit-learn. An estimator is kept as a
-    `FrozenEstimator`, which clones leave as it is. Layers are taken by position where
-    they have the same shapes; features are matched by their names; and the last layer
-    is new where classes or targets are others.
+    `MLPRegressor` of scikit-learn. An estimator is kept as a `FrozenEstimator`, which
+    clones do not reset. Layers are taken by position where they have the same shapes.
+    Features are matched by their names. The last layer is new if the classes or
+    targets are not the same.
 freeze : int, "body", array-like of int or None, default=None
     Layers that are not trained: a number of first layers, "body" for all but the last,
     or a list of numbers, 1 for the first hidden layer and -1 for the last. Embeddings
-    belong to the first. They take no penalty and no decay and keep their statistics;
-    where nothing before them is trained, they cost no way back.
+    belong to the first layer. Penalties and decay do not act on frozen layers, and
+    their statistics stay. If nothing before them is trained, no gradient is computed.
 unfreeze_at : int or None, default=None
-    After so many epochs the layers of `freeze` are trained, too; None for never. The
-    epochs of all calls since the network was new count, with `warm_start` and
-    `partial_fit`, whose calls are an epoch each.
+    Number of epochs after which the layers of `freeze` are trained too; None for
+    never. With `warm_start` and `partial_fit`, the epochs of all calls since the
+    network was new count; a call of `partial_fit` is one epoch.
 """,
 )
 
@@ -262,19 +263,19 @@ SOLVER = Group(
 solver : str, default="adam"
     The optimizer:
     {solvers}.
-    'sgd' is stochastic gradient descent with momentum, 'adam' the method of
-    Kingma and Ba, 'adamw' the same with `weight_decay` apart from the gradient,
-    'nadam' the same with Nesterov's momentum, 'rmsprop' without momentum. 'lion'
+    'sgd' is stochastic gradient descent with momentum, and 'adam' is the method of
+    Kingma and Ba. 'adamw' is Adam with `weight_decay` apart from the gradient, 'nadam'
+    is Adam with Nesterov's momentum, and 'rmsprop' is Adam without momentum. 'lion'
     moves every weight by the learning rate, 'schedule_free' averages the weights of
-    AdamW, 'muon' updates the weights between hidden layers as whole matrices.
+    AdamW, and 'muon' updates the weights between hidden layers as whole matrices.
     'lbfgs', a quasi-Newton method on the whole data, is often the best for a few
     thousand rows or less.
 batch_size : int or "auto", default="auto"
     Rows per step; "auto" is ``min(200, n_samples)``. Not used by 'lbfgs'.
 learning_rate_init : float, default=0.001
-    Step size, at first. Not used by 'lbfgs'.
+    Initial step size. Not used by 'lbfgs'.
 max_iter : int, default=200
-    Most epochs (iterations of 'lbfgs') of a call of `fit`.
+    Largest number of epochs (iterations of 'lbfgs') of a call of `fit`.
 shuffle : bool, default=True
     Whether each epoch takes the rows in a new random order.
 random_state : int, RandomState instance or None, default=None
@@ -285,25 +286,25 @@ momentum : float, default=0.9
 nesterovs_momentum : bool, default=True
     Whether that momentum is Nesterov's.
 beta_1, beta_2 : float, default=0.9, 0.999
-    Decay rates of the first and second moments of 'adam' and its kin, in [0, 1).
-    'lion' weighs its momentum by the one to make a step and by
-    the other to keep it, best 0.99; for 'schedule_free' the first is the share of
-    the average in the weights where gradients are taken.
+    Decay rates of the first and second moments of 'adam' and its relatives, in
+    [0, 1). 'lion' weighs its momentum by the first for a step, and by the second, best
+    0.99, for the momentum that it keeps. For 'schedule_free' the first is the share of
+    the average in the weights at which gradients are computed.
 epsilon : float, default=1e-8
-    Number that is added to the root of the second moment, where there is one.
+    Number that is added to the root of the second moment, if the solver has one.
 rho : float, default=0.9
-    Decay rate of the second moment where there is no first, as in 'rmsprop', in
+    Decay rate of the second moment of solvers without a first, such as 'rmsprop', in
     [0, 1).
 max_fun : int, default=15000
-    Most evaluations of the loss by 'lbfgs'.
+    Largest number of evaluations of the loss by 'lbfgs'.
 clip_norm : float or None, default=None
     Largest norm of the gradient of all parameters together; a larger one is scaled
     down to it.
 clip_value : float or None, default=None
     Largest absolute value of a component of the gradient, after `clip_norm`.
 learning_rate_factors : array-like of shape (n_hidden_layers + 1,) or None, default=None
-    Factor of the learning rate of each layer, the last one included; a layer with
-    0 stays as it is. The first one is for embeddings, too.
+    Factor of the learning rate of each layer, the last one included. A layer with
+    the factor 0 stays as it is. The first factor also applies to embeddings.
 """,
 )
 
@@ -324,27 +325,27 @@ RATES = Group(
     },
     """
 learning_rate : str or callable, default="constant"
-    Schedule of the learning rate. For `solver='sgd'` alone, and ignored elsewhere, as
-    in scikit-learn: "constant": `learning_rate_init`. "invscaling":
-    ``learning_rate_init / (t + 1) ** power_t`` after `t` rows, set after every
-    epoch. "adaptive": divided by 5 each time that `n_iter_no_change` epochs
-    bring no improvement by `tol`.
-    For every solver but 'lbfgs':
+    Schedule of the learning rate. As in scikit-learn, these act with `solver='sgd'`
+    alone: "constant" is `learning_rate_init`. "invscaling" is
+    ``learning_rate_init / (t + 1) ** power_t`` after `t` rows, set after every epoch.
+    "adaptive" divides the rate by 5 each time that `n_iter_no_change` epochs bring no
+    improvement by `tol`.
+    For every solver but 'lbfgs' there are
     {schedules},
-    or a function of your own, ``f(progress) -> factor`` of `learning_rate_init`,
-    where progress goes from 0 to 1 in `max_iter` epochs, and a call of `partial_fit`
-    is one of these; and 'plateau', which multiplies the rate by `learning_rate_decay`
-    after each ``max(1, n_iter_no_change // 2)`` epochs without improvement.
+    or a function of your own, ``f(progress) -> factor`` of `learning_rate_init`. The
+    progress goes from 0 to 1 in `max_iter` epochs, and a call of `partial_fit` is one
+    of these. 'plateau' multiplies the rate by `learning_rate_decay` after each
+    ``max(1, n_iter_no_change // 2)`` epochs without improvement.
 power_t : float, default=0.5
     Exponent of the schedule "invscaling".
 warmup : float, default=0.0
-    Part of the training, in [0, 1), during which the learning rate grows linearly
-    from 0, before any schedule, which then runs over the rest.
+    First part of the training, in [0, 1), during which the learning rate grows
+    linearly from 0. Any schedule runs over the rest.
 learning_rate_decay : float, default=0.1
-    Factor, in (0, 1], of the learning rate: of 'step' at each step, of 'exponential'
-    over the whole training, of 'plateau' each time that it lowers the rate.
+    Factor of the learning rate, in (0, 1]. It acts at each step of 'step', over the
+    whole training of 'exponential', and each time that 'plateau' lowers the rate.
 learning_rate_cycles : int, default=3
-    Cycles of 'cosine_restarts', intervals of equal rate of 'step'.
+    Number of cycles of 'cosine_restarts', and of intervals of equal rate of 'step'.
 weight_decay_schedule : str, callable or None, default=None
     Schedule of the factor of `weight_decay`:
     {schedules},
@@ -352,7 +353,7 @@ weight_decay_schedule : str, callable or None, default=None
 dropout_schedule : str, callable or None, default=None
     The same for `dropout` and `input_dropout`.
 momentum_schedule : str, callable or None, default=None
-    The same for what the solver has of momentum, `momentum` or `beta_1`.
+    The same for the solver's momentum, which is `momentum` or `beta_1`.
 """,
 )
 
@@ -374,43 +375,45 @@ REGULARISATION = Group(
     },
     """
 alpha : float, default=0.0001
-    Strength of the L2 penalty ``alpha / 2 * sum(coef ** 2)``, which is divided by
-    the number of rows (the sum of the weights) of the batch.
+    Strength of the L2 penalty ``alpha / 2 * sum(coef ** 2)``. It is divided by the
+    number of rows of the batch, or by the sum of their weights.
 l1 : float, default=0.0
-    Strength of the L1 penalty ``l1 * sum(abs(coef))``, divided as `alpha`'s.
+    Strength of the L1 penalty ``l1 * sum(abs(coef))``, divided in the same way.
 weight_decay : float, default=0.01
-    Decoupled decay of these solvers, not used by others:
+    Decoupled decay of the weights. Only these solvers use it:
     {solvers with weight decay}.
     Each step multiplies the weights, not the intercepts, by
     ``1 - learning_rate * weight_decay``.
 max_norm : float or None, default=None
-    Largest norm of the weights that lead to one unit; they are scaled down to it
-    after a step.
+    Largest norm of the weights that lead to one unit. Larger ones are scaled down to
+    it after each step.
 dropout : float or array-like of shape (n_hidden_layers,), default=0.0
     Part of the units of each hidden layer, in [0, 1), that a row does not use in
-    training, drawn anew at every step; or one for each layer.
+    training; one number, or one for each layer. The units are drawn anew at every
+    step.
 input_dropout : float, default=0.0
     The same for the features.
 mixup : float, default=0.0
-    Parameter ``a`` of the distribution Beta(a, a): each step trains on mixtures of
-    two rows and of their losses, with a share drawn from it. 0 stands for no mixture.
+    Parameter ``a`` of the distribution Beta(a, a). Each step trains on mixtures of
+    two rows and of their losses, with a share drawn from this distribution. 0 stands
+    for no mixture.
 cutmix : float, default=0.0
-    The same, but each row takes a random part of its columns, whole values, from the
-    other one, and the losses of both count by their parts of the columns. Not together
-    with `mixup`.
+    Parameter ``a`` of the same distribution. Each row takes a random part of its
+    columns from another row, as whole values. The losses of both count by their parts
+    of the columns. Not together with `mixup`.
 feature_swap : float, default=0.0
-    Part of the values of each row, in [0, 1), that training replaces, at every step
-    anew, by those of the same columns in other rows of the batch, each in one of its
-    own. Targets stay. Codes of categories and missing values are swapped as they are.
+    Part of the values of each row, in [0, 1), that each training step replaces by
+    values of the same columns in other rows of the batch. The other row is drawn for
+    each value. Targets stay. Codes of categories and missing values are swapped too.
 input_noise : float, default=0.0
     Standard deviation of the normal noise added to the features in training.
 ema_decay : float or None, default=None
-    Decay, in (0, 1), of an exponential moving average of the weights over the steps,
-    which takes the place of the last weights.
+    Decay, in (0, 1), of an exponential moving average of the weights over the steps.
+    The average takes the place of the last weights.
 swa : float or None, default=None
-    The last part of `max_iter` epochs, in (0, 1), over whose steps the weights are
-    averaged; the average takes the place of the last weights. Training that stops
-    before has none.
+    Last part of `max_iter` epochs, in (0, 1), over whose steps the weights are
+    averaged. The average takes the place of the last weights. Training that stops
+    before this part has no average.
 """,
 )
 
@@ -426,15 +429,15 @@ STOPPING = Group(
     },
     """
 tol : float, default=1e-4
-    Improvement below which an epoch counts as none; for 'lbfgs' the bound on the
+    Smallest improvement of an epoch that counts as one. For 'lbfgs', the bound on the
     gradient's largest component.
 n_iter_no_change : int or np.inf, default=10
-    Epochs without improvement after which training stops.
+    Number of epochs without improvement after which training stops.
 max_time : float or None, default=None
-    Seconds of training after which a call of `fit` ends with a warning and the
-    weights reached; the best ones with early stopping. Compiling does not count.
+    Seconds of training after which a call of `fit` ends with a warning. It keeps the
+    weights reached, or with early stopping the best ones. Compiling does not count.
 validation_fraction : float, default=0.1
-    The part of the training data set aside for early stopping, in (0, 1).
+    Part of the training data set aside for early stopping, in (0, 1).
 """,
 )
 
@@ -448,21 +451,21 @@ ENSEMBLES = Group(
     },
     """
 n_members : int, default=1
-    Number of networks, an ensemble if there are several. They are trained side by side
-    on the threads, from different random numbers, and their probabilities (in
-    regression: predictions) are averaged. Each is an estimator of its own, which sets
-    its own rows aside for early stopping; `max_time` is for all of them.
+    Number of networks; several make an ensemble. They are trained side by side on the
+    threads, from different random numbers. The prediction is the mean of their
+    probabilities (in regression: predictions). Each is an estimator of its own, which
+    sets its own rows aside for early stopping. `max_time` is for all of them together.
 n_shared_members : int, default=1
-    Members in one network that share its weights, as BatchEnsemble and TabM have them:
-    an ensemble's accuracy at a part of its cost. Each has factors and a last layer of
-    its own, is trained by its own loss, and their probabilities (in regression:
-    predictions) are averaged.
+    Number of members in one network that share its weights, as in BatchEnsemble and
+    TabM: an ensemble's accuracy at a part of its cost. Each member has factors and a
+    last layer of its own and is trained by its own loss. The prediction is the mean
+    of their probabilities (in regression: predictions).
 member_adapters : {"all", "first"}, default="all"
-    Which layers have factors of each member's own: all, which also have intercepts of
-    their own, or the first alone, which is faster ("TabM-mini").
+    Which layers have factors for each member: "all", which also have intercepts for
+    each member, or the "first" alone, which is faster ("TabM-mini").
 member_rows : {"shared", "own"}, default="shared"
-    Which rows members see in a step: all the same, or each a batch of its own. L-BFGS
-    sums over all rows in both.
+    Which rows members see in a step: all the same batch, or each its own. L-BFGS
+    always sums over all rows.
 """,
     own=("select_members", "partner"),
 )
@@ -482,33 +485,45 @@ COMPUTATION = Group(
     },
     """
 verbose : bool or int, default=False
-    1 prints a table of the epochs: loss, validation score, learning rate and the time
-    left, at most five lines a second, and a star at the best epoch so far. 2 adds the
-    norm of the gradient and the share of hidden units that get none, of 64 rows.
+    1 prints a table of the epochs, at most five lines a second: loss, validation
+    score, learning rate and the time left. A star marks the best epoch so far. 2 adds
+    the norm of the gradient and the share of hidden units without gradient, on 64
+    rows.
 warm_start : bool, default=False
-    Whether `fit` goes on from the previous one: weights, optimizer state, curves and
-    the learning rates "invscaling", "adaptive" and "plateau"; schedules of the
-    progress begin anew. The state is then pickled with the estimator.
+    Whether `fit` goes on from the previous call. It keeps weights, optimizer state,
+    curves, and the learning rates of "invscaling", "adaptive" and "plateau". Schedules
+    of the progress begin anew. The state is then pickled with the estimator.
 dtype : {"float32", "float64"} or None, default=None
     Type of computation and of weights. None stands for float32 with mini-batches and
-    float64 with 'lbfgs'. Predictions are float64, and float32 if both this and `X` are.
-    Numerical gradients of predictions need "float64".
+    float64 with 'lbfgs'. Predictions are float64, unless both this and `X` are
+    float32. Numerical gradients of predictions need "float64".
 n_jobs : int or None, default=None
-    Threads of `fit` and of predictions for many rows. None stands for all
-    processors that are free in this process and that the work is worth, at most
-    ``OMP_NUM_THREADS`` and ``NUMBA_NUM_THREADS``, one where that is faster, and
-    one in a worker of joblib, multiprocessing or Dask; this differs from
-    scikit-learn, where None stands for one. A number is obeyed, up to 256 or the
-    number of processors; -1 stands for all processors, -2 for all but one and so on.
-    Weights and predictions do not depend on it. A GPU needs none.
+    Number of threads of `fit` and of predictions for many rows. None stands for as
+    many free processors as the work is worth, at most ``OMP_NUM_THREADS`` and
+    ``NUMBA_NUM_THREADS``. It stands for one if that is faster, and in a worker of
+    joblib, multiprocessing or Dask. (In scikit-learn None always stands for one.) A
+    number is obeyed, up to 256 or the number of processors. -1 stands for all
+    processors, -2 for all but one and so on. Weights and predictions do not depend on
+    the number of threads. A GPU needs none.
 device : str, default="cpu"
-    Where `fit` trains. "cpu", or an NVIDIA GPU: "cuda" for the first one, "cuda:1" for
-    the second and so on, an error where it cannot be used; "auto" for the first one
-    where it can be used, else the CPU. It may change between calls that go on with a
-    training. Predictions for many rows use the GPU if there is one, all others the CPU:
-    fitted models hold NumPy arrays and need no GPU to be used. GPUs need
+    Where `fit` trains: "cpu", or an NVIDIA GPU. "cuda" is the first GPU, "cuda:1" the
+    second and so on; it is an error if that GPU cannot be used. "auto" is the first GPU
+    if it can be used, else the CPU. The device may change between calls that continue
+    a training. Predictions for many rows use the GPU if there is one, and all others
+    the CPU. Fitted models hold NumPy arrays and predict without a GPU too. GPUs need
     ``pip install "nnfit[cuda]"``.
 """,
+)
+
+#: What the classes of `nnfit.dask` have.
+CLUSTER = Group(
+    "Cluster",
+    {},
+    "",
+    own=(
+        *("client", "n_shards", "local_epochs", "outer_learning_rate"),
+        *("outer_momentum", "timeout"),
+    ),
 )
 
 #: In the order of the reference.
@@ -523,6 +538,7 @@ GROUPS = (
     ENSEMBLES,
     TRANSFER,
     COMPUTATION,
+    CLUSTER,
 )
 
 CONSTRAINTS: dict = {

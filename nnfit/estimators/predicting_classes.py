@@ -67,11 +67,12 @@ class FittedClassifier(FittedMLP):
         Returns
         -------
         ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            For two classes one number per row, above 0 for ``classes_[1]``; else one
-            column per class or label. Where the loss has probabilities, one number is
-            the logarithm of the odds. Of an ensemble the logarithms of the mean
-            probabilities (odds for labels), or the mean scores. Finite; float64, or
-            float32 if network and `X` are.
+            For two classes one number for each row, above 0 for ``classes_[1]``; else
+            a column for each class or label. If the loss has probabilities, the number
+            for two classes is the logarithm of the odds. An ensemble returns the
+            logarithms of its mean probabilities (of the odds for two classes and for
+            labels), or its mean scores if the loss has no probabilities. Finite;
+            float64, or float32 if network and `X` are.
 
         Raises
         ------
@@ -161,8 +162,8 @@ class FittedClassifier(FittedMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to predict.
         n_passes : int or None, default=None
-            Number of predictions with dropout switched on as in training, whose mean
-            is returned (Monte Carlo dropout). None stands for one without dropout.
+            Number of predictions with dropout as in training, whose mean is returned
+            (Monte Carlo dropout). None stands for one prediction without dropout.
         return_std : bool, default=False
             Whether to return the standard deviation too, over the passes and over the
             members of an ensemble.

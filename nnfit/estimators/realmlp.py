@@ -36,34 +36,36 @@ from nnfit.training.rules import Rules
 #: Entries of parameters that both classes have.
 PARAMETERS = """
 preset : {"td", "td_s"}, default="td"
-    The recipe: "td", tuned defaults, or "td_s", its simple form at half the cost:
-    without embedding of numbers, learnt activations, dropout, weight decay, data-driven
-    weights and bounds of predictions. It gives the parameters at their default a value.
+    The recipe: "td", tuned defaults, or "td_s", its simple form at half the cost. The
+    simple form has no embedding of numbers, learnt activations, dropout, weight decay,
+    data-driven weights or bounds of predictions. Parameters at their default have the
+    recipe's value.
 hidden_layer_sizes : array-like of shape (n_hidden_layers,), default=(256, 256, 256)
     Number of units of each hidden layer; an int stands for one layer, an empty
     tuple for none.
 max_iter : int, default=256
-    Epochs of a call of `fit`. The schedules are spread over them, so that fewer epochs
-    are a faster recipe and not one that ends early.
+    Number of epochs of a call of `fit`. The schedules are spread over them, so fewer
+    epochs make a faster recipe, not one that ends early.
 batch_size : int or "auto", default="auto"
-    Rows per step; "auto" is ``min(256, n_samples)``. What fills no batch is left out of
-    an epoch.
+    Rows per step; "auto" is ``min(256, n_samples)``. Rows that do not fill a last batch
+    are left out of the epoch.
 weight_decay : float or None, default=None
     Each step multiplies the weights, not the intercepts, by
-    ``1 - learning_rate * weight_decay``, the factors of the learning rate of a kind of
-    weights squared. None stands for 0.02 ("td") or 0 ("td_s"). Falls to 0 in the second
-    half of the training.
+    ``1 - learning_rate * weight_decay``. The factor of the learning rate of a kind of
+    weights counts squared here. None stands for 0.02 ("td") or 0 ("td_s"). The decay
+    falls to 0 in the second half of the training.
 dropout : float, array-like of shape (n_hidden_layers,) or None, default=None
     Part of the units of each hidden layer, in [0, 1), that a row does not use in
-    training. None stands for 0.15 ("td") or 0 ("td_s"). Falls to 0 in the second half.
+    training. None stands for 0.15 ("td") or 0 ("td_s"). It falls to 0 in the second
+    half of the training.
 numeric_embedding : str, dict or None, default="auto"
     What the network learns of each number before its first layer, as for
     `MLPClassifier`; "auto" stands for "pbld" ("td") or None ("td_s"). Its learning rate
     has the factor 0.1 unless a dict says otherwise.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
         default="from_dtype"
-    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype", all
-    whose type is one of categories or strings.
+    Columns of `X` that hold categories: a mask, numbers or names. "from_dtype" stands
+    for all columns whose type is one of categories or strings.
 category_embedding : dict or None, default=None
     How categories are taken, as for `MLPClassifier`; "td_s" makes indicators of all.
     Indicators are scaled as numbers are, and codes are not masked.
@@ -174,11 +176,11 @@ def slow(embedding):
 class RealMLPClassifier(RealMLP, MLPClassifier):
     """RealMLP, a multi-layer perceptron for tables, as a classifier.
 
-    A network whose architecture and training were tuned together on many tables, and
-    which is to be used as it is. Beside `MLPClassifier`: numbers are embedded by
-    cosines, every input has a learnt factor, and every unit a learnt share of its
-    activation; kinds of weights have learning rates of their own, in four cycles; a
-    part of the rows is set aside, and the best of all epochs on them counts.
+    A network that needs no tuning: its architecture and training were tuned together on
+    many tables. Unlike in `MLPClassifier`, numbers are embedded by cosines,
+    every input has a learnt factor, and every unit a learnt share of its activation.
+    Kinds of weights have learning rates of their own, in four cycles. A part of the
+    rows is set aside, and the epoch that is best on them is kept.
 
     Parameters
     ----------
@@ -271,12 +273,12 @@ def _looks_at_probabilities(scoring):
 class RealMLPRegressor(RealMLP, MLPRegressor):
     """RealMLP, a multi-layer perceptron for tables, as a regressor.
 
-    A network whose architecture and training were tuned together on many tables, and
-    which is to be used as it is. Beside `MLPRegressor`: numbers are embedded by
-    cosines, every input has a learnt factor, and every unit a learnt share of its
-    activation; kinds of weights have learning rates of their own, in four cycles; a
-    part of the rows is set aside, and the best of all epochs on them counts. Targets
-    are standardised, and predictions stay within the range of those trained on.
+    A network that needs no tuning: its architecture and training were tuned together on
+    many tables. Unlike in `MLPRegressor`, numbers are embedded by cosines,
+    every input has a learnt factor, and every unit a learnt share of its activation.
+    Kinds of weights have learning rates of their own, in four cycles. A part of the
+    rows is set aside, and the epoch that is best on them is kept.
+    Targets are standardised, and predictions stay within the range of those trained on.
 
     Parameters
     ----------

@@ -54,7 +54,8 @@ class MLPRegressor(RegressorMixin, BatchMLP):
 
     Minimises the squared error, another loss, or one of your own, over the weights
     of a fully connected network. Takes the place of scikit-learn's `MLPRegressor`:
-    same parameters, attributes and warnings, and more of the first two.
+    it has the same parameters, attributes and warnings, and more parameters and
+    attributes.
 
     Parameters
     ----------
@@ -63,37 +64,36 @@ class MLPRegressor(RegressorMixin, BatchMLP):
         {regression losses},
         or a function of your own, ``f(raw_prediction, y) -> (value, gradient)`` on
         floats, which is summed over the outputs. 'squared_error' and 'poisson' are as
-        in scikit-learn; 'quantile' is the pinball loss. 'poisson' (y >= 0) and 'gamma'
-        (y > 0) are half the deviance and predict the exponential function of the last
-        layer.
+        in scikit-learn, and 'quantile' is the pinball loss. 'poisson' (y >= 0) and
+        'gamma' (y > 0) are half the deviance. Their predictions are the exponential
+        function of the last layer.
     early_stopping : bool, default=False
         Whether to stop when the score on validation data has not risen by `tol` for
         `n_iter_no_change` epochs, and to keep the best weights. The data are
         `X_val` and `y_val` of `fit`, or else a part of the training data.
         Not used by 'lbfgs'.
     huber_delta : float, default=1.0
-        Size of the error beyond which `loss='huber'` grows linearly.
+        Error beyond which `loss='huber'` grows linearly.
     quantile : float or array-like of shape (n_levels,), default=0.5
-        Level of `loss='quantile'`, in (0, 1), or several in increasing order;
-        `predict` then gives one column per level, and these never cross.
+        Level of `loss='quantile'`, in (0, 1), or several in increasing order. For
+        several, `predict` gives a column for each level, and these never cross.
     target_scaling : {"standard"} or None, default=None
-        Whether training takes `y` by mean and standard deviation of the first training
-        rows: "standard", or None, only where `y` lies far from zero or is tiny. Several
-        targets are divided by one number, so that the loss is theirs but for a factor.
-        Predictions, losses and weights are in the units of `y`. For losses that depend
-        on the difference of prediction and target alone.
+        "standard" standardises `y` inside, by mean and standard deviation of the first
+        training rows. None does so only if `y` lies far from zero or is tiny. Several
+        targets are divided by one number, which changes their common loss by a factor
+        alone. Predictions, losses and weights are in the units of `y`. For losses that
+        depend only on the difference of prediction and target.
     scoring : str, callable or None, default=None
-        Score of the validation data: None stands for R2 (with
-        `loss='quantile'`: for "loss"), "loss" for the
-        negative loss; otherwise the name of a scikit-learn scorer or a function
-        ``scorer(estimator, X, y)``.
+        Score of the validation data: the name of a scikit-learn scorer, or a function
+        ``scorer(estimator, X, y)``. None stands for R2, with `loss='quantile'` for
+        "loss"; "loss" stands for the negative loss.
 
     Attributes
     ----------
     {attributes}
     out_activation_ : str
-        Inverse link: 'exp' where the loss is a deviance of positive targets, such as
-        'poisson', else 'identity'.
+        Inverse link: 'exp' for a deviance of positive targets, such as 'poisson', else
+        'identity'.
 
     See Also
     --------
@@ -315,9 +315,9 @@ class MLPRegressor(RegressorMixin, BatchMLP):
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data, evaluated after the epoch and recorded in ``history_``.
             Needed with ``early_stopping=True``: once ``n_iter_no_change`` calls have
-            not raised the score by ``tol``, the best weights of all calls are
-            restored, ``stopped_`` is True, and further calls train no more until
-            `fit` or ``early_stopping=False``.
+            not raised the score by ``tol``, the best weights of all calls are restored
+            and ``stopped_`` is True. Further calls train no more, until `fit` or
+            ``early_stopping=False``.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Targets of the validation data.
         sample_weight_val : array-like of shape (n_val,), default=None
@@ -407,8 +407,8 @@ class MLPRegressor(RegressorMixin, BatchMLP):
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             Rows to predict.
         n_passes : int or None, default=None
-            Number of predictions with dropout switched on as in training, whose mean
-            is returned (Monte Carlo dropout). None stands for one without dropout.
+            Number of predictions with dropout as in training, whose mean is returned
+            (Monte Carlo dropout). None stands for one prediction without dropout.
         return_std : bool, default=False
             Whether to return the standard deviation too, over the passes and over the
             members of an ensemble.

@@ -4,6 +4,7 @@ from contextlib import closing, contextmanager
 from types import SimpleNamespace
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.utils.validation import _get_feature_names
 
 from nnfit.batches.blocks import Batches
@@ -14,9 +15,9 @@ from nnfit.estimators.validation import check_objects
 from nnfit.tables.encoding import FROM_DTYPE
 from nnfit.tables.reading import table_of
 
-#: Parts of the memory: rows of the sample, of which there are three copies while they
-#: are drawn and two later; each of two blocks; the batches that are being read, which
-#: are there as they are, checked and encoded.
+#: Parts of the memory: the sample, of which there are three copies while it is drawn,
+#: and later the rows as they are and encoded; each of two blocks; a batch that is being
+#: read, which is there as it is, checked and encoded.
 SAMPLE, BLOCK, READ = 1 / 5, 1 / 5, 1 / 16
 #: Fewest rows of the sample and of a read.
 FEWEST = 64
@@ -42,7 +43,14 @@ class Stream:
     """
 
     def __init__(self, estimator, source, memory, classes, n_rows):
-        self.source, self.memory, self.classes = source, memory, classes
+        self.source, self.classes = source, classes
+        self.memory = memory - source.reading_bytes
+        if 2 * self.memory < memory:
+            raise MemoryError(
+                f"memory={memory} has too little room for rows, since "
+                f"{source.name} takes {source.reading_bytes} bytes to read a row group "
+                "of its files. Raise memory, or write smaller row groups."
+            )
         self._batches, self._estimator = Batches(source), estimator
         has_labels = not estimator._y_numeric
         is_known = n_rows is not None and not (has_labels and classes is None)
@@ -63,9 +71,13 @@ class Stream:
             raise ValueError(
                 f"{self.source.name} gives no rows, and at least one was expected."
             )
-        both = 3 * first.row_bytes
-        self.read_rows = max(FEWEST, int(READ * self.memory / both))
-        self.sample_rows = max(FEWEST, int(SAMPLE * self.memory / both))
+        encoded = first.row_bytes
+        if not issparse(first.X):
+            dtype = np.dtype(self._estimator._compute_dtype())
+            encoded = first.X.shape[1] * dtype.itemsize
+        copies = first.row_bytes + 2 * max(encoded, first.row_bytes)
+        self.read_rows = max(FEWEST, int(READ * self.memory / copies))
+        self.sample_rows = max(FEWEST, int(SAMPLE * self.memory / copies))
         return first
 
     def _survey(self, has_labels):

@@ -34,26 +34,26 @@ from nnfit.training.rules import Rules
 #: Entries of parameters that both classes have.
 PARAMETERS = """
 preset : {"default", "paper"}, default="default"
-    Gives the four parameters after it a value where they are None. "default" is small
-    enough for a CPU: 8 members, 128 units twice. "paper" is the reference: 32
-    members, 512 units twice, adapters in all layers, rows of each member's own.
+    The values of the four parameters after it, where they are None. "default" is small
+    enough for a CPU: 8 members, 128 units twice. "paper" is the reference: 32 members,
+    512 units twice, adapters in all layers, and rows of its own for each member.
 n_shared_members : int or None, default=None
-    Members in one network that share its weights. Each has factors and a last layer of
-    its own, is trained by its own loss, and their probabilities (in regression:
-    predictions) are averaged. `n_members` are whole networks.
+    Number of members in one network that share its weights. Each has factors and a last
+    layer of its own and is trained by its own loss. The prediction is the mean of their
+    probabilities (in regression: predictions). `n_members` counts whole networks.
 hidden_layer_sizes : array-like of shape (n_hidden_layers,) or None, default=None
     Number of units of each hidden layer; an int stands for one layer, an empty
     tuple for none.
 member_adapters : {"all", "first"} or None, default=None
-    Which layers have factors of each member's own: all, which also have intercepts of
-    their own (TabM), or the first alone, which is faster (TabM-mini).
+    Which layers have factors for each member: "all", which also have intercepts for
+    each member (TabM), or the "first" alone, which is faster (TabM-mini).
 member_rows : {"shared", "own"} or None, default=None
-    Which rows members see in a step: all the same, or each a batch of its own.
+    Which rows members see in a step: all the same batch, or each its own.
 select_members : bool, default=False
-    Whether to keep, after the training, only those members that predict the validation
-    data best together: the best one, and for as long as the loss falls the one with
-    which it falls most. Predictions are then as much faster as there are fewer members.
-    `warm_start` and `partial_fit` go on with those that are left.
+    Whether to keep, after the training, only members that together predict the
+    validation data best. The first is the best one. As long as the loss falls, the
+    member is added with which it falls most. With fewer members predictions are faster.
+    `warm_start` and `partial_fit` go on with the members that are left.
 learning_rate_init : float, default=0.002
     Step size.
 weight_decay : float, default=0.0003
@@ -79,8 +79,8 @@ numeric_embedding : str, dict or None, default="piecewise_linear"
     quantiles.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
         default="from_dtype"
-    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype", all
-    whose type is one of categories or strings.
+    Columns of `X` that hold categories: a mask, numbers or names. "from_dtype" stands
+    for all columns whose type is one of categories or strings.
 category_embedding : dict or None, default=None
     How categories are taken, as for `MLPClassifier`; None stands for indicators of up
     to 64 categories, and none of the rows treated as missing.
@@ -141,9 +141,9 @@ class TabM(Recipe):
 class TabMClassifier(TabM, MLPClassifier):
     """TabM, an ensemble in one network for tables, as a classifier.
 
-    Members share the weights of one multi-layer perceptron and differ by factors of
-    their inputs and by their last layer, so that an ensemble's accuracy costs little
-    more than a network. Beside `MLPClassifier`: numbers are brought to a normal
+    Members share the weights of one multi-layer perceptron. They differ by factors of
+    their inputs and by their last layer, so an ensemble's accuracy costs little more
+    than a network. Beside `MLPClassifier`: numbers are brought to a normal
     distribution and embedded by functions that are piecewise linear, gradients are
     clipped, a part of the rows is set aside, and the best epoch on them counts.
 
@@ -233,9 +233,9 @@ class TabMClassifier(TabM, MLPClassifier):
 class TabMRegressor(TabM, MLPRegressor):
     """TabM, an ensemble in one network for tables, as a regressor.
 
-    Members share the weights of one multi-layer perceptron and differ by factors of
-    their inputs and by their last layer, so that an ensemble's accuracy costs little
-    more than a network. Beside `MLPRegressor`: numbers are brought to a normal
+    Members share the weights of one multi-layer perceptron. They differ by factors of
+    their inputs and by their last layer, so an ensemble's accuracy costs little more
+    than a network. Beside `MLPRegressor`: numbers are brought to a normal
     distribution and embedded by functions that are piecewise linear, targets are
     standardised, gradients are clipped, a part of the rows is set aside, and the best
     epoch on them counts.

@@ -68,8 +68,8 @@ numeric_embedding : str, dict or None, default="auto"
     rate has the factor 0.1 unless a dict says otherwise.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
         default="from_dtype"
-    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype", all
-    whose type is one of categories or strings.
+    Columns of `X` that hold categories: a mask, numbers or names. "from_dtype" stands
+    for all columns whose type is one of categories or strings.
 category_embedding : dict or None, default=None
     How categories are taken, as for `MLPClassifier`. Indicators are scaled as numbers
     are, and codes are not masked.

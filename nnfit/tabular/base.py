@@ -47,39 +47,40 @@ from nnfit.training.bar import Bar
 #: Entries of parameters that both classes have.
 PARAMETERS = """
 preset : {"fast", "default", "best"}, default="default"
-    How much time to spend. "fast" trains two networks; "default" five, and longer;
-    "best" three of each of several families: TabM, RealMLP and the partner beside the
-    network. Families are weighted by what is best on rows that they have not seen.
+    How much time to spend. "fast" trains two networks; "default" trains five, and
+    longer; "best" trains three models of each of several families: the network, TabM,
+    RealMLP and the partner. Families get the weights that are best on rows that they
+    have not seen.
 max_time : float or None, default=None
-    Seconds that `fit` may take. Models that do not fit into it are left out, as
-    `explain_choice` tells; the first one is ended if it has to be.
+    Seconds that `fit` may take. Models for which there is no time are left out, as
+    `explain_choice` tells. The first model is ended early if it takes too long.
 partner : {"hist_gradient_boosting", "auto"} or None, default="auto"
-    Boosted trees beside the networks, scikit-learn's; "auto" takes them in the preset
+    scikit-learn's boosted trees beside the networks. "auto" takes them in the preset
     "best" alone.
 n_members : int or None, default=None
-    Members of each family, the mean of which predicts. Each trains on other rows, and
-    finds its best epoch on those that it does not train on. None stands for 2
-    ("fast"), 5 ("default") or 3 ("best").
+    Number of members of each family, which predicts by their mean. Each member trains
+    on other rows, and finds its best epoch on the rows that it does not train on. None
+    stands for 2 ("fast"), 5 ("default") or 3 ("best").
 max_iter : int or None, default=None
-    Most epochs of each network. None stands for those of its recipe, which are the most
-    in any case.
+    Largest number of epochs of each network. None stands for that of its recipe, which
+    is the limit in any case.
 categorical_features : array-like of {bool, int, str}, "from_dtype" or None, \
         default="from_dtype"
-    Columns of `X` that hold categories: a mask, numbers or names, or "from_dtype", all
-    whose type is one of categories or strings.
+    Columns of `X` that hold categories: a mask, numbers or names. "from_dtype" stands
+    for all columns whose type is one of categories or strings.
 random_state : int, RandomState instance or None, default=None
     Source of all random numbers. An int gives the same result at every call, for any
     number of threads, as long as the same models are trained.
 verbose : bool or int, default=False
-    1 shows a bar of the models, 2 prints a line about each when it is trained.
+    1 shows a progress bar of the models, 2 prints a line about each when it is trained.
 dtype : {"float32", "float64"} or None, default=None
     Type in which networks compute. None stands for "float32".
 n_jobs : int or None, default=None
     Threads of `fit`, on which models train side by side, and of predictions. None
     stands for all processors that are free in this process; -1 for all.
 device : str, default="cpu"
-    Where networks are trained: "cpu", "cuda", "cuda:N", or "auto" for a GPU where there
-    is one.
+    Where networks are trained: "cpu", "cuda", "cuda:N", or "auto" for a GPU if there is
+    one.
 """
 
 

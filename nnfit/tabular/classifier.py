@@ -51,9 +51,9 @@ from nnfit.tabular.judging import PredictedClasses
 class TabularClassifier(ClassifierMixin, Tabular):
     """The classifier of choice for tables: tables in, good predictions out.
 
-    Several networks, each with rows of its own held out, whose mean probabilities
-    predict, made honest by temperatures. Unlike families of models are weighted by what
-    is best on the rows held out.
+    Several networks predict together, by their mean probabilities. Each has rows of its
+    own held out. On these rows temperatures make the probabilities honest, and families
+    of models get the weights that are best.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class TabularClassifier(ClassifierMixin, Tabular):
     classes_ : ndarray of shape (n_classes,)
         Class labels; the numbers of the labels if `y` is multilabel.
     leaderboard_ : dict of list
-        A row for each family, the one of most weight first: "family", "score" (of
+        A row for each family, that with the largest weight first: "family", "score" (of
         `scoring`) and "log_loss" on rows held out, "seconds" of training, "weight",
         "n_members".
     n_features_in_ : int

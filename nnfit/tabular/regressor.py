@@ -29,10 +29,10 @@ from nnfit.tabular.judging import PredictedNumbers
 class TabularRegressor(RegressorMixin, Tabular):
     """The regressor of choice for tables: tables in, good predictions out.
 
-    Several networks, each with rows of its own held out, whose mean predicts, and whose
-    errors on the rows held out give the quantiles of a prediction. Unlike families of
-    models are weighted by what is best on the rows held out. Predictions stay within
-    the range of the targets.
+    Several networks predict together, by their mean. Each has rows of its own held out.
+    The errors on these rows give the quantiles of a prediction, and families of models
+    get the weights that are best on them. Predictions stay within the range of the
+    targets.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ class TabularRegressor(RegressorMixin, Tabular):
     Attributes
     ----------
     leaderboard_ : dict of list
-        A row for each family, the one of most weight first: "family", "score" (of
+        A row for each family, that with the largest weight first: "family", "score" (of
         `scoring`) and "rmse" on rows held out, "seconds" of training, "weight",
         "n_members".
     n_features_in_ : int

@@ -22,7 +22,8 @@ class BlockEngine:
     engine : Engine
     blocks : callable
         ``blocks(epoch)`` returns an iterator without end of the arrays that the
-        engine's ``set_data`` takes, from that epoch on; it is closed with ``close()``.
+        engine's ``set_data`` takes, from that epoch on. After each the next one may be
+        made, when ``go_on()`` is called; ``close()`` ends it.
     sizes : list of int
         Rows of the blocks of an epoch, all but the last of which are multiples of the
         batch.
@@ -94,6 +95,7 @@ class BlockEngine:
         if self._reading is None:
             self._reading = self._blocks(self.epoch)
         self._engine.set_data(*next(self._reading))
+        self._reading.go_on()  # since the block before is given up
         number = self.epoch * len(self._sizes) + self._number
         self._engine.progress.epoch = number
         self._in_block, self._left = True, self._rows_of_block()
