@@ -17,6 +17,7 @@ from packaging.version import Version
 #: Modules whose ``__all__`` is public.
 MODULES = (
     "nnfit",
+    "nnfit.batches",
     "nnfit.callbacks",
     "nnfit.dask",
     "nnfit.inspection",
