@@ -293,6 +293,10 @@ WRONG = {
     "targets": (late(X, np.eye(3)[CLASSES]), "batch 1 .* has y of 3 columns"),
     "weights": (late(X, CLASSES, WEIGHTS), "has sample weights, and no sample"),
     "infinity": (late(X + np.inf, CLASSES), "batch 1 .* holds infinity in column 0"),
+    "negative": (
+        lambda: iter([(X, CLASSES, -WEIGHTS)]),
+        "batch 0 of .*: Negative values in data passed to `sample_weight`",
+    ),
     "label": (late(X, [None] * N_ROWS), "batch 1 .* must hold a label everywhere"),
     "path": ("table.parquet", "needs target, the name of the column of y"),
     "array": ("X.npy", r"Pass nnfit\.batches\.NpySource\(X, y\)"),

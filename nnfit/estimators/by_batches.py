@@ -30,7 +30,7 @@ from nnfit.estimators.mlp import BaseMLP
 from nnfit.estimators.row_weights import mean_class_weight
 from nnfit.estimators.standardising import standardised
 from nnfit.estimators.streams import BLOCK, FEWEST, Stream, naming
-from nnfit.estimators.validation import check_more_rows, check_weights
+from nnfit.estimators.validation import check_more_rows
 from nnfit.estimators.watching import encoded
 from nnfit.training.blocks import BlockEngine
 
@@ -125,16 +125,11 @@ class BatchFit(Fit):
             X, y = check_more_rows(estimator, batch.X, batch.y, dtype, names)
             X = standardised(estimator, batch.X, X)
             X, y, target = encoded(estimator, X, y, dtype, names)
-            weight = _check_some(batch.sample_weight, X)
+            weight = batch.sample_weight
         if factor is None:
             return X, target, weight, None
         divisor = np.ones(len(y)) if weight is None else weight
         return X, target, divisor * factor, estimator._weigh(y, weight)
-
-
-def _check_some(weight, X):
-    """Weights of some rows, which may all be zero."""
-    return weight if weight is None or not weight.any() else check_weights(weight, X)
 
 
 def _check_passes(estimator, optimizer):

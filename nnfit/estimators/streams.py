@@ -11,7 +11,7 @@ from nnfit.batches.blocks import Batches
 from nnfit.batches.rows import as_one
 from nnfit.batches.survey import Survey
 from nnfit.estimators.columns import columns_of
-from nnfit.estimators.validation import check_objects
+from nnfit.estimators.validation import check_objects, check_weights
 from nnfit.tables.encoding import FROM_DTYPE
 from nnfit.tables.reading import table_of
 
@@ -82,7 +82,7 @@ class Stream:
 
     def _survey(self, has_labels):
         first = self._first()
-        categories = _category_columns(self._estimator, first.X)
+        categories = categories_asked_for(self._estimator, first.X)
         found = Survey(self.read(), self.sample_rows, categories, has_labels)
         self.n_rows, self.sample = found.n_rows, found.sample
         self.class_counts = found.class_counts
@@ -99,11 +99,14 @@ class Stream:
         self.sample = as_one(kept, kept[0].name)
 
     def read(self, rng=None):
-        """Batches of the source, whose targets are of the kind that they must be."""
+        """Batches of the source, whose targets and weights are what they must be."""
         y_numeric = self._estimator._y_numeric
         for batch in self._batches.read(self.read_rows, rng):
             with naming(batch.name):
                 check_objects(batch.y, "y", y_numeric)
+                weight = batch.sample_weight
+                if weight is not None and weight.any():  # all zero in some batches
+                    check_weights(weight, batch.X)
             if self.classes is not None and batch.y.ndim == 1:
                 unknown = np.setdiff1d(batch.y, self.classes).tolist()
                 if unknown:
@@ -115,7 +118,7 @@ class Stream:
             yield batch
 
 
-def _category_columns(estimator, X):
+def categories_asked_for(estimator, X):
     """Numbers of the columns of categories, which nothing has been learnt of."""
     asked = estimator.categorical_features
     if asked is None:
