@@ -33,17 +33,11 @@ from nnfit.dask import DaskMLPClassifier, workers
 N_FEATURES = 30
 N_PARTS = 8
 N_ROUNDS = 10
-#: Shards, and epochs of a round.
+#: Shards, epochs of a round, and the outer step where it is another than the default.
+DILOCO = {"outer_learning_rate": 0.7, "outer_momentum": 0.9}
 SHARDS = (
-    (1, 1),
-    (2, 1),
-    (4, 1),
-    (8, 1),
-    (16, 1),
-    (8, 5),
-    (2, 0.2),
-    (8, 0.2),
-    (16, 0.1),
+    *((1, 1, {}), (2, 1, {}), (4, 1, {}), (8, 1, {}), (16, 1, {}), (8, 5, {})),
+    *((8, 0.2, {}), (8, 1, DILOCO), (8, 0.2, DILOCO), (16, 0.1, DILOCO)),
 )
 MB = 1e6
 
@@ -280,15 +274,17 @@ def shards(train, test, parameters):
     epochs = [parameters["max_iter"] // 4, parameters["max_iter"] // 2]
     epochs.append(parameters["max_iter"])
     print(f"\n{'shards':>12} {'epochs a round':>14}   score after {epochs} epochs")
-    for n_shards, local_epochs in SHARDS:
+    for n_shards, local_epochs, outer in SHARDS:
         after = []
         for each in epochs:
             model = DaskMLPClassifier(
                 n_shards=n_shards, local_epochs=local_epochs,
-                **parameters | {"max_iter": each},
+                **parameters | outer | {"max_iter": each},
             ).fit(*cut(*train, n_parts=n_shards))  # fmt: skip
             after.append(f"{model.to_local().score(*test):.4f}")
-        print(f"{n_shards:12} {local_epochs:14g}  ", *after, flush=True)
+        print(
+            f"{n_shards:12} {local_epochs:14g}  ", *after, *outer.values(), flush=True
+        )
 
 
 def main():

@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 
 from nnfit import MLPClassifier, MLPRegressor
+from nnfit.batches.rows import batch_of
 from nnfit.callbacks import Callback
 from nnfit.network import Weights
 from nnfit.network.kinds import Tensor
@@ -69,15 +70,25 @@ def assert_same(a, b):
         (MLPClassifier, DaskMLPClassifier, LABELS, {"class_weight": "balanced"}),
         (MLPRegressor, DaskMLPRegressor, TARGETS, {"target_scaling": "standard"}),
         (MLPRegressor, DaskMLPRegressor, TARGETS, {"learning_rate": "cosine"}),
+        (
+            *(MLPRegressor, DaskMLPRegressor, TARGETS),
+            {"learning_rate": "plateau", "tol": 9.0, "n_iter_no_change": 4},
+        ),
+        (
+            *(MLPRegressor, DaskMLPRegressor, TARGETS),
+            {"solver": "sgd", "learning_rate": "invscaling", "learning_rate_init": 0.1},
+        ),
     ],
 )
 def test_one_shard_is_trained_as_on_one_machine(kind, of_dask, y, parameters):
-    parameters = {**SMALL, "scaling": "standard", **parameters}
+    parameters = {**SMALL, "scaling": "standard", "max_iter": 5, **parameters}
     expected = kind(**parameters).fit(X, y, WEIGHTS)
     model = of_dask(n_shards=1, **parameters).fit(*cut(X, y, WEIGHTS))
     assert_same(model, expected)
     np.testing.assert_allclose(model.loss_curve_, expected.loss_curve_, rtol=1e-12)
     assert (model.n_iter_, model.t_) == (expected.n_iter_, expected.t_)
+    rates = model.history_["learning_rate"], expected.history_["learning_rate"]
+    np.testing.assert_allclose(*rates, rtol=1e-12)
     local = model.to_local()
     assert type(local) is kind and local.get_params() == expected.get_params()
     np.testing.assert_array_equal(local.predict(X), expected.predict(X))
@@ -141,12 +152,28 @@ def test_validation_data_stop_the_training():
     X_val, y_val = cut(X[:100], LABELS[:100])
     model = DaskMLPClassifier(
         n_shards=2, early_stopping=True, n_iter_no_change=2, tol=0.5,
-        **{**SMALL, "max_iter": 30},
+        temperature_scaling=True, **{**SMALL, "max_iter": 30},
     )  # fmt: skip
     model.fit(*cut(X, LABELS), X_val=X_val, y_val=y_val)
     assert model.n_iter_ < 30
     best = max(model.validation_scores_)
     assert model.best_validation_score_ == best == model.score(X_val, y_val)
+    assert model.temperature_ != 1.0
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"freeze": 1, "unfreeze_at": 2},
+        {"normalization": "batch"},
+        {"dropout": 0.5, "initialization": "data_driven"},
+    ],
+)
+def test_parameters_act_as_on_one_machine(parameters):
+    parameters = {**SMALL, **parameters}
+    expected = MLPClassifier(**parameters).fit(X, LABELS)
+    model = DaskMLPClassifier(n_shards=1, **parameters).fit(*cut(X, LABELS))
+    assert_same(model, expected)
 
 
 def test_classes_and_extremes_of_all_partitions_are_seen(monkeypatch):
@@ -157,15 +184,28 @@ def test_classes_and_extremes_of_all_partitions_are_seen(monkeypatch):
     model.fit(*cut(X, y))
     assert model.classes_.tolist() == ["a", "b", "c", "rare"]
     assert model.to_local().class_weight == "balanced"
-    found = [parts.find(parts.Part(X[:50], TARGETS[:50], None), False)] * 3
-    (rows, *_) = parts.rows_to_look_at(found)
+    batch = batch_of((X[:50], TARGETS[:50]), "partition 0")
+    (rows, *_) = parts.rows_to_look_at([parts.find(batch, MLPRegressor())] * 3)
     assert {TARGETS[:50].argmin(), TARGETS[:50].argmax()} <= set(rows)
+
+
+def test_categories_and_missing_values_of_all_partitions_are_seen(table, monkeypatch):
+    monkeypatch.setattr(parts, "LOOKED_AT", 60)
+    frame, collection = table
+    frame = frame.copy()
+    frame.loc[frame.index[-2], "e"] = "rare"
+    frame.loc[frame.index[-2], "a"] = np.nan
+    collection = dask.dataframe.from_pandas(frame, npartitions=4)
+    model = DaskMLPClassifier(n_shards=2, categorical_features=["e"], **SMALL)
+    local = model.fit(collection[list("abcde")], collection["y"]).to_local()
+    assert "rare" in local._fitted["categories"][4]
+    assert np.isnan(frame["a"]).sum() == 1
 
 
 @pytest.mark.parametrize("labels", [LABELS, np.stack([X[:, 0] > 0, X[:, 1] > 1], 1)])
 def test_balanced_weights_are_those_of_all_rows(labels):
-    given = [parts.Part(X[i::2], labels[i::2], WEIGHTS[i::2]) for i in (0, 1)]
-    weights = parts.balanced([parts.find(part, True) for part in given])
+    given = [batch_of((X[i::2], labels[i::2], WEIGHTS[i::2]), "") for i in (0, 1)]
+    weights = parts.balanced([parts.find(batch, MLPClassifier()) for batch in given])
     expected = MLPClassifier(**{**SMALL, "max_iter": 1}, class_weight="balanced")
     expected = np.ravel(expected.fit(X, labels, WEIGHTS)._class_weights)
     weights = weights if isinstance(weights, list) else [weights]
@@ -309,11 +349,17 @@ def test_a_cluster_without_workers():
             model.fit(*cut(X, LABELS))
 
 
-def test_fits_on_the_same_workers_take_turns(client):
+def test_fits_on_the_same_workers_take_turns(client, monkeypatch):
     names = [f"nnfit {address}" for address in client.nthreads()]
     with distributed.MultiLock(names, client=client):
         model = DaskMLPClassifier(client=client, timeout=0.2, **SMALL)
         with pytest.raises(TimeoutError, match=r"Another fit used the workers for tim"):
+            model.fit(*cut(X, LABELS))
+        monkeypatch.setattr(workers, "WAIT", 0.1)
+        with (
+            pytest.warns(UserWarning, match=r"another fit, for which this one waits"),
+            pytest.raises(TimeoutError),
+        ):
             model.fit(*cut(X, LABELS))
 
 
@@ -465,7 +511,7 @@ def uneven(*blocks):
         (
             (uneven(X, X), uneven(LABELS, LABELS[:9])),
             ValueError,
-            "Partition 1 of X has 240 rows, and that of y has 9",
+            "partition 1 must hold as many entries of y as rows of X, 240, got",
         ),
         ((uneven(X[:0]), uneven(LABELS[:0])), ValueError, "no rows in any of its 1"),
         (
@@ -484,7 +530,7 @@ def test_partitions_of_different_widths(client):
     rows = da.from_delayed(dask.delayed(X[:, :3]), X.shape, X.dtype)
     rows = da.concatenate([cut(X, rows=240)[0], rows])
     for given in (None, client):
-        with pytest.raises(ValueError, match="Partition 1 of X has 3 columns, and pa"):
+        with pytest.raises(ValueError, match="partition 1 has X of 3 columns, and X"):
             DaskMLPClassifier(client=given).fit(
                 rows, *cut(np.concatenate([LABELS, LABELS]), rows=240)
             )
@@ -495,8 +541,13 @@ def test_an_error_of_a_worker_is_raised(client, monkeypatch):
     bad[-1, 0] = np.inf
     monkeypatch.setattr(parts, "LOOKED_AT", 60)  # of which that row is none
     for given in (None, client):
-        with pytest.raises(ValueError, match="infinity"):
+        with pytest.raises(ValueError, match="partition 5 holds infinity"):
             DaskMLPClassifier(client=given, **SMALL).fit(*cut(bad, LABELS))
+    weights = np.repeat([1.0, 0.0], 40)
+    for given in (None, client):
+        model = DaskMLPClassifier(client=given, n_shards=2, **SMALL)
+        with pytest.raises(ValueError, match="shard 1: Sample weights must contain"):
+            model.fit(*cut(X, LABELS, np.tile(weights, 3)))
 
 
 def test_an_asynchronous_client():

@@ -9,7 +9,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 pytestmark = pytest.mark.slow
 #: Public modules.
-MODULES = ("nnfit", "nnfit.callbacks", "nnfit.inspection", "nnfit.onnx")
+MODULES = ("nnfit", "nnfit.callbacks", "nnfit.dask", "nnfit.inspection", "nnfit.onnx")
 
 
 def examples():
@@ -32,6 +32,8 @@ EXAMPLES = examples()
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example(name, tmp_path, monkeypatch):
     pytest.importorskip("matplotlib").use("agg")
+    if name.startswith("nnfit.dask."):
+        pytest.importorskip("dask.array", exc_type=ImportError)
     monkeypatch.chdir(tmp_path)
     runner = doctest.DocTestRunner(
         optionflags=doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE

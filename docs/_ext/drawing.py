@@ -43,8 +43,8 @@ def draw(app, document):
         parts.pop()
     if not parts:
         return
-    if not app.config.plot_gallery:
-        for place in document.findall(picture):
+    if not app.config.sphinx_gallery_conf["plot_gallery"]:
+        for place in list(document.findall(picture)):
             place.parent.remove(place)
         return
     import matplotlib

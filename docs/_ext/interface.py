@@ -14,15 +14,14 @@ from pathlib import Path
 
 from packaging.version import Version
 
-#: Modules whose ``__all__`` is public.
-MODULES = (
-    "nnfit",
-    "nnfit.callbacks",
-    "nnfit.dask",
-    "nnfit.inspection",
-    "nnfit.onnx",
+DOCS = Path(__file__).parent.parent
+#: Modules whose ``__all__`` is public: those that the reference has.
+MODULES = tuple(
+    dict.fromkeys(
+        re.findall(r"^.. currentmodule:: (\S+)", (DOCS / "api.rst").read_text(), re.M)
+    )
 )
-RECORDS = Path(__file__).parent.parent / "interfaces"
+RECORDS = DOCS / "interfaces"
 
 
 def public(modules=MODULES):

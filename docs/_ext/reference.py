@@ -21,7 +21,7 @@ import nnfit
 from nnfit.estimators.parameters import GROUPS, HEADINGS
 
 logger = logging.getLogger(__name__)
-ENTRY = re.compile(r"    \*\*(?P<names>[^*]+)\*\*( : .*)?")
+ENTRY = re.compile(r"    \*\*(?P<names>.+?)\*\*( : .*)?")
 RELEASES = interface.releases()
 #: Parameters that a signature shows before it is cut, and what stands for the others.
 SHOWN, OTHERS = 4, "others"
@@ -52,10 +52,9 @@ def mend(app, what, name, value, options, lines):
     if what in ("method", "property") and _is_inherited(name):
         return
     new = lines[:]
-    grouped = what == "class" and is_grouped(value)
     for field in (":Parameters:", ":Attributes:"):
         if field in new:
-            new = _rewritten(new, field, name, grouped and field == ":Parameters:")
+            new = _rewritten(new, field, name, what)
     if version := since(name):
         last = _end_of_summary(new)
         new[last] += f" :since:`{version}`"
@@ -75,37 +74,44 @@ def _is_inherited(name):
     return kind is None or interface.is_of_sklearn(kind, member)
 
 
-def _rewritten(lines, field, name, grouped):
+def _rewritten(lines, field, name, what):
+    """Lines of a docstring, with versions, words and titles in one of its fields."""
     start = lines.index(field) + 1
     rest = lines[start:]
     ends = (i for i, line in enumerate(rest) if line and not line.startswith(" "))
     end = next(ends, len(rest))
-    body, after = rest[:end], rest[end:]
     parameters = field == ":Parameters:"
     member = ("{}({})" if parameters else "{}.{}").format
-    by_group = {group.title: [] for group in GROUPS} if grouped else {"": []}
-    for names, entry in _entries(body):
-        line = entry[0]
-        versions = {since(member(name, each)) for each in names}
-        if versions != {None}:
-            line += f" :since:`{', '.join(sorted(versions - {None}))}`"
+    found = []
+    for names, (line, *text) in _entries(rest[:end]):
+        versions = {since(member(name, each)) for each in names} - {None}
+        if versions:
+            line += f" :since:`{', '.join(sorted(versions))}`"
         words = search_words.of_parameters(name, names) if parameters else []
         index = [f"        {row}" for row in search_words.directive(words)]
-        entry = [line, *index, *entry[1:]]
-        by_group[HEADINGS[names[0]] if grouped else ""] += entry
-    new = ["", *by_group.pop("", [])]
-    titles = {
-        title: f"{name} {title}".lower().replace(".", "-").replace(" ", "-")
-        for title, entries in by_group.items()
-        if entries
-    }
-    if titles:
-        links = " · ".join(f"`{title} <{at}_>`__" for title, at in titles.items())
-        new += [f"    {links}", ""]
-    for title, at in titles.items():
-        options = [f"       :name: {at}", "       :class: group"]
-        new += [f"    .. rubric:: {title}", *options, "", *by_group[title]]
-    return [*lines[:start], *new, *after]
+        found.append((names, [line, *index, *text]))
+    new = [line for _, entry in found for line in entry]
+    if parameters and what == "class":
+        new = _under_titles(found, name) or new
+    return [*lines[:start], "", *new, *rest[end:]]
+
+
+def _under_titles(found, page):
+    """Lines of entries by groups; none if they belong to one group or not to any."""
+    by_title = {}
+    for names, entry in found:
+        by_title.setdefault(HEADINGS.get(names[0]), []).extend(entry)
+    if None in by_title or len(by_title) == 1:
+        return []
+    titles = [group.title for group in GROUPS if group.title in by_title]
+    targets = [re.sub(r"\W+", "-", f"{page} {each}".lower()) for each in titles]
+    both = list(zip(titles, targets, strict=True))
+    links = " · ".join(f"`{title} <{target}_>`__" for title, target in both)
+    new = [f"    {links}", ""]
+    for title, target in both:
+        options = [f"       :name: {target}", "       :class: group"]
+        new += [f"    .. rubric:: {title}", *options, "", *by_title[title]]
+    return new
 
 
 def _entries(body):
@@ -113,7 +119,8 @@ def _entries(body):
     found = []
     for line in body:
         if entry := ENTRY.fullmatch(line):
-            found.append((entry["names"].replace("\\", "").split(", "), []))
+            names = re.sub(r"[\\*]", "", entry["names"])
+            found.append((names.split(", "), []))
         if found:
             found[-1][1].append(line)
     return found

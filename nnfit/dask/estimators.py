@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import replace
 from inspect import Parameter, signature
 from numbers import Integral, Real
@@ -21,7 +20,7 @@ from nnfit.callbacks.support import CallbackSupportMixin, callbacks_of
 from nnfit.dask import parts, predicting
 from nnfit.dask.engine import ShardedEngine
 from nnfit.dask.outer import OuterStep
-from nnfit.dask.packages import client_of, dask
+from nnfit.dask.packages import client_of, current, dask
 from nnfit.dask.shard import template
 from nnfit.dask.workers import InProcess, OnWorkers
 from nnfit.estimators import resuming
@@ -35,8 +34,10 @@ OWN = {
     "client": None,
     "n_shards": None,
     "local_epochs": 1,
-    "outer_learning_rate": 0.7,
-    "outer_momentum": 0.9,
+    # DiLoCo's 0.7 and 0.9 are worse where there are few rounds, or few steps in one:
+    # R2 of 0.64 and not 0.71 after 12 rounds of Friedman's function with 4 shards.
+    "outer_learning_rate": 1.0,
+    "outer_momentum": 0.5,
     "timeout": None,
 }
 CONSTRAINTS = {
@@ -62,11 +63,12 @@ TEXT = """{summary}
     local_epochs : float, default=1
         Epochs that every shard trains between two synchronisations: a whole number, or
         ``1 / k`` for `k` synchronisations in an epoch, which large shards need.
-    outer_learning_rate : float, default=0.7
+    outer_learning_rate : float, default=1.0
         Factor of the step that the synchronised weights take in the mean direction of
         the shards.
-    outer_momentum : float, default=0.9
-        Nesterov's momentum of these steps, in [0, 1).
+    outer_momentum : float, default=0.5
+        Nesterov's momentum of these steps, in [0, 1). With 0, and a factor of 1, the
+        weights are the mean of those of the shards.
     timeout : float, default=None
         Seconds after which a round of the training that has not finished is an error,
         and so is the wait for the workers and for a fit that uses them. None stands for
@@ -77,6 +79,21 @@ TEXT = """{summary}
     See Also
     --------
     {kind} : The same on one machine.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> import numpy as np
+    >>> from nnfit.dask import {name}
+    >>> rows = np.random.default_rng(0).normal(size=(400, 3)).astype("float32")
+    >>> X = da.from_array(rows, chunks=(100, 3))
+    >>> y = (X[:, 0] > X[:, 1]).astype(int)
+    >>> model = {name}(n_shards=2, max_iter=5, random_state=0)
+    >>> model = model.fit(X, y, X_val=X[:100], y_val=y[:100])
+    >>> model.predict(X).compute().shape
+    (400,)
+    >>> type(model.to_local()).__name__
+    '{kind}'
     """
 
 
@@ -90,7 +107,9 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         super().__init_subclass__(**kwargs)
         if "_kind" in vars(cls):
             cls.__init__ = _init_of(cls._kind)  # type: ignore[method-assign]
-            cls.__doc__ = TEXT.format(summary=cls._summary, kind=cls._kind.__name__)
+            cls.__doc__ = TEXT.format(
+                summary=cls._summary, name=cls.__name__, kind=cls._kind.__name__
+            )
 
     # Fitting -----------------------------------------------------------------
 
@@ -155,7 +174,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         self._check(local, X_val)
         client = client_of(self.client)
         of_rows = parts.partitions(X, y, sample_weight)
-        with nullcontext() if client is None else client.as_current():
+        with current(client):
             if client is None:
                 holders = InProcess(of_rows)
             else:
@@ -179,8 +198,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
 
         It is a fit to the rows looked at, but for the engine: the shards train.
         """
-        is_classifier = issubclass(self._kind, ClassifierMixin)
-        found = holders.look(is_classifier)
+        found = holders.look(local)
         filled = parts.check_found(found)
         holders.keep(filled)
         found = [found[number] for number in filled]
@@ -216,7 +234,7 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
         X_val, y_val, weight_val = given
         more = {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight_val}
         try:
-            local.fit(*looked, **more)
+            local.fit(looked.X, looked.y, looked.sample_weight, **more)
         finally:
             del local._run  # which holds the estimator
         local.set_callbacks()
@@ -227,8 +245,8 @@ class DaskNetwork(CallbackSupportMixin, BaseEstimator):
 
     def _check(self, local, X_val):
         """Refuse what does not go together with synchronised shards."""
-        name = type(self).__name__
-        optimizer = local._chosen_optimizer()
+        local._validate_params()  # before anything is computed
+        name, optimizer = type(self).__name__, local._chosen_optimizer()
         if optimizer is None:
             raise ValueError(
                 f"{name} trains by mini-batches between synchronisations, got "
@@ -336,7 +354,8 @@ default=None
         -------
         float
         """
-        return predicting.score(self._fitted_local(), X, y, sample_weight)
+        with current(self.client):
+            return predicting.score(self._fitted_local(), X, y, sample_weight)
 
 
 class DaskClassifier(Predicting, ClassifierMixin, DaskNetwork):

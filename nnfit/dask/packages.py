@@ -1,5 +1,6 @@
 """Dask itself, which is imported when it is used."""
 
+from contextlib import nullcontext
 from importlib import import_module
 
 #: Module and what it is a part of.
@@ -26,3 +27,8 @@ def client_of(given):
             "asynchronous. Pass a client that is not."
         )
     return client
+
+
+def current(client):
+    """Context manager in which Dask computes by a client; by its own choice if None."""
+    return nullcontext() if client is None else client.as_current()

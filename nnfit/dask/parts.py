@@ -1,25 +1,20 @@
 """Collections of Dask as partitions of rows, what is found in them, and shards."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from scipy import sparse
 
+from nnfit.batches.rows import Batch, batch_of, check_alike
+from nnfit.batches.survey import Witnesses
 from nnfit.dask.packages import dask
-from nnfit.estimators.targets import class_weights, dense_target
+from nnfit.estimators.streams import categories_asked_for, naming
+from nnfit.estimators.targets import class_weights
+from nnfit.estimators.validation import check_objects
 from nnfit.functions.losses import MULTICLASS, MULTILABEL
 
-#: Most rows that the client looks at before the training. Means, scales, bins and
-#: categories are those of a fit where there are no more, else those of a sample.
+#: Most rows that the client looks at before the training. Means, scales and bins are
+#: those of a fit where there are no more, else those of a sample.
 LOOKED_AT = 100_000
-
-
-class Part(NamedTuple):
-    """Rows of a partition, as the user has them."""
-
-    X: Any
-    y: Any
-    sample_weight: Any
 
 
 class Found(NamedTuple):
@@ -28,66 +23,59 @@ class Found(NamedTuple):
     Attributes
     ----------
     n_rows : int
-    widths : tuple of int
-        Columns of X and of y.
+    like : Batch
+        No rows of it, with its columns.
     classes, counts : ndarray or None
         Of a classification: labels and the sums of their weights; of a matrix of
         labels, None and rows without and with each label.
     first : ndarray of int
-        Rows that nobody may overlook: the first of each class, or those of the
-        smallest and largest targets.
+        Rows that nobody may overlook, see `nnfit.batches.survey.Witnesses`.
     """
 
     n_rows: int
-    widths: tuple[int, int]
+    like: Batch
     classes: np.ndarray | None
     counts: np.ndarray | None
     first: np.ndarray
 
 
-def partitions(X, y, sample_weight=None, names=("X", "y", "sample_weight")):
+def partitions(X, y, sample_weight=None):
     """Partitions of collections that belong together.
 
     Parameters
     ----------
     X, y, sample_weight : dask array, dataframe or series
-    names : tuple of str
-        What the user calls them.
 
     Returns
     -------
     list of Delayed
-        Each makes a `Part`.
+        Each makes a `Batch`.
     """
-    given = [X, y, sample_weight]
-    for place, (collection, name) in enumerate(zip(given, names, strict=True)):
-        if collection is None and place == 2:
-            continue
-        given[place] = _whole_rows(collection, name)
-    chunks = _row_chunks(given[0])
-    blocks = []
-    for collection, name in zip(given, names, strict=True):
-        if collection is None:
+    X = _whole_rows(X, "X")
+    chunks, blocks = _row_chunks(X), [_delayed(X)]
+    for collection, name in ((y, "y"), (sample_weight, "sample_weight")):
+        if collection is None and name == "sample_weight":
             blocks.append([None] * len(blocks[0]))
             continue
+        collection = _whole_rows(collection, name)
         own = _row_chunks(collection)
-        if None not in (chunks, own) and sum(chunks) != sum(own):
-            raise ValueError(
-                f"{name} must have as many rows as {names[0]}, {sum(chunks)}, got "
-                f"{sum(own)}."
-            )
         if None not in (chunks, own) and chunks != own:
+            if sum(chunks) != sum(own):
+                raise ValueError(
+                    f"{name} must have as many rows as X, {sum(chunks)}, got "
+                    f"{sum(own)}."
+                )
             collection = collection.rechunk({0: chunks})
         blocks.append(_delayed(collection))
         if len(blocks[-1]) != len(blocks[0]):
             raise ValueError(
-                f"{name} must have as many partitions as {names[0]}, "
-                f"{len(blocks[0])}, got {len(blocks[-1])}. Repartition one of them, or "
-                "make both of one collection."
+                f"{name} must have as many partitions as X, {len(blocks[0])}, got "
+                f"{len(blocks[-1])}. Repartition one of them, or make both of one "
+                "collection."
             )
-    part = dask().delayed(_part, pure=True)
+    batch = dask().delayed(batch_of, pure=True)
     return [
-        part(number, names, *each)
+        batch(each, f"partition {number}")
         for number, each in enumerate(zip(*blocks, strict=True))
     ]
 
@@ -122,59 +110,38 @@ def _delayed(collection):
     return np.ravel(np.asarray(collection.to_delayed(), dtype=object)).tolist()
 
 
-def _part(number, names, X, y, sample_weight):
-    """A partition whose parts have one length."""
-    for name, each in zip(names[1:], (y, sample_weight), strict=True):
-        if each is not None and _length(each) != _length(X):
-            raise ValueError(
-                f"Partition {number} of {names[0]} has {_length(X)} rows, and that of "
-                f"{name} has {_length(each)}."
-            )
-    return Part(X, y, sample_weight)
-
-
-def _length(rows):
-    return rows.shape[0] if hasattr(rows, "shape") else len(rows)
-
-
 # What is in them ------------------------------------------------------------------
 
 
-def find(part, is_classifier):
-    """Look at a partition, where it lies; returns `Found`."""
-    n_rows = _length(part.X)
-    y = np.asarray(dense_target(part.y))
-    width = y.shape[1] if y.ndim > 1 else 1
-    widths = (part.X.shape[1] if len(part.X.shape) > 1 else 1), width
+def find(batch, estimator):
+    """Look at a partition, where it lies; returns `Found`.
+
+    Parameters
+    ----------
+    batch : Batch
+    estimator : BaseMLP
+        Not fitted.
+    """
+    n_rows, y, has_labels = batch.n_rows, batch.y, not estimator._y_numeric
+    like, first = batch.part(slice(0)), np.zeros(0, np.int64)
     if n_rows == 0:
-        return Found(0, widths, None, None, np.zeros(0, np.int64))
-    weight = np.ones(n_rows)
-    if part.sample_weight is not None:
-        weight = np.asarray(part.sample_weight, np.float64).reshape(-1)
-    if not is_classifier:
-        return Found(n_rows, widths, None, None, _extremes(y.reshape(n_rows, -1)))
-    if width > 1:
+        return Found(0, like, None, None, first)
+    with naming(batch.name):
+        check_objects(y, "y", estimator._y_numeric)
+    categories = categories_asked_for(estimator, batch.X)
+    first = Witnesses(categories, has_labels).find(batch)
+    if not has_labels:
+        return Found(n_rows, like, None, None, first)
+    weight = batch.sample_weight
+    weight = np.ones(n_rows) if weight is None else weight.reshape(-1)
+    if y.ndim == 2 and y.shape[1] > 1:
         present = y != 0
         counts = weight @ present
         counts = np.stack([weight.sum() - counts, counts], axis=1)
-        first = np.concatenate([present.argmax(axis=0), present.argmin(axis=0)])
-        return Found(n_rows, widths, None, counts, np.unique(first))
-    y = y.reshape(-1)
-    try:
-        classes, first, inverse = np.unique(y, return_index=True, return_inverse=True)
-    except TypeError:  # texts and something else, which the first look refuses
-        odd = [row for row, label in enumerate(y) if not isinstance(label, str)]
-        return Found(n_rows, widths, y[:0], weight[:0], np.array([0, odd[0]]))
+        return Found(n_rows, like, None, counts, first)
+    classes, inverse = np.unique(y.reshape(-1), return_inverse=True)
     counts = np.bincount(inverse.reshape(-1), weight, minlength=len(classes))
-    return Found(n_rows, widths, classes, counts, np.sort(first))
-
-
-def _extremes(y):
-    """Rows of the smallest and largest number of every column."""
-    y = y.astype(np.float64)
-    if not np.isfinite(y).all():  # refused by the first look
-        return np.flatnonzero(~np.isfinite(y).all(axis=1))[:1]
-    return np.unique(np.concatenate([y.argmin(axis=0), y.argmax(axis=0)]))
+    return Found(n_rows, like, classes, counts, first)
 
 
 def check_found(found):
@@ -191,16 +158,8 @@ def check_found(found):
     filled = [number for number, each in enumerate(found) if each.n_rows]
     if not filled:
         raise ValueError(f"X has no rows in any of its {len(found)} partitions.")
-    first = filled[0]
     for number in filled:
-        for name, own, other in zip(
-            ("X", "y"), found[number].widths, found[first].widths, strict=True
-        ):
-            if own != other:
-                raise ValueError(
-                    f"Partition {number} of {name} has {own} columns, and partition "
-                    f"{first} has {other}. All must have the same."
-                )
+        check_alike(found[number].like, found[filled[0]].like)
     return filled
 
 
@@ -219,9 +178,6 @@ def balanced(found):
     return dict(zip(classes.tolist(), weights.tolist(), strict=True))
 
 
-# Rows of several ------------------------------------------------------------------
-
-
 def rows_to_look_at(found):
     """Which rows of each partition the client looks at, None for all.
 
@@ -233,30 +189,9 @@ def rows_to_look_at(found):
     return [np.union1d(np.arange(0, each.n_rows, step), each.first) for each in found]
 
 
-def taken(part, rows):
-    """Some rows of a partition, a `Part`."""
-    return part if rows is None else Part(*(_rows(each, rows) for each in part))
-
-
-def _rows(given, rows):
-    if given is None:
-        return None
-    return given.iloc[rows] if hasattr(given, "iloc") else given[rows]
-
-
-def joined(parts):
-    """Rows of several partitions, one after the other, a `Part`."""
-    return Part(*(_joined(each) for each in zip(*parts, strict=True)))
-
-
-def _joined(blocks):
-    if len(blocks) == 1 or blocks[0] is None:
-        return blocks[0]
-    if hasattr(blocks[0], "iloc"):
-        return dask("pandas").concat(blocks)
-    if any(map(sparse.issparse, blocks)):
-        return sparse.vstack(blocks, format="csr")
-    return np.concatenate([np.asarray(block) for block in blocks])
+def taken(batch, rows):
+    """Some rows of a partition, a `Batch`."""
+    return batch if rows is None else batch.part(rows)
 
 
 def shards_of(n_shards, n_parts, n_holders):

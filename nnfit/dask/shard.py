@@ -11,7 +11,7 @@ from nnfit.estimators.validation import check_weights, check_X_y
 from nnfit.network import Weights
 from nnfit.training.threads import granted
 
-#: Rules that look at the loss after every epoch: that of all shards, not of one.
+#: Rules of the learning rate by the loss, which is that of all shards and not of one.
 BY_LOSS = ("adaptive", "plateau")
 
 
@@ -75,7 +75,7 @@ class Shard:
             Epochs that all shards have trained, or slices.
         n_epochs : int
         rate : float
-            Of rules by the loss, see `BY_LOSS`.
+            Learning rate, where it does not follow from the progress.
 
         Returns
         -------
@@ -84,7 +84,7 @@ class Shard:
         estimator = self._estimator
         if epoch != self._epoch:  # the first round, or the first in another place
             self._begin(epoch)
-        if estimator.learning_rate in BY_LOSS:
+        if estimator.learning_rate == "constant":
             estimator.learning_rate_init = rate
         estimator._set_weights(weights)
         for _ in range(n_epochs):
@@ -127,9 +127,13 @@ def template(estimator, n_slices):
         vars(made).pop(name, None)
     if hasattr(made, "label_smoothing"):  # which may follow from the score
         made.label_smoothing = made._value("label_smoothing")
-    # As attributes: recipes do not have all of them as parameters.
-    vars(made).update(early_stopping=False, warm_start=False, verbose=False)
-    made.scoring = None  # what is watched is the client's
+    # As attributes: not all of them are parameters of each. The client watches.
+    vars(made).update(
+        early_stopping=False, warm_start=False, verbose=False, scoring=None,
+        temperature_scaling=False,
+    )  # fmt: skip
+    if made.learning_rate in BY_LOSS:
+        made.learning_rate = "constant"
     for name in ("max_iter", "unfreeze_at"):
         if getattr(made, name) is not None:
             setattr(made, name, getattr(made, name) * n_slices)

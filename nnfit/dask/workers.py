@@ -10,15 +10,21 @@ import time
 import warnings
 from contextlib import contextmanager, nullcontext
 
+from nnfit.batches.rows import as_one
 from nnfit.dask.packages import dask
-from nnfit.dask.parts import find, joined, taken
+from nnfit.dask.parts import find, taken
 from nnfit.dask.shard import Shard, train_all
+from nnfit.estimators.streams import naming
 from nnfit.training.threads import usable_processors
 
 #: Seconds between two looks at which workers are there.
 LOOK = 1.0
-#: Seconds for which a fit waits for workers.
+#: Seconds for which a fit waits for workers, and for another fit in silence.
 WAIT = 60.0
+OF_ANOTHER = (
+    "The workers are used by another fit, for which this one waits. If its client was "
+    "killed it will not end: call client.restart()."
+)
 SIZE_TO_WARN_OF = "distributed.admin.large-graph-warning-threshold"
 #: Times in a row that a round may lose a shard's worker.
 MOST_TRIES = 3
@@ -33,9 +39,9 @@ class InProcess:
         self._parts = dask().compute(*parts)
         self._shards = []
 
-    def look(self, is_classifier):
+    def look(self, estimator):
         """`Found` of every partition."""
-        return [find(part, is_classifier) for part in self._parts]
+        return [find(part, estimator) for part in self._parts]
 
     def keep(self, numbers):
         """Forget all but some partitions, which are numbered anew."""
@@ -43,7 +49,8 @@ class InProcess:
 
     def take(self, rows):
         """Some rows of every partition, put together."""
-        return joined([taken(*each) for each in zip(self._parts, rows, strict=True)])
+        pairs = zip(self._parts, rows, strict=True)
+        return as_one([taken(*each) for each in pairs], "X")
 
     def place(self, shards, *arguments):
         """Make the shards of lists of partitions, see `Shard` for the arguments."""
@@ -63,7 +70,9 @@ class InProcess:
 
 
 def _shard(number, arguments, *parts):
-    return Shard(number, *arguments, *joined(parts))
+    X, y, sample_weight, name = as_one(parts, f"shard {number}")
+    with naming(name):
+        return Shard(number, *arguments, X, y, sample_weight)
 
 
 class OnWorkers:
@@ -90,9 +99,9 @@ class OnWorkers:
         """Workers that hold rows, or could."""
         return len(self._workers())
 
-    def look(self, is_classifier):
+    def look(self, estimator):
         """As `InProcess`."""
-        futures = self._client.map(find, self._parts, is_classifier=is_classifier)
+        futures = self._client.map(find, self._parts, estimator=estimator, pure=False)
         return self._client.gather(futures)
 
     def keep(self, numbers):
@@ -102,7 +111,8 @@ class OnWorkers:
 
     def take(self, rows):
         """As `InProcess`."""
-        return joined(self._client.gather(self._client.map(taken, self._parts, rows)))
+        futures = self._client.map(taken, self._parts, rows, pure=False)
+        return as_one(self._client.gather(futures), "X")
 
     def place(self, shards, *arguments):
         """As `InProcess`, each on the worker that has most of it."""
@@ -253,7 +263,11 @@ class OnWorkers:
         """As `InProcess`, for the workers that hold shards."""
         names = [f"nnfit {address}" for address in set(self._place_of.values())]
         lock = dask("distributed").MultiLock(names, client=self._client)
-        if not lock.acquire(timeout=self._timeout):
+        is_mine = lock.acquire(timeout=min(self._timeout or WAIT, WAIT))
+        if not is_mine and (self._timeout is None or self._timeout > WAIT):
+            warnings.warn(OF_ANOTHER)
+            is_mine = lock.acquire(timeout=self._timeout)
+        if not is_mine:
             raise TimeoutError(
                 f"Another fit used the workers for timeout={self._timeout:g} seconds."
             )

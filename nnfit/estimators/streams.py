@@ -82,7 +82,7 @@ class Stream:
 
     def _survey(self, has_labels):
         first = self._first()
-        categories = _category_columns(self._estimator, first.X)
+        categories = categories_asked_for(self._estimator, first.X)
         found = Survey(self.read(), self.sample_rows, categories, has_labels)
         self.n_rows, self.sample = found.n_rows, found.sample
         self.class_counts = found.class_counts
@@ -118,7 +118,7 @@ class Stream:
             yield batch
 
 
-def _category_columns(estimator, X):
+def categories_asked_for(estimator, X):
     """Numbers of the columns of categories, which nothing has been learnt of."""
     asked = estimator.categorical_features
     if asked is None:
