@@ -37,7 +37,7 @@ extensions = [
     "scikit_learn",
     "changelog",
 ]
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_tutorial"]
 templates_path = ["_templates"]
 default_role = "literal"
 
@@ -60,7 +60,7 @@ numpydoc_class_members_toctree = False
 # Building runs the pages of the tutorial and the examples, and an error in one is an
 # error of the build; with -D plot_gallery=0 it only shows them.
 sphinx_gallery_conf = {
-    "examples_dirs": ["../tutorial", "../examples"],
+    "examples_dirs": ["_tutorial", "../examples"],
     "gallery_dirs": ["tutorial", "examples"],
     "filename_pattern": r"\.py$",
     "within_subsection_order": "gallery.position",

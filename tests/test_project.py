@@ -89,10 +89,10 @@ def test_named_files_exist(page):
 
 
 def test_the_tutorial_lists_its_pages_and_each_leads_to_the_next():
-    pages = sorted((ROOT / "tutorial").glob("*.py"))
+    pages = sorted((ROOT / "docs" / "_tutorial").glob("*.py"))
     links = {
         page: re.findall(r"<sphx_glr_tutorial_(\w+)\.py>", page.read_text())
-        for page in (ROOT / "tutorial" / "GALLERY_HEADER.rst", *pages)
+        for page in (ROOT / "docs" / "_tutorial" / "GALLERY_HEADER.rst", *pages)
     }
     (listed, *of_pages), names = links.values(), [page.stem for page in pages]
     assert listed == names

@@ -148,7 +148,8 @@ assert report("1280 rows") < without / 2
 # ---------------------
 #
 # The points are the training rows. Without a cure the border winds around
-# single rows, and nearly everywhere the network is sure: the colours are dark.
+# single rows, and nearly everywhere the network is sure: few places are
+# pale.
 
 x1, x2 = np.meshgrid(np.linspace(-2, 3, 100), np.linspace(-1.7, 2.2, 100))
 plane = np.column_stack([x1.ravel(), x2.ravel()])
