@@ -1,6 +1,6 @@
 """Neural networks as scikit-learn estimators, trained by compiled kernels."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "SKOPS_TRUSTED_TYPES",

@@ -433,6 +433,23 @@ def test_display(case, pyplot):
     pyplot.close("all")
 
 
+def test_display_colours_the_numbers_of_a_table(pyplot):
+    table = WITH_HOLES.astype(object)
+    table[:, 3] = np.where(X[:, 3] > 0, "yes", "no")
+    model = MLPRegressor(**FEW, categorical_features=[3]).fit(table, SCORE)
+    display = AttributionDisplay.from_estimator(model, table)
+    is_grey = np.isnan(WITH_HOLES) | (np.arange(4) == 3)
+    order = np.argsort(-np.abs(display.attributions).mean(axis=0), kind="stable")
+    for points, j in zip(display.ax_.collections, order, strict=True):
+        assert not np.ma.is_masked(points.get_offsets())
+        colours = points.to_rgba(points.get_array())[:, :3]
+        np.testing.assert_array_equal(np.ptp(colours, axis=1) == 0, is_grey[:, j])
+    model = MLPRegressor(**FEW, categorical_features=[0]).fit(table[:, 3:], SCORE)
+    display = AttributionDisplay.from_estimator(model, table[:, 3:])
+    assert display.features is None
+    pyplot.close("all")
+
+
 def test_display_refuses(fitted, monkeypatch):
     display = AttributionDisplay(attributions=X, feature_names=list("abcd"))
     with pytest.raises(ValueError, match="kind must be one of"):

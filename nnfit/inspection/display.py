@@ -12,6 +12,8 @@ from sklearn.utils._optional_dependencies import check_matplotlib_support
 from nnfit.estimators.annotations import FloatArray, Rows
 from nnfit.inspection.summary import attribution_summary
 from nnfit.inspection.targets import name_of_output
+from nnfit.tables.encoding import numbers_of
+from nnfit.tables.reading import table_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -21,6 +23,7 @@ KINDS = ("beeswarm", "bar")
 #: Width of a feature's points, in parts of the distance of features, and the bins in
 #: which points lie side by side.
 SPREAD, BINS = 0.4, 100
+GREY = "0.35"
 
 
 class AttributionDisplay:
@@ -33,7 +36,8 @@ class AttributionDisplay:
     attributions : ndarray of shape (n_samples, n_features)
     feature_names : list of str
     features : ndarray of shape (n_samples, n_features), default=None
-        Values of the features, which colour the points; None leaves them grey.
+        Values of the features, which colour the points. Those of NaN are grey, and all
+        with None.
     name : str, default="prediction"
         What the attributions add up to.
 
@@ -125,8 +129,8 @@ class AttributionDisplay:
         Parameters
         ----------
         kind : {"beeswarm", "bar"}, default="beeswarm"
-            A point for each row, coloured by the value of the feature, or the mean
-            absolute attribution.
+            A point for each row, coloured by the value of the feature (grey for texts
+            and missing values), or the mean absolute attribution.
         max_features : int, default=12
             Most features to draw.
         ax : matplotlib Axes, default=None
@@ -166,16 +170,19 @@ class AttributionDisplay:
         return self
 
     def _draw_points(self, shown, options):
+        from matplotlib import colormaps
+
         ax = self.ax_
         options = {"s": 9, "linewidths": 0} | options
         ax.axvline(0.0, color="0.6", linewidth=0.8, zorder=0)
         span = np.ptp(self.attributions[:, shown]) or 1.0
         for place, j in enumerate(shown):
             values = self.attributions[:, j]
-            colors = {"color": "0.35"}
+            colors = {"color": GREY}
             if self.features is not None:
                 ranks = _ranks(self.features[:, j])
-                colors = {"c": ranks, "cmap": "viridis", "vmin": 0, "vmax": 1}
+                colors = {"c": ranks, "vmin": 0, "vmax": 1, "plotnonfinite": True}
+                colors["cmap"] = colormaps["viridis"].with_extremes(bad=GREY)
             heights = place + _beside(values, span / BINS)
             points = ax.scatter(values, heights, **colors | options)
         if self.features is not None:
@@ -185,9 +192,24 @@ class AttributionDisplay:
 
 
 def _numbers(X):
-    """Values of the features as numbers; None for tables with texts."""
-    try:
+    """Values of the features, NaN where they are no numbers; None if none is one."""
+    table = table_of(X)
+    if table is None:
         return np.asarray(X.toarray() if issparse(X) else X, np.float64)
+    columns = [_numbers_of(table.column(j)) for j in range(table.shape[1])]
+    if all(each is None for each in columns):
+        return None
+    numbers = np.full(table.shape, np.nan)
+    for j, each in enumerate(columns):
+        if each is not None:
+            numbers[:, j] = each
+    return numbers
+
+
+def _numbers_of(column):
+    """A column of a table as numbers, None where they are texts."""
+    try:
+        return numbers_of(column, "it")
     except (TypeError, ValueError):
         return None
 

@@ -16,6 +16,14 @@ MOST_CODES = 2**24
 COLUMNS, ROWS = 8, 4096
 #: Of `categorical_features`: the columns that are no numbers.
 FROM_DTYPE = "from_dtype"
+#: What to do about values that are no numbers, in the first training rows and in later
+#: ones: the parameter has been read by then.
+CURE = (
+    "Name the column in categorical_features, or set "
+    f"categorical_features={FROM_DTYPE!r}, to take its values as categories, or "
+    "encode it before."
+)
+LATER_CURE = "The training had numbers or dates there: convert it as it was there."
 
 
 class Encoded:
@@ -113,13 +121,16 @@ def encode_again(table, categories, dtype, named):
     def values_of(number, column):
         if number in categories:
             return _codes(column, categories[number], named(number))
-        return numbers_of(column, named(number))
+        return numbers_of(column, named(number), LATER_CURE)
 
     return Encoded(table, dtype, values_of, categories)
 
 
-def numbers_of(column, name):
-    """A column as an array of numbers; texts that are numbers count as such."""
+def numbers_of(column, name, cure=CURE):
+    """A column as an array of numbers; texts that are numbers count as such.
+
+    The `cure` ends the message of the error where they are none.
+    """
     if column.numbers is not None:
         return column.numbers
     values = []
@@ -127,23 +138,15 @@ def numbers_of(column, name):
         try:
             values.append(np.nan if is_missing(value) else float(value))
         except (TypeError, ValueError):
-            raise _no_number(column, value, name) from None
+            if column.kind == OBJECT:
+                raise TypeError(
+                    f"{name} holds {value!r}: the argument must be a string or a real "
+                    f"number. {cure}"
+                ) from None
+            raise ValueError(
+                f"{name} holds {value!r}, which is no number. {cure}"
+            ) from None
     return np.array([*values, np.nan])[column.codes]
-
-
-def _no_number(column, value, name):
-    cure = (
-        "Name the column in categorical_features, or set "
-        f"categorical_features={FROM_DTYPE!r}, to take its values as categories"
-    )
-    if column.kind == OBJECT:
-        return TypeError(
-            f"{name} holds {value!r}: the argument must be a string or a real number. "
-            f"{cure}, or make numbers of them."
-        )
-    return ValueError(
-        f"{name} holds {value!r}, which is no number. {cure}, or encode it before."
-    )
 
 
 # Categories ------------------------------------------------------------------
@@ -192,7 +195,7 @@ def codes_of(column, known):
 def _codes(column, known, name):
     """Codes of a column, by its known values, or as it has them."""
     if known is None:
-        return numbers_of(column, name)
+        return numbers_of(column, name, LATER_CURE)
     _check_types(column, known, name)
     return codes_of(column, known)
 
