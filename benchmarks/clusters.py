@@ -21,8 +21,6 @@ import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-import dask.array as da
-import distributed
 import numpy as np
 from sklearn.datasets import make_classification
 
@@ -77,6 +75,8 @@ class Cost:
 @contextmanager
 def cluster(n_workers):
     """A client of processes on this machine, each with one thread."""
+    import distributed  # asv imports this file, and has no Dask
+
     with (
         distributed.LocalCluster(
             n_workers=n_workers, threads_per_worker=1, dashboard_address=":0"
@@ -98,6 +98,8 @@ def data(n_rows):
 
 
 def cut(X, y, n_parts=N_PARTS):
+    import dask.array as da
+
     rows = -(-len(X) // n_parts)
     return da.from_array(X, chunks=(rows, -1)), da.from_array(y, chunks=rows)
 
@@ -169,6 +171,8 @@ def _import():
 
 def slow_link():
     """In a worker: all weights pass one link, of `workers.bandwidth` bytes a second."""
+    import distributed
+
     workers.bandwidth, train_all = np.inf, workers.train_all
 
     def wait(link, size):

@@ -17,7 +17,6 @@ from contextlib import contextmanager, nullcontext
 
 import joblib
 import numpy as np
-import psutil
 import sklearn
 from sklearn.datasets import make_classification
 from sklearn.model_selection import GridSearchCV
@@ -86,6 +85,8 @@ WAYS = {
 
 def processor_seconds():
     """Of this process and of those that it has started."""
+    import psutil  # asv imports this file, and does not bring it
+
     total = 0.0
     for process in [psutil.Process(), *psutil.Process().children(recursive=True)]:
         try:

@@ -21,6 +21,7 @@ from sklearn.utils import get_tags
 
 from nnfit import MLPClassifier, MLPRegressor, PopulationSearchCV, find_learning_rate
 from nnfit.estimators.validation import check_X
+from nnfit.inspection import expected_gradients
 
 pytestmark = [
     pytest.mark.filterwarnings("error"),
@@ -387,12 +388,26 @@ def test_objects_that_are_no_numbers():
         (pd.DataFrame(index=[0, 1]), r"Found array with 0 feature\(s\)"),
         (TABLE[:0], r"Found array with 0 sample\(s\)"),
         (pl.DataFrame({"a": [1, 2]})["a"], "Expected 2D array"),
+        (TABLE.iloc[0], r"Expected 2D array.* X.iloc\[\[0\]\] of pandas"),
+        (
+            pl.DataFrame({"a": ["b", "c"]})["a"],
+            r"Expected 2D array.* X\[:1\] of polars",
+        ),
+        ([{"a": 1}, {"a": 2}], r"Expected 2D array.* dicts as pandas.DataFrame\(rows"),
         ([["a", 1], ["b"]], "inhomogeneous shape"),
     ],
 )
 def test_what_is_no_table_of_rows(X, message):
     with pytest.raises(ValueError, match=message):
         MLPRegressor(**SMALL).fit(X, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("row", [TABLE.iloc[0], TABLE.iloc[0].tolist()])
+def test_a_row_of_a_table_is_no_table(row, model):
+    with pytest.raises(ValueError, match=r"Expected 2D array.* a row of a table as"):
+        model.predict(row)
+    with pytest.raises(ValueError, match=r"Expected 2D array.* a row of a table as"):
+        expected_gradients(model, row, TABLE)
 
 
 def test_many_categories():

@@ -41,9 +41,11 @@ def table_of(X):
     Raises
     ------
     ValueError
-        For a table of polars that is still to be computed.
+        For a table of polars that is still to be computed, and for one column or row
+        of objects or texts.
     """
-    if isinstance(X, np.ndarray | list | tuple):
+    is_series = _is(X, "pandas", "Series") or _is(X, "polars", "Series")
+    if is_series or isinstance(X, np.ndarray | list | tuple):
         return _of_objects(X)
     if _is(X, "pandas", "DataFrame"):
         return _of_pandas(X)
@@ -79,8 +81,15 @@ def _of_objects(X):
             rows = np.asarray(X, dtype=object)
     except ValueError:  # of several lengths
         return None
-    if rows.dtype.kind not in "OUST" or rows.ndim != 2:
+    if rows.dtype.kind not in "OUST" or rows.ndim not in (1, 2):
         return None
+    if rows.ndim == 1:
+        raise ValueError(
+            "Expected 2D array, got 1D array instead: one row or column, with texts or "
+            "other objects. Pass a row of a table as a table, such as X.iloc[[0]] of "
+            "pandas or X[:1] of polars, and rows that are dicts as pandas.DataFrame("
+            "rows)."
+        )
     return Table(rows, rows.shape, lambda i: of_objects.column_of(rows[:, i]))
 
 
