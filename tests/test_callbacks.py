@@ -20,6 +20,7 @@ from nnfit import (
     MLPRegressor,
     PopulationSearchCV,
     RealMLPClassifier,
+    TabularClassifier,
     find_learning_rate,
 )
 from nnfit.callbacks import Callback, EarlyStopAt, MLflowLog, OptunaPruning, alone
@@ -376,6 +377,12 @@ def test_optuna_prunes(monkeypatch, naive_engine):
         network(OptunaPruning(trial, "loss")).fit(X, Y)
     with pytest.raises(ValueError, match="column must be one of val_score"):
         OptunaPruning(trial, "score")
+    several = network(OptunaPruning(trial), early_stopping=True, n_members=2)
+    with pytest.raises(ValueError, match="one network, got n_members=2 of MLPCla"):
+        several.fit(X, Y)
+    tables = TabularClassifier(preset="fast").set_callbacks(OptunaPruning(trial))
+    with pytest.raises(ValueError, match="n_members=None of TabularClassifier"):
+        tables.fit(X, Y)
 
 
 def test_mlflow_logs(monkeypatch, naive_engine):

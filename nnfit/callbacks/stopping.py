@@ -47,8 +47,8 @@ class OptunaPruning(Callback):
     """Reports every epoch to a trial of Optuna, and ends fits that it prunes.
 
     The fit then raises ``optuna.TrialPruned``; the estimator has the weights of that
-    epoch. For one network: the fits of a search or an ensemble would report to one
-    trial, which takes one number an epoch.
+    epoch. It is for one network, since a trial takes one number an epoch; an ensemble
+    is an error.
 
     Parameters
     ----------
@@ -76,7 +76,14 @@ class OptunaPruning(Callback):
         self.trial, self.column = trial, column
 
     def setup(self, estimator: Any, context: Any) -> None:
-        """Refuse a study that goes the other way."""
+        """Refuse several networks, and a study that goes the other way."""
+        members = getattr(estimator, "n_members", 1)
+        if members != 1:
+            raise ValueError(
+                "OptunaPruning reports the epochs of one network, got n_members="
+                f"{members} of {type(estimator).__name__}. Search with one member, and "
+                "fit several with what was found."
+            )
         self._pruned = optional_import("optuna", "OptunaPruning").TrialPruned
         wanted = "maximize" if RISES[self.column] else "minimize"
         direction = self.trial.study.direction.name.lower()
