@@ -137,7 +137,7 @@ class Plan:
         """Write program and units into the table, and make it an array."""
         self.program.write(self)
         self.units.write(self)
-        del self.graph, self.program, self.units  # a graph has its plan, in a cycle
+        self.graph.plan = None  # written, and no cycle of references
         self.ints = np.array(self.words, np.int64)
         self.kinds = np.array(self._kinds, np.int64)
         return self
