@@ -214,7 +214,7 @@ def test_columns_of_float32_are_told():
 
 
 def test_what_is_no_table():
-    for X in (np.ones((3, 2)), [[1.0, 2.0]], [["a"], ["b", "c"]], ["a"], None, "a"):
+    for X in (np.ones((3, 2)), [[1.0, 2.0]], [["a"], ["b", "c"]], None, "a"):
         assert table_of(X) is None
     assert table_of(pd.DataFrame(np.ones((3, 2)))).is_matrix
 

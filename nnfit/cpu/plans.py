@@ -36,10 +36,14 @@ NUMBER, WORK, PARAMETERS = range(3)
 IDENTITY = ACTIVATIONS["identity"]
 
 
+def is_large(network):
+    """Whether weights of a layer are read from memory for every block."""
+    return network.largest_matrix > LARGE_WEIGHTS
+
+
 def row_block(network):
     """How many rows pass the network together."""
-    is_large = network.largest_matrix > LARGE_WEIGHTS
-    lines = LARGE_ROW_BLOCK if is_large else ROW_BLOCK
+    lines = LARGE_ROW_BLOCK if is_large(network) else ROW_BLOCK
     return max(1, lines // network.most_lines)
 
 

@@ -8,7 +8,7 @@ from nnfit.cache.keys import fingerprint_of_builder
 from nnfit.cpu import compiling, kernels, matrices
 from nnfit.cpu import fields as at
 from nnfit.cpu.graph import kernel_of_kind
-from nnfit.cpu.plans import Plan, begin_forward
+from nnfit.cpu.plans import Plan, begin_forward, is_large
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.network.kinds import kind_of
@@ -56,10 +56,15 @@ def load_training(network, solver):
 
 
 def works_in_parts(network, features):
-    """Whether no row needs another, and the gradients of parts can be added up."""
+    """Whether no row needs another, and the gradients of parts can be added up.
+
+    Not for large networks, of which each part would read and write all gradients in
+    memory.
+    """
     return (
         not (features.mixes or features.swaps or features.updates_whole)
         and network.lines[0] == 1
+        and not is_large(network)
         and all(
             getattr(kind_of(node, "cpu"), "works_in_parts", False)
             for node in network.nodes
