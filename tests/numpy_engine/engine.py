@@ -338,12 +338,14 @@ class Engine:
 
     def _count_step(self, rate):
         """Shares of this step in schedule-free AdamW's averages, and who misses it."""
-        tensors = {self._rate_key(tensor): tensor for tensor in self.network.tensors}
-        for key, tensor in tensors.items():
+        trained_ones = [each for each in self.network.tensors if not each.is_frozen]
+        tensors = {self._rate_key(tensor): tensor for tensor in trained_ones}
+        for key in {self._rate_key(tensor) for tensor in self.network.tensors}:
             sums = self._sums_of(key)
-            if tensor.is_frozen:
+            if key not in tensors:
                 sums.missed += 1
                 continue
+            tensor = tensors[key]
             sums.largest = max(rate * self._factor_of(tensor), sums.largest)
             sums.squares += sums.largest**2
             sums.share = sums.largest**2 / sums.squares if sums.squares else 0.0
@@ -376,6 +378,8 @@ class Engine:
         parts = [trained(self.network, flat) for flat in flats]
         tensors, touched = enumerate(self.network.tensors), self._touched(traces)
         for (number, tensor), w, g, *slots in zip(tensors, *parts, strict=True):
+            if tensor.is_frozen:
+                continue
             own = rate * self._factor_of(tensor)
             hyper["shrink"] = own * decay * tensor.decay * tensor.is_penalised
             hyper["memory"] = self._memory.setdefault(number, [0.0] * 4)
