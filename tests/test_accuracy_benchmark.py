@@ -15,6 +15,7 @@ from benchmarks.accuracy import __main__ as command
 from benchmarks.accuracy import measure, memory, report, summary, tables, worker
 from benchmarks.accuracy.records import Records
 from benchmarks.accuracy.registry import MODELS, load_maker, model
+from tests.pairs import in_turn
 
 pd = pytest.importorskip("pandas")
 pytest.importorskip("pyarrow")
@@ -272,8 +273,7 @@ def test_memory_of_a_block():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+@in_turn(name=MODELS, task=["binary", "multiclass", "regression"])
 def test_every_installed_model_fits(name, task, recwarn):
     if MODELS[name].missing():
         pytest.skip(f"{MODELS[name].missing()} is not installed")

@@ -26,6 +26,7 @@ from nnfit import (
 from nnfit.callbacks import Callback, EarlyStopAt, MLflowLog, OptunaPruning, alone
 from nnfit.callbacks.support import are_propagated
 from nnfit.cpu.engine import Engine
+from tests.pairs import quick_every
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 needs_propagation = pytest.mark.skipif(
@@ -110,7 +111,7 @@ class FailAt(StopAt):
 # what they see -----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", PATHS)
+@pytest.mark.parametrize("name", quick_every(2, PATHS))
 def test_they_see_every_epoch_and_change_nothing(name, any_engine):
     parameters, given, rows = PATHS[name]
     recorder = Recorder()

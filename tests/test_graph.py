@@ -129,6 +129,7 @@ def test_gradient_of_all_data(name):
             np.testing.assert_allclose(one, other, **TIGHT)
 
 
+@pytest.mark.slow
 @ALL
 def test_the_naive_gradient_is_the_derivative_of_the_naive_loss(name):
     """With units dropped and statistics of the batch."""

@@ -123,6 +123,7 @@ def test_they_train_as_the_reference(options, data, adapters, shuffle, dtype):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pairwise(
     options=OPTIONS,
     data=DATA,

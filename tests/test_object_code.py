@@ -382,6 +382,7 @@ def test_the_tile_for_another_processor(other, dtype):
     check_hot_loop(assembly, target, dtype)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("row", "entries"),
     [

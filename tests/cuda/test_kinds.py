@@ -149,7 +149,7 @@ def test_lines_that_a_batch_does_not_have_keep_their_bits(small_gpu, options):
         assert (one[~kept] != other[~kept]).all()
 
 
-@pytest.mark.parametrize("example", FIRST, ids=name_of)
+@pytest.mark.parametrize("example", quick_every(3, FIRST), ids=name_of)
 def test_state_goes_from_device_to_device(small_gpu, example):
     network = PLACES["between"](example)
     data = make_data(network, 13)
