@@ -87,6 +87,15 @@ def values_like(y, values):
         return (series.fill_nan(None) if y.null_count() else series).cast(y.dtype)
     if library == "pyarrow":
         pyarrow = sys.modules["pyarrow"]
+        if pyarrow.types.is_dictionary(y.type):  # older versions write only some types
+            coded = pyarrow.array(
+                values.tolist(), y.type.value_type
+            ).dictionary_encode()
+            return pyarrow.DictionaryArray.from_arrays(
+                coded.indices.cast(y.type.index_type),
+                coded.dictionary,
+                ordered=y.type.ordered,
+            )
         if not is_number:
             return pyarrow.array(values.tolist(), type=y.type)
         return pyarrow.array(values, from_pandas=y.null_count > 0).cast(y.type)
