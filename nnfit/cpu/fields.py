@@ -156,9 +156,9 @@ FROM = 2  # with which batch of this call
 
 # ------------------------------------- int64 and float64: what a thread knows of now
 # One record a thread: what thread 0 changes for the next batch, while others still
-# work on this one.
+# work on this one. Where a batch is done in parts, position and rows are the part's.
 POSITION = 0  # of the batch in the epoch's order
-BATCH = 1  # its rows; of both, where it is done in parts, those of the part
+BATCH = 1  # its rows
 NOW_STEP = 2
 NOW_THREAD = 3
 NOW_WEIGHT_SUM = 4  # float64, like the next two
