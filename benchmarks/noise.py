@@ -2,10 +2,11 @@
 threads follow?
 
 Fits of the same time take turns: on one thread, on two that never leave one alone, with
-``n_jobs=None`` and with ``n_jobs=2``, where threads may leave and come back. Prints the
-milliseconds of an epoch over the whole fit and the 90th percentile of windows of 100 ms
-(medians of all turns), and those of the last two over the better of the first two. What
-else the machine does counts as well.
+``n_jobs=None`` and with numbers such as ``n_jobs=2``, where threads may leave and come
+back. Prints the milliseconds of an epoch over the whole fit and the 90th percentile of
+windows of 100 ms (medians of all turns), and those of fits that choose over the better
+of one and two threads. What else the machine does counts as well. In a container with
+``--cpus=1.5`` or the like it shows what a quota does.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from nnfit import MLPClassifier
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import fields as at
+from nnfit.training.threads import WORTHWHILE
 
 from .shapes import SHAPES, make_data, parameters
 
@@ -45,13 +47,8 @@ while True:
         pass
     time.sleep(sleep)
 """
-#: How to fit: n_jobs, and the seconds that threads may wait for each other.
-WAYS = {
-    "one": (1, cpu.PATIENCE),
-    "two": (2, 1e6),
-    "None": (None, cpu.PATIENCE),
-    "n_jobs=2": (2, cpu.PATIENCE),
-}
+#: `n_jobs` of fits whose threads never leave.
+FIXED = {"one": 1, "two": 2}
 
 
 @contextlib.contextmanager
@@ -103,13 +100,20 @@ def steps_over_time(model, X, y):
     return np.array([sample for sample in samples if sample[1] > 0])
 
 
-def epoch_ms(name, way, seconds, data):
+@contextlib.contextmanager
+def obeyed():
+    """Threads that neither leave because they wait nor because one is faster."""
+    forever = dict.fromkeys(WORTHWHILE, np.inf)
+    with mock.patch.object(cpu, "PATIENCE", 1e6), mock.patch.dict(WORTHWHILE, forever):
+        yield
+
+
+def epoch_ms(name, n_jobs, is_fixed, seconds, data):
     """Milliseconds of an epoch: over a fit, and the 90th percentile of windows."""
-    n_jobs, patience = WAYS[way]
     model = MLPClassifier(
         **parameters(name, 10**7), n_jobs=n_jobs, max_time=seconds + 2 * WINDOW
     )
-    with mock.patch.object(cpu, "PATIENCE", patience):
+    with obeyed() if is_fixed else contextlib.nullcontext():
         samples = steps_over_time(model, *data)
     shape = SHAPES[name]
     batches = -(-shape.n_samples // shape.batch_size)
@@ -119,21 +123,29 @@ def epoch_ms(name, way, seconds, data):
     return [1e3 * batches * t for t in (overall, np.quantile(windows, 0.9))]
 
 
-def measure(name, noise_name, seconds, turns):
-    """Medians over turns for every way."""
+def measure(name, noise_name, seconds, turns, numbers=(None, 2)):
+    """Medians over turns, for one and two threads and for each `n_jobs` that chooses.
+
+    Returns
+    -------
+    medians : dict of str to ndarray of shape (2,)
+        By "one", "two", "None", "2" and so on.
+    """
     data = make_data(name)[:2]
-    times = {way: [] for way in WAYS}
+    ways = {way: (n_jobs, True) for way, n_jobs in FIXED.items()}
+    ways |= {str(n_jobs): (n_jobs, False) for n_jobs in numbers}
+    times = {way: [] for way in ways}
     for _ in range(turns):
-        for way in WAYS:
+        for way, (n_jobs, is_fixed) in ways.items():
             with noise(noise_name):
-                times[way].append(epoch_ms(name, way, seconds, data))
+                times[way].append(epoch_ms(name, n_jobs, is_fixed, seconds, data))
     return {way: np.median(rows, axis=0) for way, rows in times.items()}
 
 
 def over_the_better(medians):
     """Time of those that choose over the better of those that do not, by way."""
-    best = np.minimum(medians["one"], medians["two"])
-    return {way: medians[way] / best for way in ("None", "n_jobs=2")}
+    best = np.minimum(*(medians[way] for way in FIXED))
+    return {way: own / best for way, own in medians.items() if way not in FIXED}
 
 
 def main():
@@ -143,16 +155,19 @@ def main():
     parser.add_argument("--noises", nargs="+", default=list(NOISES), choices=NOISES)
     parser.add_argument("--seconds", type=float, default=9.0, help="of each fit")
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--n-jobs", nargs="+", type=int, default=[2], help="of fits")
     options = parser.parse_args()
+    numbers = [None, *options.n_jobs]
     warnings.simplefilter("ignore", ConvergenceWarning)
-    heads = "".join(f"{way:>18}" for way in WAYS)
-    print(
-        f"{'ms an epoch, 90 % of windows':30}{heads}   over the better: None, n_jobs=2"
-    )
+    names = [*FIXED, *map(str, numbers)]
+    heads = "".join(f"{way:>18}" for way in names)
+    choosing = ", ".join(map(str, numbers))
+    print(f"{'ms an epoch, 90 % of windows':30}{heads}   over the better: {choosing}")
     for name in options.shapes:
         MLPClassifier(**parameters(name, 2)).fit(*make_data(name)[:2])
         for noise_name in options.noises:
-            medians = measure(name, noise_name, options.seconds, options.turns)
+            how = options.seconds, options.turns, numbers
+            medians = measure(name, noise_name, *how)
             cells = "".join(f"{a:9.2f}{b:9.2f}" for a, b in medians.values())
             ratios = over_the_better(medians).values()
             over = "".join(f"{a:7.2f}{b:6.2f}" for a, b in ratios)

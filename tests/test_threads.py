@@ -237,17 +237,20 @@ def clock(monkeypatch):
 
 
 def test_pace_on_one_thread_never_asks_for_more(clock):
-    measured = thread_choice.ThreadChoice(1, choose=True)
+    measured = thread_choice.ThreadChoice(1, worthwhile=0.95)
     for _ in range(5):
         assert measured.next_call() == (False, thread_choice.CALL_SECONDS)
         measured.record(False, 1.0, 1, False)
 
 
+WORTHWHILE_OF_ALL = [*threads.WORTHWHILE.values(), math.inf]
+
+
 class Training:
     """Calls as an engine makes them, which take as long as they shall."""
 
-    def __init__(self, clock, n_threads, choose):
-        self.choice = thread_choice.ThreadChoice(n_threads, choose)
+    def __init__(self, clock, n_threads, worthwhile):
+        self.choice = thread_choice.ThreadChoice(n_threads, worthwhile)
         self.clock = clock
         self.rates = {False: 1e-4, True: 6e-5}
         self.gives_up = False
@@ -271,11 +274,11 @@ class Training:
         return self.clock.now - start
 
 
-@pytest.mark.parametrize("choose", [False, True])
+@pytest.mark.parametrize("worthwhile", WORTHWHILE_OF_ALL)
 @pytest.mark.parametrize("ms", [4, 20, 150, 1000])
-def test_threads_come_back_soon_after_an_interruption(clock, choose, ms):
+def test_threads_come_back_soon_after_an_interruption(clock, worthwhile, ms):
     """At most as long after it as it has lasted, and a fifth of a second."""
-    training = Training(clock, 2, choose)
+    training = Training(clock, 2, worthwhile)
     for _ in range(100):
         training.call()
     training.gives_up, end = True, clock.now + 1e-3 * ms
@@ -287,10 +290,10 @@ def test_threads_come_back_soon_after_an_interruption(clock, choose, ms):
     assert training.call()
 
 
-@pytest.mark.parametrize("choose", [False, True])
+@pytest.mark.parametrize("worthwhile", WORTHWHILE_OF_ALL)
 @pytest.mark.parametrize("batch", [1e-4, 0.1])
-def test_threads_that_never_pay_take_a_twentieth_of_the_time(clock, choose, batch):
-    training = Training(clock, 2, choose)
+def test_threads_that_never_pay_take_a_twentieth_of_the_time(clock, worthwhile, batch):
+    training = Training(clock, 2, worthwhile)
     training.gives_up, training.rates = True, {False: batch, True: batch}
     seconds = {False: 0.0, True: 0.0}
     for _ in range(2000):
@@ -302,7 +305,7 @@ def test_threads_that_never_pay_take_a_twentieth_of_the_time(clock, choose, batc
 
 
 def test_one_thread_is_tried_rarely_while_several_are_faster(clock):
-    training = Training(clock, 2, choose=True)
+    training = Training(clock, 2, worthwhile=0.95)
     assert [training.call() for _ in range(3)] == [False, True, True]
     for _ in range(1000):
         training.call()
@@ -316,8 +319,24 @@ def test_one_thread_is_tried_rarely_while_several_are_faster(clock):
     assert 0 < calls.count(True) < 50
 
 
-def test_a_number_is_obeyed_unless_its_threads_give_up(clock):
-    training = Training(clock, 4, choose=False)
+def test_a_number_that_was_given_is_left_only_where_it_hurts(clock):
+    training = Training(clock, 2, threads.WORTHWHILE[True])
+    training.rates[True] = 1.05e-4  # slower, by little
+    calls = [training.call() for _ in range(500)]
+    assert calls[:3] == [True, False, True]
+    assert calls.count(False) < 30
+    training.rates[True] = 2e-4
+    for _ in range(100):
+        training.call()
+    start, several = clock.now, 0.0
+    for _ in range(500):
+        began = clock.now
+        several += training.call() and clock.now - began
+    assert 0 < several < 0.05 * (clock.now - start)
+
+
+def test_an_engine_obeys_a_number_unless_its_threads_give_up(clock):
+    training = Training(clock, 4, worthwhile=math.inf)
     training.rates[True] = 100.0  # slower, but they do not wait for each other
     assert all(training.call() for _ in range(100))
     training.gives_up, training.rates[True] = True, 1e-4

@@ -48,8 +48,9 @@ class Engine:
     n_threads : int, default=1
         Most threads to use; one runs while other work keeps them from running
         together. The weights do not depend on it. They live until `close`.
-    choose : bool, default=False
-        Whether to use one thread also where that is merely faster.
+    worthwhile : float, default=inf
+        The share of one thread's time that several may take; one is used where they
+        take more.
 
     Attributes
     ----------
@@ -62,12 +63,12 @@ class Engine:
         Whether `train` returns the loss of every batch; False at first.
     """
 
-    def __init__(self, network, solver, *, n_threads=1, choose=False):
+    def __init__(self, network, solver, *, n_threads=1, worthwhile=math.inf):
         self.network = network
         self.solver = solver
         self.threads_used = 1
         self._threads = ThreadGroup(n_threads)
-        self._choice = ThreadChoice(n_threads, choose)
+        self._choice = ThreadChoice(n_threads, worthwhile)
         self._target = targets.host()
         self._layout = layout_of(network, self._target)
         load_training(network, solver)

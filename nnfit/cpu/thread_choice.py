@@ -16,8 +16,6 @@ CALL_SECONDS = 0.1
 #: threads that get in each other's way leave one alone: after 2 ms of waiting, and in
 #: large networks after that of four batches (`nnfit.cpu.kernels.threads`).
 TRIAL_SECONDS, TRIAL_BATCHES = 0.005, 12
-#: Several threads shall take less than this share of one's time.
-WORTHWHILE = 0.95
 #: Pause before the slower number is tried again, in times of a trial: the first, and
 #: the longest, as it doubles while the number stays slower. By whether several threads
 #: are tried: they mostly lose by interruptions, which last milliseconds, and at most 3
@@ -32,17 +30,20 @@ class ThreadChoice:
     Parameters
     ----------
     n_threads : int
-    choose : bool
-        Whether to take one thread where that is faster. Otherwise it is one thread
-        only for a time after several have got in each other's way.
+    worthwhile : float
+        The share of one thread's time that several may take. With infinity it is one
+        thread only for a time after several have got in each other's way.
     """
 
-    def __init__(self, n_threads, choose):
+    def __init__(self, n_threads, worthwhile):
         self._has_choice = n_threads > 1
-        self._choose = choose
+        self._worthwhile = worthwhile
+        self._choose = worthwhile < math.inf
+        # What is tried first: one thread, unless it is to be clearly the faster one.
+        self._order = (False, True) if worthwhile < 1.0 else (True, False)
         # Seconds a batch by whether several threads ran; inf if they gave up. One
         # thread that shall not be chosen for its speed counts as infinitely slow.
-        self._rates = {} if choose else {False: math.inf}
+        self._rates = {} if self._choose else {False: math.inf}
         self._preferred = None
         self._trial = TRIAL_SECONDS
         self._since = self._until = -math.inf  # it is preferred, and not questioned
@@ -60,7 +61,7 @@ class ThreadChoice:
         """
         if not self._has_choice:
             return False, CALL_SECONDS
-        for several in (False, True):
+        for several in self._order:
             if several not in self._rates:
                 return several, self._trial
         if self._preferred and not self._choose:
@@ -89,7 +90,7 @@ class ThreadChoice:
             self._rates[several] = math.inf if gave_up else seconds / batches
         if len(self._rates) < 2:
             return
-        preferred = self._rates[True] < WORTHWHILE * self._rates[False]
+        preferred = self._rates[True] < self._worthwhile * self._rates[False]
         if preferred == self._preferred == several:
             return
         now, tried = time.perf_counter(), not preferred

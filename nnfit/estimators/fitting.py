@@ -40,7 +40,7 @@ from nnfit.network import initial_weights
 from nnfit.training import device
 from nnfit.training.memory import check_memory
 from nnfit.training.reporting import Pace, Reporter, glance
-from nnfit.training.threads import training_operations
+from nnfit.training.threads import WORTHWHILE, training_operations
 
 
 class Data(NamedTuple):
@@ -339,8 +339,9 @@ class Fit:
         make_engine = device.load_engine(where).Engine
         with device.threads_for(where, n_jobs, step, total) as n_threads:
             engine = make_engine(
-                self.network, self.optimizer, n_threads=n_threads, choose=n_jobs is None
-            )
+                self.network, self.optimizer, n_threads=n_threads,
+                worthwhile=WORTHWHILE[n_jobs is not None],
+            )  # fmt: skip
             with closing(engine):
                 engine.set_weights(self.weights)
                 with self.feeding(engine, settings) as engine:

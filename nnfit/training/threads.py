@@ -29,6 +29,10 @@ ALL_OPERATIONS = 5e8
 #: Largest number of threads of a fit, unless there are more processors. To start 20,000
 #: threads takes 46 seconds, and each has a stack.
 MOST_THREADS = 256
+#: The share of one thread's time that several may take, by whether their number was
+#: given. Chosen ones shall gain; those that were asked for stay unless they hurt. Where
+#: processors share no cache, two take twice the time of one on 'small'.
+WORTHWHILE = {False: 0.95, True: 1.1}
 #: Environment variables that limit the threads of a process. Users and workers of
 #: joblib set them already for BLAS and for numba.
 LIMITS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS")
