@@ -230,13 +230,14 @@ LABEL = re.compile(r"^(\.?L?[\w.$]+):[^\n]*$", re.M)
 
 
 def loops(assembly):
-    """Basic blocks that jump back to themselves, as lists of instructions."""
+    """Blocks that jump back to their begin, as lists of instructions."""
     parts = LABEL.split(assembly)
     for label, body in zip(parts[1::2], parts[2::2], strict=True):
         lines = [line.strip() for line in body.splitlines()]
         again = re.compile(rf"(j\w+|b\.\w+|cbn?z|tbn?z)\s.*(?<![\w.]){label}$")
-        if any(again.match(line) for line in lines):
-            yield lines
+        jumps = [i for i, line in enumerate(lines) if again.match(line)]
+        if jumps:
+            yield lines[: jumps[-1] + 1]
 
 
 def multiplications(loop, target, dtype):
@@ -252,30 +253,51 @@ def multiplications(loop, target, dtype):
     return sum(bool(re.match(pattern, line)) for line in loop)
 
 
+def on_the_stack(loop):
+    """What a loop writes to the stack or reads from it."""
+    return [line for line in loop if re.search(r"\(%rsp|\(%rbp\)|\[sp", line)]
+
+
 def spills(loop):
-    """Vectors stored on the stack."""
-    return [
-        line
-        for line in loop
-        if re.match(r"v?mov[au]p[sd]\s+%\w+, .*\(%r[sb]p\)", line)
-        or re.match(r"st[rpu]\s+[qdv]\d+.*\[sp", line)
-    ]
+    """Vectors on the stack."""
+    vector = re.compile(r"%[xyz]mm|\s[qdv]\d")
+    return [line for line in on_the_stack(loop) if vector.search(line)]
+
+
+def loads(loop):
+    """Numbers and vectors read from memory; ``ldp`` reads two."""
+    pairs = sum(line.startswith("ldp") for line in loop)
+    memory = r"v?mov[au]p[sd]\s+[-\d]*\(|v?movs[sd]\s|vbroadcast|vmovddup|ldu?r\s"
+    return 2 * pairs + sum(bool(re.match(memory, line)) for line in loop)
+
+
+#: Instructions of a step beside loads and multiply-adds: two strides, a count, a jump,
+#: where they are not one.
+BESIDE = 5
 
 
 def check_hot_loop(assembly, target, dtype):
-    """Two multiply-adds for each row of the tile, and everything in registers.
+    """A step is 2 loads of B, a load a row of A, and 2 multiply-adds a row.
 
-    LLVM takes one step at a time, or two or four on some processors.
+    LLVM takes one step at a time, or two or four on some processors, and then may keep
+    pointers on the stack (3 loads more in two steps on Zen 3). No instruction copies a
+    number of A into a vector's lanes: x86 loads it so, NEON multiplies by a lane.
+    Without FMA a product and its sum are two instructions, and copies are two more a
+    row.
     """
-    step = 2 * target.tile_rows
-    steps = {step, 2 * step, 4 * step}
+    rows = target.tile_rows
+    step = 2 * rows
     hot = [
-        loop
+        (loop, multiplications(loop, target, dtype) // step)
         for loop in loops(assembly)
-        if multiplications(loop, target, dtype) in steps
+        if multiplications(loop, target, dtype) in {step, 2 * step, 4 * step}
     ]
     assert hot, f"no loop of {step} multiply-adds a step"
-    assert [spills(loop) for loop in hot] == [[]] * len(hot)
+    for loop, steps in hot:
+        assert (on_the_stack if steps == 1 else spills)(loop) == []
+        assert loads(loop) == steps * (rows + 2)
+        most = (step if target.fma else 3 * step) + rows + 2 + BESIDE
+        assert sum(map(bool, loop)) <= steps * most
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -286,9 +308,19 @@ def test_the_tile_keeps_its_sums_in_registers(dtype):
 
 def test_a_spill_is_found():
     """The check of the check."""
-    assert spills(["vmovups\t%ymm3, -32(%rsp)", "vmovaps\t%zmm3, 64(%rsp)"])
-    assert spills(["str\tq3, [sp, #16]", "stp\tq1, q2, [sp]"])
-    assert not spills(["vmovups\t(%rax), %ymm3", "ldr\tq3, [x0]", "movq\t%rax, (%rsp)"])
+    vectors = ["vmovups\t%ymm3, -32(%rsp)", "vmovaps\t64(%rsp), %zmm3"]
+    vectors += ["str\tq3, [sp, #16]", "stp\tq1, q2, [sp]"]
+    pointers = ["movq\t%rax, (%rsp)", "addq\t8(%rsp), %rdx", "ldr\tx0, [sp, #144]"]
+    elsewhere = ["vmovups\t(%rax), %ymm3", "ldr\tq3, [x0]"]
+    elsewhere += ["vbroadcastss\t(%rdx,%rbp,4), %ymm14"]
+    assert on_the_stack([*vectors, *elsewhere, *pointers]) == [*vectors, *pointers]
+    assert spills([*vectors, *elsewhere, *pointers]) == vectors
+
+
+def test_loads_are_counted():
+    x86 = ["vmovups\t-32(%r9), %ymm1", "vbroadcastss\t(%rdx,%rbx,4), %ymm14"]
+    assert loads([*x86, "movss\t(%rdx,%rbx,4), %xmm14", "movaps\t%xmm13, %xmm15"]) == 3
+    assert loads(["ldp\tq9, q8, [x5, #-16]", "ldr\ts10, [x2, x3, lsl #2]"]) == 3
 
 
 # ---------------------------------------------------------- other processors
