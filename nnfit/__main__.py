@@ -1,4 +1,4 @@
-"""Command line of nnfit: ``python -m nnfit demo``, ``info`` or ``warmup``."""
+"""Command line of nnfit: ``python -m nnfit demo``, ``info``, ``tune`` or ``warmup``."""
 
 import argparse
 import sys
@@ -20,6 +20,10 @@ def main(arguments=None):
                 options.device,
                 compute_capability=options.compute_capability,
             )
+        elif options.command == "tune":
+            from nnfit.tuning import tune
+
+            tune()
         else:
             from nnfit.information import print_info
 
@@ -27,6 +31,9 @@ def main(arguments=None):
     except (OSError, RuntimeError, ValueError) as error:  # no cache, no such device
         print(f"python -m nnfit {options.command}: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print(f"python -m nnfit {options.command}: interrupted", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -53,6 +60,14 @@ def _parser():
         description="Print what a report of a problem should contain: versions, the "
         "processor and what nnfit uses of it, threads, the cache of compiled kernels, "
         "and GPUs.",
+    )
+    commands.add_parser(
+        "tune",
+        help="choose by measurement how matrix products are cut into tiles",
+        description="Measure products of layers with three heights of the tile that "
+        "they are cut into, for some seconds, and keep the choice with the compiled "
+        "kernels. It is that of this processor and of this version of nnfit. Kernels "
+        "of products are compiled anew if it changes.",
     )
     warmup = commands.add_parser(
         "warmup",

@@ -9,6 +9,7 @@ from nnfit import __version__
 from nnfit.cache import keys
 from nnfit.cache.folder import find_cache
 from nnfit.cpu import target as targets
+from nnfit.cpu import tile_choice
 from nnfit.cuda import toolkit
 from nnfit.cuda.driver import open_device
 from nnfit.training.threads import LIMITS, usable_processors
@@ -53,6 +54,15 @@ def _processor():
         f"vectors of {target.vector_bytes} bytes, {target.lanes('float32')} float32 or "
         f"{target.lanes('float64')} float64; matrix products in tiles of "
         f"{target.tile_rows} rows and 2 vectors"
+    )
+    is_tuned = tile_choice.load(targets.untuned(targets.chosen_name())) is not None
+    yield (
+        "tile chosen by measurement" if is_tuned
+        else "tile chosen by features: python -m nnfit tune would measure"
+    )  # fmt: skip
+    yield "data caches: " + ", ".join(
+        f"{level} {size / 1024:.0f} kB"
+        for level, size in target.caches._asdict().items()
     )
 
 

@@ -25,7 +25,7 @@ _NAMELESS_FUNCTION = (
     "a function of your own refers to something whose contents cannot be hashed. Let "
     "it use numbers, strings, tuples, arrays and functions."
 )
-_NAMELESS_PACKAGE = (
+NAMELESS_PACKAGE = (
     "nnfit's own modules can be read neither as source nor as bytecode where they are "
     "installed. Install them as files or in an archive."
 )
@@ -54,7 +54,7 @@ def cached(kernel, make, device="this machine", time="a few seconds"):
         key = keys.key(*kernel)
         if key is None:
             is_own = kernel[2] is None
-            announce(device, time, _NAMELESS_FUNCTION if is_own else _NAMELESS_PACKAGE)
+            announce(device, time, _NAMELESS_FUNCTION if is_own else NAMELESS_PACKAGE)
             return make()
         try:
             folder = open_cache()
@@ -117,7 +117,7 @@ def missing(kernels, target, make, fingerprint=b""):
         for builder, *arguments in kernels:
             key = keys.key(builder, arguments, fingerprint, target)
             if key is None:
-                raise OSError(f"Compiled kernels cannot be kept: {_NAMELESS_PACKAGE}")
+                raise OSError(f"Compiled kernels cannot be kept: {NAMELESS_PACKAGE}")
             if folder.read(key + SUFFIX) is None:
                 work.append(
                     (folder.path / (key + SUFFIX), builder, arguments, target, make)

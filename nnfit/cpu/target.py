@@ -1,17 +1,20 @@
 """The processor that kernels are compiled for, and what it decides.
 
 The register block of the matrix kernel follows from the vector registers:
-their width gives the number of columns, their count the number of rows.
+their width gives the number of columns, their count the number of rows, unless
+`python -m nnfit tune` chose another.
 """
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import lcm
 
 from llvmlite import binding as llvm
 
 from nnfit import fork_lock
+from nnfit.cpu import caches, tile_choice
+from nnfit.cpu.caches import Caches
 
 #: Name of the environment variable that overrides the processor: ``plain`` compiles
 #: for the baseline of the architecture (SSE2 on x86-64), which every such machine can
@@ -40,6 +43,9 @@ class Target:
         Rows of the register block of the matrix kernel.
     fma : bool
         Whether a fused multiply-add is one instruction.
+    caches : nnfit.cpu.caches.Caches
+        Sizes of its caches. Plans depend on them; no kernel does, so that they are not
+        part of the name of compiled code, which is by `repr`.
     """
 
     triple: str
@@ -48,6 +54,7 @@ class Target:
     vector_bytes: int
     tile_rows: int
     fma: bool
+    caches: Caches = field(default=caches.FALLBACK, repr=False)
 
     def lanes(self, dtype):
         """Number of elements of `dtype` in a vector register."""
@@ -103,6 +110,13 @@ def initialize_llvm():
 
 @lru_cache(maxsize=len(CHOICES))
 def _named_target(name):
+    target = untuned(name)
+    rows = tile_choice.load(target) or target.tile_rows
+    return replace(target, tile_rows=rows, caches=caches.found())
+
+
+def untuned(name):
+    """Return the `Target` of a name in `CHOICES`, as its features alone decide."""
     if name not in CHOICES:
         raise ValueError(
             f"The environment variable {CPU_VARIABLE} must be 'host', 'avx2' or "
@@ -152,4 +166,9 @@ def host():
         If the environment variable ``NNFIT_CPU`` has an unknown value, or names a
         processor whose instructions this one lacks.
     """
-    return _named_target(os.environ.get(CPU_VARIABLE) or "host")
+    return _named_target(chosen_name())
+
+
+def chosen_name():
+    """The name in `CHOICES` that the environment asks for."""
+    return os.environ.get(CPU_VARIABLE) or "host"
