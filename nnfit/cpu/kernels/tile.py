@@ -236,7 +236,8 @@ class _TileBody:
             a_offset: (_INT64(0), builder.add(a_offset, a_k)),
             b_at: (b, builder.gep(b_at, [b_k])),
         }
-        builder.cbranch(builder.icmp_signed("<", next_step, k), head, done)
+        again = builder.cbranch(builder.icmp_signed("<", next_step, k), head, done)
+        again.set_metadata("llvm.loop", not_unrolled(builder.module))
         for phi, (first, following) in advanced.items():
             phi.add_incoming(first, before)
             phi.add_incoming(following, head)
@@ -246,6 +247,15 @@ class _TileBody:
                 phi.add_incoming(new, head)
         builder.position_at_end(done)
         return self._merge(updated, head, sums, before)
+
+
+def not_unrolled(module):
+    """Metadata of a loop that LLVM leaves as it is."""
+    disable = ir.MetaDataString(module, "llvm.loop.unroll.disable")
+    option = module.add_metadata([disable])
+    loop = module.add_metadata([option, option])
+    loop.operands = (loop, option)  # it names itself, so that LLVM takes it for one
+    return loop
 
 
 def make_multiply_add(target, dtype):
