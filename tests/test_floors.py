@@ -16,7 +16,7 @@ FLOORS = (
     ("dask", "diagnosis", "displays", "onnx"),
     (
         *("demo", "exporting_c", "information", "interchange", "model_selection"),
-        *("preprocessing", "pretraining", "tabular", "trusted", "warming"),
+        *("preprocessing", "pretraining", "tabular", "trusted", "tuning", "warming"),
     ),
     ("inspection",),
     ("estimators",),
