@@ -8,8 +8,8 @@ import sys
 from nnfit import __version__
 from nnfit.cache import keys
 from nnfit.cache.folder import find_cache
+from nnfit.cpu import caches, tile_choice
 from nnfit.cpu import target as targets
-from nnfit.cpu import tile_choice
 from nnfit.cuda import toolkit
 from nnfit.cuda.driver import open_device
 from nnfit.training.threads import LIMITS, usable_processors
@@ -60,10 +60,8 @@ def _processor():
         "tile chosen by measurement" if is_tuned
         else "tile chosen by features: python -m nnfit tune would measure"
     )  # fmt: skip
-    yield "data caches: " + ", ".join(
-        f"{level} {size / 1024:.0f} kB"
-        for level, size in target.caches._asdict().items()
-    )
+    sizes = [f"level {n} {size // 1024} kB" for n, size in caches.sizes().items()]
+    yield "data caches: " + (", ".join(sizes) or "the system does not tell")
 
 
 def _threads():

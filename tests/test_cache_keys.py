@@ -13,7 +13,6 @@ import pytest
 from nnfit.cache import keys
 from nnfit.cpu import compiling
 from nnfit.cpu import target as targets
-from nnfit.cpu.caches import Caches
 from tests.engines import PROCESSORS, use_processor
 from tests.small_kernels import BUILDER, RELU
 from tests.test_floors import MODULES, imports_of, part_of
@@ -63,12 +62,6 @@ def test_numbers_of_different_type_have_different_keys():
 )
 def test_a_key_covers_the_processor(change):
     assert key(target=replace(targets.host(), **change)) != key()
-
-
-def test_a_key_does_not_cover_sizes_of_caches():
-    """Plans depend on them, and no kernel."""
-    other = replace(targets.host(), caches=Caches(1, 2, 3))
-    assert other != targets.host() and key(target=other) == key()
 
 
 def test_processors_share_no_kernel(monkeypatch):

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 
 import nnfit
-from nnfit import tuning
+from nnfit import information, tuning
 from nnfit.__main__ import main
 from nnfit.cache import folder
 from nnfit.cpu import caches, tile_choice
 from nnfit.cpu import target as targets
-from nnfit.cpu.caches import FALLBACK, Caches
 
 from .engines import use_processor
 
@@ -61,35 +60,20 @@ def test_caches_of_windows():
     assert caches.of_windows(b"") == caches.of_windows(bytes(19)) == {}
 
 
-@pytest.mark.parametrize(
-    ("sizes", "expected"),
-    [
-        ({1: 48 * K, 2: 2 * M, 3: 260 * M}, (48 * K, 2 * M, 260 * M)),
-        ({1: 32 * K, 2: M, 3: 8 * M, 4: 128 * M}, (32 * K, M, 128 * M)),
-        ({1: 128 * K, 2: 12 * M}, (128 * K, 12 * M, 12 * M)),
-        ({}, FALLBACK),
-        ({1: 0, 2: -1, 3: 1 << 50}, FALLBACK),
-        ({1: 64 * M, 2: 4 * K}, FALLBACK),
-        ({2: 2 * M}, (32 * K, 2 * M, 2 * M)),
-        ({1: 48 * K, 3: 16 * M}, (48 * K, 512 * K, 16 * M)),
-    ],
-    ids=str,
-)
-def test_sizes_that_cannot_be_are_not_believed(sizes, expected):
-    assert caches.believed(sizes) == Caches(*expected)
-
-
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32", "another"])
-def test_a_system_that_does_not_answer(monkeypatch, system):
+def test_info_where_the_system_does_not_tell(monkeypatch, system):
     """macOS and Windows do not have the function that is asked here."""
     monkeypatch.setattr(sys, "platform", system)
     monkeypatch.setattr(caches, "LINUX_FOLDER", "/nowhere")
-    assert caches.found.__wrapped__() == FALLBACK
+    assert caches.sizes() == {}
+    assert list(information._processor())[-1] == "data caches: the system does not tell"
 
 
-def test_this_machine_has_caches():
-    assert targets.host().caches == caches.found()
-    assert FALLBACK.first / 4 <= caches.found().first <= caches.found().second
+def test_info_names_the_caches(monkeypatch):
+    found = {3: 260 * M, 1: 48 * K, 2: 0}
+    monkeypatch.setitem(caches._SYSTEMS, sys.platform, lambda: found)
+    line = list(information._processor())[-1]
+    assert line == "data caches: level 1 48 kB, level 3 266240 kB"
 
 
 # ----------------------------------------------------------- the kept choice
@@ -130,7 +114,6 @@ def test_tune_keeps_the_fastest_tile(cache, measured, target, capsys):
     assert max(map(len, out.replace(str(cache), "").splitlines())) <= 80
     targets._named_target.cache_clear()
     assert targets.host().tile_rows == fastest
-    assert targets.host().caches == caches.found()
     assert len(list(cache.iterdir())) == 1
     assert main(["info"]) == 0
     assert "tile chosen by measurement" in capsys.readouterr().out
@@ -141,7 +124,7 @@ def test_tune_goes_back_to_the_tile_without_a_choice(cache, measured, target, ca
     measured.update(dict.fromkeys(measured, [50.0] * 6))
     assert main(["tune"]) == 0
     assert f"Chosen: {target.tile_rows} rows, as without" in capsys.readouterr().out
-    assert targets.host() == targets.replace(target, caches=caches.found())
+    assert targets.host() == target
 
 
 def test_a_choice_is_that_of_a_processor(cache, measured, monkeypatch):

@@ -1,17 +1,19 @@
-"""Sizes of the processor's data caches, which blocks of rows follow from."""
+"""Sizes of the processor's data caches, as the system tells them.
+
+Blocks of rows do not depend on them: the same are best with a second level of 512 kB
+and with one of 2 MB (`nnfit.cpu.plans`, `nnfit.cpu.training_plans`).
+"""
 
 import ctypes
 import os
 import struct
 import sys
 from contextlib import suppress
-from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
 
 #: Where Linux describes the caches of each processor.
 LINUX_FOLDER = "/sys/devices/system/cpu"
-#: Names of sizes in macOS, of the fast cores first; there is no third level.
+#: Names of the sizes of levels in macOS, of the fast cores first.
 MACOS_NAMES = (
     ("hw.perflevel0.l1dcachesize", "hw.l1dcachesize"),
     ("hw.perflevel0.l2cachesize", "hw.l2cachesize"),
@@ -20,52 +22,14 @@ MACOS_NAMES = (
 _UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
 
 
-class Caches(NamedTuple):
-    """Bytes of the data caches that a core can use.
-
-    Attributes
-    ----------
-    first, second : int
-    last : int
-        Of the level before memory, which is the second where there is no third.
-    """
-
-    first: int
-    second: int
-    last: int
-
-
-#: Taken for what the system does not say, or cannot be: few processors since 2017 have
-#: less.
-FALLBACK = Caches(32 << 10, 512 << 10, 1 << 20)
-#: The smallest and the largest size of a level that is believed.
-_BELIEVED = Caches((8 << 10, 1 << 20), (128 << 10, 64 << 20), (128 << 10, 4 << 30))
-
-
-@lru_cache(maxsize=1)
-def found():
-    """Return the `Caches` of this machine, of `FALLBACK` what the system keeps back."""
+def sizes():
+    """Return bytes of data caches by level, of those that the system tells."""
     try:
-        return believed(_SYSTEMS[sys.platform]())
+        found = _SYSTEMS[sys.platform]()
     except (AttributeError, KeyError, OSError):  # another system, or an old one
-        return FALLBACK
-
-
-def believed(sizes):
-    """Return `Caches` of the sizes that can be, and of `FALLBACK` for the others.
-
-    Parameters
-    ----------
-    sizes : dict
-        Bytes by level: 1, 2, 3 and, on some servers, 4.
-    """
-    last = max((size for level, size in sizes.items() if level > 1), default=0)
-    levels = sizes.get(1, 0), sizes.get(2, 0), last
-    first, second, last = (
-        size if least <= size <= most else other
-        for size, (least, most), other in zip(levels, _BELIEVED, FALLBACK, strict=True)
-    )
-    return Caches(first, max(first, second), max(second, last))
+        return {}
+    # A hypervisor may tell of caches without size.
+    return {level: found[level] for level in sorted(found) if found[level] > 0}
 
 
 def of_linux(folder, processors):
@@ -79,7 +43,7 @@ def of_linux(folder, processors):
     found = []
     for number in processors:
         for index in Path(folder, f"cpu{number}", "cache").glob("index[0-9]*"):
-            with suppress(OSError, ValueError, KeyError):
+            with suppress(OSError, ValueError, KeyError, IndexError):
                 kind, level, size = (
                     (index / name).read_text().strip()
                     for name in ("type", "level", "size")
@@ -90,7 +54,7 @@ def of_linux(folder, processors):
 
 
 def of_windows(records):
-    """Bytes of data caches by level, of records of the kind CACHE_RELATIONSHIP."""
+    """The same, of records of the kind CACHE_RELATIONSHIP."""
     found, place = [], 0
     while place + 20 <= len(records):
         _, length, level, _, _, size, kind = struct.unpack_from(
@@ -104,10 +68,10 @@ def of_windows(records):
 
 def _smallest(pairs):
     """Sizes by level: the fast and the thrifty cores of a processor differ."""
-    sizes = {}
+    smallest = {}
     for level, size in pairs:
-        sizes[level] = min(size, sizes.get(level, size))
-    return sizes
+        smallest[level] = min(size, smallest.get(level, size))
+    return smallest
 
 
 def _of_this_linux():
@@ -119,14 +83,14 @@ def _of_this_linux():
 
 def _of_this_macos():
     ask = ctypes.CDLL(None).sysctlbyname
-    sizes = {}
+    found = {}
     for level, names in enumerate(MACOS_NAMES, 1):
         for name in names:
             size, length = ctypes.c_int64(), ctypes.c_size_t(8)
             place = ctypes.byref(size), ctypes.byref(length)
-            if level not in sizes and not ask(name.encode(), *place, None, 0):
-                sizes[level] = size.value
-    return sizes
+            if level not in found and not ask(name.encode(), *place, None, 0):
+                found[level] = size.value
+    return found
 
 
 def _of_this_windows():

@@ -6,15 +6,14 @@ their width gives the number of columns, their count the number of rows, unless
 """
 
 import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import lcm
 
 from llvmlite import binding as llvm
 
 from nnfit import fork_lock
-from nnfit.cpu import caches, tile_choice
-from nnfit.cpu.caches import Caches
+from nnfit.cpu import tile_choice
 
 #: Name of the environment variable that overrides the processor: ``plain`` compiles
 #: for the baseline of the architecture (SSE2 on x86-64), which every such machine can
@@ -43,9 +42,6 @@ class Target:
         Rows of the register block of the matrix kernel.
     fma : bool
         Whether a fused multiply-add is one instruction.
-    caches : nnfit.cpu.caches.Caches
-        Sizes of its caches. Plans depend on them; no kernel does, so that they are not
-        part of the name of compiled code, which is by `repr`.
     """
 
     triple: str
@@ -54,7 +50,6 @@ class Target:
     vector_bytes: int
     tile_rows: int
     fma: bool
-    caches: Caches = field(default=caches.FALLBACK, repr=False)
 
     def lanes(self, dtype):
         """Number of elements of `dtype` in a vector register."""
@@ -111,8 +106,7 @@ def initialize_llvm():
 @lru_cache(maxsize=len(CHOICES))
 def _named_target(name):
     target = untuned(name)
-    rows = tile_choice.load(target) or target.tile_rows
-    return replace(target, tile_rows=rows, caches=caches.found())
+    return replace(target, tile_rows=tile_choice.load(target) or target.tile_rows)
 
 
 def untuned(name):
