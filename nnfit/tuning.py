@@ -25,7 +25,7 @@ DTYPES = ("float32", "float64")
 WORTHWHILE = 1.03
 #: Measurements of each tile, seconds of one, and which share of them is slower than
 #: what counts: others' work on the machine makes some slow and none fast.
-TURNS, SECONDS, QUANTILE = 40, 0.002, 0.9
+TURNS, SECONDS, QUANTILE = 100, 0.002, 0.9
 #: Processor time, without waits for a processor; of Windows it has steps of 16 ms.
 CLOCK = time.perf_counter if sys.platform == "win32" else time.thread_time
 
