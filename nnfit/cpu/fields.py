@@ -26,6 +26,7 @@ OWN_ROWS = next(_number)  # 1: each of these lines has a row of the data of its 
 # ------------------------------------- what is done: rows further on in the table
 SEGMENTS = next(_number)  # where the first one is; numbers of a segment below
 N_SEGMENTS = next(_number)
+N_PART_SEGMENTS = next(_number)  # of each part of a batch; all of its last
 STATISTICS_END = next(_number)  # segment after those that find statistics
 TENSORS = next(_number)
 N_TENSORS = next(_number)
@@ -73,8 +74,7 @@ N_RATE_ROWS = next(_number)
 RATE_FACTORS = next(_number)  # float64 (n_rate_rows, N_RATE_FACTORS)
 MEMORY = next(_number)  # float64 (2, n_rate_rows, N_MEMORY): an optimizer's, likewise
 MOMENTUM = next(_number)  # which of HYPER a schedule multiplies, or -1
-GRADIENT = next(_number)  # flat, where a step needs all gradients before it updates
-ADDS = next(_number)  # 1: gradients of the parts of a batch are added up there
+GRADIENT = next(_number)  # flat, for all of it or parts of a batch; 0 for the scratch
 GRADIENT_SQUARES = next(_number)  # float64 (n_units,): its sums of squares
 AVERAGE = next(_number)  # flat: running average of the parameters
 
@@ -132,6 +132,8 @@ SAMPLES = next(_number)  # rows seen in finished epochs, scikit-learn's t_
 CURSOR = next(_number)  # rows of this epoch already seen
 NO_IMPROVEMENT = next(_number)
 STOPPED = next(_number)  # likewise
+ADDS = next(_number)  # 1: gradients of units are added to those of parts before
+ENDS = next(_number)  # 1: with this part the batch ends
 BATCHES = next(_number)  # done in this call
 FINISHED = next(_number)  # epochs finished in this call
 LOSS_CURVE = next(_number)  # float64 addresses, an entry a finished epoch
@@ -164,7 +166,6 @@ NOW_THREAD = 3
 NOW_WEIGHT_SUM = 4  # float64, like the next two
 NOW_SPREAD = 5
 NOW_MOMENTUM = 6  # part of the way from running statistics to those of the batch
-NOW_LAST = 7  # 1: with these rows the batch ends
 NOW_FIELDS = 16
 
 # ------------------------------------------------------ integers: a step of the program

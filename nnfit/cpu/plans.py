@@ -5,7 +5,6 @@ hidden layers, and every fit and every prediction copies it. Kinds of layers
 (`nnfit.cpu.kinds`) write their rows and instructions into it.
 """
 
-import math
 from functools import cached_property, lru_cache
 
 import numpy as np
@@ -49,9 +48,11 @@ def row_block(network):
 
 
 def row_grain(network, target):
-    """Of how many rows threads get multiples, so that most tiles are whole."""
-    grain = math.lcm(target.tile_rows, network.most_lines) // network.most_lines
-    return grain if network.most_lines == 1 else math.lcm(grain, PART_ROWS)
+    """Of how many rows threads and parts of a batch get multiples.
+
+    Most tiles are whole then, since rows of several lines make many tiles.
+    """
+    return target.tile_rows if network.most_lines == 1 else PART_ROWS
 
 
 def row_kernel(builder, registry, row, dtype):

@@ -65,6 +65,7 @@ class Program:
         self._segments, self._later, self._once = [], [], []
         self._shared_last = []
         self._statistics = []
+        self._n_of_parts = None
         self._takes_rows = False  # whether the last segment is of rows and open
 
     def rows(self, function, row, is_random=False):
@@ -103,6 +104,10 @@ class Program:
         """What was written so far finds the statistics of a batch."""
         self._statistics = [each.without_random() for each in self._segments]
 
+    def end_part(self):
+        """What was written so far is done with each part of a batch, the rest once."""
+        self._n_of_parts = len(self._segments)
+
     def end_rows(self):
         """The way back is done: what waited for that, by rows or shared out, then what
         thread 0 does.
@@ -124,6 +129,7 @@ class Program:
         words = plan.words
         words[at.SEGMENTS], words[at.N_SEGMENTS] = begin, len(self._segments)
         words[at.STATISTICS_END] = len(segments)
+        words[at.N_PART_SEGMENTS] = self._n_of_parts or len(self._segments)
         for number, segment in enumerate(segments):
             place = begin + number * at.SEGMENT
             first = plan.reserve(len(segment.instructions) * at.INSTRUCTION)

@@ -8,18 +8,18 @@ from nnfit.cache.keys import fingerprint_of_builder
 from nnfit.cpu import compiling, kernels, matrices
 from nnfit.cpu import fields as at
 from nnfit.cpu.graph import kernel_of_kind
-from nnfit.cpu.plans import Plan, begin_forward, is_large
+from nnfit.cpu.plans import Plan, begin_forward, is_large, row_grain
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.network.kinds import kind_of
 from nnfit.network.rates import rate_rows, rates_of_tensors
 
-#: Rows a thread of the largest batch that is worked on as a whole, and those of the
+#: Lines a thread of the largest batch that is worked on as a whole, and those of the
 #: parts of larger ones: activations of 256 units stay in the second-level cache. On
 #: one thread, Emerald Rapids, 4096 rows through two layers of 256: 242 ms an epoch as
 #: a whole, in parts of 64 to 192 rows 168, of 256 176, of 512 185; a batch of 256 takes
 #: as long in two parts. Several threads wait for each other after each part.
-WHOLE_ROWS, PART_ROWS, SHARED_PART_ROWS = 256, 128, 256
+WHOLE_LINES, PART_LINES, SHARED_PART_LINES = 256, 128, 256
 
 
 @lru_cache(maxsize=64)
@@ -62,9 +62,8 @@ def works_in_parts(network, features):
     memory.
     """
     return (
-        not (features.mixes or features.swaps or features.updates_whole)
-        and network.lines[0] == 1
-        and not is_large(network)
+        not (features.mixes or features.swaps)
+        and not (is_large(network) or network.has_statistics)
         and all(
             getattr(kind_of(node, "cpu"), "works_in_parts", False)
             for node in network.nodes
@@ -72,11 +71,23 @@ def works_in_parts(network, features):
     )
 
 
-def part_rows(batch, n_threads):
-    """How many rows of a batch that may be done in parts are worked on together."""
-    if batch <= WHOLE_ROWS * n_threads:
+def part_rows(batch, n_lines, grain, n_threads):
+    """How many rows of a batch that may be done in parts are worked on together.
+
+    Parameters
+    ----------
+    batch : int
+    n_lines : int
+        Most lines of a row.
+    grain : int
+        Rows of which a thread gets multiples.
+    n_threads : int
+    """
+    if batch * n_lines <= WHOLE_LINES * n_threads:
         return batch
-    return PART_ROWS if n_threads == 1 else SHARED_PART_ROWS * n_threads
+    lines = PART_LINES if n_threads == 1 else SHARED_PART_LINES
+    rows = max(lines // (n_lines * grain), 1) * grain * n_threads
+    return min(rows, batch)
 
 
 @lru_cache(maxsize=64)
@@ -98,13 +109,14 @@ def training_plan(
     """
     rows = batch
     if solver is not None and not on_entries and works_in_parts(network, features):
-        rows = part_rows(batch, n_threads)
+        grain = row_grain(network, target)
+        rows = part_rows(batch, network.most_lines, grain, n_threads)
     plan = Plan(
         network, target, rows, kernels.TRAINING, on_entries=on_entries, trains=True,
         drops=features.drops, masks=solver is not None,
     )  # fmt: skip
-    plan.words[at.PART_ROWS], plan.words[at.ADDS] = rows, rows < batch
-    if rows < batch:
+    plan.words[at.PART_ROWS] = rows
+    if rows < batch or features.updates_whole:
         plan.buffer(at.GRADIENT, plan.layout.size)
     plan.buffer(at.NOW, n_threads * at.NOW_FIELDS, np.int64)
     _load_features(plan, features)
@@ -194,9 +206,9 @@ def _add_work_space(plan, n_threads):
 def _add_whole_update(plan, solver):
     """All gradients at once, then the steps."""
     kernel, program = plan.kernel(kernels.WHOLE_UPDATE), plan.program
-    plan.buffer(at.GRADIENT, plan.layout.size)
     plan.buffer(at.GRADIENT_SQUARES, len(plan.units), "float64")
     program.share(kernel.address("find_units"), 0, shares=at.BY_COST)
+    program.end_part()
     program.share(kernel.address("update_units"), 0, shares=at.BY_COST)
     if solver.matrices:
         for row, tensor in zip(plan.layout.rows, plan.network.tensors, strict=True):

@@ -25,7 +25,6 @@ from nnfit.cpu.kernels.lowering import helper
 from nnfit.cpu.kernels.operations import (
     OPERATION,
     batch_of,
-    ends_batch,
     position_of,
 )
 from nnfit.cpu.kernels.pointers import (
@@ -71,7 +70,7 @@ def training(target, dtype):
         """Account for a batch and prepare the next; thread 0 only."""
         floats = as_doubles(table[at.FLOATS_AT])
         progress.add_losses(table, floats, batch_of(now))
-        if ends_batch(now):
+        if table[at.ENDS] != 0:
             progress.finish_batch(table, floats)
 
     def begin_epoch(table):
@@ -142,11 +141,15 @@ def make_train(target):
             for first in range(0, batch, table[at.PART_ROWS]):
                 count = min(table[at.PART_ROWS], batch - first)
                 is_last = first + count == batch
-                set_part(now, position + first, count, is_last)
+                set_part(now, position + first, count)
+                if thread == 0:  # units are behind a barrier from here
+                    table[at.ADDS] = 1 if first > 0 else 0
+                    table[at.ENDS] = 1 if is_last else 0
+                n = table[at.N_SEGMENTS if is_last else at.N_PART_SEGMENTS]
                 # At the end of an epoch thread 0 shuffles.
                 passed = program.run(
-                    table, 0, table[at.N_SEGMENTS], now, shared, thread, n_threads,
-                    passed, not (ends and is_last),
+                    table, 0, n, now, shared, thread, n_threads, passed,
+                    not (ends and is_last),
                 )  # fmt: skip
             barrier.watch(shared, thread, n_threads, number, table[at.PATIENCE])
 

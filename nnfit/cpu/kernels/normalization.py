@@ -9,6 +9,7 @@ from nnfit.cpu.kernels.operations import (
     batch_of,
     edge_of,
     exports,
+    make_begin_sum,
     make_deliver,
     make_line,
     make_tensor,
@@ -84,13 +85,11 @@ def build(target, name, dtype):
 
 def make_unit_gradients(dtype):
     """Make the gradients of intercepts and of the scale, (width,) each."""
-    line = make_line(dtype)
-    zero = scalar_type(dtype)(0.0)
+    line, begin_sum = make_line(dtype), make_begin_sum(dtype)
 
     def intercept_gradient(table, row, unit, batch, goal):
         """Sum over the batch of the gradient by u."""
-        for j in range(row[at.WIDTH]):
-            goal[j] = zero
+        begin_sum(table, goal, row[at.WIDTH])
         for r in range(batch):
             gradient = line(row[own.SLOPES], row[at.STRIDE], r)
             for j in range(row[at.N_OUT]):
@@ -98,8 +97,7 @@ def make_unit_gradients(dtype):
 
     def scale_gradient(table, row, unit, batch, goal):
         """Sum over the batch of the gradient by u times z normalised."""
-        for j in range(row[at.WIDTH]):
-            goal[j] = zero
+        begin_sum(table, goal, row[at.WIDTH])
         for r in range(batch):
             gradient = line(row[own.SLOPES], row[at.STRIDE], r)
             normed = line(row[own.NORMED], row[at.STRIDE], r)

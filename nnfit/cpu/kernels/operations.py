@@ -20,7 +20,8 @@ from nnfit.cpu.kernels.pointers import (
 
 #: ``operation(table, row, now, begin, count)``
 OPERATION = (INT64_POINTER, INT64_POINTER, nb.int64, nb.int64, nb.int64)
-#: ``gradient(table, row, unit, batch, goal)`` of one unit over the rows in order
+#: ``gradient(table, row, unit, batch, goal)`` of one unit over the rows in order; where
+#: `ADDS` says so, over the next rows, added to the goal
 UNIT_GRADIENT = {
     dtype: (INT64_POINTER, INT64_POINTER, INT64_POINTER, nb.int64, pointer_type(dtype))
     for dtype in ("float32", "float64")
@@ -68,12 +69,6 @@ def position_of(now):
 
 
 @helper
-def ends_batch(now):
-    """Whether the batch ends with these rows, if it is done in parts."""
-    return as_int64(now)[at.NOW_LAST] != 0
-
-
-@helper
 def step_of(now):
     """Steps of the optimizer before the batch."""
     return as_int64(now)[at.NOW_STEP]
@@ -83,6 +78,22 @@ def step_of(now):
 def weight_sum_of(now):
     """Sum of the sample weights of the batch."""
     return as_doubles(now)[at.NOW_WEIGHT_SUM]
+
+
+def make_begin_sum(dtype):
+    """Make ``begin_sum(table, goal, n)``, for a unit's sum over the batch.
+
+    Of a batch that is done in parts, the first begins and the others go on.
+    """
+    zero = scalar_type(dtype)(0.0)
+
+    @helper
+    def begin_sum(table, goal, n):
+        if table[at.ADDS] == 0:
+            for j in range(n):
+                goal[j] = zero
+
+    return begin_sum
 
 
 def make_line(dtype):

@@ -6,8 +6,8 @@ number of threads, and belongs to one of them.
 """
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.lowering import helper, scalar_type
-from nnfit.cpu.kernels.operations import make_line
+from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.operations import make_begin_sum, make_line
 from nnfit.cpu.kernels.pointers import offset
 
 
@@ -61,13 +61,12 @@ def make_add_product(dtype):
 
 def make_sum_of_parts(dtype):
     """Make ``sum_of_parts``, the gradient of some members' lines of a tensor."""
-    sum_line, zero = make_sum_line(dtype), scalar_type(dtype)(0.0)
+    sum_line, begin_sum = make_sum_line(dtype), make_begin_sum(dtype)
 
     def sum_of_parts(table, row, unit, batch, goal):
         """goal (members, width) = sum over the parts of the batch, in their order."""
         n_out, of_part = row[at.N_OUT], row[at.PART] * row[at.LINES]
-        for j in range(unit[at.U_SIZE]):
-            goal[j] = zero
+        begin_sum(table, goal, unit[at.U_SIZE])
         for part in range((batch + of_part - 1) // of_part):
             for i in range(unit[at.U_ROWS]):
                 of_member = offset(goal, i * row[at.WIDTH])

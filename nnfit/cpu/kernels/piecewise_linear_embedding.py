@@ -16,6 +16,7 @@ from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
 from nnfit.cpu.kernels.operations import (
     edge_of,
     exports,
+    make_begin_sum,
     make_deliver,
     make_line,
     tensor_of,
@@ -183,13 +184,14 @@ def make_line_gradients(target, dtype):
     zero = scalar_type(dtype)(0.0)
 
     @helper
-    def sum_rows(row, number, factors, stride, batch, goal, width):
+    def sum_rows(table, row, number, factors, stride, batch, goal, width):
         d, null = row[own.D], as_floats(0)
         by_z = offset(as_floats(row[at.GRADIENT_BY_OUTPUT]), number * d)
         for j in range(0, d, lanes):
+            c = offset(goal, j)
             sum_lanes(
                 batch, 1, factors, 0, stride, offset(by_z, j), row[at.GRADIENT_STRIDE],
-                offset(goal, j), 0, null, 0, null, 0,
+                c, 0, c if table[at.ADDS] != 0 else null, 0, null, 0,
             )  # fmt: skip
         for j in range(d, width):
             goal[j] = zero
@@ -203,7 +205,7 @@ def make_line_gradients(target, dtype):
         for i in range(unit[at.U_ROWS]):
             own_goal = offset(goal, i * width)
             x = offset(inputs, columns[first + i])
-            sum_rows(row, first + i, x, stride, batch, own_goal, width)
+            sum_rows(table, row, first + i, x, stride, batch, own_goal, width)
 
     def intercept_gradient(table, row, unit, batch, goal):
         """goal (columns, d) = sum over the batch of the gradient."""
@@ -211,14 +213,15 @@ def make_line_gradients(target, dtype):
         width = unit[at.U_SIZE] // unit[at.U_ROWS]
         for i in range(unit[at.U_ROWS]):
             own_goal = offset(goal, i * width)
-            sum_rows(row, first + i, one, 0, batch, own_goal, width)
+            sum_rows(table, row, first + i, one, 0, batch, own_goal, width)
 
     return slope_gradient, intercept_gradient
 
 
 def make_weights_gradient(target, dtype):
     """Make ``weights_gradient`` of a column."""
-    line, bins = make_line(dtype), make_bins(dtype)
+    line, begin_sum = make_line(dtype), make_begin_sum(dtype)
+    bins = make_bins(dtype)
     add, scalar = make_add_product(target, dtype), scalar_type(dtype)
     zero, one = scalar(0.0), scalar(1.0)
 
@@ -227,8 +230,7 @@ def make_weights_gradient(target, dtype):
         d, number = row[own.D], unit[at.U_FIRST]
         column = bins.column_of(table, row, number)
         width = unit[at.U_SIZE] // column.n_bins
-        for j in range(unit[at.U_SIZE]):
-            goal[j] = zero
+        begin_sum(table, goal, unit[at.U_SIZE])
         for r in range(batch):
             by_z = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
             gradient, found = offset(by_z, number * d), column.bins[r]
@@ -237,6 +239,8 @@ def make_weights_gradient(target, dtype):
             if found > 0:
                 before, rest = offset(at_bin, -width), one - column.fractions[r]
                 add(before, before, rest, gradient, d)
+        if table[at.ENDS] == 0:
+            return
         for t in range(column.n_bins - 1, -1, -1):
             at_bin = offset(goal, t * width)
             if t < column.n_bins - 1:

@@ -122,9 +122,8 @@ def set_position(now, position, batch, step):
 
 
 @helper
-def set_part(now, position, count, is_last):
+def set_part(now, position, count):
     """Write down which rows of a batch are worked on next."""
     record = as_int64(now)
     record[at.POSITION] = position
     record[at.BATCH] = count
-    record[at.NOW_LAST] = 1 if is_last else 0

@@ -22,7 +22,6 @@ from nnfit.cpu.kernels.operations import (
     UNIT_AFTER,
     UNIT_GRADIENT,
     batch_of,
-    ends_batch,
     step_of,
     weight_sum_of,
 )
@@ -248,13 +247,6 @@ def make_updates(dtype):
     like, rates_of = make_place(dtype)
     zero = scalar(0.0)
 
-    @helper
-    def clear(table, unit, gradient):
-        """Let the parts of the next batch begin with nothing."""
-        if table[at.ADDS] != 0:
-            for i in range(unit[at.U_SIZE]):
-                gradient[i] = zero
-
     def update_units(table, row, now, begin, count):
         """Gradients of units over the batch, and their updates at its end."""
         batch, step, weight_sum = batch_of(now), step_of(now), weight_sum_of(now)
@@ -263,10 +255,10 @@ def make_updates(dtype):
         gradient = offset(as_floats(table[at.SCRATCH]), place)
         for number in range(begin, begin + count):
             unit = unit_at(table, number)
-            if table[at.ADDS] != 0:
+            if table[at.GRADIENT] != 0:
                 gradient = like(table, unit[at.U_ADDRESS], table[at.GRADIENT])
             steps.find(table, unit, batch, gradient)
-            if not ends_batch(now):
+            if table[at.ENDS] == 0:
                 continue
             rates = rates_of(table, unit, step)
             l2 = zero
@@ -277,7 +269,6 @@ def make_updates(dtype):
                 factor = as_doubles(table[at.TENSOR_FACTORS])[unit[at.U_NUMBER]]
                 l2 = scalar(factor * floats[at.ALPHA] / weight_sum)
             steps.apply(table, unit, gradient, rates, l2)
-            clear(table, unit, gradient)
             parity, rate = (step + 1) % 2, rates[at.AVERAGE_RATE]
             steps.derive(table, floats, number, parity, rate)
 

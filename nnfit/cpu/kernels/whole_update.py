@@ -62,6 +62,8 @@ def make_find_units(dtype, steps):
             unit = unit_at(table, number)
             gradient = like(table, unit[at.U_ADDRESS], table[at.GRADIENT])
             steps.find(table, unit, batch, gradient)
+            if table[at.ENDS] == 0:
+                continue
             if offset(table, unit[at.U_TENSOR])[at.PENALISED] != 0:
                 steps.penalise(table, floats, unit, gradient, weight_sum, math.inf)
             size, total = n_parts(unit) * part_size(table, unit), 0.0

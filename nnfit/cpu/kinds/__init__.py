@@ -11,6 +11,10 @@
     NAMES                           all that it may be
     takes_entries                   whether it reads the entries of a sparse matrix;
                                     left out, it gets the rows written out
+    works_in_parts                  whether a batch may be done in parts: no row needs
+                                    another but for running statistics, and gradients
+                                    of units are added to the goal where `ADDS` says so;
+                                    left out, the batch is done as a whole
 
 `graph` is a `nnfit.cpu.graph.Graph`, `node` number `number` of its network. numba is
 imported by `build` alone: a process that finds compiled code in the cache calls none.

@@ -36,7 +36,6 @@ UPDATE_COST, TRANSPOSE_COST, INTERCEPT_ROWS = 24, 8, 2
 
 #: Whether products read the gradient by the output beyond the units.
 reads_padding = True
-#: Whether a batch may be done in parts, whose gradients add up where `ADDS` says so.
 works_in_parts = True
 #: Whether the layer can read the entries of a sparse matrix.
 takes_entries = True

@@ -16,6 +16,7 @@ AT_ONCE = 8
 
 #: Whether its way back is done with the input before it writes the gradient there.
 frees_input = True
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

@@ -11,6 +11,7 @@ from nnfit.cpu.kinds.members import add_lines
 UNIT_SIZE = 2048
 #: What a coefficient takes, in lines of the batch; see `nnfit.cpu.kinds.dense`.
 COST_PER_LINE, UPDATE_COST = 4, 24
+works_in_parts = True
 
 
 def lay_out(graph, number, node):
@@ -65,6 +66,7 @@ def build(target, dtype):
     from nnfit.cpu.kernels.operations import (
         edge_of,
         exports,
+        make_begin_sum,
         make_deliver,
         make_line,
         make_tensor_line,
@@ -72,7 +74,7 @@ def build(target, dtype):
     from nnfit.cpu.kernels.pointers import offset
 
     line, deliver = make_line(dtype), make_deliver(dtype)
-    tensor_line = make_tensor_line(dtype)
+    tensor_line, begin_sum = make_tensor_line(dtype), make_begin_sum(dtype)
     zero = scalar_type(dtype)(0.0)
 
     @sum_helper
@@ -118,8 +120,7 @@ def build(target, dtype):
         edge, n_out = edge_of(row, 0), row[at.N_OUT]
         member, first = unit[at.U_FIRST] // n_out, unit[at.U_FIRST] % n_out
         width = unit[at.U_SIZE] // unit[at.U_ROWS]
-        for i in range(unit[at.U_SIZE]):
-            goal[i] = zero
+        begin_sum(table, goal, unit[at.U_SIZE])
         for r in range(member, batch, row[at.LINES]):
             x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
             gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
@@ -130,8 +131,7 @@ def build(target, dtype):
 
     def intercept_gradient(table, row, unit, batch, goal):
         """goal (members, width) = sum over the rows of the layer's gradient."""
-        for j in range(unit[at.U_SIZE]):
-            goal[j] = zero
+        begin_sum(table, goal, unit[at.U_SIZE])
         for begin in range(unit[at.U_FIRST], batch, row[at.LINES]):
             for i in range(unit[at.U_ROWS]):
                 of_member = offset(goal, i * row[at.WIDTH])

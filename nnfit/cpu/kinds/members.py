@@ -15,6 +15,7 @@ END = REPEATS + 1
 UNIT_SIZE = 1024
 #: What a number takes, in rows of the batch; see `nnfit.cpu.kinds.dense`.
 COST_PER_ROW, UPDATE_COST = 1, 24
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

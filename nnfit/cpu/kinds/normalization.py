@@ -30,6 +30,7 @@ END = SLOPES + 4
 MEAN, INVERSE, SUM, SUM_NORMED, N_STATISTICS = range(5)
 #: What a number of an array takes, in rows of the batch; see `nnfit.cpu.kinds.dense`.
 ROWS_OF_A_VECTOR, UPDATE_COST = 4, 20
+works_in_parts = True
 
 
 def kernel_name(node):

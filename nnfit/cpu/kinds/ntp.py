@@ -4,6 +4,8 @@ import math
 
 from nnfit.cpu import fields as at
 
+works_in_parts = True
+
 
 def lay_out(graph, number, node):
     """The layer's row and its way forward."""

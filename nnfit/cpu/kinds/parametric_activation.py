@@ -13,6 +13,7 @@ END = ACTIVATION + 3
 
 #: What a share takes, in rows of the batch; see `nnfit.cpu.kinds.dense`.
 COST_PER_ROW, UPDATE_COST = 4, 80
+works_in_parts = True
 
 
 def lay_out(graph, number, node):
@@ -58,13 +59,14 @@ def build(target, dtype):
     from nnfit.cpu.kernels.operations import (
         edge_of,
         exports,
+        make_begin_sum,
         make_deliver,
         make_line,
         make_tensor,
     )
 
     line, deliver, tensor = make_line(dtype), make_deliver(dtype), make_tensor(dtype)
-    activate = make_activate(dtype)
+    activate, begin_sum = make_activate(dtype), make_begin_sum(dtype)
     zero, one = scalar_type(dtype)(0.0), scalar_type(dtype)(1.0)
 
     def forward(table, row, now, begin, count):
@@ -100,8 +102,7 @@ def build(target, dtype):
     def share_gradient(table, row, unit, batch, goal):
         """goal (width,) = sum over the batch of gradient times f(x) - x."""
         edge = edge_of(row, 0)
-        for j in range(row[at.WIDTH]):
-            goal[j] = zero
+        begin_sum(table, goal, row[at.WIDTH])
         for r in range(batch):
             x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
             value = line(row[VALUE], row[at.STRIDE], r)

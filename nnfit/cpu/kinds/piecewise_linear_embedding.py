@@ -25,6 +25,7 @@ COLUMNS_OF_A_UNIT = 8
 #: What an element takes, in rows of the batch; see `nnfit.cpu.kinds.dense`. The
 #: gradient of weights adds a row to two bins of their dozens.
 COST_OF_WEIGHTS, COST_OF_LINES = (1, 24), (4, 24)
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

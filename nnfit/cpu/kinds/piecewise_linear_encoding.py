@@ -19,6 +19,8 @@ END_OF_BINS = COLUMNS + 5
 SCALE = END_OF_BINS  # address of the encoding's factor
 KEEPS_INPUT = SCALE + 1
 END = SCALE + 2
+#: A batch may be done in parts: no row needs another, and nothing learns.
+works_in_parts = True
 
 
 def add_bins(graph, row, node):

@@ -4,6 +4,7 @@ from nnfit.cpu import fields as at
 
 #: What a factor takes, in rows of the batch; see `nnfit.cpu.kinds.dense`.
 COST_PER_ROW, UPDATE_COST = 4, 80
+works_in_parts = True
 
 
 def lay_out(graph, number, node):
@@ -43,12 +44,14 @@ def build(target, dtype):
     from nnfit.cpu.kernels.operations import (
         edge_of,
         exports,
+        make_begin_sum,
         make_deliver,
         make_line,
         make_tensor,
     )
 
     line, deliver, tensor = make_line(dtype), make_deliver(dtype), make_tensor(dtype)
+    begin_sum = make_begin_sum(dtype)
 
     def forward(table, row, now, begin, count):
         """output (count, n_out) = scale * input."""
@@ -72,8 +75,7 @@ def build(target, dtype):
     def scale_gradient(table, row, unit, batch, goal):
         """goal (width,) = sum over the batch of gradient times input, rows in order."""
         edge = edge_of(row, 0)
-        for j in range(row[at.WIDTH]):
-            goal[j] = 0
+        begin_sum(table, goal, row[at.WIDTH])
         for r in range(batch):
             x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
             gradient = line(row[at.GRADIENT_BY_OUTPUT], row[at.GRADIENT_STRIDE], r)
