@@ -13,7 +13,7 @@ from hypothesis import given, settings, strategies
 from sklearn import ensemble  # noqa: F401  loads OpenMP
 from threadpoolctl import threadpool_limits
 
-from nnfit.cpu import compiling
+from nnfit.cpu import compiling, training_plans
 from nnfit.cpu import target as targets
 from nnfit.training import device
 from tests import numpy_engine
@@ -181,6 +181,21 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.setattr(compiling, "_loaded", {})
     monkeypatch.setattr("nnfit.cache.compiled._announced", {"this machine", "the GPU"})
     return tmp_path / "nnfit"
+
+
+@pytest.fixture
+def set_parts(monkeypatch):
+    """Sets how many lines a part of a batch has: 0 for the fewest, None for all."""
+
+    def set_parts(lines):
+        for constant in ("WHOLE_LINES", "PART_LINES", "SHARED_PART_LINES"):
+            monkeypatch.setattr(
+                training_plans, constant, 1e9 if lines is None else lines
+            )
+        training_plans.training_plan.cache_clear()
+
+    yield set_parts
+    training_plans.training_plan.cache_clear()
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ import pytest
 from nnfit import MLPClassifier, MLPRegressor
 from nnfit.blas import one_blas_thread
 from nnfit.cpu import engine as cpu
+from nnfit.cpu import fields as at
 from nnfit.cpu import target as targets
 from nnfit.cpu.layout import layout_of
 from nnfit.cpu.orders import shuffled_orders
@@ -192,6 +193,11 @@ def results_of(engine):
     parts = engine.get_weights(), engine.get_weights(engine.evaluated())
     arrays = [array for weights in parts for part in weights for array in part]
     return [*arrays, *engine.get_state().values()]
+
+
+def is_in_parts(engine):
+    """Whether a batch of a compiled engine is done in parts."""
+    return engine._tables.ints[at.PART_ROWS] < engine._tables.ints[at.BATCH_SIZE]
 
 
 def assert_same_training(

@@ -8,13 +8,13 @@ from hypothesis import strategies as st
 
 from nnfit import MLPRegressor
 from nnfit.cpu import engine as cpu
-from nnfit.cpu import fields as at
-from nnfit.cpu import thread_choice, training_plans
+from nnfit.cpu import thread_choice
 from nnfit.cpu.target import CPU_VARIABLE
 from tests import numpy_engine
 from tests.engines import (
     TIGHT,
     assert_same_training,
+    is_in_parts,
     make_data,
     make_engine,
     make_network,
@@ -206,48 +206,47 @@ def test_no_feature_depends_on_the_number_of_threads(name, dtype):
         ("clip_value", True),
         ("average", True),
         ("factors, schedules, decay", True),
+        ("clip_norm", True),
+        ("max_norm", True),
+        ("residual, layer normalisation", True),
+        ("clipping, muon", True),
+        ("clipping, schedule-free", True),
         ("residual, batch normalisation", False),
         ("mixup", False),
-        ("clip_norm", False),
+        ("swaps", False),
     ],
 )
-def test_no_feature_depends_on_the_parts_of_a_batch(name, has_parts, monkeypatch):
+def test_no_feature_depends_on_the_parts_of_a_batch(name, has_parts, set_parts):
     """The last batch is smaller than the others, and its last part than those."""
     network, options = structured(name, "float32", sizes=(30, 70, 70, 41, 3))
     data = (*make_data(network, 150), *weights_of("loss", 150))
     results = []
-    for rows, n_threads in ((150, 1), (7, 1), (7, 3)):
-        for constant in ("WHOLE_ROWS", "PART_ROWS", "SHARED_PART_ROWS"):
-            monkeypatch.setattr(training_plans, constant, rows)
-        training_plans.training_plan.cache_clear()
+    for lines, n_threads in ((None, 1), (0, 1), (30, 1), (0, 3)):
+        set_parts(lines)
         engine = make_engine(
             cpu, network, data, n_threads=n_threads, shuffle=True, batch_size=64,
             **options,
         )  # fmt: skip
         losses = train(engine, 3)
         results.append([losses, *results_of(engine)])
-        of_parts = rows * n_threads if has_parts and rows < 64 else 64
-        assert engine._tables.ints[at.PART_ROWS] == of_parts
+        assert is_in_parts(engine) == (has_parts and lines is not None)
         engine.close()
-    training_plans.training_plan.cache_clear()
     for other in results[1:]:
         for one, many in zip(results[0], other, strict=True):
             assert np.array_equal(one, many)
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
-def test_numbers_that_are_scaled_inside_do_not_depend_on_parts(monkeypatch):
+def test_numbers_that_are_scaled_inside_do_not_depend_on_parts(set_parts):
     X, y = np.random.default_rng(0).standard_normal((2, 300, 4))
     X[::7, 1] = np.nan
     options = dict(batch_size=290, max_iter=2, random_state=0, n_jobs=1)
     models = []
-    for rows in (300, 96):
-        monkeypatch.setattr(training_plans, "WHOLE_ROWS", rows)
-        training_plans.training_plan.cache_clear()
+    for lines in (None, 96):
+        set_parts(lines)
         for scaling in ("robust", "quantile"):
             model = MLPRegressor(hidden_layer_sizes=8, scaling=scaling, **options)
             models.append(model.fit(X, y[:, 0]).coefs_[0])
-    training_plans.training_plan.cache_clear()
     assert np.array_equal(models[0], models[2])
     assert np.array_equal(models[1], models[3])
 

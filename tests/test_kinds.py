@@ -22,6 +22,7 @@ from nnfit.network.passes import by_node
 from tests.engines import (
     PROCESSORS,
     assert_same_training,
+    is_in_parts,
     make_data,
     make_engine,
     make_weights,
@@ -38,6 +39,11 @@ from tests.pairs import pairwise
 from tests.test_floors import MODULES
 
 ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
+#: Kinds that need the whole batch: rows of others, or a sum in the order of columns.
+WHOLE = {
+    "category_embedding", "contrast", "gaussian_sampling", "pbld", "periodic_embedding",
+    "views",
+}  # fmt: skip
 
 
 # ---------------------------------------------------------- the NumPy functions
@@ -352,6 +358,22 @@ def test_bits_do_not_depend_on_the_number_of_threads(example, dtype):
     for others in results[1:]:
         for one, many in zip(results[0], others, strict=True):
             assert np.array_equal(one, many)
+
+
+@ALL
+def test_bits_do_not_depend_on_the_parts_of_a_batch(example, set_parts):
+    network = PLACES["between"](example, dtype="float32")
+    data = *make_data(network, 97), np.random.default_rng(3).uniform(size=97)
+    has_parts = not (network.has_statistics or WHOLE & {n.kind for n in network.nodes})
+    results = []
+    for lines, n_threads in ((None, 1), (0, 1), (0, 2)):
+        set_parts(lines)
+        engine = make_engine(cpu, network, data, "adam", n_threads, batch_size=60)
+        assert is_in_parts(engine) == (has_parts and lines is not None)
+        results.append([train(engine, 3), *results_of(engine)])
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            assert np.array_equal(one, other)
 
 
 @pairwise(example=list(EXAMPLES), place=PLACES, dtype=["float32", "float64"])

@@ -15,6 +15,7 @@ from tests import numpy_engine
 from tests.cuda import tiles
 from tests.engines import (
     assert_same_training,
+    is_in_parts,
     make_data,
     make_engine,
     make_network,
@@ -188,6 +189,25 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype):
     for others in results[1:]:
         for one, many in zip(results[0], others, strict=True):
             assert np.array_equal(one, many)
+
+
+@pytest.mark.parametrize("adapters", ADAPTERS)
+def test_bits_do_not_depend_on_the_parts_of_a_batch(adapters, set_parts):
+    """A batch passes the end of the order, and a part of it, too."""
+    network = of_members(7, adapters, "float32", sizes=(5, 20, 17, 2))
+    data = *make_data(network, 203), np.random.default_rng(3).uniform(size=203)
+    results = []
+    for lines, n_threads in ((None, 1), (0, 1), (0, 3)):
+        set_parts(lines)
+        engine = make_engine(
+            cpu, network, data, "adam", n_threads, batch_size=60, shuffle=True,
+            own_rows=True, dropout=(0.3, 0.2), input_noise=0.1, clip_norm=0.1,
+        )  # fmt: skip
+        assert is_in_parts(engine) == (lines is not None)
+        results.append([train(engine, 2), *results_of(engine)])
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("module", [cpu, cuda, numpy_engine])

@@ -20,6 +20,7 @@ from tests import numpy_engine
 from tests.engines import (
     assert_same_training,
     evaluate,
+    is_in_parts,
     make_data,
     make_engine,
     make_network,
@@ -184,6 +185,26 @@ def test_bits_do_not_depend_on_the_number_of_threads(adapters, dtype):
     for others in results[1:]:
         for one, many in zip(results[0], others, strict=True):
             assert np.array_equal(one, many)
+
+
+@FORMS
+@pytest.mark.parametrize(
+    "options",
+    [dict(dropout=(0.2, 0.4), clip_norm=0.1), dict(max_norm=0.5), dict(solver="muon")],
+)
+def test_bits_do_not_depend_on_the_parts_of_a_batch(adapters, options, set_parts):
+    network = of_members(make_network((5, 20, 17, 2), dtype="float32"), 7, adapters)
+    data, results = make_data(network, 203), []
+    for lines, n_threads in ((None, 1), (0, 1), (120, 1), (0, 2), (0, 3)):
+        set_parts(lines)
+        engine = make_engine(
+            cpu, network, data, n_threads=n_threads, batch_size=90, **options
+        )
+        assert is_in_parts(engine) == (lines is not None)
+        results.append([train(engine, 2), *results_of(engine)])
+    for others in results[1:]:
+        for one, other in zip(results[0], others, strict=True):
+            assert np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
