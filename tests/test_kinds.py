@@ -40,10 +40,7 @@ from tests.test_floors import MODULES
 
 ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 #: Kinds that need the whole batch: rows of others, or a sum in the order of columns.
-WHOLE = {
-    "category_embedding", "contrast", "gaussian_sampling", "pbld", "periodic_embedding",
-    "views",
-}  # fmt: skip
+WHOLE = {"contrast", "pbld", "periodic_embedding", "views"}
 
 
 # ---------------------------------------------------------- the NumPy functions
@@ -364,7 +361,11 @@ def test_bits_do_not_depend_on_the_number_of_threads(example, dtype):
 def test_bits_do_not_depend_on_the_parts_of_a_batch(example, set_parts):
     network = PLACES["between"](example, dtype="float32")
     data = *make_data(network, 97), np.random.default_rng(3).uniform(size=97)
-    has_parts = not (network.has_statistics or WHOLE & {n.kind for n in network.nodes})
+    has_parts = not (
+        network.has_statistics
+        or network.changes_by_lines
+        or WHOLE & {node.kind for node in network.nodes}
+    )
     results = []
     for lines, n_threads in ((None, 1), (0, 1), (0, 2)):
         set_parts(lines)

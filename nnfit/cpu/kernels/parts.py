@@ -2,7 +2,8 @@
 
 What only the way back reads is summed up there, while it is in the cache: gradients of
 units would read it once more from memory. A part is some rows, the same ones for any
-number of threads, and belongs to one of them.
+number of threads, and belongs to one of them. Of a large batch, so many rows are worked
+on at a time (`nnfit.cpu.training_plans`) that these parts are whole.
 """
 
 from nnfit.cpu import fields as at

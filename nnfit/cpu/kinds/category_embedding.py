@@ -44,6 +44,8 @@ PARTS, MIN_LINES = 4, 8
 #: What an element of a line takes, in rows of the batch: sorting and sums for each row,
 #: and an update, which waits for memory; see `nnfit.cpu.kinds.dense`.
 COST_PER_ROW, UPDATE_COST = 60, 80
+#: A batch may be done in parts, unless a column is embedded.
+works_in_parts = True
 
 
 def lay_out(graph, number, node):

@@ -10,6 +10,8 @@ from nnfit.functions.random import MASK
 DISTANCES = at.PRIVATE  # (batch, stride): draws minus means; 0 if nothing is drawn
 PURPOSE = DISTANCES + 1
 END = DISTANCES + 2
+#: A batch may be done in parts: no row needs another, and nothing learns.
+works_in_parts = True
 
 
 def lay_out(graph, number, node):
