@@ -78,7 +78,7 @@ def works_in_parts(network, features):
 
 
 def part_rows(batch, n_lines, grain, n_threads):
-    """How many rows of a batch that may be done in parts are worked on together.
+    """How many rows a thread has of a part of a batch that may be done in parts.
 
     Parameters
     ----------
@@ -92,8 +92,7 @@ def part_rows(batch, n_lines, grain, n_threads):
     if batch * n_lines <= WHOLE_LINES * n_threads:
         return batch
     lines = PART_LINES if n_threads == 1 else SHARED_PART_LINES
-    rows = max(lines // (n_lines * grain), 1) * grain * n_threads
-    return min(rows, batch)
+    return max(lines // (n_lines * grain), 1) * grain
 
 
 @lru_cache(maxsize=64)
@@ -113,16 +112,17 @@ def training_plan(
         Whether the features are the entries of a sparse matrix.
     features : nnfit.engine_settings.Features
     """
-    rows = batch
+    of_thread = batch
     if solver is not None and not on_entries and works_in_parts(network, features):
         grain = row_grain(network, target)
-        rows = part_rows(batch, network.most_lines, grain, n_threads)
+        of_thread = part_rows(batch, network.most_lines, grain, n_threads)
+    rows = min(of_thread * n_threads, batch)
     plan = Plan(
         network, target, rows, kernels.TRAINING, on_entries=on_entries, trains=True,
         drops=features.drops, masks=solver is not None,
     )  # fmt: skip
-    plan.words[at.PART_ROWS] = rows
-    if rows < batch or features.updates_whole:
+    plan.words[at.PART_ROWS] = of_thread
+    if of_thread < batch or features.updates_whole:
         plan.buffer(at.GRADIENT, plan.layout.size)
     plan.buffer(at.NOW, n_threads * at.NOW_FIELDS, np.int64)
     _load_features(plan, features)

@@ -138,8 +138,9 @@ def make_train(target):
                 n_threads = 1
             now, ends = look_at_batch(table, floats, thread)
             position, batch = position_of(now), batch_of(now)
-            for first in range(0, batch, table[at.PART_ROWS]):
-                count = min(table[at.PART_ROWS], batch - first)
+            most = table[at.PART_ROWS] * n_threads
+            for first in range(0, batch, most):
+                count = min(most, batch - first)
                 is_last = first + count == batch
                 set_part(now, position + first, count)
                 if thread == 0:  # units are behind a barrier from here
