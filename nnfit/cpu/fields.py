@@ -114,7 +114,7 @@ NO_SCORE, ACCURACY, MULTILABEL_ACCURACY, R2 = range(4)
 
 # ------------------------------------------------------------- its settings
 BATCH_SIZE = next(_number)
-PART_ROWS = next(_number)  # rows of a part of a batch for each thread; of all, the batch
+PART_ROWS = next(_number)  # of a part of a batch, for each thread; or the batch
 SHUFFLE = next(_number)
 SEED = next(_number)
 SCHEDULE = next(_number)  # see nnfit.functions.stopping
