@@ -106,8 +106,7 @@ def make_activate(dtype):
 def make_product(target, dtype):
     """Make ``product(table, row, begin, count)``: z = inputs W + start."""
     as_floats = pointer_from_address(dtype)
-    rows_of_tile, panel = target.tile_rows, target.panel(dtype)
-    tile = make_panel_tile(target, dtype)
+    panel, tile = target.panel(dtype), make_panel_tile(target, dtype)
     start_of = make_start(dtype)
 
     @helper
@@ -122,15 +121,12 @@ def make_product(target, dtype):
         start, start_stride, given = start_of(table, row, begin)
         for column in range(0, width, panel):
             columns = min(panel, width - column)
-            for r in range(0, count, rows_of_tile):
-                tile(
-                    n_in, min(rows_of_tile, count - r),
-                    offset(inputs, r * input_stride), input_stride, 1,
-                    offset(weights, column * n_in), columns, columns,
-                    offset(z, r * stride + column), stride,
-                    offset(start, r * start_stride + column) if given else null,
-                    start_stride, null, 0,
-                )  # fmt: skip
+            tile(
+                n_in, count, inputs, input_stride, 1,
+                offset(weights, column * n_in), columns, columns,
+                offset(z, column), stride,
+                offset(start, column) if given else null, start_stride, null, 0,
+            )  # fmt: skip
 
     return product
 
@@ -161,8 +157,7 @@ def make_backward(target, dtype):
     may lie where the goal does.
     """
     as_floats = pointer_from_address(dtype)
-    rows_of_tile, panel = target.tile_rows, target.panel(dtype)
-    tile = make_panel_tile(target, dtype)
+    panel, tile = target.panel(dtype), make_panel_tile(target, dtype)
 
     def backward(table, row, now, begin, count):
         edge = edge_of(row, 0)
@@ -178,18 +173,13 @@ def make_backward(target, dtype):
         width = edge[at.GOAL_WIDTH]
         for column in range(0, width, panel):
             columns = min(panel, width - column)
-            for r in range(0, count, rows_of_tile):
-                place = r * goal_stride + column
-                start = offset(added, r * added_stride + column)
-                slope = offset(scale, r * scale_stride + column)
-                tile(
-                    n_out, min(rows_of_tile, count - r),
-                    offset(gradient, r * stride), stride, 1,
-                    offset(transposed, column * n_out), columns, columns,
-                    offset(goal, place), goal_stride,
-                    start if edge[at.ADDED] != 0 else null, added_stride,
-                    slope if edge[at.SCALE] != 0 else null, scale_stride,
-                )  # fmt: skip
+            tile(
+                n_out, count, gradient, stride, 1,
+                offset(transposed, column * n_out), columns, columns,
+                offset(goal, column), goal_stride,
+                offset(added, column) if edge[at.ADDED] != 0 else null, added_stride,
+                offset(scale, column) if edge[at.SCALE] != 0 else null, scale_stride,
+            )  # fmt: skip
 
     return backward
 
@@ -276,20 +266,21 @@ def make_gradients(target, dtype):
         column, first, rows = unit[at.U_COLUMN], unit[at.U_FIRST], unit[at.U_ROWS]
         columns = min(panel, row[at.WIDTH] - column)
         edge = edge_of(row, 0)
-        inputs, between_tiles, a_k = as_floats(row[own.INPUT_TILES]), batch * slot, slot
-        if row[own.INPUT_TILES] == 0:
-            inputs, between_tiles = as_floats(edge[at.INPUT]), rows_of_tile
-            a_k = edge[at.INPUT_STRIDE]
+        inputs, a_k, together = as_floats(edge[at.INPUT]), edge[at.INPUT_STRIDE], rows
+        place = first
+        if row[own.INPUT_TILES] != 0:  # each tile of inputs lies by itself
+            inputs, a_k, together = as_floats(row[own.INPUT_TILES]), slot, rows_of_tile
+            place = first // rows_of_tile * batch * slot
         by_z, b_k = gradient_columns(row, batch, column)
         null, adds = as_floats(0), table[at.ADDS] != 0
         for begin in range(0, batch, SUM_BLOCK):
             count = min(SUM_BLOCK, batch - begin)
-            for r in range(0, rows, rows_of_tile):
-                tile_start = (first + r) // rows_of_tile * between_tiles
+            for r in range(0, rows, together):
+                tile_place = place + r // rows_of_tile * batch * slot
                 c = offset(goal, r * columns)
                 tile(
-                    count, min(rows_of_tile, rows - r),
-                    offset(inputs, tile_start + begin * a_k), 1, a_k,
+                    count, min(together, rows - r),
+                    offset(inputs, tile_place + begin * a_k), 1, a_k,
                     offset(by_z, begin * b_k), columns, b_k,
                     c, columns,
                     c if adds or begin > 0 else null, columns, null, 0,
