@@ -73,6 +73,24 @@ def make_copy(dtype, elements):
     return copy
 
 
+@intrinsic
+def prefetch(typingctx, pointer):
+    """Fetch the cache line that a pointer lies in, for reading."""
+
+    def codegen(context, builder, signature, arguments):
+        word, address = ir.IntType(32), ir.IntType(8).as_pointer()
+        name, module = "llvm.prefetch.p0", builder.module
+        if name not in module.globals:
+            kind = ir.FunctionType(ir.VoidType(), [address] + [word] * 3)
+            ir.Function(module, kind, name)
+        place = builder.bitcast(arguments[0], address)
+        read, keep, data = word(0), word(3), word(1)
+        builder.call(module.globals[name], [place, read, keep, data])
+        return context.get_dummy_value()
+
+    return nb.void(pointer), codegen
+
+
 def make_stack_array(dtype, elements):
     """Make ``stack_array()``: uninitialised memory of the function that calls it.
 

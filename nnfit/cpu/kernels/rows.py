@@ -22,10 +22,21 @@ from nnfit.cpu.kernels.pointers import (
     as_int32,
     as_int64,
     caller,
+    make_copy,
     offset,
     pointer_from_address,
     pointer_type,
+    prefetch,
 )
+
+#: Rows between one that is copied and one that is fetched into the cache meanwhile.
+AHEAD = 16
+#: Elements that are copied together, by vectors.
+SEVERAL, MANY = 8, 32
+#: Elements of a table that stays in the first-level cache.
+IN_CACHE = 1 << 13
+#: Bytes of a line of the cache, of the processors with the shortest ones.
+CACHE_LINE = 64
 
 Rows = namedtuple(
     "Rows", "copy_row add_row take value row_number row_of_line weight entries"
@@ -55,6 +66,7 @@ def make_rows(dtype):
     """
     scalar = scalar_type(dtype)
     as_floats = pointer_from_address(dtype)
+    copy_several, copy_many = make_copy(dtype, SEVERAL), make_copy(dtype, MANY)
     zero = scalar(0.0)
 
     @helper
@@ -77,8 +89,18 @@ def make_rows(dtype):
     @helper
     def copy_dense(table, row, goal, n):
         source = offset(as_floats(table[at.X]), row * table[at.X_STRIDE])
-        for i in range(n):
-            goal[i] = source[i]
+        i = 0
+        while i + MANY <= n:
+            copy_many(offset(goal, i), offset(source, i))
+            i += MANY
+        while i + SEVERAL < n:
+            copy_several(offset(goal, i), offset(source, i))
+            i += SEVERAL
+        if i < n and n >= SEVERAL:  # the last ones, some of them for the second time
+            copy_several(offset(goal, n - SEVERAL), offset(source, n - SEVERAL))
+        elif i < n:
+            for j in range(n):
+                goal[j] = source[j]
 
     @helper
     def copy_sparse(values, indices, begin, end, goal, n):
@@ -212,11 +234,26 @@ def batch(target, dtype):
     deliver = make_deliver(dtype)
     rows_of = make_rows(dtype)
     call_loss = caller(nb.void, *loss_arguments(dtype))
+    of_line = CACHE_LINE // (4 if dtype == "float32" else 8)
+
+    @helper
+    def fetch(table, position, address, stride, n):
+        """Fetch what a shuffled row has in a table of numbers into the cache."""
+        if table[at.ORDER] != 0 and position < table[at.N_ROWS]:
+            number = rows_of.row_number(table, position)
+            values = offset(as_floats(address), number * stride)
+            for i in range(0, n, of_line):
+                prefetch(offset(values, i))
 
     def gather(table, row, now, begin, count):
         """Copy rows of X into the buffer of features."""
-        position = position_of(now)
+        position, n = position_of(now), row[at.N_OUT]
+        size = table[at.N_ORDERED] * table[at.X_STRIDE]
+        fetches = table[at.X_KIND] == at.DENSE and size > IN_CACHE
         for r in range(begin, begin + count):
+            if fetches:
+                ahead = position + r + AHEAD
+                fetch(table, ahead, table[at.X], table[at.X_STRIDE], n)
             goal = line(row[at.OUTPUT], row[at.STRIDE], r)
             number = rows_of.row_number(table, position + r)
             rows_of.copy_row(table, number, goal, row[at.N_OUT])
