@@ -190,13 +190,26 @@ class _TileBody:
         a, c, start, scale = pointers
         a_row, c_row, start_row, scale_row = self.strides
         sums = self._starting_values(valid, start, start_row)
-        a_rows = [self.builder.gep(a, [self.builder.mul(i, a_row)]) for i in valid]
+        a_rows = [
+            self._unrelated(self.builder.gep(a, [self.builder.mul(i, a_row)]))
+            for i in valid
+        ]
         sums = self._sum_over_k(self.k, a_rows, self.a_k, self.b, self.b_k, sums)
         sums = self._scaled(valid, sums, scale, scale_row)
         for index, row_sums in zip(valid, sums, strict=True):
             at = self.builder.gep(c, [self.builder.mul(index, c_row)])
             for v, value in enumerate(row_sums):
                 self._store(value, at, v)
+
+    def _unrelated(self, pointer):
+        """The pointer, of which LLVM knows nothing.
+
+        Of rows at equal distances it would keep one pointer, and go from each to the
+        next by an addition: 28 instructions a step of 6 rows, not 24, which takes
+        longer than the multiply-adds where a processor takes 4 a cycle.
+        """
+        kind = ir.FunctionType(pointer.type, [pointer.type])
+        return self.builder.call(ir.InlineAsm(kind, "", "=r,0"), [pointer])
 
     def _vector_pointer(self, pointer, v):
         at = self.builder.gep(pointer, [_INT64(v * self.lanes)]) if v else pointer
