@@ -18,6 +18,7 @@ from nnfit.cpu.kernels.pointers import (
     offset,
     pointer_type,
 )
+from nnfit.cpu.kernels.transposition import make_transpose_block
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.links import LINKS
@@ -111,13 +112,15 @@ def loss(target, name, dtype, function=None):
 def _of_rows(target, dtype, function, row_by_row):
     """Kernel of a loss that takes as many rows at once as two vectors have lanes.
 
+    Rows are read and written by whole vectors, hence `stride` is a multiple of these.
     Rows of more outputs than the stack has room for are taken one by one. How many rows
     there are does not matter: the last ones stand beside zeros, so that the bits of a
     row do not depend on others.
     """
     # A constant: LLVM makes vectors of loops of so many steps, and two hide more of the
     # latency (10 outputs: 34 ns a row one by one, 19 by one vector, 15 by two).
-    lanes, zero = 2 * target.lanes(dtype), scalar_type(dtype)(0.0)
+    vector, zero = target.lanes(dtype), scalar_type(dtype)(0.0)
+    lanes, transpose_block = 2 * vector, make_transpose_block(target, dtype)
     function = specialise(function, dtype, IMPLEMENTATIONS[dtype])
     one_by_one = helper(row_by_row)
     of_block = make_stack_array(dtype, MOST_OUTPUTS * lanes)
@@ -146,19 +149,26 @@ def _of_rows(target, dtype, function, row_by_row):
             for r in range(n):
                 targets[r] = y[(first + r) * n_targets]
                 weight[r] = weights[first + r]
-            for j in range(n_out):
-                source = offset(raw, first * stride + j)
-                for r in range(n):
-                    z[j * lanes + r] = source[r * stride]
+            for r in range(0, n, vector):
+                source = offset(raw, (first + r) * stride)
+                for j in range(0, n_out, vector):
+                    transpose_block(
+                        offset(source, j), stride, n - r,
+                        offset(z, j * lanes + r), lanes, n_out - j,
+                    )  # fmt: skip
             function(z, targets, values, work, lanes, n_out, params)
             for r in range(n):
                 row_loss[first + r] = nb.float64(values[r]) * nb.float64(weight[r])
             for j in range(n_out):
                 for r in range(lanes):
                     z[j * lanes + r] *= weight[r]
-                goal = offset(gradient, first * stride + j)
-                for r in range(n):
-                    goal[r * stride] = z[j * lanes + r]
+            for r in range(0, n, vector):
+                goal = offset(gradient, (first + r) * stride)
+                for j in range(0, n_out, vector):
+                    transpose_block(
+                        offset(z, j * lanes + r), lanes, n_out - j,
+                        offset(goal, j), stride, n - r,
+                    )  # fmt: skip
 
     return losses
 
