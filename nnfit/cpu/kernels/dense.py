@@ -17,11 +17,12 @@ Padded columns of W and intercepts are zero and stay zero: so are their gradient
 from numba.core import types as nb
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.lowering import helper
+from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.operations import batch_of, edge_of, exports, tensor_of
 from nnfit.cpu.kernels.pointers import (
     caller,
     make_copy,
+    make_stack_array,
     offset,
     pointer_from_address,
     pointer_type,
@@ -249,9 +250,9 @@ def make_gradients(target, dtype):
     """Make ``weights_gradient`` and ``intercept_gradient`` of units.
 
     That of a strip, inputs[:, first:first+rows]^T gradient[:, column:] over the batch,
-    is (rows, columns of the panel) and contiguous; that of intercepts (width,). Their
+    is (rows, columns of the panel) and contiguous; that of intercepts (width,). Its
     tiles have one row, and four vectors where they can: each sum waits for its last
-    step, so that four take as long as one.
+    step, so that four take as long as one. So have those of a single unit.
     """
     as_floats = pointer_from_address(dtype)
     rows_of_tile, slot = target.tile_rows, target.tile_slot(dtype)
@@ -260,9 +261,48 @@ def make_gradients(target, dtype):
     lanes, several = target.lanes(dtype), 4 * target.lanes(dtype)
     sum_lanes = make_tile(target, dtype, 1, 1)
     sum_several = make_tile(target, dtype, 4, 1)
+    sums_of_strip = make_stack_array(dtype, target.strip(dtype) + lanes)
+    zero = scalar_type(dtype)(0.0)
     gradient_columns = make_gradient_columns(target, dtype)
 
+    @helper
+    def sum_line(batch, factor, between, lines, stride, goal, width, adds):
+        """goal (width,) = sum of lines times their factors, in whole vectors."""
+        null, column = as_floats(0), 0
+        while column < width:
+            b, c = offset(lines, column), offset(goal, column)
+            start = c if adds else null
+            if width - column >= several:
+                sum_several(
+                    batch, 1, factor, 0, between, b, stride, c, 0, start, 0, null, 0
+                )
+                column += several
+            else:
+                sum_lanes(
+                    batch, 1, factor, 0, between, b, stride, c, 0, start, 0, null, 0
+                )
+                column += lanes
+
+    @helper
+    def gradient_of_one(table, row, unit, batch, goal):
+        """The strip of a layer of one unit: a vector is one of inputs, not of units."""
+        edge, rows, sums = edge_of(row, 0), unit[at.U_ROWS], sums_of_strip()
+        for i in range(rows):
+            sums[i] = goal[i * lanes]
+        sum_line(
+            batch, as_floats(row[at.GRADIENT_BY_OUTPUT]), row[at.GRADIENT_STRIDE],
+            offset(as_floats(edge[at.INPUT]), unit[at.U_FIRST]), edge[at.INPUT_STRIDE],
+            sums, rows, table[at.ADDS] != 0,
+        )  # fmt: skip
+        for i in range(rows * lanes):
+            goal[i] = zero
+        for i in range(rows):
+            goal[i * lanes] = sums[i]
+
     def weights_gradient(table, row, unit, batch, goal):
+        if row[at.N_OUT] == 1 and row[own.INPUT_TILES] == 0:
+            gradient_of_one(table, row, unit, batch, goal)
+            return
         column, first, rows = unit[at.U_COLUMN], unit[at.U_FIRST], unit[at.U_ROWS]
         columns = min(panel, row[at.WIDTH] - column)
         edge = edge_of(row, 0)
@@ -287,18 +327,11 @@ def make_gradients(target, dtype):
                 )  # fmt: skip
 
     def intercept_gradient(table, row, unit, batch, goal):
-        width, one, null = row[at.WIDTH], as_floats(table[at.ONE]), as_floats(0)
-        by_z, b_k = as_floats(row[at.GRADIENT_BY_OUTPUT]), row[at.GRADIENT_STRIDE]
-        column = 0
-        while column < width:
-            b, c = offset(by_z, column), offset(goal, column)
-            start = c if table[at.ADDS] != 0 else null
-            if width - column >= several:
-                sum_several(batch, 1, one, 0, 0, b, b_k, c, 0, start, 0, null, 0)
-                column += several
-            else:
-                sum_lanes(batch, 1, one, 0, 0, b, b_k, c, 0, start, 0, null, 0)
-                column += lanes
+        sum_line(
+            batch, as_floats(table[at.ONE]), 0,
+            as_floats(row[at.GRADIENT_BY_OUTPUT]), row[at.GRADIENT_STRIDE],
+            goal, row[at.WIDTH], table[at.ADDS] != 0,
+        )  # fmt: skip
 
     return weights_gradient, intercept_gradient
 
