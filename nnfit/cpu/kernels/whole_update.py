@@ -6,7 +6,7 @@
     finish_groups  columns bounded by max_norm; what follows from new weights
 
 Of a batch in parts, `find_units` comes with each and the others with the last.
-Threads wait for each other after each. Sums are over units, added in their order by
+Threads wait for each other after each of these. Sums are over units, in their order by
 every thread alike.
 """
 
