@@ -377,16 +377,12 @@ def test_training_goes_on_elsewhere(gpus, solver, devices, factors, method):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [("cuda:99", "device='cuda:99' cannot be used"), ("gpu", "device must be 'cpu'")],
-)
-def test_the_suite_does_not_run_on_a_device_that_is_missing(name, expected):
+def test_the_suite_does_not_run_on_a_device_that_is_missing():
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "--collect-only", "-q", __file__],
-        env={**os.environ, "NNFIT_TEST_DEVICE": name},
+        env={**os.environ, "NNFIT_TEST_DEVICE": "cuda:99"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == pytest.ExitCode.USAGE_ERROR
-    assert f"NNFIT_TEST_DEVICE: {expected}" in done.stderr
+    assert "NNFIT_TEST_DEVICE: device='cuda:99' cannot be used" in done.stderr

@@ -170,12 +170,12 @@ def test_gradient_flow(models, pyplot):
 
 @pytest.mark.emulated
 def test_the_record_of_gradients(any_engine):
-    some = X[:100], Y[:100]
+    some = X[:50], Y[:50]
     model = classifier().set_callbacks(GradientMonitor(every=2, n_rows=25))
     model.fit(*some)
     assert model.gradient_history_["epoch"] == [2, 4, 6]
     # The last epoch's are those of the fitted network on the same rows.
-    last = trace_of(model, *(each[::4] for each in some)).layers
+    last = trace_of(model, *(each[::2] for each in some)).layers
     for name, values in (
         ("gradient", [layer.gradient for layer in last]),
         ("activation", [layer.size for layer in last]),

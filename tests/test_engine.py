@@ -300,9 +300,7 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize(
-    "cpu_name", ["host", pytest.param("avx2", marks=pytest.mark.slow), "plain"]
-)
+@pytest.mark.parametrize("cpu_name", ["host", "plain"])
 def test_copies_for_the_gradient_do_not_change_a_bit(monkeypatch, cpu_name, dtype):
     use_processor(monkeypatch, cpu_name)
     network = make_network((30, 53, 19, 1), "tanh", dtype=dtype)
