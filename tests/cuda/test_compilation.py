@@ -7,6 +7,7 @@ them it is. What code is in a kernel at all is tested with kernels.
 import re
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -333,23 +334,30 @@ def test_special_predictions(normalization, tile, dtype, ends, check_code):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("name", "dtype"),
+    ("names", "dtype"),
     [
-        ("readers that do not multiply", "float32"),
-        ("embeddings of numbers and of a hidden layer", "float32"),
-        ("embedded numbers", "float64"),
-        ("factors", "float32"),
-        ("codes beside numbers", "float64"),
-        ("members beside members", "float64"),
-        ("numbers by bins", "float32"),
-        ("contrast", "float32"),
+        (
+            [
+                "readers that do not multiply", "factors", "numbers by bins",
+                "embeddings of numbers and of a hidden layer",
+            ],
+            "float32",
+        ),
+        (
+            ["embedded numbers", "codes beside numbers", "members beside members"],
+            "float64",
+        ),
+        (["contrast"], "float32"),
     ],
-)
-def test_kernels_of_every_kind_of_layer(name, dtype, check_code):
-    network = graph(5, *GRAPHS[name])
+)  # fmt: skip
+def test_kernels_of_every_kind_of_layer(names, dtype, check_code):
+    """Of several networks in one kernel, most of whose code is that of all kernels."""
+    networks = [graph(5, *GRAPHS[name]) for name in names]
+    nodes = [node for network in networks for node in network.nodes]
     options = dict(
-        layers=kinds_of(network), adds=True, drops_apart=True, drops=True, dtype=dtype,
-        has_lines=network.most_lines > 1,
+        layers=kinds_of(SimpleNamespace(nodes=nodes)), adds=True, drops_apart=True,
+        drops=True, dtype=dtype,
+        has_lines=any(network.most_lines > 1 for network in networks),
     )  # fmt: skip
     train = arguments_of("train", loss="squared_error", solver="adam", **options)
     check_code(TRAINING, train)
