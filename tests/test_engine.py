@@ -299,8 +299,16 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
     plans.forward_plan.cache_clear()
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("cpu_name", ["host", "plain"])
+@pytest.mark.parametrize(
+    ("cpu_name", "dtype"),
+    [
+        ("host", "float32"),
+        ("host", "float64"),
+        ("plain", "float32"),
+        ("plain", "float64"),
+        pytest.param("avx2", "float32", marks=pytest.mark.slow),
+    ],
+)
 def test_copies_for_the_gradient_do_not_change_a_bit(monkeypatch, cpu_name, dtype):
     use_processor(monkeypatch, cpu_name)
     network = make_network((30, 53, 19, 1), "tanh", dtype=dtype)
