@@ -234,7 +234,8 @@ def test_where_there_is_no_proc(tmp_path):
 
 
 @pytest.mark.parametrize("kind", [None, "layer", "batch"])
-def test_what_layers_keep_is_counted(kind):
+def test_what_layers_keep_is_counted(kind, set_parts):
+    set_parts(None)
     activation = ACTIVATIONS["tanh"]
     nodes = (
         Node("scale", (0,)),
@@ -250,7 +251,8 @@ def test_what_layers_keep_is_counted(kind):
 
 
 @pytest.mark.parametrize("adapters", ["all", "first"])
-def test_what_members_keep_is_counted(adapters):
+def test_what_members_keep_is_counted(adapters, set_parts):
+    set_parts(None)
     chain = make_network((128, 96, 96, 16), "tanh", dtype="float32")
     nodes = member_nodes(chain.layers, (), Members(8, adapters))
     network = replace(chain, nodes=nodes, layers=())
@@ -259,7 +261,7 @@ def test_what_members_keep_is_counted(adapters):
 
 
 def assert_memory_is_counted(network, rows):
-    """Of a batch so large that the other buffers are few."""
+    """Of a whole batch, so large that the other buffers are few."""
     adam = OPTIMIZERS["adam"]
     plan = training_plans.training_plan(
         network, adam, targets.host(), rows, 16, 1, False, Features()
