@@ -4,6 +4,7 @@ Cases come from the registry of kinds: `tests.graphs.EXAMPLES` has some of each.
 """
 
 import ast
+import importlib
 import re
 from dataclasses import replace
 
@@ -358,14 +359,20 @@ def test_bits_do_not_depend_on_the_number_of_threads(example, dtype):
             assert np.array_equal(one, many)
 
 
+def works_in_parts(kind):
+    return getattr(importlib.import_module(kind.cpu), "works_in_parts", False)
+
+
+def test_kinds_that_need_the_whole_batch():
+    assert {name for name in KINDS if not works_in_parts(KINDS[name])} == WHOLE
+
+
 @ALL
 def test_bits_do_not_depend_on_the_parts_of_a_batch(example, set_parts):
     network = PLACES["between"](example, dtype="float32")
     data = *make_data(network, 97), np.random.default_rng(3).uniform(size=97)
-    has_parts = not (
-        network.has_statistics
-        or network.changes_by_lines
-        or WHOLE & {node.kind for node in network.nodes}
+    has_parts = not (network.has_statistics or network.changes_by_lines) and all(
+        works_in_parts(KINDS[node.kind]) for node in network.nodes
     )
     results = []
     for lines, n_threads in ((None, 1), (0, 1), (0, 2)):

@@ -342,7 +342,9 @@ def test_damaged_files_are_replaced_in_a_fit(own_cache):
     result, err = fit(own_cache)
     assert err == NOTICE
     assert result["coefs"] == expected["coefs"]
-    assert {path: path.stat().st_size for path in files} == whole
+    # Names of functions that are not inlined have numbers, of one digit more or less.
+    sizes = {path: path.stat().st_size for path in files}
+    assert sizes == pytest.approx(whole, rel=0.01)
 
 
 # ------------------------------------------------------------------ processors
