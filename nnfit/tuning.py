@@ -180,7 +180,7 @@ def _kernel(target, dtype, rows):
 
 def _run(kernel, target, dtype, height, product):
     """``run(repeats)`` of a product, with operands of its own."""
-    integers, pointers = [ctypes.c_int64] * 4, [ctypes.c_void_p] + [ctypes.c_int64] * 3
+    integers, pointers = [ctypes.c_int64] * 5, [ctypes.c_void_p] + [ctypes.c_int64] * 3
     multiply = kernel.function(
         "multiply", None, *integers, *pointers, *pointers[:2], *pointers[:3]
     )
@@ -188,11 +188,13 @@ def _run(kernel, target, dtype, height, product):
     panel, slot = target.panel(dtype), target.tile_slot(dtype)
     rows, k, columns = product.rows, product.k, product.columns
     tiles = -(-rows // height)
-    if product.of_copies:  # a strip's gradient follows the one before
+    if product.of_copies:  # each tile by itself; a strip follows the one before
+        together = height
         a_size, a_strides = tiles * k * slot, (k * slot, 1, slot)
         c_size, c_strides = rows * panel, (0, panel)
     else:
-        a_size, a_strides = rows * k, (height * k, k, 1)
+        together = rows
+        a_size, a_strides = rows * k, (0, k, 1)
         c_size, c_strides = rows * columns, (panel, columns)
     random = np.random.default_rng(0)
     a, b, c = (aligned_zeros(size, dtype) for size in (a_size, k * columns, c_size))
@@ -200,7 +202,7 @@ def _run(kernel, target, dtype, height, product):
 
     def run(repeats):
         multiply(
-            repeats, rows, columns, k,
+            repeats, rows, columns, k, together,
             a.ctypes.data, *a_strides, b.ctypes.data, panel, c.ctypes.data, *c_strides,
         )  # fmt: skip
 

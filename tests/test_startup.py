@@ -336,15 +336,16 @@ def test_damaged_files_are_replaced_in_a_fit(own_cache):
     """All but the largest, which takes seconds to compile."""
     expected, _ = fit(own_cache)
     files = sorted((own_cache / "nnfit").iterdir(), key=lambda p: p.stat().st_size)
-    whole = {path: path.stat().st_size for path in files}
     for path in files[:-1]:
         path.write_bytes(path.read_bytes()[:100])
     result, err = fit(own_cache)
     assert err == NOTICE
     assert result["coefs"] == expected["coefs"]
-    # Names of functions that are not inlined have numbers, of one digit more or less.
-    sizes = {path: path.stat().st_size for path in files}
-    assert sizes == pytest.approx(whole, rel=0.01)
+    # Sizes may differ: names of functions that are not inlined have numbers.
+    assert all(path.stat().st_size > 100 for path in files)
+    result, err = fit(own_cache)
+    assert err == "", "all are whole"
+    assert result["coefs"] == expected["coefs"]
 
 
 # ------------------------------------------------------------------ processors
