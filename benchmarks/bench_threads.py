@@ -43,18 +43,14 @@ class Busy:
     be below 10.
     """
 
-    params = values(EPOCHS, ["None", "processors", "4 x processors"], [0, 1])
+    params = values(EPOCHS, ["None", "processors"], [0, 1])
     param_names = ["shape", "n_jobs", "spinning processes a processor"]
     unit = "ms"
     timeout = 120
 
     def track_excess_over_one_thread(self, shape, n_jobs, spinning):
         processors = joblib.cpu_count()
-        number = {
-            "None": None,
-            "processors": processors,
-            "4 x processors": 4 * processors,
-        }[n_jobs]
+        number = {"None": None, "processors": processors}[n_jobs]
         others = [
             subprocess.Popen([sys.executable, "-c", SPIN], stdout=subprocess.PIPE)
             for _ in range(spinning * processors)

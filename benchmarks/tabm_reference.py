@@ -29,6 +29,8 @@ FORMS = {"all": "tabm", "first": "tabm-mini"}
 RATE, CLIP, BATCH = 2e-3, 1.0, 256
 #: Rows to test on, at most.
 TESTED = 4000
+#: Seconds in which the threads of the one before cease to spin.
+PAUSE = 0.5
 
 
 def ours(task, n_members, width, **parameters):
@@ -197,6 +199,7 @@ def print_epochs(options):
         seconds = {name: [] for name in runs}
         for _ in range(options.turns):
             for name, run in runs.items():
+                time.sleep(PAUSE)
                 started = clocks()
                 run()
                 seconds[name].append(clocks() - started)

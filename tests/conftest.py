@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from nnfit.cpu import compiling, training_plans
 from nnfit.cpu import target as targets
 from nnfit.training import device
-from tests import numpy_engine
+from tests import many_threads, numpy_engine  # noqa: F401
 from tests.small_kernels import BUILDER, RELU
 
 #: A device on which the tests of `any_engine` run in the place of the CPU: "cuda".

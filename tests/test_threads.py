@@ -5,9 +5,7 @@ import os
 import subprocess
 import sys
 import threading
-import warnings
 
-import joblib
 import numpy as np
 import pytest
 import scipy.sparse
@@ -562,16 +560,6 @@ def test_a_system_that_starts_no_threads(name, system, request):
     expected = predictions()
     request.getfixturevalue(system)
     np.testing.assert_array_equal(predictions(), expected)
-
-
-def test_more_threads_than_are_of_use():
-    with pytest.warns(
-        UserWarning, match="n_jobs must be the number of threads, got 10"
-    ):
-        assert threads.threads_of(100_000) == max(256, joblib.cpu_count())
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert threads.threads_of(256) == 256
 
 
 INTERRUPTED = """

@@ -502,9 +502,9 @@ n_jobs : int or None, default=None
     many free processors as the work is worth, at most ``OMP_NUM_THREADS`` and
     ``NUMBA_NUM_THREADS``. It stands for one if that is faster, and in a worker of
     joblib, multiprocessing or Dask. (In scikit-learn None always stands for one.) A
-    number is the most, up to 256 or the number of processors: one thread goes on where
-    several are slower. -1 stands for all processors, -2 for all but one and so on.
-    Weights and predictions do not depend on the number of threads. A GPU needs none.
+    number is the most, up to the number of processors: one thread goes on where several
+    are slower. -1 stands for all processors, -2 for all but one and so on. Weights and
+    predictions do not depend on the number of threads. A GPU needs none.
 device : str, default="cpu"
     Where `fit` trains: "cpu", or an NVIDIA GPU. "cuda" is the first GPU, "cuda:1" the
     second and so on; it is an error if that GPU cannot be used. "auto" is the first GPU

@@ -10,6 +10,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit import MLPClassifier, PopulationSearchCV
 from nnfit.estimators.uncertainty import networks
+from tests import many_threads  # noqa: F401
 from tests.test_threads import CASES, LABELS, WEIGHT, Y
 from tests.test_threads import X as DENSE
 
