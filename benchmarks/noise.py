@@ -21,7 +21,7 @@ from unittest import mock
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from nnfit import MLPClassifier
+import nnfit
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import fields as at
 from nnfit.training.threads import WORTHWHILE
@@ -108,11 +108,15 @@ def obeyed():
         yield
 
 
+def estimator(name, max_iter, **changes):
+    """An estimator of nnfit for a shape."""
+    make = getattr(nnfit, SHAPES[name].estimator)
+    return make(**parameters(name, max_iter), **changes)
+
+
 def epoch_ms(name, n_jobs, is_fixed, seconds, data):
     """Milliseconds of an epoch: over a fit, and the 90th percentile of windows."""
-    model = MLPClassifier(
-        **parameters(name, 10**7), n_jobs=n_jobs, max_time=seconds + 2 * WINDOW
-    )
+    model = estimator(name, 10**7, n_jobs=n_jobs, max_time=seconds + 2 * WINDOW)
     with obeyed() if is_fixed else contextlib.nullcontext():
         samples = steps_over_time(model, *data)
     shape = SHAPES[name]
@@ -151,7 +155,9 @@ def over_the_better(medians):
 def main():
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--shapes", nargs="+", default=["digits", "cover", "wide"])
+    parser.add_argument(
+        "--shapes", nargs="+", choices=SHAPES, default=["digits", "cover", "wide"]
+    )
     parser.add_argument("--noises", nargs="+", default=list(NOISES), choices=NOISES)
     parser.add_argument("--seconds", type=float, default=9.0, help="of each fit")
     parser.add_argument("--turns", type=int, default=3)
@@ -164,7 +170,7 @@ def main():
     choosing = ", ".join(map(str, numbers))
     print(f"{'ms an epoch, 90 % of windows':30}{heads}   over the better: {choosing}")
     for name in options.shapes:
-        MLPClassifier(**parameters(name, 2)).fit(*make_data(name)[:2])
+        estimator(name, 2).fit(*make_data(name)[:2])
         for noise_name in options.noises:
             how = options.seconds, options.turns, numbers
             medians = measure(name, noise_name, *how)
