@@ -135,6 +135,23 @@ def test_resumed_training_does_not_depend_on_the_number_of_threads(call):
     assert_equal_bits(*models)
 
 
+@pytest.mark.parametrize("call", ["partial_fit", "warm_start", "fit"])
+def test_trainings_that_go_on_know_what_threads_gain(monkeypatch, call):
+    """Each call is over before a second number of threads is tried."""
+    monkeypatch.setattr(threads, "usable_processors", lambda: 2)
+    for name in ("ALL_OPERATIONS", "STEP_OPERATIONS"):
+        monkeypatch.setattr(threads, name, 1)
+    model = MLPClassifier((30,), batch_size=115, max_iter=1, random_state=0)
+    model.set_params(warm_start=call == "warm_start")
+    classes = {"classes": np.unique(LABELS)} if call == "partial_fit" else {}
+    used = []
+    for batch_size in (115, 115, 46):
+        model.set_params(batch_size=batch_size)
+        getattr(model, "fit" if call == "warm_start" else call)(X, LABELS, **classes)
+        used.append(model.n_threads_)
+    assert used == ([1, 1, 1] if call == "fit" else [1, 2, 1])
+
+
 @pytest.mark.parametrize("n_rows", [17, 1000, 5003])
 @pytest.mark.parametrize("sparse", [False, True])
 def test_predictions_do_not_depend_on_the_number_of_threads(sparse, n_rows):

@@ -48,9 +48,9 @@ class Engine:
     n_threads : int, default=1
         Most threads to use; one runs while other work keeps them from running
         together. The weights do not depend on it. They live until `close`.
-    worthwhile : float, default=inf
-        The share of one thread's time that several may take; one is used where they
-        take more.
+    choice : nnfit.cpu.thread_choice.ThreadChoice, default=None
+        Of all threads or one, from call to call; None for all, but for a time after
+        they have got in each other's way.
 
     Attributes
     ----------
@@ -63,12 +63,12 @@ class Engine:
         Whether `train` returns the loss of every batch; False at first.
     """
 
-    def __init__(self, network, solver, *, n_threads=1, worthwhile=math.inf):
+    def __init__(self, network, solver, *, n_threads=1, choice=None):
         self.network = network
         self.solver = solver
         self.threads_used = 1
         self._threads = ThreadGroup(n_threads)
-        self._choice = ThreadChoice(n_threads, worthwhile)
+        self._choice = choice or ThreadChoice(n_threads, math.inf)
         self._target = targets.host()
         self._layout = layout_of(network, self._target)
         load_training(network, solver)

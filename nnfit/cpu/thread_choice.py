@@ -9,6 +9,7 @@ on the number of threads.
 
 import math
 import time
+from weakref import WeakKeyDictionary
 
 #: Seconds of one call of compiled code.
 CALL_SECONDS = 0.1
@@ -22,6 +23,35 @@ TRIAL_SECONDS, TRIAL_BATCHES = 0.005, 12
 #: percent of the time goes into trying them. One thread gains where several do not wait
 #: for each other and yet lose, which comes and goes more slowly.
 PAUSES = {True: (1, 32), False: (40, 640)}
+#: Of trainings that go on from call to call: what the choice was for, and the choice.
+_of_trainings = WeakKeyDictionary()
+
+
+def choice_of(training, n_threads, worthwhile, work):
+    """Return the choice of a training, with what its earlier calls have measured.
+
+    A call of ``partial_fit`` may be over before both numbers of threads are tried.
+
+    Parameters
+    ----------
+    training : object
+        The same one in all calls.
+    n_threads : int
+    worthwhile : float
+        Of `ThreadChoice`.
+    work : tuple
+        What is done; the choice begins anew where it changes.
+
+    Returns
+    -------
+    ThreadChoice
+    """
+    key = n_threads, worthwhile, work
+    known, choice = _of_trainings.get(training, (None, None))
+    if known != key:
+        choice = ThreadChoice(n_threads, worthwhile)
+        _of_trainings[training] = key, choice
+    return choice
 
 
 class ThreadChoice:

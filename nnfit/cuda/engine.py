@@ -46,7 +46,7 @@ class Engine:
     network : nnfit.network.description.Network
     solver : nnfit.functions.optimizers.Optimizer or None
         None for `loss_and_gradient` only.
-    n_threads, worthwhile
+    n_threads, choice
         Not used: threads are the GPU's.
     device_number : int, default=0
     shuffled_orders : callable, default=None
@@ -69,7 +69,7 @@ class Engine:
         solver,
         *,
         n_threads=1,
-        worthwhile=math.inf,
+        choice=None,
         device_number=0,
         shuffled_orders=None,
     ):

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.utils import check_random_state
 
 from nnfit.callbacks.listening import Training
+from nnfit.cpu.thread_choice import ThreadChoice, choice_of
 from nnfit.estimators import (
     checkpoints,
     donor_files,
@@ -37,6 +38,7 @@ from nnfit.estimators.watching import (
     watch,
 )
 from nnfit.network import initial_weights
+from nnfit.sparsity import is_sparse
 from nnfit.training import device
 from nnfit.training.memory import check_memory
 from nnfit.training.reporting import Pace, Reporter, glance
@@ -173,8 +175,8 @@ class Fit:
         is_watched = is_given or self.splits
         check_combinations(estimator, self.optimizer, is_watched)
         warn_of_unused(estimator, is_watched)
-        continues = estimator.warm_start or incremental
-        self.first_pass = not (continues and hasattr(estimator, "coefs_"))
+        self.continues = estimator.warm_start or incremental
+        self.first_pass = not (self.continues and hasattr(estimator, "coefs_"))
         self.split, self.validation, self._found = None, None, None
         self.saved, self._identity = None, None
         self._donor = donors.donor_of(estimator) if self.first_pass else None
@@ -340,7 +342,7 @@ class Fit:
         with device.threads_for(where, n_jobs, step, total) as n_threads:
             engine = make_engine(
                 self.network, self.optimizer, n_threads=n_threads,
-                worthwhile=WORTHWHILE[n_jobs is not None],
+                choice=self._choice_of_threads(n_threads, settings.engine.batch_size),
             )  # fmt: skip
             with closing(engine):
                 engine.set_weights(self.weights)
@@ -352,6 +354,14 @@ class Fit:
                         settings = replace(settings, reporter=reporter)
                     estimator._run(engine, settings, self, n_rows)
         estimator._seed = seed
+
+    def _choice_of_threads(self, n_threads, batch_size):
+        """How many threads work together, from call to call of a training."""
+        worthwhile = WORTHWHILE[self.estimator.n_jobs is not None]
+        if n_threads == 1 or not self.continues:
+            return ThreadChoice(n_threads, worthwhile)
+        work = self.network, batch_size, is_sparse(self.data.X)
+        return choice_of(self.estimator, n_threads, worthwhile, work)
 
     @property
     def by_epoch(self):

@@ -31,7 +31,7 @@ class Engine:
 
     threads_used = 1
 
-    def __init__(self, network, solver, *, n_threads=1, worthwhile=np.inf):
+    def __init__(self, network, solver, *, n_threads=1, choice=None):
         self.network = network
         self.solver = solver
         self.flat = np.zeros(size_of(network), dtype=network.dtype)
