@@ -33,7 +33,6 @@ from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.functions.pools import POOLS
 from tests.engines import make_network
 from tests.graphs import GRAPHS, graph
-from tests.pairs import pairs
 
 pytest.importorskip("numba_cuda")
 
@@ -242,9 +241,8 @@ def registries(cuda, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_function_of_the_registries(dtype):
-    ptx = portable(f"{__name__}:registries", (dtype,))
+def test_every_function_of_the_registries():
+    ptx = portable(f"{__name__}:registries", ("float32",))
     for capability in CAPABILITIES:
         code = modules._link([ptx], "PTX", capability)
         assert code.startswith(b"\x7fELF")
@@ -256,18 +254,17 @@ def test_every_function_of_the_registries(dtype):
 def plain_kernels():
     """Those of a network without anything particular, by name."""
     train = dict(loss="softmax", solver="adam")
-    forward = dict(trains=False, gathers=False)
+    forward = dict(trains=False, gathers=False, link="softmax")
     evaluate = dict(trains=False, loss="softmax")
-    kernels = {}
-    for name, tile in (("small", tables.SMALL), ("large", tables.LARGE)):
-        entry = "train" if name == "small" else "run_operation"
-        arguments = arguments_of(entry, tile=tile, **train)
-        kernels[f"{entry}, {name}"] = TRAINING, arguments
-        arguments = arguments_of(tile=tile, link="softmax", **forward)
-        kernels[f"predict, {name}"] = PREDICTION, arguments
-        arguments = arguments_of(tile=tile, **evaluate)
-        kernels[f"evaluate, {name}"] = PREDICTION, arguments
-    return kernels
+    small, large = dict(tile=tables.SMALL), dict(tile=tables.LARGE)
+    return {
+        "train, small": (TRAINING, arguments_of("train", **small, **train)),
+        "run_operation, large": (
+            TRAINING, arguments_of("run_operation", **large, **train)
+        ),
+        "predict, large": (PREDICTION, arguments_of(**large, **forward)),
+        "evaluate, small": (PREDICTION, arguments_of(**small, **evaluate)),
+    }  # fmt: skip
 
 
 PLAIN = plain_kernels()
@@ -287,76 +284,69 @@ def test_plain_kernels_fit_into_every_multiprocessor(name):
         assert registers * tile.n_threads <= REGISTERS
 
 
-#: What puts other code into a training kernel; any two of it meet in one. What has no
-#: flag of its own changes numbers and no code.
-FLAGS = [name for name in Features._fields if name in Kind._fields]
-
-
-KINDS = pairs(
-    solver=["adam", "muon"],
-    normalization=[None, "layer", "batch"],
-    residual=[False, True],
-    is_sparse=[False, True],
-    entry=["train", "run_operation"],
-    dtype=["float32", "float64"],
-    **{name: [False, True] for name in FLAGS},
-) + [dict(entry="train", solver=None, normalization=None, residual=False)]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("number", range(len(KINDS)))
-def test_training_kernels(number, check_code):
-    options = dict(KINDS[number])
-    entry = options.pop("entry")
-    options["adds"] = options["residual"]
-    options["layers"] = layers_of(options.pop("normalization"), options.pop("residual"))
-    if options["solver"] == "muon":
-        options["updates_whole"] = True
-    tile = tables.SMALL if entry == "train" else tables.LARGE
-    check_code(TRAINING, arguments_of(entry, tile=tile, loss="softmax", **options))
+#: What puts other code into a training kernel. What has no flag of its own changes
+#: numbers and no code.
+FLAGS = [
+    name
+    for name in Features._fields
+    if name in Kind._fields and name != "updates_whole"  # of Muon, below
+]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("normalization", "tile", "dtype", "ends"),
+    ("entry", "normalization", "flags", "options"),
     [
-        ("layer", tables.SMALL, "float32", dict(link="softmax")),
-        ("batch", tables.LARGE, "float64", dict(loss="softmax")),
+        ("train", "layer", FLAGS, dict(adds=True, is_sparse=True, solver="adam")),
+        ("run_operation", "batch", FLAGS[::2], dict(solver="adam")),
+        ("train", None, (), dict(dtype="float64", solver=None)),
     ],
+    ids=["all", "every other", "none"],
 )
-def test_special_predictions(normalization, tile, dtype, ends, check_code):
+def test_training_kernels(entry, normalization, flags, options, check_code):
+    """All code at once, half of it and the least.
+
+    Where it runs, on the emulator, any two features meet. What a compiler alone refuses
+    are types, which differ in float32: the numbers of float64 are all of one type.
+    """
     options = dict(
-        layers=layers_of(normalization), is_sparse=True, drops=True, drops_inputs=True,
-        trains=False, tile=tile, dtype=dtype,
+        layers=layers_of(normalization, residual=options.get("adds", False)),
+        tile=tables.SMALL if entry == "train" else tables.LARGE,
+        loss="softmax", **options, **dict.fromkeys(flags, True),
     )  # fmt: skip
-    check_code(PREDICTION, arguments_of(**ends, **options))
+    check_code(TRAINING, arguments_of(entry, **options))
+
+
+@pytest.mark.slow
+def test_special_predictions(check_code):
+    options = dict(
+        layers=layers_of("batch"), is_sparse=True, drops=True, drops_inputs=True,
+        trains=False, loss="softmax",
+    )  # fmt: skip
+    check_code(PREDICTION, arguments_of(**options))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("names", "dtype"),
+    "names",
     [
-        (
-            [
-                "readers that do not multiply", "factors", "numbers by bins",
-                "embeddings of numbers and of a hidden layer",
-            ],
-            "float32",
-        ),
-        (
-            ["embedded numbers", "codes beside numbers", "members beside members"],
-            "float64",
-        ),
-        (["contrast"], "float32"),
+        [
+            "readers that do not multiply", "factors", "numbers by bins",
+            "embeddings of numbers and of a hidden layer",
+        ],
+        [
+            "embedded numbers", "codes beside numbers", "members beside members",
+            "contrast",
+        ],
     ],
 )  # fmt: skip
-def test_kernels_of_every_kind_of_layer(names, dtype, check_code):
+def test_kernels_of_every_kind_of_layer(names, check_code):
     """Of several networks in one kernel, most of whose code is that of all kernels."""
     networks = [graph(5, *GRAPHS[name]) for name in names]
     nodes = [node for network in networks for node in network.nodes]
     options = dict(
         layers=kinds_of(SimpleNamespace(nodes=nodes)), adds=True, drops_apart=True,
-        drops=True, dtype=dtype,
+        drops=True,
         has_lines=any(network.most_lines > 1 for network in networks),
     )  # fmt: skip
     train = arguments_of("train", loss="squared_error", solver="adam", **options)
@@ -364,21 +354,12 @@ def test_kernels_of_every_kind_of_layer(names, dtype, check_code):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "dtype"),
-    [
-        ("embeddings of numbers and of a hidden layer", "float32"),
-        ("members beside members", "float64"),
-    ],
-)
-def test_predictions_of_kinds_of_layers(name, dtype, check_code):
+def test_predictions_of_members(check_code):
     """A training has the same functions of kinds, with the same types."""
-    network = graph(5, *GRAPHS[name])
-    has_lines = network.most_lines > 1
-    pool = dict(pool="softmax") if has_lines else {}
+    layers = kinds_of(graph(5, *GRAPHS["members beside members"]))
     predict = arguments_of(
-        layers=kinds_of(network), adds=True, drops_apart=True, drops=True, dtype=dtype,
-        has_lines=has_lines, trains=False, link="identity", **pool,
+        layers=layers, adds=True, drops_apart=True, drops=True, has_lines=True,
+        trains=False, link="identity", pool="softmax",
     )  # fmt: skip
     check_code(PREDICTION, predict)
 
@@ -394,17 +375,12 @@ def test_whole_updates_of_lines_that_a_batch_has(check_code):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("entry", "tile", "is_sparse"),
-    [("train", tables.SMALL, True), ("run_operation", tables.LARGE, False)],
-)
-def test_members_with_rows_of_their_own(entry, tile, is_sparse, check_code):
+def test_members_with_rows_of_their_own(check_code):
     """With all that changes rows when they are gathered."""
     layers = kinds_of(graph(5, *GRAPHS["members"]).with_own_rows)
     train = arguments_of(
-        entry, tile=tile, layers=layers, has_lines=True, own_rows=True, mixes=True,
-        cuts=True, swaps=True, marks_swaps=True, adds_noise=True, drops_inputs=True,
-        is_sparse=is_sparse, loss="softmax",
-        solver="adam",
+        "train", layers=layers, has_lines=True, own_rows=True, mixes=True, cuts=True,
+        swaps=True, marks_swaps=True, adds_noise=True, drops_inputs=True,
+        is_sparse=True, loss="softmax", solver="adam",
     )  # fmt: skip
     check_code(TRAINING, train)
