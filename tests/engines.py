@@ -35,6 +35,12 @@ LOSS_PARAMETERS = {**DEFAULTS, "label_smoothing": 0.1, "huber_delta": 0.7}
 TIGHT = dict(rtol=1e-9, atol=1e-11)
 #: Processors that kernels are compiled for and run on, where the machine can.
 PROCESSORS = targets.CHOICES
+#: Processors and precisions that networks are tested in. Those that compile kernels
+#: which no other test needs are slow: of one precision for each processor, the same
+#: everywhere, as all kernels of one take about 20 seconds.
+HOST = [("host", "float32"), ("host", "float64")]
+OTHERS = [("avx2", "float32"), ("plain", "float64")]
+PRECISIONS = [*HOST, *(pytest.param(*each, marks=pytest.mark.slow) for each in OTHERS)]
 
 
 def use_processor(monkeypatch, name):

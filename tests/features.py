@@ -6,7 +6,6 @@ weights are shown not to depend on the number of threads or the length of calls.
 """
 
 import numpy as np
-import pytest
 
 from nnfit.functions.optimizers import OPTIMIZERS
 from tests.engines import make_network, tolerance_of
@@ -87,7 +86,7 @@ COMBINED = {
 }  # fmt: skip
 FEATURES = {**SINGLE, **COMBINED}
 #: For tests that take long: configurations that between them call every kernel of a
-#: step. The others are slow, and single features are left to those that contain them.
+#: step.
 BY_KERNEL = (
     "everything, layer normalisation",
     "everything, batch normalisation",
@@ -95,14 +94,6 @@ BY_KERNEL = (
     "clipping, schedule-free",
     "dropout of everything",
 )
-BY_KERNEL_OR_SLOW = [
-    *BY_KERNEL,
-    *(
-        pytest.param(name, marks=pytest.mark.slow)
-        for name in COMBINED
-        if name not in BY_KERNEL
-    ),
-]
 
 
 def structured(name, dtype="float64", sizes=SIZES, **structure):

@@ -10,14 +10,13 @@ from nnfit.cpu import compiling, kernels, plans, training_plans
 from nnfit.cpu import engine as cpu
 from nnfit.cpu.kinds import dense
 from nnfit.cpu.prediction import FEW_ROWS
-from nnfit.cpu.target import CPU_VARIABLE
 from nnfit.functions.activations import ACTIVATIONS
 from nnfit.functions.losses import LOSSES
 from nnfit.functions.optimizers import OPTIMIZERS
 from nnfit.network.description import Weights
 from tests import numpy_engine
 from tests.engines import (
-    PROCESSORS,
+    PRECISIONS,
     TIGHT,
     assert_other_states_are_refused,
     assert_same_training,
@@ -99,19 +98,18 @@ def test_loss_weights_multiply_and_sample_weights_divide(module):
 SIZES = st.one_of(st.integers(1, 20), st.sampled_from([31, 47, 48, 49, 97, 101, 193]))
 
 
-@settings(max_examples=12, deadline=None)
+@pytest.mark.parametrize(("cpu_name", "dtype"), PRECISIONS)
+@settings(max_examples=6, deadline=None)
 @given(
     sizes=st.lists(SIZES, min_size=2, max_size=5),
     n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257, 300])),
     batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257, 300])),
-    dtype=st.sampled_from(["float32", "float64"]),
-    plain=st.booleans(),
 )
-def test_any_shape_trains_as_the_reference(sizes, n_rows, batch_size, dtype, plain):
+def test_any_shape_trains_as_the_reference(cpu_name, dtype, sizes, n_rows, batch_size):
     network = make_network(sizes, "tanh", dtype=dtype)
     tolerance = dict(rtol=2e-3, atol=2e-4) if dtype == "float32" else TIGHT
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CPU_VARIABLE, "plain" if plain else "host")
+        use_processor(patch, cpu_name)
         assert_same_training(
             network,
             make_data(network, n_rows),
@@ -299,16 +297,7 @@ def test_the_block_of_rows_does_not_change_a_bit(monkeypatch):
     plans.forward_plan.cache_clear()
 
 
-@pytest.mark.parametrize(
-    ("cpu_name", "dtype"),
-    [
-        ("host", "float32"),
-        ("host", "float64"),
-        ("plain", "float32"),
-        ("plain", "float64"),
-        pytest.param("avx2", "float32", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.parametrize(("cpu_name", "dtype"), PRECISIONS)
 def test_copies_for_the_gradient_do_not_change_a_bit(monkeypatch, cpu_name, dtype):
     use_processor(monkeypatch, cpu_name)
     network = make_network((30, 53, 19, 1), "tanh", dtype=dtype)
@@ -349,13 +338,10 @@ def test_short_calls_train_as_long_ones(monkeypatch):
     assert np.array_equal(short.flat, long.flat)
 
 
-@pairwise(
-    cpu_name=PROCESSORS,
-    sizes=[(30, 70, 41, 3), (7, 96, 1), (5, 2)],
-    dtype=["float32", "float64"],
-)
+@pytest.mark.parametrize("sizes", [(30, 70, 41, 3), (7, 96, 1), (5, 2)])
+@pytest.mark.parametrize(("cpu_name", "dtype"), PRECISIONS)
 def test_predictions_do_not_depend_on_the_other_rows(
-    cpu_name, sizes, dtype, monkeypatch
+    cpu_name, dtype, sizes, monkeypatch
 ):
     use_processor(monkeypatch, cpu_name)
     network = make_network(sizes, "gelu", "log_loss", dtype)

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from nnfit import MLPRegressor
 from nnfit.cpu import engine as cpu
 from nnfit.cpu import thread_choice
-from nnfit.cpu.target import CPU_VARIABLE
 from tests import numpy_engine
 from tests.engines import (
+    PRECISIONS,
     TIGHT,
     assert_same_training,
     is_in_parts,
@@ -20,10 +20,10 @@ from tests.engines import (
     make_network,
     results_of,
     train,
+    use_processor,
 )
 from tests.features import (
     BY_KERNEL,
-    BY_KERNEL_OR_SLOW,
     COMBINED,
     FEATURES,
     SIZES,
@@ -96,20 +96,19 @@ def steady(sizes, n_rows, batch_size, dtype):
     return [sizes[0], *(size + 12 for size in sizes[1:-1]), sizes[-1]], batch_size + 12
 
 
-@settings(max_examples=12, deadline=None)
+@pytest.mark.parametrize(("cpu_name", "dtype"), PRECISIONS)
+@settings(max_examples=6, deadline=None)
 @given(
     sizes=st.lists(ANY_SIZE, min_size=2, max_size=6),
     repeat=st.booleans(),
     n_rows=st.one_of(st.integers(1, 50), st.sampled_from([95, 97, 193, 257])),
     batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257])),
-    dtype=st.sampled_from(["float32", "float64"]),
     normalization=st.sampled_from([None, "layer", "batch"]),
     residual=st.booleans(),
     drops=st.booleans(),
-    plain=st.booleans(),
 )
 def test_any_staged_shape_trains_as_the_reference(
-    sizes, repeat, n_rows, batch_size, dtype, normalization, residual, drops, plain
+    cpu_name, dtype, sizes, repeat, n_rows, batch_size, normalization, residual, drops
 ):
     if repeat:  # blocks of equal width
         sizes = [sizes[0], *np.repeat(sizes[1:-1], 2), sizes[-1]]
@@ -123,7 +122,7 @@ def test_any_staged_shape_trains_as_the_reference(
         sizes, "tanh", dtype=dtype, normalization=normalization, residual=residual
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CPU_VARIABLE, "plain" if plain else "host")
+        use_processor(patch, cpu_name)
         assert_same_training(
             network,
             make_data(network, n_rows),
@@ -136,7 +135,10 @@ def test_any_staged_shape_trains_as_the_reference(
         )
 
 
-@settings(max_examples=20, deadline=None)
+@pytest.mark.parametrize(
+    "cpu_name", ["host", pytest.param("plain", marks=pytest.mark.slow)]
+)
+@settings(max_examples=10, deadline=None)
 @given(
     name=st.sampled_from([n for n in FEATURES if FEATURES[n].get("solver") != "lion"]),
     sizes=st.tuples(*5 * [ANY_SIZE]),
@@ -144,10 +146,9 @@ def test_any_staged_shape_trains_as_the_reference(
     batch_size=st.one_of(st.integers(1, 50), st.sampled_from([96, 257])),
     density=st.sampled_from([None, 0.02, 0.5]),
     weighted=st.booleans(),
-    plain=st.booleans(),
 )
 def test_any_feature_trains_as_the_reference_in_any_shape(
-    name, sizes, n_rows, batch_size, density, weighted, plain
+    cpu_name, name, sizes, n_rows, batch_size, density, weighted
 ):
     """Without Lion, which makes a step of the rounding of a gradient of zero."""
     if "normalization" in FEATURES[name]:
@@ -160,7 +161,7 @@ def test_any_feature_trains_as_the_reference_in_any_shape(
     weight = rng.integers(0, 3, size=n_rows).astype(np.float64)
     weight[0] = 1.0
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(CPU_VARIABLE, "plain" if plain else "host")
+        use_processor(patch, cpu_name)
         assert_same_training(
             network,
             (X, y, weight) if weighted else (X, y),
@@ -252,7 +253,7 @@ def test_numbers_that_are_scaled_inside_do_not_depend_on_parts(set_parts):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", BY_KERNEL_OR_SLOW)
+@pytest.mark.parametrize("name", BY_KERNEL)
 def test_no_feature_depends_on_when_threads_leave(name, monkeypatch):
     """Without patience, calls that begin on several threads end on one."""
     monkeypatch.setattr(cpu, "PATIENCE", 0.0)

@@ -5,9 +5,9 @@ a quarter of all objects are new. What such a cycle holds would pile up until th
 """
 
 import gc
-import itertools
 import threading
 from contextlib import contextmanager, suppress
+from itertools import count, cycle, product
 
 import numpy as np
 import pytest
@@ -72,7 +72,7 @@ def interrupt_at(call, error=KeyboardInterrupt):
     def patched(monkeypatch):
         engine = device.load_engine(device.CPU).Engine
         engine = getattr(engine, "func", engine)  # a GPU's with its number
-        numbers = itertools.count(1)
+        numbers = count(1)
         train = engine.train
 
         def train_or_raise(self, *arguments):
@@ -152,7 +152,14 @@ WORK = {
 }
 
 
-@pytest.fixture(params=["cpu", pytest.param("cuda", marks=pytest.mark.slow)])
+#: Ways to call an engine; what estimators do beside that is the same on a GPU.
+ON_A_GPU = (
+    "fit", "sparse", "early stopping", "average", "lbfgs", "partial_fit", "ensemble",
+    "PopulationSearchCV", "diverging",
+)  # fmt: skip
+
+
+@pytest.fixture
 def engine(request):
     """The CPU's, or the emulated GPU's."""
     if request.param == "cpu":
@@ -164,7 +171,12 @@ def engine(request):
         yield request.param
 
 
-@pytest.mark.parametrize("name", WORK)
+@pytest.mark.parametrize(
+    ("engine", "name"),
+    [("cpu", name) for name in WORK]
+    + [pytest.param("cuda", name, marks=pytest.mark.slow) for name in ON_A_GPU],
+    indirect=["engine"],
+)
 def test_nothing_is_left_for_the_collector(engine, name):
     if name == "lbfgs" and sp_version < parse_version("1.14"):
         pytest.skip("SciPy 1.13 keeps the function that it minimises in a cycle")
@@ -192,8 +204,18 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError, MemoryError])
-@pytest.mark.parametrize("name", FITS)
+ERRORS = [KeyboardInterrupt, ValueError, MemoryError]
+
+
+@pytest.mark.parametrize(
+    ("engine", "name", "error"),
+    [("cpu", *case) for case in product(FITS, ERRORS)]
+    + [
+        pytest.param("cuda", *case, marks=pytest.mark.slow)
+        for case in zip(FITS, cycle(ERRORS), strict=False)
+    ],
+    indirect=["engine"],
+)
 def test_nothing_is_left_of_a_fit_that_ends_in_the_middle(
     engine, name, error, monkeypatch
 ):

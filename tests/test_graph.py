@@ -40,7 +40,7 @@ from tests.graphs import (
 )
 from tests.numpy_engine.network import split
 from tests.numpy_engine.randomness import Draws
-from tests.pairs import pairwise, quick_every
+from tests.pairs import in_turn, pairs, pairwise, quick_every
 
 ALL = pytest.mark.parametrize("name", GRAPHS)
 N_FEATURES = 5
@@ -74,27 +74,29 @@ def options_of(name, network):
     return options
 
 
-@pytest.mark.slow
-@pairwise(
-    name=GRAPHS,
+#: Any two values meet in one of them.
+WAYS = pairs(
     options=OPTIONS,
     solver=["sgd", "adamw", "muon", "schedule_free"],
     dtype=["float32", "float64"],
-    features=["dense", "sparse"],
+    sparse=[False, True],
     weighted=[False, True],
 )
-def test_a_graph_trains_as_the_reference(
-    name, options, solver, dtype, features, weighted
-):
+
+
+@pytest.mark.slow
+@in_turn(name=GRAPHS, way=WAYS)
+def test_a_graph_trains_as_the_reference(name, way):
+    dtype, solver = way["dtype"], way["solver"]
     network = make(name, dtype)
-    options = options_of(options, network)
+    options = options_of(way["options"], network)
     X, y = make_data(network, 65)
-    if features == "sparse":
+    if way["sparse"]:
         X = scipy.sparse.csr_array(sparse_features(X))
     if solver == "schedule_free":  # an average itself
         options.pop("average", None)
     weight = np.random.default_rng(3).integers(0, 3, size=65).astype(float)
-    data = (X, y, weight) if weighted else (X, y)
+    data = (X, y, weight) if way["weighted"] else (X, y)
     assert_same_training(
         network, data, **tolerance_of(dtype), solver=solver, learning_rate_init=1e-3,
         **options,
@@ -138,7 +140,7 @@ def test_the_naive_gradient_is_the_derivative_of_the_naive_loss(name):
     engine = make_engine(numpy_engine, network, data, dropout=(0.3, 0.5))
     rows, draws = np.arange(7), Draws(seed=3, step=8, position=11)
     gradient = engine.batch(engine.flat, rows, draws)[1]
-    places = some_places(np.ones(len(engine.flat), bool))
+    places = some_places(np.ones(len(engine.flat), bool), 60)
     expected = numerical_gradient(
         lambda at: engine.batch(at, rows, draws)[0], engine.flat, places=places
     )
@@ -149,7 +151,7 @@ def test_the_naive_gradient_is_the_derivative_of_the_naive_loss(name):
     assert np.abs(gradient - expected)[places].max() < 1e-7 * np.abs(expected).max()
 
 
-@pairwise(name=GRAPHS, options=OPTIONS, dtype=["float32", "float64"])
+@in_turn(name=GRAPHS, options=OPTIONS, dtype=["float32", "float64"])
 def test_bits_do_not_depend_on_threads_and_blocks(name, options, dtype, set_parts):
     network = make(name, dtype)
     options = options_of(options, network)

@@ -21,6 +21,7 @@ from nnfit.functions.normalization import EPSILON
 from nnfit.network.kinds import KINDS, Batch, Node, kind_of
 from nnfit.network.passes import by_node
 from tests.engines import (
+    OTHERS,
     assert_same_training,
     is_in_parts,
     make_data,
@@ -309,10 +310,7 @@ def test_it_trains_as_the_reference(example, place, dtype, n_rows, solver):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("cpu_name", "dtype"),
-    [("avx2", "float32"), ("avx2", "float64"), ("plain", "float32")],
-)
+@pytest.mark.parametrize(("cpu_name", "dtype"), OTHERS)
 def test_other_processors_train_as_the_reference(cpu_name, dtype, monkeypatch):
     """Kinds with kernels of products, of sines and of whole lanes."""
     use_processor(monkeypatch, cpu_name)

@@ -36,7 +36,7 @@ from tests.graphs import (
     name_of,
     sparse_features,
 )
-from tests.pairs import pairwise
+from tests.pairs import in_turn, pairwise
 
 OPTIONS = {
     "plain": {},
@@ -54,6 +54,7 @@ BEFORE = [
     for case in EXAMPLES
     if case not in OF_MEMBERS | OF_BATCHES and case[0] not in OF_PAIRS | {"members"}
 ]
+FIRST = {kind: (kind, what) for kind, what in reversed(BEFORE)}.values()
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 own_rows = partial(assert_same_training, own_rows=True)
 
@@ -125,12 +126,12 @@ def test_they_train_as_the_reference(options, data, adapters, shuffle, dtype):
 
 
 @pytest.mark.slow
-@pairwise(
+@in_turn(
     options=OPTIONS,
-    data=DATA,
+    data=["weights of losses", "some rows", "weights", "plain", "sparse"],
     shuffle=[False, True],
-    launches=[False, True],
-    window=[None, 24, 48],
+    launches=[False, True, True],
+    window=[24, 48, None],
 )
 def test_they_train_on_a_gpu_as_the_reference(
     options, data, shuffle, launches, window, monkeypatch
@@ -154,9 +155,14 @@ def test_they_train_on_a_gpu_as_the_reference(
     assert decided[0] == window
 
 
-@pytest.mark.parametrize("module", [cpu, pytest.param(cuda, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("example", BEFORE, ids=name_of)
+@pytest.mark.parametrize(
+    ("module", "example"),
+    [(cpu, example) for example in BEFORE]
+    + [pytest.param(cuda, example, marks=pytest.mark.slow) for example in FIRST],
+    ids=name_of,
+)
 def test_every_layer_before_them_trains_as_the_reference(module, example):
+    """On a GPU the first of each kind; all are in tests/cuda/test_kinds.py."""
     after = members((1,), "normal"), dense((2,), 6), head((3,), 2)
     network = graph(5, EXAMPLES[example](0, 5), *after)
     data = make_data(network, 29)

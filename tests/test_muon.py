@@ -19,7 +19,7 @@ from nnfit.cpu.tables import Tables
 from nnfit.functions.losses import LOSSES
 from nnfit.network import Network, Weights
 from nnfit.network.kinds import Node
-from tests.engines import PROCESSORS, use_processor
+from tests.engines import OTHERS, use_processor
 from tests.interpreter import BUILDER
 
 MU, RATE, DECAY = 0.95, 0.02, 0.999
@@ -163,12 +163,11 @@ def test_large_matrices_are_updated_as_in_numpy(dtype, shape):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dtype", TOLERANCE)
-@pytest.mark.parametrize("shape", [(60, 100), (111, 75)])
-@pytest.mark.parametrize("cpu_name", PROCESSORS[1:])
-def test_other_processors(cpu_name, dtype, shape, monkeypatch):
+@pytest.mark.parametrize(("cpu_name", "dtype"), OTHERS)
+def test_other_processors(cpu_name, dtype, monkeypatch):
     use_processor(monkeypatch, cpu_name)
-    check(*shape, dtype)
+    for shape in ((60, 100), (111, 75)):
+        check(*shape, dtype)
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -10,7 +10,8 @@ from nnfit.cpu.prediction import FEW_ROWS
 from nnfit.network import Weights
 from tests import numpy_engine
 from tests.engines import (
-    PROCESSORS,
+    HOST,
+    OTHERS,
     TIGHT,
     evaluate,
     make_data,
@@ -98,14 +99,13 @@ def test_gradient_of_all_data(structure):
 
 
 @pairwise(
+    lambda case: case["processor"] in OTHERS,
     structure=STRUCTURES,
-    cpu_name=PROCESSORS,
+    processor=[*HOST, *OTHERS],
     sizes=[(30, 70, 70, 41, 3), (7, 96, 12, 12, 1)],
-    dtype=["float32", "float64"],
 )
-def test_predictions_of_few_rows_and_of_many(
-    dtype, sizes, cpu_name, structure, monkeypatch
-):
+def test_predictions_of_few_rows_and_of_many(sizes, processor, structure, monkeypatch):
+    cpu_name, dtype = processor
     use_processor(monkeypatch, cpu_name)
     network = make_network(sizes, "gelu", "log_loss", dtype, **STRUCTURES[structure])
     X, _ = make_data(network, 120)

@@ -11,6 +11,7 @@ import re
 import struct
 from dataclasses import replace
 from functools import lru_cache
+from itertools import cycle
 
 import pytest
 from llvmlite import binding as llvm
@@ -382,13 +383,8 @@ CALLERS = (
 )
 #: Kernels of products by tiles.
 WITH_TILES = (kernels.DENSE, kernels.MUON)
-#: Those for every second processor, the others for one in turn.
-ELSEWHERE = [
-    (kernel, target)
-    for i, kernel in enumerate(ENGINE)
-    for j, target in enumerate(TARGETS)
-    if (i - j) % (2 if kernel[0] in WITH_TILES else len(TARGETS)) == 0
-]
+#: Each for one processor in turn; tiles alone are above for all.
+ELSEWHERE = list(zip(ENGINE, cycle(TARGETS), strict=False))
 
 
 @pytest.fixture(scope="module", params=TARGETS)

@@ -31,7 +31,7 @@ from tests.graphs import (
     name_of,
     sparse_features,
 )
-from tests.pairs import pairwise, quick_every
+from tests.pairs import in_turn, pairs, quick_every
 
 MODULES = cuda, numpy_engine
 OPTIONS = {
@@ -63,17 +63,18 @@ SOME = pytest.mark.parametrize("name", quick_every(4, GRAPHS))
 FIRST = {kind: (kind, what) for kind, what in reversed(EXAMPLES)}.values()
 
 
-@pairwise(
-    lambda case: case["example"] not in FIRST,
-    example=list(EXAMPLES),
-    place=PLACES,
-    dtype=["float32", "float64"],
-    launches=[False, True],
+@in_turn(
+    example=[
+        example if example in FIRST else pytest.param(example, marks=pytest.mark.slow)
+        for example in EXAMPLES
+    ],
+    way=pairs(place=PLACES, dtype=["float32", "float64"], launches=[False, True]),
 )
-def test_every_kind_trains_as_the_reference(example, place, dtype, launches):
-    network = PLACES[place](example, dtype=dtype)
+def test_every_kind_trains_as_the_reference(example, way):
+    dtype = way["dtype"]
+    network = PLACES[way["place"]](example, dtype=dtype)
     data = make_data(network, 13)
-    with tiles.small_gpu(launches=launches):
+    with tiles.small_gpu(launches=way["launches"]):
         assert_same_training(
             network, data, modules=MODULES, **tolerance_of(dtype), batch_size=8,
             epochs=2,
@@ -81,22 +82,26 @@ def test_every_kind_trains_as_the_reference(example, place, dtype, launches):
 
 
 @pytest.mark.slow
-@pairwise(
+@in_turn(
     name=GRAPHS,
-    options=OPTIONS,
-    dtype=["float32", "float64"],
-    sparse=[False, True],
-    launches=[False, True],
+    way=pairs(
+        options=OPTIONS,
+        dtype=["float32", "float64"],
+        sparse=[False, True],
+        launches=[False, True],
+    ),
 )
-def test_a_graph_trains_as_the_reference(name, options, dtype, sparse, launches):
+def test_a_graph_trains_as_the_reference(name, way):
+    dtype = way["dtype"]
     network = make(name, dtype)
     X, y = make_data(network, 13)
-    if sparse:
+    if way["sparse"]:
         X = scipy.sparse.csr_array(sparse_features(X))
-    with tiles.small_gpu(launches=launches):
+    options = {"learning_rate_init": 1e-3, **options_of(way["options"], network)}
+    with tiles.small_gpu(launches=way["launches"]):
         assert_same_training(
             network, (X, y), modules=MODULES, **tolerance_of(dtype), batch_size=8,
-            epochs=2, **{"learning_rate_init": 1e-3, **options_of(options, network)},
+            epochs=2, **options,
         )  # fmt: skip
 
 
