@@ -27,7 +27,7 @@ from nnfit import (
 )
 
 parser = argparse.ArgumentParser()
-parser.add_argument("--seeds", type=int, default=3)
+parser.add_argument("--seeds", type=int, default=2)
 SEEDS, SIZES = range(parser.parse_known_args()[0].seeds), (128, 128)
 PRETRAINERS = {
     "denoising": DenoisingAutoencoder,
