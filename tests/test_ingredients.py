@@ -19,6 +19,7 @@ from nnfit.training import device
 from nnfit.training.schedules import SCHEDULES
 from tests import numpy_engine
 from tests.conftest import use_numpy_engine
+from tests.pairs import in_turn
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -96,8 +97,7 @@ def assert_same(model, other, check=assert_array_equal, **tolerance):
             check(mine, theirs, **tolerance)
 
 
-@pytest.mark.parametrize("name", FEATURES)
-@pytest.mark.parametrize("path", ["dense", "sparse", "weights", "validated", "numbers"])
+@in_turn(name=FEATURES, path=["weights", "validated", "numbers", "sparse"])
 def test_the_engine_trains_as_the_naive_one(monkeypatch, name, path):
     estimator, target = MLPClassifier, Y
     if path == "numbers":
@@ -117,8 +117,7 @@ def test_the_engine_trains_as_the_naive_one(monkeypatch, name, path):
         assert_allclose(ours.history_[column], theirs.history_[column], rtol=1e-5)
 
 
-@pytest.mark.parametrize("name", FEATURES)
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_turn(name=FEATURES, dtype=["float32", "float64"])
 def test_threads_do_not_change_a_bit(name, dtype):
     models = [
         build(MLPClassifier, name, dtype=dtype, n_jobs=n_jobs).fit(X, Y, WEIGHT)
@@ -141,7 +140,7 @@ def test_sparse_rows_train_as_dense_ones(name):
 
 
 @pytest.mark.parametrize("name", FEATURES)
-def test_early_stopping_and_a_pickle(any_engine, name):
+def test_early_stopping_and_a_pickle(name):
     model = build(MLPClassifier, name, early_stopping=True, scoring="neg_log_loss")
     model.fit(X, Y)
     best = int(np.argmax(model.validation_scores_))

@@ -1,5 +1,7 @@
 """scikit-learn's own checks of estimators, in several configurations."""
 
+from itertools import cycle
+
 import pytest
 from sklearn.utils.estimator_checks import estimator_checks_generator
 
@@ -28,13 +30,9 @@ WHOLE = [
     MLPRegressor(solver="lbfgs"),
     MLPClassifier(n_members=2, dtype="float64"),
     MLPClassifier(categorical_features="from_dtype"),
-    RealMLPClassifier(hidden_layer_sizes=(16, 16), max_iter=40),
     RealMLPRegressor(hidden_layer_sizes=(16, 16), max_iter=40),
     TabMClassifier(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
-    TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
     DenoisingAutoencoder(max_iter=20),
-    MaskedPretrainer(max_iter=20),
-    ContrastivePretrainer(max_iter=20),
     TabularClassifier("fast", n_members=1, n_jobs=1),
     TabularRegressor("fast", n_members=1, n_jobs=1),
 ]
@@ -55,8 +53,9 @@ CONFIGURATIONS = [
 TRAININGS = [
     *(
         estimator(**parameters)
-        for estimator in (MLPClassifier, MLPRegressor)
-        for parameters in CONFIGURATIONS
+        for estimator, parameters in zip(
+            cycle((MLPClassifier, MLPRegressor)), CONFIGURATIONS, strict=False
+        )
     ),
     MLPClassifier(solver="lbfgs"),
     MLPClassifier(class_weight="balanced"),
@@ -70,6 +69,10 @@ TRAININGS = [
     MLPRegressor(n_members=2, dtype="float64"),
     MLPRegressor(scaling="standard", target_scaling="standard", solver="lbfgs"),
     MLPClassifier(scaling="robust"),
+    RealMLPClassifier(hidden_layer_sizes=(16, 16), max_iter=40),
+    TabMRegressor(n_shared_members=4, hidden_layer_sizes=(32,), max_iter=40),
+    MaskedPretrainer(max_iter=20),
+    ContrastivePretrainer(max_iter=20),
     # Users have them as members of Tabular estimators alone.
     TabularNetworkClassifier(hidden_layer_sizes=(32,), max_iter=40),
     TabularNetworkRegressor(hidden_layer_sizes=(16, 16), max_iter=40),

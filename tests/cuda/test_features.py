@@ -166,14 +166,14 @@ MOVED = [
 def test_training_goes_on_on_another_device(small_gpu, name, modules):
     """As between calls of partial_fit."""
     network, options = structured(name, sizes=SIZES)
-    data = make_data(network, 31)
+    data = make_data(network, 19)
     options |= dict(shuffle=True, batch_size=BATCH)
     whole = make_engine(cpu, network, data, **options)
     losses = train(whole, 4)
     first = make_engine(modules[0], network, data, **options)
     start = train(first, 2)
     if "batch_factors" in options:  # counts the batches of a fit
-        options["batch_factors"] = lambda batch, count: batch_factors(6 + batch, count)
+        options["batch_factors"] = lambda batch, count: batch_factors(4 + batch, count)
     second = make_engine(modules[1], network, data, **options)
     second.set_weights(first.get_weights())
     second.set_state(first.get_state())
