@@ -41,7 +41,7 @@ from tests.test_floors import MODULES
 
 ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
 #: Kinds that need the whole batch: rows of others, or a sum in the order of columns.
-WHOLE = {"contrast", "pbld", "periodic_embedding", "views"}
+WHOLE = {"contrast", "views"}
 
 
 # ---------------------------------------------------------- the NumPy functions

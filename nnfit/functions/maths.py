@@ -14,7 +14,7 @@ import math
 # The largest float64 whose exponential is finite.
 LARGEST_EXPONENT = 709.782712893384
 # Constants of the module, which compiled copies have in their own precision.
-INFINITY, NAN = math.inf, math.nan
+INFINITY, NAN, TWO_PI = math.inf, math.nan, 2.0 * math.pi
 
 
 def exp(x):
@@ -64,14 +64,14 @@ def softplus(x):
     return (0.0 if x <= 0.0 else x) + math.log1p(exp(-abs(x)))
 
 
-def sin(x):
-    """Sine of an angle in radians; NaN of infinity."""
-    return math.sin(x) if abs(x) < INFINITY else NAN
+def sin_of_turns(x):
+    """``sin(2 pi x)``, of an angle in turns; NaN of infinity."""
+    return math.sin(TWO_PI * (x - math.floor(x))) if abs(x) < INFINITY else NAN
 
 
-def cos(x):
-    """Cosine of an angle in radians; NaN of infinity."""
-    return math.cos(x) if abs(x) < INFINITY else NAN
+def cos_of_turns(x):
+    """``cos(2 pi x)``, of an angle in turns; NaN of infinity."""
+    return math.cos(TWO_PI * (x - math.floor(x))) if abs(x) < INFINITY else NAN
 
 
 NAMES = (
@@ -84,6 +84,6 @@ NAMES = (
     "erf",
     "sigmoid",
     "softplus",
-    "sin",
-    "cos",
+    "sin_of_turns",
+    "cos_of_turns",
 )

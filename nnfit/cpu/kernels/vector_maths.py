@@ -1,4 +1,4 @@
-"""Elementary functions that LLVM vectorises: exp, log, tanh, erf, sin and relatives.
+"""Elementary functions that LLVM vectorises: exp, log, tanh, erf, sine and relatives.
 
 numba compiles ``math.exp`` and its like to one library call per element; these are
 arithmetic without branches or calls, so a loop over them runs in vector registers
@@ -6,10 +6,8 @@ on every target, the baseline of x86-64 included (which has no rounding
 instruction). :data:`IMPLEMENTATIONS` has them by dtype and by their name in
 :mod:`nnfit.functions.maths`, whose semantics they share: overflow gives infinity,
 ``log(0)`` minus infinity, NaN gives NaN. Two differences: results of ``exp`` below
-the smallest normal number are 0; and ``sin`` and ``cos`` have the figures below as far
-as 10^5, lose digits beyond, and give those of 0 where the distance of neighbouring
-floats nears 1: from 2^21 on, in float64 from 2^50. A loop that takes both of a number
-reduces it once: 0.74 ns with AVX-512, where each takes 0.61 and ``exp`` 0.38.
+the smallest normal number are 0; and of 2^21 turns on, in float64 2^50, where
+the distance of neighbouring floats nears a turn, there are sine and cosine of 0.
 
 Largest error in ulp (float32: every 257th bit pattern; float64: 4 * 10^5 random
 numbers; the larger of the figures with and without fused multiply-add), and
@@ -27,9 +25,12 @@ tanh      2.6          0.66 (14.3)         2.4          1.8 (12.9)
 erf       1.3          1.2 (14.9)          1.1          5.0 (15.5)
 sigmoid   2.4          0.58                2.2          1.6
 softplus  2.6          1.1                 2.4          4.0
-sin       3.0                              2.2
-cos       3.2                              2.3
+sin       2.7          0.49                2.5          1.6
+cos       2.8          0.39                2.4          1.0
 ========  ===========  ==================  ===========  ==================
+
+The last two are of angles in turns: to take off the nearest integer is exact, and
+takes one step where multiples of pi take five.
 """
 
 import math
@@ -147,41 +148,6 @@ def _polynomial(coefficients):
     return polynomial
 
 
-def _reduction(parts):
-    """An intrinsic that subtracts n times the sum of some parts, one after another."""
-
-    @intrinsic
-    def reduced(typingctx, x, n):
-        def codegen(context, builder, signature, args):
-            rest, n = args
-            for part in parts:
-                product = builder.fmul(n, ir.Constant(n.type, part))
-                rest = builder.fsub(rest, product)
-            return rest
-
-        return x(x, x), codegen
-
-    return reduced
-
-
-@intrinsic
-def _by_quadrant(typingctx, sine, cosine, shifted):
-    """``sin(r + n pi / 2)`` of ``sin(r)``, ``cos(r)`` and ``shifted = n + magic``."""
-
-    def codegen(context, builder, signature, args):
-        integer, _ = _INTEGERS[sine]
-        sine_of_r, cosine_of_r, n = args
-        n = builder.bitcast(n, integer)
-        is_odd = builder.trunc(n, ir.IntType(1))
-        value = builder.select(is_odd, cosine_of_r, sine_of_r)
-        second = builder.and_(n, ir.Constant(integer, 2))
-        sign = builder.shl(second, ir.Constant(integer, integer.width - 2))
-        value = builder.xor(builder.bitcast(value, integer), sign)
-        return builder.bitcast(value, args[0].type)
-
-    return sine(sine, sine, sine), codegen
-
-
 def _implement(form):
     """Build the functions of one format; float constants must have its type."""
     real = form.real
@@ -281,29 +247,28 @@ def _implement(form):
         tail = -tail if x < zero else tail
         return x + x * erf_ratio(z) if a < one else tail
 
-    reduced = _reduction(form.half_pi)
-    sin_tail, cos_tail = _polynomial(form.sin), _polynomial(form.cos)
-    inverse_half_pi = real(2.0 / math.pi)
-    largest_angle = real(2.0 ** (form.fraction_bits - 2))
+    sine_ratio = _polynomial(form.turns)
+    quarter, last_turn = real(0.25), real(2.0 ** (form.fraction_bits - 2))
 
     @_inlined
-    def sin_of_turned(x, quarters):
-        """sin(x + quarters * pi / 2)."""
-        x = x if abs(x) <= largest_angle else x * zero  # infinity becomes NaN
-        shifted = x * inverse_half_pi + magic
-        r = reduced(x, shifted - magic)
-        z = r * r
-        sine = r + r * z * sin_tail(z)
-        cosine = one - (half * z - z * z * cos_tail(z))
-        return _by_quadrant(sine, cosine, shifted + quarters)
+    def part_of_turn(x):
+        """What x is beyond the nearest integer."""
+        x = x if abs(x) <= last_turn else x * zero  # infinity becomes NaN
+        return x - ((x + magic) - magic)
 
     @_inlined
-    def sin(x):
-        return sin_of_turned(x, zero)
+    def sin_of_turns(x):
+        r = part_of_turn(x)
+        a = abs(r)
+        b = half - a
+        a = b if b < a else a
+        y = a * sine_ratio(a * a)
+        return -y if r < zero else y
 
     @_inlined
-    def cos(x):
-        return sin_of_turned(x, one)
+    def cos_of_turns(x):
+        a = quarter - abs(part_of_turn(x))
+        return a * sine_ratio(a * a)
 
     @_inlined
     def sqrt(x):
@@ -319,8 +284,8 @@ def _implement(form):
         "erf": erf,
         "sigmoid": sigmoid,
         "softplus": softplus,
-        "sin": sin,
-        "cos": cos,
+        "sin_of_turns": sin_of_turns,
+        "cos_of_turns": cos_of_turns,
     }
 
 

@@ -1,26 +1,35 @@
 """Functions of `nnfit.cpu.kinds.periodic_embedding` and `nnfit.cpu.kinds.pbld`.
 
-Columns come one after another and rows within a column, so that its weights stay in the
-first-level cache: panels of waves, products and gradients are read there once more.
+Columns come one after another and rows within a column, some at a time, so that all of
+them is in the first-level cache: waves, products and gradients are read there once
+more. Nothing is kept for the way back: cosines and sines of a batch do not fit into the
+second-level cache, and to find them again takes less than to write and read them.
 """
 
 import math
+from collections import namedtuple
 
 from nnfit.cpu import fields as at
-from nnfit.cpu.kernels.dense import SUM_BLOCK, make_activate
+from nnfit.cpu.kernels.dense import make_activate
+from nnfit.cpu.kernels.lanes import make_add_product
 from nnfit.cpu.kernels.lowering import helper, scalar_type, sum_helper
 from nnfit.cpu.kernels.operations import (
+    batch_of,
     edge_of,
     exports,
     make_deliver,
     make_line,
     tensor_of,
 )
-from nnfit.cpu.kernels.pointers import offset, pointer_from_address
+from nnfit.cpu.kernels.pointers import as_int64, offset, pointer_from_address
 from nnfit.cpu.kernels.tile import make_panel_tile, make_tile
 from nnfit.cpu.kernels.transposition import make_transpose_block
 from nnfit.cpu.kernels.vector_maths import IMPLEMENTATIONS
 from nnfit.cpu.kinds import periodic_embedding as own
+
+#: Names of what takes angles in turns.
+TURNS = ("sin_of_turns", "cos_of_turns")
+Work = namedtuple("Work", "numbers cosines sines of_cosines of_sines products")
 
 
 def build(target, name, dtype):
@@ -37,33 +46,23 @@ def build(target, name, dtype):
     Returns
     -------
     exports : dict
-        Of `forward`, `pad_parameters`, `find_angle_gradient`, `backward`, and for units
-        `frequencies_gradient`, `phases_gradient`, `weights_gradient`,
-        `intercept_gradient` and `transpose`.
+        Of `forward`, `pad_parameters`, `backward`, of `sum_columns`, which shares out
+        columns, and for units `frequencies_gradient`, `phases_gradient`,
+        `weights_gradient`, `intercept_gradient` and `transpose`.
     """
     has_phases = name == "phases"
     operations = (
         make_forward(target, has_phases, dtype),
         make_pad_parameters(target, dtype),
-        make_find_angle_gradient(target, has_phases, dtype),
-        make_backward(has_phases, dtype),
-    )
-    gradients = (
-        *make_angle_gradients(target, has_phases, dtype),
-        *make_linear_gradients(target, has_phases, dtype),
+        make_backward(target, has_phases, dtype),
+        make_sum_columns(target, has_phases, dtype),
     )
     return exports(
         dtype,
         operations=operations,
-        gradients=gradients,
+        gradients=make_gradients(has_phases, dtype),
         after=(make_transpose(target, dtype),),
     )
-
-
-@helper
-def panel_start(row, number, r):
-    """Elements before row r of a panel of angles."""
-    return (number * row[own.ROWS] + r) * row[own.ANGLE_WIDTH]
 
 
 def make_parts(has_phases):
@@ -149,89 +148,135 @@ def make_pad_parameters(target, dtype):
     return pad_parameters
 
 
-def make_find_waves(has_phases, dtype):
-    """Make ``find_waves(row, column, begin, count)``: cosines and sines of rows."""
-    as_floats, line = pointer_from_address(dtype), make_line(dtype)
-    sin, cos = (IMPLEMENTATIONS[dtype][name] for name in ("sin", "cos"))
-    two_pi = scalar_type(dtype)(2.0 * math.pi)
+def make_work(dtype):
+    """Make ``work_of(table, row, now)``: where a thread has its rows of a column.
+
+    Returns
+    -------
+    work_of : helper
+        A `Work` of pointers: numbers and ones, (2, rows); cosines, sines and the
+        gradients by them, (rows, angle width), in the forward pass (frequencies, rows);
+        products, (size width + 1, rows).
+    """
+    as_floats = pointer_from_address(dtype)
 
     @helper
-    def find_angles(row, column, begin, count, angles):
-        edge, width = edge_of(row, 0), row[own.ANGLE_WIDTH]
-        unit = row[own.UNITS + column]
-        frequencies = line(row[own.PARAMETERS], width, column)
-        phases = line(row[own.PARAMETERS + 1], width, column)
+    def work_of(table, row, now):
+        work = as_floats(row[own.WORK])
+        if row[own.WORK] == 0:
+            place = as_int64(now)[at.NOW_THREAD] * table[at.SCRATCH_STRIDE]
+            work = offset(as_floats(table[at.SCRATCH]), place)
+        rows = own.WORK_ROWS
+        size, products = rows * row[own.ANGLE_WIDTH], offset(work, 2 * rows)
+        waves = offset(products, rows * (row[own.SIZE_WIDTH] + 1))
+        return Work(
+            work, waves, offset(waves, size), offset(waves, 2 * size),
+            offset(waves, 3 * size), products,
+        )  # fmt: skip
+
+    return work_of
+
+
+def make_find_numbers(dtype):
+    """Make ``find_numbers(row, column, begin, count, x)``: copy a column's numbers."""
+    line = make_line(dtype)
+
+    @helper
+    def find_numbers(row, column, begin, count, x):
+        edge, unit = edge_of(row, 0), row[own.UNITS + column]
         for r in range(count):
-            x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], begin + r)[unit]
-            for j in range(width):
-                angle = two_pi * (frequencies[j] * x)
-                if has_phases:
-                    angle += phases[j]
-                angles[r * width + j] = angle
+            x[r] = line(edge[at.INPUT], edge[at.INPUT_STRIDE], begin + r)[unit]
 
-    @helper
-    def find_waves(row, column, begin, count):
-        waves = as_floats(row[own.WAVES])
-        cosines = offset(waves, panel_start(row, 2 * column, begin))
-        sines = offset(waves, panel_start(row, 2 * column + 1, begin))
-        find_angles(row, column, begin, count, cosines)
-        for i in range(count * row[own.ANGLE_WIDTH]):
-            angle = cosines[i]
-            sine, cosine = sin(angle), cos(angle)
-            sines[i] = sine
-            cosines[i] = cosine
-
-    return find_waves
+    return find_numbers
 
 
 def make_forward(target, has_phases, dtype):
-    """Make ``forward``: embeddings of a block of rows, column by column."""
-    as_floats, line = pointer_from_address(dtype), make_line(dtype)
-    find_waves = make_find_waves(has_phases, dtype)
+    """Make ``forward``: embeddings of a block of rows, column by column.
+
+    Vectors are of rows, and products those of the transposed weights with waves: there
+    are more rows than elements of an embedding.
+    """
+    line, work_of, lanes = make_line(dtype), make_work(dtype), target.lanes(dtype)
+    find_numbers, scalar = make_find_numbers(dtype), scalar_type(dtype)
     product, activate = make_product(target, dtype), make_activate(dtype)
     n_parts, part_of = make_parts(has_phases)
     block_width = make_block_width(has_phases)
+    sin, cos = (IMPLEMENTATIONS[dtype][name] for name in TURNS)
+    transpose_block = make_transpose_block(target, dtype)
     weights_at = own.PARAMETERS + (2 if has_phases else 1)
-    zero = scalar_type(dtype)(0.0)
+    zero, turn = scalar(0.0), scalar(0.5 / math.pi)
 
     @helper
-    def multiply(row, column, begin, count):
-        """Products of a column, (count, size width)."""
-        k, width = row[own.N_WAVES], row[own.ANGLE_WIDTH]
-        size_width = row[own.SIZE_WIDTH]
-        goal = line(row[own.PRODUCT], size_width, begin)
+    def find_waves(row, column, rows, work):
+        """Cosines and perhaps sines (frequencies, rows), of angles in turns."""
+        frequencies = line(row[own.PARAMETERS], row[own.ANGLE_WIDTH], column)
+        phases = line(row[own.PARAMETERS + 1], row[own.ANGLE_WIDTH], column)
+        x, cosines, sines = work.numbers, work.cosines, work.sines
+        for j in range(row[own.N_WAVES]):
+            goal, frequency = offset(cosines, j * rows), frequencies[j]
+            phase = turn * phases[j] if has_phases else zero
+            for r in range(rows):
+                goal[r] = frequency * x[r] + phase
+        if n_parts == 2:
+            for i in range(row[own.N_WAVES] * rows):
+                sines[i] = sin(cosines[i])
+        for i in range(row[own.N_WAVES] * rows):
+            cosines[i] = cos(cosines[i])
+
+    @helper
+    def multiply(row, column, rows, work):
+        """Products (size, rows) of a column, and behind them its numbers."""
+        k, size, size_width = row[own.N_WAVES], row[own.N_SIZE], row[own.SIZE_WIDTH]
         number = 0 if row[own.IS_SHARED] != 0 else column
-        start, start_row = line(row[weights_at + 1], size_width, number), 0
+        intercept = line(row[weights_at + 1], size_width, number)
+        goal, waves = work.products, work.cosines
+        for j in range(size):
+            for r in range(rows):
+                goal[j * rows + r] = intercept[j]
         for part in range(n_parts):
-            waves = offset(
-                as_floats(row[own.WAVES]), panel_start(row, 2 * column + part, begin)
-            )
             weights = line(row[weights_at], k * size_width, part_of(row, column, part))
             product(
-                k, count, waves, width, 1, weights, size_width, size_width,
-                goal, size_width, start, start_row, True,
+                k, size, weights, 1, size_width, waves, rows, rows,
+                goal, rows, goal, rows, True,
             )  # fmt: skip
-            start, start_row = goal, size_width
+            waves = work.sines
+        for r in range(rows):
+            goal[size * rows + r] = work.numbers[r]
 
     @helper
-    def place(row, column, begin, count):
-        """Copy a column's products to where they belong."""
-        edge, size, step = edge_of(row, 0), row[own.N_SIZE], block_width(row)
-        unit = row[own.UNITS + column]
-        for r in range(begin, begin + count):
-            source = line(row[own.PRODUCT], row[own.SIZE_WIDTH], r)
-            goal = offset(line(row[own.Z], row[at.STRIDE], r), column * step)
-            for j in range(size):
-                goal[j] = source[j]
-            if has_phases:
-                goal[size] = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)[unit]
+    def place(row, column, begin, count, rows, products):
+        """Copy a column's products, transposed, to where they belong.
+
+        What follows of their last vector is the next column's, which comes later.
+        """
+        step, stride = block_width(row), row[at.STRIDE]
+        first = column * step
+        goal = offset(line(row[own.Z], stride, begin), first)
+        for j in range(0, step, lanes):
+            if first + j + lanes <= row[at.N_OUT]:
+                for r in range(0, count, lanes):
+                    transpose_block(
+                        offset(products, j * rows + r), rows, step - j,
+                        offset(goal, r * stride + j), stride, count - r,
+                    )  # fmt: skip
+            else:
+                for r in range(count):
+                    for i in range(j, min(j + lanes, step)):
+                        goal[r * stride + i] = products[i * rows + r]
 
     def forward(table, row, now, begin, count):
+        work, end = work_of(table, row, now), begin + count
         for column in range(row[own.N_COLUMNS]):
-            find_waves(row, column, begin, count)
-            multiply(row, column, begin, count)
-            place(row, column, begin, count)
-        for r in range(begin, begin + count):
+            for first in range(begin, end, own.WORK_ROWS):
+                n = min(own.WORK_ROWS, end - first)
+                rows = (n + lanes - 1) // lanes * lanes
+                find_numbers(row, column, first, n, work.numbers)
+                for r in range(n, rows):
+                    work.numbers[r] = zero
+                find_waves(row, column, rows, work)
+                multiply(row, column, rows, work)
+                place(row, column, first, n, rows, work.products)
+        for r in range(begin, end):
             z = line(row[own.Z], row[at.STRIDE], r)
             for j in range(row[at.N_OUT], row[at.WIDTH]):
                 z[j] = zero
@@ -255,52 +300,89 @@ def make_gradient_of(has_phases, dtype):
     return gradient_of
 
 
+def make_find_waves(target, has_phases, dtype):
+    """Make ``find_waves(row, column, begin, count, work)``: of some rows once more.
+
+    Their bits are those of the forward pass, but vectors are of frequencies, so that
+    sums over the rows are in their order.
+    """
+    line, add_product = make_line(dtype), make_add_product(target, dtype)
+    find_numbers, scalar = make_find_numbers(dtype), scalar_type(dtype)
+    sin, cos = (IMPLEMENTATIONS[dtype][name] for name in TURNS)
+    zero, turn = scalar(0.0), scalar(0.5 / math.pi)
+
+    @helper
+    def find_angles(row, column, count, work):
+        """Angles in turns in the place of cosines."""
+        width, start = row[own.ANGLE_WIDTH], work.of_cosines
+        frequencies = line(row[own.PARAMETERS], width, column)
+        phases = line(row[own.PARAMETERS + 1], width, column)
+        for j in range(width):
+            start[j] = turn * phases[j] if has_phases else zero
+        for r in range(count):
+            goal = offset(work.cosines, r * width)
+            add_product(goal, start, work.numbers[r], frequencies, width)
+
+    @helper
+    def find_waves(row, column, begin, count, work):
+        find_numbers(row, column, begin, count, work.numbers)
+        find_angles(row, column, count, work)
+        cosines, sines = work.cosines, work.sines
+        for i in range(count * row[own.ANGLE_WIDTH]):
+            angle = cosines[i]
+            sine, cosine = sin(angle), cos(angle)
+            sines[i] = sine
+            cosines[i] = cosine
+
+    return find_waves
+
+
 def make_find_angle_gradient(target, has_phases, dtype):
-    """Make ``find_angle_gradient`` of a block of rows, column by column."""
+    """Make ``find_angle_gradient(row, column, begin, count, work)`` of some rows.
+
+    It finds their waves once more. The gradient by the angles comes in the place of
+    that by the cosines.
+    """
     as_floats = pointer_from_address(dtype)
-    product, gradient_of = (
-        make_product(target, dtype),
-        make_gradient_of(has_phases, dtype),
-    )
+    find_waves = make_find_waves(target, has_phases, dtype)
+    product = make_product(target, dtype)
+    gradient_of = make_gradient_of(has_phases, dtype)
     n_parts, part_of = make_parts(has_phases)
 
     @helper
-    def of_waves(row, column, part, begin, count):
+    def of_waves(row, column, part, begin, count, goal):
         """Gradient by cosines or by sines, (count, angle width)."""
         size, width = row[own.N_SIZE], row[own.ANGLE_WIDTH]
-        goal = offset(as_floats(row[own.OF_WAVES]), panel_start(row, part, begin))
         number = part_of(row, column, part)
         weights = offset(as_floats(row[own.TRANSPOSED]), number * size * width)
         product(
             size, count, gradient_of(row, column, begin), row[at.GRADIENT_STRIDE], 1,
             weights, width, width, goal, width, goal, 0, False,
         )  # fmt: skip
-        return goal
 
-    def find_angle_gradient(table, row, now, begin, count):
+    @helper
+    def find_angle_gradient(row, column, begin, count, work):
         """-sin * gradient by cos + cos * gradient by sin."""
-        width, waves = row[own.ANGLE_WIDTH], as_floats(row[own.WAVES])
-        for column in range(row[own.N_COLUMNS]):
-            cosines = offset(waves, panel_start(row, 2 * column, begin))
-            sines = offset(waves, panel_start(row, 2 * column + 1, begin))
-            start = panel_start(row, column, begin)
-            goal = offset(as_floats(row[own.OF_ANGLE]), start)
-            of_cosines = of_waves(row, column, 0, begin, count)
-            if n_parts == 2:
-                of_sines = of_waves(row, column, 1, begin, count)
-                for i in range(count * width):
-                    goal[i] = cosines[i] * of_sines[i] - sines[i] * of_cosines[i]
-            else:
-                for i in range(count * width):
-                    goal[i] = -sines[i] * of_cosines[i]
+        find_waves(row, column, begin, count, work)
+        cosines, sines, goal = work.cosines, work.sines, work.of_cosines
+        of_waves(row, column, 0, begin, count, goal)
+        if n_parts == 2:
+            of_sines = work.of_sines
+            of_waves(row, column, 1, begin, count, of_sines)
+            for i in range(count * row[own.ANGLE_WIDTH]):
+                goal[i] = cosines[i] * of_sines[i] - sines[i] * goal[i]
+        else:
+            for i in range(count * row[own.ANGLE_WIDTH]):
+                goal[i] = -sines[i] * goal[i]
 
     return find_angle_gradient
 
 
-def make_backward(has_phases, dtype):
+def make_backward(target, has_phases, dtype):
     """Make ``backward``: gradient by the inputs, of that by the angles."""
-    as_floats, line = pointer_from_address(dtype), make_line(dtype)
+    line, work_of = make_line(dtype), make_work(dtype)
     deliver, gradient_of = make_deliver(dtype), make_gradient_of(has_phases, dtype)
+    find_angle_gradient = make_find_angle_gradient(target, has_phases, dtype)
     zero, two_pi = scalar_type(dtype)(0.0), scalar_type(dtype)(2.0 * math.pi)
 
     @sum_helper
@@ -311,95 +393,151 @@ def make_backward(has_phases, dtype):
         return total
 
     @helper
-    def of_number(row, column, r):
-        """Gradient by a column's number in a row."""
-        width = row[own.ANGLE_WIDTH]
-        of_angle = offset(as_floats(row[own.OF_ANGLE]), panel_start(row, column, r))
-        frequencies = line(row[own.PARAMETERS], width, column)
-        total = two_pi * inner(frequencies, of_angle, width)
-        if has_phases:
-            total += gradient_of(row, column, r)[row[own.N_SIZE]]
-        return total
+    def add_column(row, column, begin, count, work):
+        """Add the gradient by a column's numbers in some rows."""
+        edge, width = edge_of(row, 0), row[own.ANGLE_WIDTH]
+        unit, frequencies = (
+            row[own.UNITS + column],
+            line(row[own.PARAMETERS], width, column),
+        )
+        find_angle_gradient(row, column, begin, count, work)
+        for r in range(count):
+            of_angle = offset(work.of_cosines, r * width)
+            total = two_pi * inner(frequencies, of_angle, width)
+            if has_phases:
+                total += gradient_of(row, column, begin + r)[row[own.N_SIZE]]
+            line(edge[at.GOAL], edge[at.GOAL_STRIDE], begin + r)[unit] += total
 
     def backward(table, row, now, begin, count):
-        edge = edge_of(row, 0)
-        for r in range(begin, begin + count):
+        edge, work, end = edge_of(row, 0), work_of(table, row, now), begin + count
+        for r in range(begin, end):
             goal = line(edge[at.GOAL], edge[at.GOAL_STRIDE], r)
             for j in range(edge[at.N_IN]):
                 goal[j] = zero
-            for column in range(row[own.N_COLUMNS]):
-                unit = row[own.UNITS + column]
-                goal[unit] += of_number(row, column, r)
+        for column in range(row[own.N_COLUMNS]):
+            for first in range(begin, end, own.WORK_ROWS):
+                add_column(row, column, first, min(own.WORK_ROWS, end - first), work)
+        for r in range(begin, end):
             deliver(edge, r, edge[at.N_IN])
 
     return backward
 
 
+def make_sums_of(has_phases, dtype):
+    """Make ``sums_of(row, column)``: the gradients of a column's parameters.
+
+    Returns
+    -------
+    sums_of : helper
+        Pointers to those of angles, (1 or 2, angle width): of frequencies, without the
+        factor, and of phases; of weights, (parts, size, angle width), transposed; of
+        intercepts, (size width,).
+    """
+    as_floats = pointer_from_address(dtype)
+    n_lines, (n_parts, _) = 2 if has_phases else 1, make_parts(has_phases)
+
+    @helper
+    def sums_of(row, column):
+        width, size = row[own.ANGLE_WIDTH], row[own.N_SIZE]
+        of_weights = n_parts * size * width
+        length = n_lines * width + of_weights + row[own.SIZE_WIDTH]
+        of_angles = offset(as_floats(row[own.SUMS]), column * length)
+        weights = offset(of_angles, n_lines * width)
+        return of_angles, weights, offset(weights, of_weights)
+
+    return sums_of
+
+
+# ------------------------------------------------------------------------- columns
+
+
+def make_sum_columns(target, has_phases, dtype):
+    """Make ``sum_columns``: gradients of columns' parameters, over the rows in order.
+
+    All of a column at once, while its rows are in the cache; units copy them. Products
+    with cosines have vectors of frequencies, not of the fewer elements of an embedding.
+    """
+    as_floats, sums_of = pointer_from_address(dtype), make_sums_of(has_phases, dtype)
+    find_angle_gradient = make_find_angle_gradient(target, has_phases, dtype)
+    work_of, product = make_work(dtype), make_product(target, dtype)
+    gradient_of, lanes = make_gradient_of(has_phases, dtype), target.lanes(dtype)
+    panel = target.panel(dtype)
+    n_lines, (n_parts, _) = 2 if has_phases else 1, make_parts(has_phases)
+    sum_panel, sum_lanes = (make_tile(target, dtype, n, n_lines) for n in (2, 1))
+    sum_line = make_tile(target, dtype, 1, 1)
+    one = scalar_type(dtype)(1.0)
+
+    @helper
+    def sum_angles(row, count, work, goal, goes_on):
+        """goal (1 or 2, width) += gradients by angles, times numbers and ones."""
+        width, null = row[own.ANGLE_WIDTH], as_floats(0)
+        for r in range(count):
+            work.numbers[own.WORK_ROWS + r] = one
+        column = 0
+        while column < width:
+            c, b = offset(goal, column), offset(work.of_cosines, column)
+            start = c if goes_on else null
+            if width - column >= panel:
+                sum_panel(
+                    count, n_lines, work.numbers, own.WORK_ROWS, 1, b, width, c, width,
+                    start, width, null, 0,
+                )  # fmt: skip
+                column += panel
+            else:
+                sum_lanes(
+                    count, n_lines, work.numbers, own.WORK_ROWS, 1, b, width, c, width,
+                    start, width, null, 0,
+                )  # fmt: skip
+                column += lanes
+
+    @helper
+    def sum_weights(row, column, begin, count, work, goal, goes_on):
+        """goal (parts, size, width) += gradient, transposed, times waves."""
+        width, size = row[own.ANGLE_WIDTH], row[own.N_SIZE]
+        gradient, waves = gradient_of(row, column, begin), work.cosines
+        for part in range(n_parts):
+            c = offset(goal, part * size * width)
+            product(
+                count, size, gradient, 1, row[at.GRADIENT_STRIDE],
+                waves, width, width, c, width, c, width, goes_on,
+            )  # fmt: skip
+            waves = work.sines
+
+    @helper
+    def sum_gradient(table, row, column, begin, count, goal, goes_on):
+        """goal (size width,) += gradient, and what follows it to whole vectors."""
+        gradient, null = gradient_of(row, column, begin), as_floats(0)
+        for j in range(0, row[own.SIZE_WIDTH], lanes):
+            c = offset(goal, j)
+            sum_line(
+                count, 1, as_floats(table[at.ONE]), 0, 0,
+                offset(gradient, j), row[at.GRADIENT_STRIDE], c, 0,
+                c if goes_on else null, 0, null, 0,
+            )  # fmt: skip
+
+    def sum_columns(table, row, now, begin, count):
+        work, batch = work_of(table, row, now), batch_of(now) * row[at.LINES]
+        for column in range(begin, begin + count):
+            of_angles, of_weights, of_intercepts = sums_of(row, column)
+            for first in range(0, batch, own.WORK_ROWS):
+                n = min(own.WORK_ROWS, batch - first)
+                goes_on = table[at.ADDS] != 0 or first > 0
+                find_angle_gradient(row, column, first, n, work)
+                sum_angles(row, n, work, of_angles, goes_on)
+                sum_weights(row, column, first, n, work, of_weights, goes_on)
+                sum_gradient(table, row, column, first, n, of_intercepts, goes_on)
+
+    return sum_columns
+
+
 # --------------------------------------------------------------------------- units
 
 
-def make_sum_lines(target, dtype):
-    """Make ``sum_lines(batch, a, a_k, b, b_k, width, goal, goes_on)``.
-
-    goal (width,) = sum over the batch of numbers of A times rows of B, in order, added
-    to what is there if it goes on.
-    """
-    tile, lanes = make_tile(target, dtype, 1, 1), target.lanes(dtype)
-    as_floats = pointer_from_address(dtype)
-
-    @helper
-    def sum_lines(batch, a, a_k, b, b_k, width, goal, goes_on):
-        null = as_floats(0)
-        for j in range(0, width, lanes):
-            c = offset(goal, j)
-            start = c if goes_on else null
-            tile(batch, 1, a, 0, a_k, offset(b, j), b_k, c, 0, start, 0, null, 0)
-
-    return sum_lines
-
-
-def make_angle_gradients(target, has_phases, dtype):
-    """Make ``frequencies_gradient`` and ``phases_gradient`` of a column."""
-    as_floats, sum_lines = pointer_from_address(dtype), make_sum_lines(target, dtype)
-    zero, two_pi = scalar_type(dtype)(0.0), scalar_type(dtype)(2.0 * math.pi)
-
-    @helper
-    def sum_angles(row, column, batch, a, a_k, factor, goal):
-        width = row[own.ANGLE_WIDTH]
-        of_angle = offset(as_floats(row[own.OF_ANGLE]), panel_start(row, column, 0))
-        sum_lines(batch, a, a_k, of_angle, width, width, goal, False)
-        for j in range(row[own.N_WAVES]):
-            goal[j] *= factor
-        for j in range(row[own.N_WAVES], width):
-            goal[j] = zero
-
-    def frequencies_gradient(table, row, unit, batch, goal):
-        edge, column = edge_of(row, 0), unit[at.U_COLUMN]
-        x = offset(as_floats(edge[at.INPUT]), row[own.UNITS + column])
-        sum_angles(row, column, batch, x, edge[at.INPUT_STRIDE], two_pi, goal)
-
-    def phases_gradient(table, row, unit, batch, goal):
-        one = as_floats(table[at.ONE])
-        sum_angles(row, unit[at.U_COLUMN], batch, one, 0, one[0], goal)
-
-    if has_phases:
-        return frequencies_gradient, phases_gradient
-    return (frequencies_gradient,)
-
-
-def make_linear_gradients(target, has_phases, dtype):
-    """Make ``weights_gradient`` of a strip and ``intercept_gradient`` of a line.
-
-    Their products read the gradient of a column in whole vectors; what lies behind its
-    elements, the next column's, becomes zero at the end.
-    """
-    as_floats, sum_lines = pointer_from_address(dtype), make_sum_lines(target, dtype)
-    product, gradient_of = (
-        make_product(target, dtype),
-        make_gradient_of(has_phases, dtype),
-    )
-    n_parts, _ = make_parts(has_phases)
-    zero = scalar_type(dtype)(0.0)
+def make_gradients(has_phases, dtype):
+    """Make the gradients of units: what `sum_columns` found of one or all columns."""
+    sums_of, (n_parts, _) = make_sums_of(has_phases, dtype), make_parts(has_phases)
+    zero, one = scalar_type(dtype)(0.0), scalar_type(dtype)(1.0)
+    two_pi = scalar_type(dtype)(2.0 * math.pi)
 
     @helper
     def columns_of(row, column):
@@ -409,46 +547,49 @@ def make_linear_gradients(target, has_phases, dtype):
         return column, column + 1
 
     @helper
-    def clear_padding(row, goal, rows):
-        width = row[own.SIZE_WIDTH]
-        for i in range(rows):
-            for j in range(row[own.N_SIZE], width):
-                goal[i * width + j] = zero
+    def copy_line(row, unit, number, factor, goal):
+        width = row[own.ANGLE_WIDTH]
+        of_angles, _, _ = sums_of(row, unit[at.U_COLUMN])
+        for j in range(width):
+            is_padding = j >= row[own.N_WAVES]
+            goal[j] = zero if is_padding else factor * of_angles[number * width + j]
 
-    @helper
-    def add_column(row, column, part, first, rows, batch, goal, goes_on):
-        """goal (rows, size width) += waves, transposed, times gradient."""
-        width, size_width = row[own.ANGLE_WIDTH], row[own.SIZE_WIDTH]
-        stride = row[at.GRADIENT_STRIDE]
-        for begin in range(0, batch, SUM_BLOCK):
-            waves = panel_start(row, 2 * column + part, begin) + first
-            product(
-                min(SUM_BLOCK, batch - begin), rows,
-                offset(as_floats(row[own.WAVES]), waves), 1, width,
-                gradient_of(row, column, begin), stride, size_width,
-                goal, size_width,
-                goal, size_width, goes_on or begin > 0,
-            )  # fmt: skip
+    def frequencies_gradient(table, row, unit, batch, goal):
+        copy_line(row, unit, 0, two_pi, goal)
+
+    def phases_gradient(table, row, unit, batch, goal):
+        copy_line(row, unit, 1, one, goal)
 
     def weights_gradient(table, row, unit, batch, goal):
-        first, rows = unit[at.U_FIRST], unit[at.U_ROWS]
-        part = unit[at.U_COLUMN] % n_parts
+        width, size, size_width = (
+            row[own.ANGLE_WIDTH],
+            row[own.N_SIZE],
+            row[own.SIZE_WIDTH],
+        )
+        first, part = unit[at.U_FIRST], unit[at.U_COLUMN] % n_parts
         begin, end = columns_of(row, unit[at.U_COLUMN] // n_parts)
+        for i in range(unit[at.U_SIZE]):
+            goal[i] = zero
         for column in range(begin, end):
-            add_column(row, column, part, first, rows, batch, goal, column > begin)
-        clear_padding(row, goal, rows)
+            _, weights, _ = sums_of(row, column)
+            for j in range(size):
+                source = offset(weights, (part * size + j) * width + first)
+                for i in range(unit[at.U_ROWS]):
+                    goal[i * size_width + j] += source[i]
 
     def intercept_gradient(table, row, unit, batch, goal):
-        one, stride = as_floats(table[at.ONE]), row[at.GRADIENT_STRIDE]
         begin, end = columns_of(row, unit[at.U_COLUMN])
+        for j in range(row[own.SIZE_WIDTH]):
+            goal[j] = zero
         for column in range(begin, end):
-            gradient, goes_on = gradient_of(row, column, 0), column > begin
-            sum_lines(
-                batch, one, 0, gradient, stride, row[own.SIZE_WIDTH], goal, goes_on
-            )
-        clear_padding(row, goal, 1)
+            _, _, intercepts = sums_of(row, column)
+            for j in range(row[own.N_SIZE]):
+                goal[j] += intercepts[j]
 
-    return weights_gradient, intercept_gradient
+    of_lines = (frequencies_gradient,)
+    if has_phases:
+        of_lines = frequencies_gradient, phases_gradient
+    return *of_lines, weights_gradient, intercept_gradient
 
 
 def make_transpose(target, dtype):

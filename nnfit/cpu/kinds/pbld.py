@@ -9,9 +9,10 @@ from nnfit.cpu.kinds.periodic_embedding import (
     add_units,
     lay_out,
     way_back,
+    works_in_parts,
 )
 
-__all__ = ["BUILDER", "add_units", "lay_out", "way_back"]
+__all__ = ["BUILDER", "add_units", "lay_out", "way_back", "works_in_parts"]
 
 NAMES = ("phases",)
 

@@ -1,15 +1,11 @@
 """Numbers as cosines and sines of learnt frequencies, on the CPU.
 
 What this kind and `nnfit.cpu.kinds.pbld` have in common is here and in
-`nnfit.cpu.kernels.waves`. A layer has for each of its columns a panel of angles, as
-wide as the frequencies padded to vectors:
-
-    waves           (columns, 2, batch, width)   cosines, then sines
-    angle gradient  (columns, batch, width)
-
-so that loops over them are long ones, and products are the tile's: of a column's
-cosines (and sines, a second part) with its weights, and back. Products of a column are
-kept for no longer than it takes to copy them, in panels of one column.
+`nnfit.cpu.kernels.waves`. Of some rows of a column there are cosines, sines and
+gradients, each (rows, width) with the frequencies padded to vectors. Products are the
+tile's: of cosines (and sines, a second part) with the column's weights, and back.
+Gradients of a column's parameters are found together, at the end of the way back, and
+copied by the units.
 """
 
 from nnfit.cpu import fields as at
@@ -27,18 +23,19 @@ N_WAVES = Z + 3  # frequencies of a column
 ANGLE_WIDTH = Z + 4  # padded to vectors
 N_SIZE = Z + 5  # elements of an embedding
 SIZE_WIDTH = Z + 6  # padded to vectors
-ROWS = Z + 7  # of the buffers
-WAVES = Z + 8  # see above, and OF_ANGLE
-PRODUCT = Z + 9  # (batch, size width), of one column
-OF_WAVES = Z + 10  # (2, batch, angle width): gradient by the waves of one column
-OF_ANGLE = Z + 11
-TRANSPOSED = Z + 12  # (parts, size, angle width): the weights
-IS_SHARED = Z + 13  # 1: all columns have the same weights and intercepts
-PARAMETERS = Z + 14  # addresses of padded tensors, in their order
+WORK = Z + 7  # of `nnfit.cpu.kernels.waves.make_work`; 0 for a thread's scratch
+SUMS = Z + 8  # of `nnfit.cpu.kernels.waves.make_sums_of`, for each column
+TRANSPOSED = Z + 9  # (parts, size, angle width): the weights
+IS_SHARED = Z + 10  # 1: all columns have the same weights and intercepts
+PARAMETERS = Z + 11  # addresses of padded tensors, in their order
 UNITS = PARAMETERS + 4  # of the input, one for each column
 
-#: What a weight, and a number of a vector, takes: see `nnfit.cpu.kinds.dense`.
-WEIGHT_COST, VECTOR_COST = (1, 32), (2, 24)
+#: Rows of a column that are worked on together, whole panels on every processor: what
+#: there is of 16 frequencies takes 19 kB, two thirds of the first-level cache.
+WORK_ROWS = 64
+#: What a parameter takes, see `nnfit.cpu.kinds.dense`: its gradient is copied.
+UNIT_COST = (0, 32)
+works_in_parts = True
 
 
 def kernel_name(node):
@@ -73,9 +70,11 @@ def _begin_waves(graph, number, node):
     words[row + UNITS : row + UNITS + n] = columns
     words[row + N_WAVES], words[row + ANGLE_WIDTH] = k, plan.padded(k)
     words[row + N_SIZE], words[row + SIZE_WIDTH] = size, plan.padded(size)
-    words[row + ROWS] = plan.n_rows
-    plan.buffer(row + WAVES, n * 2 * plan.n_rows * plan.padded(k))
-    plan.buffer(row + PRODUCT, plan.n_rows * plan.padded(size))
+    work = WORK_ROWS * (3 + plan.padded(size) + 4 * plan.padded(k))
+    if plan.trains:
+        plan.units.make_room(work)
+    else:
+        plan.buffer(row + WORK, work)
     own = graph.network.tensors_of_nodes[number]
     words[row + IS_SHARED] = own[-1].rows < n
     for tensor in range(len(own)):
@@ -90,26 +89,24 @@ def _begin_waves(graph, number, node):
 
 
 def way_back(graph, number, node):
-    """Gradients by the angles, and by the inputs if anything learns from it."""
+    """Gradients by the inputs if anything learns from it, then of the parameters."""
     plan, words, row = graph.plan, graph.plan.words, graph.row_of(number)
-    kernel, width = plan.kernel_of(node), words[row + ANGLE_WIDTH]
-    plan.buffer(row + OF_WAVES, 2 * plan.n_rows * width)
-    plan.buffer(row + OF_ANGLE, words[row + N_COLUMNS] * plan.n_rows * width)
-    n_parts = _weights_of(graph, number).rows // words[row + N_WAVES]
-    plan.buffer(row + TRANSPOSED, n_parts * words[row + N_SIZE] * width)
-    graph.instruct(kernel, "find_angle_gradient", row)
+    kernel, n = plan.kernel_of(node), words[row + N_COLUMNS]
+    width, size = words[row + ANGLE_WIDTH], words[row + N_SIZE]
+    of_weights = _weights_of(graph, number).rows // words[row + N_WAVES] * size * width
+    plan.buffer(row + TRANSPOSED, of_weights)
     if graph.deliver(number, 0):
         graph.instruct(kernel, "backward", row)
+    if plan.trains and graph.trains_at(number):
+        of_column = of_weights // (1 if words[row + IS_SHARED] else n)
+        n_lines = len(graph.network.tensors_of_nodes[number]) - 2
+        length = n_lines * width + of_column + words[row + SIZE_WIDTH]
+        plan.buffer(row + SUMS, n * length)
+        plan.program.share_last(kernel.address("sum_columns"), row, n)
 
 
 def _weights_of(graph, number):
     return graph.network.tensors_of_nodes[number][-2]
-
-
-def _columns_of_a_sum(graph, number):
-    """Columns that gradients of weights and intercepts are summed over."""
-    words, row = graph.plan.words, graph.row_of(number)
-    return words[row + N_COLUMNS] if words[row + IS_SHARED] else 1
 
 
 def add_units(graph, number, node):
@@ -119,23 +116,18 @@ def add_units(graph, number, node):
     for tensor, name in zip(lines, ("frequencies", "phases"), strict=False):
         _add_lines(graph, number, tensor, kernel.address(f"{name}_gradient"))
     _add_strips(graph, number, weights, kernel)
-    gradient, times = (
-        kernel.address("intercept_gradient"),
-        _columns_of_a_sum(graph, number),
-    )
-    _add_lines(graph, number, intercept, gradient, times)
+    _add_lines(graph, number, intercept, kernel.address("intercept_gradient"))
 
 
-def _add_lines(graph, number, tensor, gradient, times=1):
-    """Units of a tensor, one for each line, whose sums are over so many columns."""
+def _add_lines(graph, number, tensor, gradient):
+    """Units of a tensor, one for each line."""
     own = graph.network.tensors_of_nodes[number][tensor]
     width = graph.plan.padded(own.columns)
-    per_row, fixed = VECTOR_COST
     graph.plan.units.begin_group()
     for line in range(own.rows):
         graph.add_unit(
             number, tensor, gradient, start=line * width, size=width,
-            place=(line, 0, 1), cost=(per_row * times, fixed),
+            place=(line, 0, 1), cost=UNIT_COST,
         )  # fmt: skip
 
 
@@ -143,8 +135,6 @@ def _add_strips(graph, number, tensor, kernel):
     """Units of weights, for each part of them strips of lines."""
     plan, words, row = graph.plan, graph.plan.words, graph.row_of(number)
     k, width = words[row + N_WAVES], words[row + SIZE_WIDTH]
-    per_row, fixed = WEIGHT_COST
-    per_row *= _columns_of_a_sum(graph, number)
     gradient, after = kernel.address("weights_gradient"), kernel.address("transpose")
     strip = plan.target.strip(plan.dtype)
     plan.units.begin_group()
@@ -154,5 +144,5 @@ def _add_strips(graph, number, tensor, kernel):
             graph.add_unit(
                 number, tensor, gradient, after,
                 start=(part * k + first) * width, size=rows * width,
-                place=(part, first, rows), cost=(per_row, fixed),
+                place=(part, first, rows), cost=UNIT_COST,
             )  # fmt: skip

@@ -65,10 +65,10 @@ def make_find_waves(build, has_phases):
     """Build ``find_waves``: of all columns; a group of threads takes a row."""
     threads, input_of, tensor_of = build.threads, build.input_of, build.tensor_of
     open_finish, finish = build.finishing
-    groups, lanes, two_pi = threads.groups, threads.lanes, build.scalar(2.0 * math.pi)
+    groups, lanes, turn = threads.groups, threads.lanes, build.scalar(0.5 / math.pi)
     sin, cos = (
         make_scalar(build.cuda, function, build.kind.dtype)
-        for function in (maths.sin, maths.cos)
+        for function in (maths.sin_of_turns, maths.cos_of_turns)
     )
 
     @build.device
@@ -84,9 +84,9 @@ def make_find_waves(build, has_phases):
             for j in range(threads.lane(), n * k, lanes):
                 column = j // k
                 number = m.floats[x + r * x_stride + longs[row + UNITS + column]]
-                angle = two_pi * (m.floats[frequencies + j] * number)
+                angle = m.floats[frequencies + j] * number  # in turns
                 if has_phases:
-                    angle += m.floats[phases + j]
+                    angle += turn * m.floats[phases + j]
                 at_wave = goal + column * k + j
                 m.floats[at_wave] = cos(angle)
                 m.floats[at_wave + k] = sin(angle)
