@@ -103,6 +103,12 @@ def test_a_graph_trains_as_the_reference(name, way):
     )  # fmt: skip
 
 
+def test_a_rate_of_zero_drops_nothing_of_a_layer_without_slopes():
+    network = make("embedded numbers")
+    data = make_data(network, 20)
+    assert_same_training(network, data, **tolerance_of("float64"), dropout=(0.0, 0.5))
+
+
 @pytest.mark.parametrize("name", quick_every(2, GRAPHS))
 def test_gradient_of_all_data(name):
     """As L-BFGS takes it: the derivative, and that of the naive engine."""

@@ -94,13 +94,13 @@ class Graph(graph.Graph):
         for word in (at.N_OUT, at.STRIDE, at.LINES):
             plan.words[part + word] = plan.words[row + word]
         plan.same(part + at.OUTPUT, row + at.OUTPUT)
-        if not plan.words[row + slopes]:
+        has_slopes = bool(plan.words[row + slopes])
+        if not has_slopes:
             plan.buffer(row + slopes, plan.n_rows * plan.words[row + at.STRIDE])
-            plan.same(part + at.SLOPE, row + slopes)
-            self.instruct(kernel, "begin_slopes", part)
         plan.same(part + at.SLOPE, row + slopes)
         plan.words[part + at.EDGES] = node.dropout
-        plan.program.rows(kernel.address("drop"), part, is_random=True)
+        function = kernel.address("drop" if has_slopes else "drop_alone")
+        plan.program.rows(function, part, is_random=True)
 
     def slope_word(self, number):
         """Number in a layer's row that has the address of its slopes."""

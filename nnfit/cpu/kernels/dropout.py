@@ -10,7 +10,7 @@ from numba.core import types as nb
 
 from nnfit.cpu import fields as at
 from nnfit.cpu.kernels import random
-from nnfit.cpu.kernels.lowering import scalar_type
+from nnfit.cpu.kernels.lowering import helper, scalar_type
 from nnfit.cpu.kernels.operations import exports, make_line, position_of, step_of
 from nnfit.cpu.kernels.pointers import as_doubles
 from nnfit.functions.random import HIDDEN_DROPOUT
@@ -20,7 +20,10 @@ NUMBER = at.EDGES
 
 
 def dropout(target, dtype):
-    """Kernel ``drop``, which multiplies values and slopes by 0 or ``1 / (1 - rate)``.
+    """Kernels ``drop``, which multiplies values and slopes by 0 or ``1 / (1 - rate)``.
+
+    ``drop_alone`` is for layers without slopes of their own, and makes them these
+    factors.
 
     Parameters
     ----------
@@ -30,18 +33,31 @@ def dropout(target, dtype):
     scalar, line = scalar_type(dtype), make_line(dtype)
     zero, one = scalar(0.0), scalar(1.0)
 
+    @helper
+    def key_of(table, row, now, r):
+        seed, step, position = table[at.SEED], step_of(now), position_of(now)
+        stream = random.stream_of(seed, step, HIDDEN_DROPOUT + row[NUMBER])
+        key = random.stream(nb.int64(stream), position * row[at.LINES] + r)
+        return random.low_word(key), random.high_word(key)
+
+    @helper
+    def rate_of(table, row):
+        rates = as_doubles(table[at.DROPOUT_RATES])
+        return rates[table[at.N_DROPOUT] + row[NUMBER]]
+
+    @helper
+    def factors_of(rate):
+        """Random bits below a limit drop a unit, others are multiplied by a factor."""
+        limit = np.uint32(np.uint64(rate * 4294967296.0))
+        return limit, scalar(1.0 / (1.0 - rate))
+
     def drop(table, row, now, begin, count):
-        number, position = row[NUMBER], position_of(now)
-        rate = as_doubles(table[at.DROPOUT_RATES])[table[at.N_DROPOUT] + number]
+        rate = rate_of(table, row)
         if rate <= 0.0:
             return
-        limit = np.uint32(np.uint64(rate * 4294967296.0))
-        kept = scalar(1.0 / (1.0 - rate))
-        seed, step = table[at.SEED], step_of(now)
-        stream = random.stream_of(seed, step, HIDDEN_DROPOUT + number)
+        limit, kept = factors_of(rate)
         for r in range(begin, begin + count):
-            key = random.stream(nb.int64(stream), position * row[at.LINES] + r)
-            low, high = random.low_word(key), random.high_word(key)
+            low, high = key_of(table, row, now, r)
             values = line(row[at.OUTPUT], row[at.STRIDE], r)
             slopes = line(row[at.SLOPE], row[at.STRIDE], r)
             for j in range(row[at.N_OUT]):
@@ -51,11 +67,21 @@ def dropout(target, dtype):
                 values[j] = zero if dropped else kept_value
                 slopes[j] = zero if dropped else kept_slope
 
-    def begin_slopes(table, row, now, begin, count):
-        """Slopes of 1, for layers that have none."""
+    def drop_alone(table, row, now, begin, count):
+        rate = rate_of(table, row)
+        limit, kept = factors_of(rate)
         for r in range(begin, begin + count):
             slopes = line(row[at.SLOPE], row[at.STRIDE], r)
-            for j in range(row[at.N_OUT]):
-                slopes[j] = one
+            if rate <= 0.0:
+                for j in range(row[at.N_OUT]):
+                    slopes[j] = one
+            else:
+                low, high = key_of(table, row, now, r)
+                values = line(row[at.OUTPUT], row[at.STRIDE], r)
+                for j in range(row[at.N_OUT]):
+                    dropped = random.bits(low, high, j) < limit
+                    kept_value = values[j] * kept
+                    values[j] = zero if dropped else kept_value
+                    slopes[j] = zero if dropped else kept
 
-    return exports(dtype, operations=(drop, begin_slopes))
+    return exports(dtype, operations=(drop, drop_alone))
