@@ -34,13 +34,13 @@ from tests.engines import (
     trained_elements,
     use_processor,
 )
-from tests.graphs import EXAMPLES, PLACES, first, name_of, sparse_features
+from tests.graphs import EXAMPLES, PLACES, dense, first, graph, name_of, sparse_features
 from tests.numpy_engine.functions import activate
 from tests.pairs import pairwise
 from tests.test_floors import MODULES
 
 ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
-#: Kinds that need the whole batch: rows of others, or a sum in the order of columns.
+#: Kinds that need the whole batch: rows of others.
 WHOLE = {"contrast", "views"}
 
 
@@ -359,6 +359,22 @@ def test_bits_do_not_depend_on_the_number_of_threads(example, dtype):
 
 def works_in_parts(kind):
     return getattr(importlib.import_module(kind.cpu), "works_in_parts", False)
+
+
+@pytest.mark.parametrize(
+    ("batch", "n_layers", "width", "n_threads", "expected"),
+    [
+        (256, 8, 64, 1, 256),
+        (256, 20, 64, 1, 132),  # not 126, 126 and 4
+        (256, 20, 64, 2, 256),
+        (4096, 1, 64, 1, 126),
+        (4096, 1, 64, 2, 516),
+        (200, 4, 400, 1, 200),  # more weights than numbers
+    ],
+)
+def test_rows_of_a_part(batch, n_layers, width, n_threads, expected):
+    network = graph(width, *(dense((layer,), width) for layer in range(n_layers)))
+    assert training_plans.part_rows(network, batch, 6, n_threads) == expected
 
 
 def test_kinds_that_need_the_whole_batch():
