@@ -36,7 +36,7 @@ from tests.engines import (
 )
 from tests.graphs import EXAMPLES, PLACES, dense, first, graph, name_of, sparse_features
 from tests.numpy_engine.functions import activate
-from tests.pairs import pairwise
+from tests.pairs import in_turn, pairwise
 from tests.test_floors import MODULES
 
 ALL = pytest.mark.parametrize("example", EXAMPLES, ids=name_of)
@@ -343,8 +343,7 @@ def test_gradient_is_the_derivative_of_the_loss(example, place):
     assert not gradient[~used].any()
 
 
-@ALL
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@in_turn(example=EXAMPLES, dtype=["float32", "float64"])
 def test_bits_do_not_depend_on_the_number_of_threads(example, dtype):
     network = PLACES["between"](example, dtype=dtype)
     data = *make_data(network, 97), np.random.default_rng(3).uniform(size=97)
@@ -399,7 +398,7 @@ def test_bits_do_not_depend_on_the_parts_of_a_batch(example, set_parts):
             assert np.array_equal(one, other)
 
 
-@pairwise(example=list(EXAMPLES), place=PLACES, dtype=["float32", "float64"])
+@in_turn(example=EXAMPLES, place=PLACES, dtype=["float32", "float64"])
 def test_few_rows_are_predicted_as_many(example, place, dtype):
     """With the weights where estimators keep them, to the same bits."""
     network = PLACES[place](example, dtype=dtype)
@@ -412,10 +411,10 @@ def test_few_rows_are_predicted_as_many(example, place, dtype):
         assert np.array_equal(together, np.concatenate(few))
 
 
-@pairwise(example=list(EXAMPLES), place=PLACES, dtype=["float32", "float64"])
-def test_sparse_features_give_the_bits_of_dense_ones(example, place, dtype):
+@in_turn(example=EXAMPLES, dtype=["float32", "float64"])
+def test_sparse_features_give_the_bits_of_dense_ones(example, dtype):
     """Also to a layer that cannot read their entries."""
-    network = PLACES[place](example, n_features=40, dtype=dtype)
+    network = PLACES["first"](example, n_features=40, dtype=dtype)
     X, y = make_data(network, 97)
     X = sparse_features(X, 0.05)
     results = []
