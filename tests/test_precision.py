@@ -270,7 +270,8 @@ FAIL = {
 }
 #: MultiOutputRegressor passes NaN on, and has no tag that says so, whatever is inside.
 NAN_WITHOUT_TAG = "MultiOutputRegressor-check_estimators_nan_inf"
-#: Checks that look at types; the others take half a minute.
+#: Checks that look at types, of all; the others, of one classifier and one regressor,
+#: are slow.
 OF_TYPES = {
     "check_estimators_dtypes",
     "check_methods_subset_invariance",
@@ -285,6 +286,8 @@ def outer_checks():
         for _, check in estimator_checks_generator(outer):
             name = check.func.__name__
             marks = () if name in OF_TYPES else pytest.mark.slow
+            if marks and not isinstance(outer, StackingClassifier | VotingRegressor):
+                continue
             called = f"{type(outer).__name__}-{name}"
             if name not in FAIL and called != NAN_WITHOUT_TAG:
                 yield pytest.param(outer, check, marks=marks, id=called)

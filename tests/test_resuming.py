@@ -216,7 +216,7 @@ def test_another_solver_goes_on_from_the_weights_that_count(any_engine):
         {"normalization": "layer"},
         {"normalization": "batch"},
         {"residual": True, "hidden_layer_sizes": (6, 5)},
-        {"n_layers": 2},
+        {"n_layers": 2, "layer_width": 4},
     ],
     ids=str,
 )

@@ -19,7 +19,7 @@ import pytest
 import nnfit
 from nnfit import MLPClassifier
 from nnfit.cpu import compiling
-from tests.engines import PROCESSORS, use_processor
+from tests.engines import use_processor
 
 NOTICE = "nnfit: compiling kernels for this machine, once (a few seconds)\n"
 
@@ -176,20 +176,6 @@ def test_importing_the_gpus_engine_loads_no_compiler(tmp_path):
 # ----------------------------------------------------------------------- fits
 
 
-@pytest.mark.slow
-def test_a_first_fit_says_that_it_compiles_and_writes_the_kernels(tmp_path):
-    result, err = fit(tmp_path)
-    assert err == NOTICE
-    assert "numba" in result["numba"]
-    assert len(contents(tmp_path / "nnfit")) == N_KERNELS
-    before = contents(tmp_path)
-    again, err = fit(tmp_path)
-    assert err == ""
-    assert again["coefs"] == result["coefs"]
-    assert again["numba"] == []
-    assert contents(tmp_path) == before
-
-
 def test_a_fresh_process_hits_the_cache(own_cache):
     before = contents(own_cache)
     assert len(before) == 1 + N_KERNELS, "a folder and its files"
@@ -226,15 +212,24 @@ def test_a_second_fit_compiles_nothing(monkeypatch):
 
 @pytest.mark.slow
 def test_three_processes_fit_with_a_cold_cache_at_once(tmp_path):
+    """Those that compile say so, and write the kernels; others wait for their files."""
     processes = [start(FIT, tmp_path) for _ in range(3)]
-    results = [json.loads(finish(process)[0]) for process in processes]
+    finished = [finish(process) for process in processes]
+    notices = [err for _, err in finished]
+    assert NOTICE in notices and set(notices) <= {NOTICE, ""}
+    results = [json.loads(out) for out, _ in finished]
+    for result, notice in zip(results, notices, strict=True):
+        assert ("numba" in result["numba"]) == (notice == NOTICE)
     assert all(result["coefs"] == results[0]["coefs"] for result in results)
+    before = contents(tmp_path)
     files = contents(tmp_path / "nnfit")
     assert len(files) == N_KERNELS
     assert all(name.endswith(".nnfit") for name in files), "no temporary files"
     again, err = fit(tmp_path)
     assert err == "", "every file is whole"
     assert again["coefs"] == results[0]["coefs"]
+    assert again["numba"] == []
+    assert contents(tmp_path) == before
 
 
 @pytest.mark.slow
@@ -333,10 +328,10 @@ def test_a_read_only_cache_that_lacks_a_kernel_does_no_harm(read_only, own_cache
 
 @pytest.mark.slow
 def test_damaged_files_are_replaced_in_a_fit(own_cache):
-    """All but the largest, which takes seconds to compile."""
+    """The four smallest; the others take seconds to compile."""
     expected, _ = fit(own_cache)
     files = sorted((own_cache / "nnfit").iterdir(), key=lambda p: p.stat().st_size)
-    for path in files[:-1]:
+    for path in files[:4]:
         path.write_bytes(path.read_bytes()[:100])
     result, err = fit(own_cache)
     assert err == NOTICE
@@ -352,9 +347,9 @@ def test_damaged_files_are_replaced_in_a_fit(own_cache):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PROCESSORS[1:])
-def test_another_processor_gives_the_same_results(name, monkeypatch):
+def test_another_processor_gives_the_same_results(monkeypatch):
     """Only the order of roundings differs."""
+    name = "avx2"
     use_processor(monkeypatch, name)
     other, _ = fit(None, NNFIT_CPU=name)
     host, _ = fit(None, NNFIT_CPU="host")

@@ -22,15 +22,16 @@ NAMES = list(FEATURES)
 
 
 def draw(rng, number):
-    """A training of any shape; each feature in turn, in one precision, then another."""
+    """A training of any shape; each feature in turn, and each precision."""
     most = int(rng.choice([12, 70, 150]))  # wide layers have buffers of their own
+    dtype = ("float32", "float64")[(number + number // len(NAMES)) % 2]
 
     def size(most=most):
         return int(rng.integers(1, most))
 
     return dict(
         name=NAMES[number % len(NAMES)],
-        dtype=("float32", "float64")[number // len(NAMES) % 2],
+        dtype=dtype,
         loss=str(rng.choice(list(LOSSES))),
         activation=str(rng.choice(list(ACTIVATIONS))),
         sizes=(size(), *(size() for _ in range(size(5))), 1 + size(6)),
@@ -41,7 +42,8 @@ def draw(rng, number):
         on_some=bool(rng.integers(2)),
         shuffle=bool(rng.integers(2)),
         n_threads=int(rng.choice([1, 1, 2, 3])),
-        processor=str(rng.choice(["host", "plain"], p=[0.9, 0.1])),
+        # In one precision, for each takes 20 seconds to compile.
+        processor="plain" if dtype == "float64" and rng.uniform() < 0.2 else "host",
         nodes=None if rng.integers(3) else str(rng.choice(list(GRAPHS))),
     )
 
@@ -128,7 +130,7 @@ def test_the_page_is_protected(what):
 
 
 def test_protected_pages(trial):
-    n_rounds, failed = trial.rounds(full=3000, fewest=2 * len(NAMES)), []
+    n_rounds, failed = trial.rounds(full=3000, fewest=len(NAMES)), []
     with Worker() as worker:
         for number in range(n_rounds):
             case = draw(trial.rng, number)
