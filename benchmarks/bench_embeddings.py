@@ -20,7 +20,7 @@ from sklearn.exceptions import ConvergenceWarning
 from nnfit import MLPRegressor
 
 from .bench_kernels import peak_gflops
-from .brief import values
+from .brief import few, values
 
 N_ROWS, N_FEATURES, HIDDEN, BATCH = 8192, 20, (256, 256, 256), 256
 #: Categories of each feature where features are categories.
@@ -196,7 +196,7 @@ class Embeddings:
     timeout = 120
 
     def track_part_of_an_epoch(self, kind):
-        (embedded, _), (plain, _), _ = costs(kind, repeats=3)
+        (embedded, _), (plain, _), _ = costs(kind, repeats=few(3))
         return 1.0 - plain / embedded
 
     track_part_of_an_epoch.unit = "of an epoch"

@@ -7,7 +7,7 @@ import nnfit
 from nnfit.training.threads import usable_processors
 
 from .bench_kernels import peak_gflops
-from .brief import values
+from .brief import few, values
 from .shapes import SHAPES, make_data, shapes_for
 from .timing import fit, seconds_per_epoch
 
@@ -29,7 +29,7 @@ class Fit:
             seconds_per_epoch(
                 lambda epochs: self.fit(name, epochs), SHAPES[name].on(self.device)
             )
-            for _ in range(3)
+            for _ in range(few(3))
         )
 
     track_epoch.unit = "ms"
@@ -58,7 +58,7 @@ class ShareOfPeak:
 
     def track_share(self, name, n_jobs):
         shape, shares = SHAPES[name], []
-        for _ in range(3):
+        for _ in range(few(3)):
             peak = 1e9 * peak_gflops("float32", n_jobs)
             seconds = seconds_per_epoch(
                 lambda epochs: self.fit(name, epochs, n_jobs), shape

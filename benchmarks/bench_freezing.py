@@ -13,10 +13,10 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit import MLPClassifier
 
-from .brief import values
+from .brief import few, values
 
 N_ROWS, N_FEATURES, N_CLASSES, N_LAYERS, N_FROZEN = 4000, 64, 10, 4, 2
-EPOCHS, ROUNDS = 4, 7
+EPOCHS, ROUNDS = 4, few(7)
 
 
 def seconds(width, freeze):

@@ -8,7 +8,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit import MLPClassifier
 
-from .brief import values
+from .brief import few, values
 from .shapes import make_data, parameters
 
 #: Each beside the defaults; Muon replaces Adam, as the other solvers do.
@@ -83,7 +83,7 @@ class Ratio:
     timeout = 120
 
     def track_ratio_to_the_plain_epoch(self, name):
-        return ratios("cover", [name], repeats=3)[name]
+        return ratios("cover", [name], repeats=few(3))[name]
 
     track_ratio_to_the_plain_epoch.unit = "times"
 

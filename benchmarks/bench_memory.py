@@ -7,9 +7,11 @@ from sklearn.exceptions import ConvergenceWarning
 
 import nnfit
 
-from .brief import values
+from .brief import few, values
 from .shapes import make_data, shapes_for
 from .timing import fit
+
+N_ROWS = few(10**6, 20_000)
 
 
 class Memory:
@@ -34,7 +36,7 @@ class LargeTable:
 
     def setup(self, dtype, early_stopping):
         rng = np.random.default_rng(0)
-        self.X = rng.standard_normal((10**6, 50), dtype=np.float32).astype(dtype)
+        self.X = rng.standard_normal((N_ROWS, 50), dtype=np.float32).astype(dtype)
         self.y = (self.X[:, 0] > 0).astype(int)
 
     def peakmem_data(self, dtype, early_stopping):
@@ -55,7 +57,7 @@ class ScaledTable:
 
     def setup(self, scaling):
         rng = np.random.default_rng(0)
-        self.X = rng.standard_normal((10**6, 20), dtype=np.float32)
+        self.X = rng.standard_normal((N_ROWS, 20), dtype=np.float32)
         self.y = (self.X[:, 7] > 0).astype(np.int8)
         self.X[::3, :5] = np.nan
 
@@ -80,9 +82,9 @@ class Tables:
 
         rng = np.random.default_rng(0)
         names = pd.Index([f"city number {i}" for i in range(1000)], dtype=object)
-        columns = {f"x{i}": rng.standard_normal(10**6) for i in range(15)}
+        columns = {f"x{i}": rng.standard_normal(N_ROWS) for i in range(15)}
         for i in range(5):
-            drawn = names.take(rng.integers(1000, size=10**6))
+            drawn = names.take(rng.integers(1000, size=N_ROWS))
             columns[f"c{i}"] = pd.Series(drawn, dtype=dtype)
         self.X = pd.DataFrame(columns)
         self.y = columns["x0"]

@@ -6,11 +6,11 @@ import warnings
 from sklearn.exceptions import ConvergenceWarning
 
 from . import noise
-from .brief import BRIEF, values
+from .brief import few, values
 from .shapes import make_data
 from .timing import fit
 
-SECONDS = 0.5 if BRIEF else 3.0
+SECONDS = few(3.0, brief=0.5)
 
 
 class Noise:

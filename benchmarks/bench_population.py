@@ -9,12 +9,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit.training.device import resolve
 
-from .brief import values
+from .brief import few, values
 from .population import make_searches, networks_a_second
 
 SEARCHES = make_searches(
     SimpleNamespace(
-        candidates=30, folds=3, hidden=[32], max_iter=30, jobs=2, device="cuda"
+        candidates=few(30, 4), folds=3, hidden=[32], max_iter=30, jobs=2, device="cuda"
     )
 )
 

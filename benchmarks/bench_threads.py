@@ -11,7 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from nnfit import MLPClassifier
 
-from .brief import values
+from .brief import few, values
 from .shapes import make_data, parameters
 
 SPIN = "print(1, flush=True)\nwhile True: pass"
@@ -27,12 +27,12 @@ def fit_seconds(name, n_jobs, X, y):
         return time.perf_counter() - start
 
 
-def medians(name, numbers, repeats=7):
+def medians(name, numbers):
     """Median seconds of a fit for each of some `n_jobs`, taken in turns."""
     X, y, *_ = make_data(name)
     for n_jobs in numbers:
         fit_seconds(name, n_jobs, X, y)
-    times = [[fit_seconds(name, n, X, y) for n in numbers] for _ in range(repeats)]
+    times = [[fit_seconds(name, n, X, y) for n in numbers] for _ in range(few(7))]
     return [statistics.median(column) for column in zip(*times, strict=True)]
 
 
