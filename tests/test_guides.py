@@ -193,4 +193,4 @@ def test_the_tests_that_the_guide_of_kinds_names_pass(kind):
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 9
+    assert int(re.search(r"(\d+) passed", done.stdout)[1]) >= 8
