@@ -1,15 +1,12 @@
 """The directive ``nnfit-peers``: a run of ``python -m benchmarks.peers``.
 
 ``.. nnfit-peers:: FILE`` draws the chart and writes the tables of the JSON file that
-the run has written, when the page is built, so that neither can differ from it. With
-``:if-there:`` a file that does not exist leaves nothing, not even the words.
+the run has written, when the page is built, so that neither can differ from it.
 """
 
 import json
-import os
 
 from docutils import nodes
-from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from benchmarks.peers import chart, report
@@ -27,15 +24,12 @@ class Peers(SphinxDirective):
     """Chart and tables of one run, behind the words that are given."""
 
     required_arguments = 1
-    option_spec = {"if-there": directives.flag}
     has_content = True
 
     def run(self):
         _, path = self.env.relfn2path(self.arguments[0])
         for file in (path, chart.__file__):
             self.env.note_dependency(file)
-        if "if-there" in self.options and not os.path.exists(path):
-            return []
         with open(path) as file:
             results = json.load(file)
         text = [report.origin(results).replace("`", "``"), ""]
