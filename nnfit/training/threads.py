@@ -109,7 +109,7 @@ def reserve_threads(n_jobs, step, total):
 
 
 def threads_of(n_jobs):
-    """Number of threads that `n_jobs` stands for, as joblib counts, at most a limit."""
+    """Number of threads for `n_jobs`, as joblib counts, at most `most_threads`."""
     if n_jobs == 0:
         raise ValueError("n_jobs == 0 has no meaning; 1 stands for a single thread.")
     if n_jobs < 0:

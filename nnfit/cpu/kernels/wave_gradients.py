@@ -134,10 +134,8 @@ def make_backward(target, has_phases, dtype):
     def add_column(row, column, begin, count, work):
         """Add the gradient by a column's numbers in some rows."""
         edge, width = edge_of(row, 0), row[own.ANGLE_WIDTH]
-        unit, frequencies = (
-            row[own.UNITS + column],
-            line(row[own.PARAMETERS], width, column),
-        )
+        unit = row[own.UNITS + column]
+        frequencies = line(row[own.PARAMETERS], width, column)
         find_angle_gradient(row, column, begin, count, work)
         for r in range(count):
             of_angle = offset(work.of_cosines, r * width)

@@ -94,10 +94,8 @@ def build(target, dtype):
             activate(row, row[ACTIVATION], row[OWN_SLOPE], row[DIFFERENCE], first, n)
             for r in range(first, first + n):
                 x = line(edge[at.INPUT], edge[at.INPUT_STRIDE], r)
-                value, slope = (
-                    line(row[DIFFERENCE], stride, r),
-                    line(row[OWN_SLOPE], stride, r),
-                )
+                value = line(row[DIFFERENCE], stride, r)
+                slope = line(row[OWN_SLOPE], stride, r)
                 output = line(row[at.OUTPUT], stride, r)
                 for j in range(row[at.N_OUT]):
                     output[j] = (one - share[j]) * x[j] + share[j] * value[j]
